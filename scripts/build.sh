@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Build the site and the two programs.
+#
+#   IOG_FRONT=release|dev     the browser's module: small (default) or quick to build
+#   IOG_PROFILE=dev|release   the server and the worker (default: dev)
+#   scripts/build.sh front    the site alone
+#
+# These are the five steps of cargo-leptos, read from the same [[workspace.metadata.leptos]]: compile the app to wasm,
+# wasm-bindgen, wasm-opt, Tailwind, compile the server; and the same layout, so that `cargo leptos watch` can be used at
+# the desk. cargo-leptos itself is not used here because installing it costs a bare machine 48 CPU-minutes (760 crates).
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+FRONT_KIND=${IOG_FRONT:-release}
+PROFILE=${IOG_PROFILE:-dev}
+case $FRONT_KIND in release | dev) ;; *) die "IOG_FRONT is '$FRONT_KIND'; it can be release or dev" ;; esac
+case $PROFILE in release | dev) ;; *) die "IOG_PROFILE is '$PROFILE'; it can be release or dev" ;; esac
+case $PROFILE in dev) PROGRAMS=$TARGET/debug ;; release) PROGRAMS=$TARGET/release ;; esac
+
+# Brotli, as browsers receive it. Above the limit the build fails; above the goal it says so.
+WASM_GOAL_KB=250
+WASM_LIMIT_KB=300
+
+# ---- What to build, from the workspace's metadata ---------------------------------------------------------------
+metadata=$(cargo metadata --no-deps --format-version 1 | node -e '
+  const { metadata, packages } = JSON.parse(require("fs").readFileSync(0));
+  const leptos = metadata.leptos[0];
+  const lib = packages.find((p) => p.name === leptos["lib-package"]).targets.find((t) => t.crate_types.includes("cdylib"));
+  const quoted = (text) => "\x27" + String(text).replaceAll("\x27", "") + "\x27";
+  console.log(Object.entries({
+    NAME: leptos["output-name"], APP: leptos["lib-package"], CRATE: lib.name.replaceAll("-", "_"),
+    SERVER: leptos["bin-package"], FEATURES: leptos["lib-features"].join(","), STYLE: leptos["tailwind-input-file"],
+    ASSETS: leptos["assets-dir"], PKG: leptos["site-pkg-dir"], WASM_PROFILE: leptos["lib-profile-" + process.argv[1]],
+  }).map(([name, value]) => name + "=" + quoted(value)).join("\n"));' "$FRONT_KIND")
+eval "$metadata"
+
+WORK=$FRONT/$FRONT_KIND
+RAW=$TARGET/wasm32-unknown-unknown/$([ "$WASM_PROFILE" = dev ] && echo debug || echo "$WASM_PROFILE")/$CRATE.wasm
+mkdir -p "$WORK"
+hash_of() { sha256sum "$1" | cut -c1-20; }
+
+# ---- The steps ----------------------------------------------------------------------------------------------------
+compile_app() {
+  cargo build --package "$APP" --lib --target wasm32-unknown-unknown --no-default-features --features "$FEATURES" \
+    --profile "$WASM_PROFILE"
+}
+
+bind() {
+  rm -rf "$WORK/js"
+  wasm-bindgen --target web --no-typescript --out-name "$NAME" --out-dir "$WORK/js" "$RAW"
+  if [ "$FRONT_KIND" = release ]; then
+    # Plain -Oz: the features that the compiler used stand in the module itself.
+    wasm-opt -Oz "$WORK/js/${NAME}_bg.wasm" -o "$WORK/js/small.wasm"
+    mv "$WORK/js/small.wasm" "$WORK/js/${NAME}_bg.wasm"
+  fi
+  printf '%s' "$1" > "$WORK/js.key"
+}
+
+style() {
+  tailwindcss --cwd "$ROOT" --input "$STYLE" --output "$WORK/$NAME.css.new" --minify
+  mv "$WORK/$NAME.css.new" "$WORK/$NAME.css"
+  printf '%s' "$1" > "$WORK/css.key"
+}
+
+# File names carry a hash of the content, so that browsers may keep them for ever. Leptos reads the hashes from a file
+# beside the server's program; see HydrationScripts and HashedStylesheet.
+lay_out() {
+  local new=$SITE.new js wasm css
+  rm -rf "$new"
+  mkdir -p "$new/$PKG"
+  [ ! -d "$ASSETS" ] || cp -R "$ASSETS/." "$new/"
+  cp -R "$WORK/js/." "$new/$PKG/"
+  wasm=$(hash_of "$WORK/js/${NAME}_bg.wasm")
+  mv "$new/$PKG/${NAME}_bg.wasm" "$new/$PKG/$NAME.$wasm.wasm"
+  # First the name inside the script, then the script's hash: the same name always means the same bytes.
+  sed "s/${NAME}_bg\.wasm/$NAME.$wasm.wasm/g" "$WORK/js/$NAME.js" > "$new/$PKG/$NAME.js"
+  js=$(hash_of "$new/$PKG/$NAME.js")
+  mv "$new/$PKG/$NAME.js" "$new/$PKG/$NAME.$js.js"
+  css=$(hash_of "$WORK/$NAME.css")
+  cp "$WORK/$NAME.css" "$new/$PKG/$NAME.$css.css"
+  if [ "$FRONT_KIND" = release ]; then
+    # The server hands these out as they are instead of compressing the same bytes for each visitor.
+    brotli --quality=11 --keep "$new/$PKG/$NAME.$wasm.wasm" "$new/$PKG/$NAME.$js.js" "$new/$PKG/$NAME.$css.css"
+  fi
+  printf 'js: %s\nwasm: %s\ncss: %s\n' "$js" "$wasm" "$css" > "$FRONT/hash.txt"
+  rm -rf "$SITE"
+  mv "$new" "$SITE"
+  printf '%s' "$1" > "$FRONT/site.key"
+}
+
+size_of_module() {
+  local module raw small
+  module=$(echo "$SITE/$PKG/$NAME".*.wasm)
+  raw=$(stat -c %s "$module")
+  small=$(stat -c %s "$module.br")
+  say "  Browser's module: $(((raw + 1023) / 1024)) KB, $(((small + 1023) / 1024)) KB with brotli (goal $WASM_GOAL_KB, limit $WASM_LIMIT_KB)"
+  [ "$small" -le $((WASM_LIMIT_KB * 1024)) ] ||
+    die "the browser's module is larger than $WASM_LIMIT_KB KB with brotli: look for what a page drew in (cargo tree, twiggy)"
+  [ "$small" -le $((WASM_GOAL_KB * 1024)) ] || say "  warning: that is above the goal of $WASM_GOAL_KB KB"
+}
+
+compile_programs() {
+  local flags=()
+  [ "$PROFILE" = dev ] || flags+=(--release)
+  cargo build --package "$SERVER" --package worker --bins "${flags[@]}"
+}
+
+# ---- In order; a step whose inputs are what they were is passed over ---------------------------------------------------
+step "Browser's module ($FRONT_KIND): compile" compile_app
+key="$(hash_of "$RAW") $WASM_BINDGEN_VERSION $(content_key package-lock.json) $(content_key scripts/build.sh)"
+[ "$(cat "$WORK/js.key" 2>/dev/null)" = "$key" ] || step "Browser's module: wasm-bindgen, wasm-opt" bind "$key"
+key="$(content_key style app package-lock.json)"
+[ "$(cat "$WORK/css.key" 2>/dev/null)" = "$key" ] || step "Stylesheet" style "$key"
+key="$FRONT_KIND $(cat "$WORK/js.key") $(cat "$WORK/css.key") $(content_key "$ASSETS")"
+if [ "$(cat "$FRONT/site.key" 2>/dev/null)" != "$key" ] || [ ! -d "$SITE" ]; then step "Site" lay_out "$key"; fi
+[ "$FRONT_KIND" = dev ] || size_of_module
+
+if [ "${1:-}" != front ]; then
+  step "Server and worker ($PROFILE): compile" compile_programs
+  cp "$FRONT/hash.txt" "$PROGRAMS/hash.txt"
+fi

@@ -1,0 +1,80 @@
+# Sourced by every script here: where things are, and how a step is shown.
+# shellcheck shell=bash
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$ROOT"
+
+# What is costly to build and the same for every checkout (tools, CI's target directory) lives in the user's cache.
+IOG_CACHE=${IOG_CACHE:-$HOME/.cache/iog}
+TOOLS=$IOG_CACHE/tools
+TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
+# What belongs to this checkout alone (the site, logs) stays in it, even when cargo's target directory is shared.
+SITE=$ROOT/target/site
+FRONT=$ROOT/target/front
+LOGS=$ROOT/target/log
+mkdir -p "$TOOLS" "$TARGET" "$FRONT" "$LOGS"
+
+# Set-up notes the Rust toolchain it chose; a toolchain named by the caller wins.
+if [ -z "${RUSTUP_TOOLCHAIN:-}" ] && [ -s "$IOG_CACHE/toolchain" ]; then
+  name=$(cut -d' ' -f1 "$IOG_CACHE/toolchain")
+  [ "$name" = none ] || export RUSTUP_TOOLCHAIN=$name
+fi
+
+locked_version() { # of crate $1, as Cargo.lock has it
+  awk -v crate="name = \"$1\"" '$0 == crate { getline; gsub(/version = |"/, ""); print; exit }' "$ROOT/Cargo.lock"
+}
+
+WASM_BINDGEN_VERSION=$(locked_version wasm-bindgen)
+NEXTEST_VERSION=0.9.143
+export PATH="$ROOT/node_modules/.bin:$TOOLS/wasm-bindgen-$WASM_BINDGEN_VERSION/bin:$TOOLS/cargo-nextest-$NEXTEST_VERSION/bin:$PATH"
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+spent() { # since second $1
+  local s=$((SECONDS - $1))
+  if [ "$s" -ge 60 ]; then printf '%d min %02d s' $((s / 60)) $((s % 60)); else printf '%d s' "$s"; fi
+}
+
+# try "What is being done" command…    One line with the time it took; all output goes to a log, shown when it fails.
+# Returns the command's exit code, so that a caller can go on.
+try() {
+  local words=$1 from=$SECONDS log rc
+  shift
+  log=$LOGS/$(printf '%s' "$words" | tr -cs 'A-Za-z0-9.' '-' | cut -c1-60).log
+  printf '  %-58s ' "$words …"
+  set +e
+  # A subshell of its own, not `… || rc=$?`: that would switch off `set -e` inside the step.
+  (set -e; "$@") >"$log" 2>&1 </dev/null
+  rc=$?
+  set -e
+  if [ "$rc" = 0 ]; then
+    printf '%s\n' "$(spent "$from")"
+  else
+    printf 'FAILED after %s\n' "$(spent "$from")"
+    tail -n "${IOG_LOG_TAIL:-40}" "$log" | sed 's/^/    | /'
+    printf '  whole log: %s\n' "$log"
+  fi
+  return "$rc"
+}
+
+# The same, for steps that everything after them needs.
+step() {
+  set +e
+  try "$@"
+  local rc=$?
+  set -e
+  [ "$rc" = 0 ] || exit "$rc"
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+content_key() { # one hash over the names and contents of all files under the given paths
+  # Files only, in a fixed order; paths that do not exist yet count as empty.
+  local path
+  for path in "$@"; do [ -e "$path" ] && find "$path" -type f -print0; done | LC_ALL=C sort -z |
+    xargs -0 -r sha256sum | sha256sum | cut -c1-24
+}

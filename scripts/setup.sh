@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Install what is missing, by purpose, and nothing else. Idempotent; a second run takes a second or two.
+#
+#   scripts/setup.sh [run] [test] [e2e]        default: run
+#
+# run   compiler, linker, toolchain, front-end tools, and scikit-learn for the example job
+# test  run, and Postgres (only its programs: tests start a private cluster) and cargo-nextest
+# e2e   run, and Chromium, a Chinese font and Playwright
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+[ $# -gt 0 ] || set -- run
+wants() { case " $* " in *" $purpose "*) return 0 ;; *) return 1 ;; esac; }
+for purpose in "$@"; do
+  wants run test e2e || die "unknown purpose '$purpose'; known are run, test, e2e"
+done
+PURPOSES=" $* "
+
+# Two set-ups at once would fight for apt and npm; the second one waits and then finds everything done.
+exec 8>"$IOG_CACHE/setup.lock"
+flock 8
+
+# ---- System packages -------------------------------------------------------------------------------------------
+packages=(ca-certificates curl gcc libc6-dev mold brotli python3 python3-sklearn)
+case $PURPOSES in *" test "*) packages+=(postgresql) ;; esac
+case $PURPOSES in *" e2e "*) packages+=(chromium fonts-noto-cjk) ;; esac
+
+install_packages() {
+  as_root apt-get -o DPkg::Lock::Timeout=900 update -qq
+  case " $* " in *" postgresql "*)
+    # Only the programs are wanted: without this, Debian would create and start a cluster on port 5432 by itself.
+    if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+      as_root mkdir -p /etc/postgresql-common/createcluster.d
+      echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.d/iog.conf
+    fi ;;
+  esac
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=900 install -y -qq --no-install-recommends "$@"
+}
+
+if command -v dpkg-query >/dev/null; then
+  missing=()
+  for package in "${packages[@]}"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" != 0 ]; then
+      command -v sudo >/dev/null || die "these packages are missing: ${missing[*]}
+  You are not root and there is no sudo. As root, run:  apt-get update && apt-get install ${missing[*]}"
+      say "  Administrator rights are needed once, for: sudo apt-get install ${missing[*]}"
+      sudo -v
+    fi
+    step "System packages: ${missing[*]}" install_packages "${missing[@]}"
+  fi
+else
+  for program in curl gcc mold brotli; do
+    command -v "$program" >/dev/null || die "this is no Debian: install $program by your own package manager, then run this again"
+  done
+fi
+
+if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+  die "Node 20 or newer with npm is needed: https://nodejs.org, or apt-get install nodejs npm"
+fi
+node_major=$(node -p 'process.versions.node.split(".")[0]')
+[ "$node_major" -ge 18 ] || die "Node $node_major is too old, 20 or newer is needed: https://nodejs.org"
+
+# ---- Rust ------------------------------------------------------------------------------------------------------
+step "Rust 1.96 with wasm32" bash scripts/toolchain.sh
+toolchain=$(cut -d' ' -f1 "$IOG_CACHE/toolchain")
+if [ "$toolchain" != none ]; then
+  export RUSTUP_TOOLCHAIN=$toolchain
+  # So that plain `cargo` in this checkout means the same one; the note is rustup's own and no file of the project.
+  if ! rustup override list 2>/dev/null | grep -q "^$ROOT[[:space:]]*$toolchain"; then
+    rustup override set "$toolchain" --path "$ROOT" >/dev/null 2>&1 || true
+  fi
+fi
+
+# Tools written in Rust: one that is already there, then a ready-made one, then built once, cheaply, outside this workspace.
+rust_tool() { # crate, version, program, extra arguments of cargo install…
+  local crate=$1 version=$2 program=$3 to=$TOOLS/$1-$2
+  shift 3
+  case $crate in wasm-bindgen-cli) to=$TOOLS/wasm-bindgen-$version ;; esac
+  if cargo binstall -V >/dev/null 2>&1 &&
+    timeout 180 cargo binstall --no-confirm --disable-strategies compile --root "$to" "$crate@$version"; then
+    return
+  fi
+  (
+    cd /
+    env CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+      CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_TARGET_DIR="$TOOLS/build-$crate" \
+      cargo install "$crate" --version "=$version" --root "$to" --force "$@"
+  )
+  [ -x "$to/bin/$program" ]
+  rm -rf "$TOOLS/build-$crate"
+}
+
+case "$(wasm-bindgen --version 2>/dev/null)" in
+  "wasm-bindgen $WASM_BINDGEN_VERSION"*) ;;
+  # Without --locked: its lock file names a crate version that was withdrawn.
+  *) step "wasm-bindgen $WASM_BINDGEN_VERSION (built once, several minutes)" \
+    rust_tool wasm-bindgen-cli "$WASM_BINDGEN_VERSION" wasm-bindgen --no-default-features --bin wasm-bindgen ;;
+esac
+case $PURPOSES in *" test "*)
+  command -v cargo-nextest >/dev/null ||
+    step "cargo-nextest $NEXTEST_VERSION (built once, several minutes)" \
+      rust_tool cargo-nextest "$NEXTEST_VERSION" cargo-nextest --locked --no-default-features --features default-no-update ;;
+esac
+
+# ---- Node ------------------------------------------------------------------------------------------------------
+node_tools() { # folder
+  cd "$1"
+  # Browsers come from Debian, and no package's install script is run.
+  PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund
+  content_key package-lock.json > node_modules/.installed
+}
+node_ready() { [ "$(cat "$1/node_modules/.installed" 2>/dev/null)" = "$(cd "$1" && content_key package-lock.json)" ]; }
+
+node_ready . || step "Tailwind and wasm-opt" node_tools .
+case $PURPOSES in *" e2e "*) node_ready end2end || step "Playwright" node_tools end2end ;; esac
