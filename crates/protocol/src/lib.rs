@@ -1,1 +1,18 @@
-//! protocol
+//! What is said between the parts of IOG: the job's specification, the workers' messages, the live frames,
+//! the shapes that REST and the pages show, and the form of a refusal.
+//!
+//! Owns: shapes, their limits and their validation. Deliberately absent: I/O, decisions, storage. Compiles for
+//! wasm32, so that the browser checks a job with the same code as the server.
+//!
+//! Invariants: unknown fields are refused in what people and workers send us; every text and list has a bound.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+pub mod live;
+pub mod problem;
+pub mod spec;
+pub mod state;
+pub mod view;
+pub mod worker;
+
+pub use problem::{Code, FieldProblem, Problem};
+pub use spec::JobSpec;

@@ -1,0 +1,637 @@
+//! What REST answers and what the pages show: plain data, the same for both.
+//!
+//! Units: amounts are strings of base units (1 IO = 10^8), times RFC 3339 in UTC, memory MiB, seconds whole.
+
+use kernel::{
+    AccountId, Amount, ArtefactId, DeviceId, Epoch, JobId, JoinTokenId, KeyId, LeaseId, NodeId,
+    PricePerSecond, Seconds, Timestamp, TransferId,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::spec::{DeviceClass, JobSpec};
+use crate::state::{DeviceState, JobState, LeaseState, RunEnd};
+pub use crate::worker::{HostFacts, Sample as SampleData, Stream};
+
+/// A receipt: the seconds a lease has delivered so far, signed by the worker and countersigned by the platform.
+///
+/// Cumulative and hash-chained: number `seq` holds the hash of number `seq - 1`. docs/receipts.md gives the bytes
+/// that are signed; the crate `metering` makes and checks them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    pub lease: LeaseId,
+    pub job: JobId,
+    pub node: NodeId,
+    pub device: DeviceId,
+    pub epoch: Epoch,
+    /// From 1 within a lease.
+    pub seq: u64,
+    /// Delivered so far, whole seconds.
+    pub seconds: Seconds,
+    pub price: PricePerSecond,
+    /// `price × seconds`, before fees.
+    pub amount: Amount,
+    /// Whether it is the lease's last.
+    pub last: bool,
+    /// By the worker's clock; for the reader, nothing is computed from it.
+    pub issued_at: Timestamp,
+    /// SHA-256 of the receipt before, 64 hex digits; zeros for the first.
+    pub previous: String,
+    /// Ed25519, 128 hex digits.
+    pub worker_signature: String,
+    /// Absent until the platform has countersigned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_signature: Option<String>,
+}
+
+/// A countersigned receipt with what is needed to check it offline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReceiptView {
+    pub receipt: Receipt,
+    /// SHA-256 over the signed bytes and both signatures; the next receipt's `previous`.
+    pub hash: String,
+    pub worker_key: String,
+    pub platform_key: String,
+    /// What the requester paid for the seconds of this receipt alone, fee included.
+    pub charged: Amount,
+    pub posted_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Requester,
+    Owner,
+    Admin,
+}
+
+impl Role {
+    pub const ALL: [Self; 3] = [Self::Requester, Self::Owner, Self::Admin];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requester => "requester",
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// What an API key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// See everything of the account.
+    Read,
+    /// Quote, submit and stop jobs, upload bundles.
+    Jobs,
+    /// Make join tokens, set prices, pause and remove nodes.
+    Nodes,
+}
+
+impl Scope {
+    pub const ALL: [Self; 3] = [Self::Read, Self::Jobs, Self::Nodes];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Jobs => "jobs",
+            Self::Nodes => "nodes",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AccountView {
+    pub id: AccountId,
+    pub email: String,
+    pub name: String,
+    pub roles: Vec<Role>,
+    pub created_at: Timestamp,
+}
+
+/// The meter in the header: what runs now costs `rate`, `spent` so far, and the balance lasts `runway`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Meter {
+    /// All-in, of everything that runs now.
+    pub rate: PricePerSecond,
+    /// By the jobs that run now; of the one job on a job's page. Acknowledged seconds only.
+    pub spent: Amount,
+    pub available: Amount,
+    pub held: Amount,
+    /// Until available and held are used up at this rate. Absent when nothing runs.
+    pub runway: Option<Seconds>,
+}
+
+/// A device that can be rented, or would be if it were free.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OfferView {
+    pub device: DeviceId,
+    pub node: NodeId,
+    pub node_name: String,
+    pub class: DeviceClass,
+    pub model: String,
+    pub device_memory_mib: u64,
+    pub cpus: u32,
+    pub memory_mib: u64,
+    pub disk_mib: u64,
+    pub country: Option<String>,
+    pub reputation: u32,
+    pub state: DeviceState,
+    /// The owner's price.
+    pub price: PricePerSecond,
+    /// With the requester's fee: what one hour costs.
+    pub per_hour: Amount,
+    /// Whether challenges have proven what the device claims to be. Claims alone are shown as claims.
+    pub proven: bool,
+    pub online_since: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OffersView {
+    /// Cheapest first.
+    pub offers: Vec<OfferView>,
+    /// How many there are without the filter.
+    pub total: u32,
+}
+
+/// What the market page and `GET /api/v1/offers` filter by.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[serde(deny_unknown_fields, default)]
+pub struct OfferFilter {
+    pub class: Option<DeviceClass>,
+    /// A part of the model's name.
+    pub model: Option<String>,
+    pub min_device_memory_mib: Option<u64>,
+    /// IO per hour, decimal.
+    pub max_price_per_hour: Option<String>,
+    pub country: Option<String>,
+    pub min_reputation: Option<u32>,
+    /// Free now.
+    pub idle: Option<bool>,
+}
+
+/// The price index of one model: from the offers that are up now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ModelPriceView {
+    pub class: DeviceClass,
+    pub model: String,
+    pub offers: u32,
+    pub idle: u32,
+    /// Per hour, owner's price.
+    pub lowest: Amount,
+    pub median: Amount,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct QuoteLine {
+    pub kind: QuoteLineKind,
+    pub per_hour: Amount,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum QuoteLineKind {
+    /// The owner's price.
+    Device,
+    /// The platform's share on the requester's side.
+    Fee,
+}
+
+/// What a job would cost, on which device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct QuoteView {
+    pub offer: OfferView,
+    pub lines: Vec<QuoteLine>,
+    pub per_hour: Amount,
+    /// If it runs to its time limit.
+    pub at_most: Amount,
+    /// Set aside before the start; what is not used comes back.
+    pub first_hold: Amount,
+    pub available: Amount,
+    /// How long the balance lasts at this rate.
+    pub runway: Seconds,
+    /// Whether the balance allows the start.
+    pub affordable: bool,
+    /// Offers that matched, this one included.
+    pub matching: u32,
+    pub quoted_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JobSummary {
+    pub id: JobId,
+    pub name: String,
+    pub state: JobState,
+    pub end: Option<RunEnd>,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// Of the lease it has, or had last.
+    pub device_model: Option<String>,
+    pub device_class: DeviceClass,
+    pub node_name: Option<String>,
+    /// All-in.
+    pub per_hour: Option<Amount>,
+    /// Over all its leases; acknowledged seconds.
+    pub seconds: Seconds,
+    pub spent: Amount,
+    pub restarts: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JobView {
+    #[serde(flatten)]
+    pub summary: JobSummary,
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub spec: JobSpec,
+    pub leases: Vec<LeaseView>,
+    /// Oldest first.
+    pub events: Vec<JobEvent>,
+    pub artefacts: Vec<ArtefactView>,
+    pub meter: Meter,
+    pub log_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LeaseView {
+    pub id: LeaseId,
+    pub epoch: Epoch,
+    pub state: LeaseState,
+    pub node: NodeId,
+    pub node_name: String,
+    pub device: DeviceId,
+    pub device_model: String,
+    pub price: PricePerSecond,
+    pub granted_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub end: Option<RunEnd>,
+    pub seconds: Seconds,
+    pub charged: Amount,
+    /// Paid for at most so many seconds.
+    pub funded: Seconds,
+}
+
+/// Something that happened to a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JobEvent {
+    pub at: Timestamp,
+    pub kind: JobEventKind,
+    /// A sentence in English for programs and logs; pages word `kind` themselves where they can.
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum JobEventKind {
+    Submitted,
+    Leased,
+    Fetching,
+    Isolating,
+    Running,
+    Uploading,
+    /// The money that is left lasts only minutes.
+    FundsLow,
+    StopRequested,
+    NodeLost,
+    Rejected,
+    Ended,
+}
+
+impl JobEventKind {
+    pub const ALL: [Self; 11] = [
+        Self::Submitted,
+        Self::Leased,
+        Self::Fetching,
+        Self::Isolating,
+        Self::Running,
+        Self::Uploading,
+        Self::FundsLow,
+        Self::StopRequested,
+        Self::NodeLost,
+        Self::Rejected,
+        Self::Ended,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::Leased => "leased",
+            Self::Fetching => "fetching",
+            Self::Isolating => "isolating",
+            Self::Running => "running",
+            Self::Uploading => "uploading",
+            Self::FundsLow => "funds_low",
+            Self::StopRequested => "stop_requested",
+            Self::NodeLost => "node_lost",
+            Self::Rejected => "rejected",
+            Self::Ended => "ended",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ArtefactView {
+    pub id: ArtefactId,
+    pub path: String,
+    pub size_bytes: u64,
+    pub sha256: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogLine {
+    /// Counts up over the whole job, whatever lease wrote it.
+    pub seq: u64,
+    pub stream: Stream,
+    /// May hold several lines; ends where the job's write ended.
+    pub text: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogPage {
+    pub lines: Vec<LogLine>,
+    /// Ask again with `after` = this.
+    pub next: u64,
+    pub more: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SampleView {
+    pub at: Timestamp,
+    pub lease: LeaseId,
+    #[serde(flatten)]
+    pub data: SampleData,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NodeView {
+    pub id: NodeId,
+    pub name: String,
+    pub online: bool,
+    pub draining: bool,
+    pub country: Option<String>,
+    pub reputation: u32,
+    pub agent_version: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub host: HostFacts,
+    pub public_key: String,
+    pub joined_at: Timestamp,
+    pub last_seen: Option<Timestamp>,
+    pub devices: Vec<NodeDeviceView>,
+    pub cpu_percent: Option<f32>,
+    pub memory_used_mib: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NodeDeviceView {
+    pub id: DeviceId,
+    pub class: DeviceClass,
+    pub model: String,
+    pub memory_mib: u64,
+    pub uuid: String,
+    pub state: DeviceState,
+    pub price: PricePerSecond,
+    pub per_hour: Amount,
+    pub job: Option<JobId>,
+    /// Before the owner's fee is taken: what this device has made so far.
+    pub earned: Amount,
+    /// Each rule it must pass to earn, and what to do where it does not.
+    pub checks: Vec<EarnCheck>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EarnCheck {
+    pub rule: EarnRule,
+    pub pass: bool,
+    /// What to do; empty when passed.
+    pub fix: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum EarnRule {
+    Connected,
+    Isolation,
+    NotPaused,
+    Priced,
+    Hired,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JoinTokenView {
+    pub id: JoinTokenId,
+    /// Shown once.
+    pub token: String,
+    /// The one line to copy.
+    pub command: String,
+    pub expires_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JoinTokenState {
+    pub id: JoinTokenId,
+    pub expires_at: Timestamp,
+    pub used_by: Option<NodeId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KeyView {
+    pub id: KeyId,
+    pub name: String,
+    /// The first characters of the secret, to tell keys apart.
+    pub prefix: String,
+    pub scopes: Vec<Scope>,
+    pub created_at: Timestamp,
+    pub last_used_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewKeyView {
+    pub key: KeyView,
+    /// Shown once; only its hash is stored.
+    pub secret: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BalanceView {
+    /// To spend.
+    pub available: Amount,
+    /// Set aside for jobs that run.
+    pub held: Amount,
+    /// Earned by the account's devices.
+    pub earned: Amount,
+    pub meter: Meter,
+    /// How much the demo credit would give; absent where there is none or it was taken.
+    pub demo_credit: Option<Amount>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EntryView {
+    pub id: TransferId,
+    pub at: Timestamp,
+    pub kind: EntryKind,
+    pub amount: Amount,
+    /// Which of the account's books it left, and which it reached (absent: another's).
+    pub from: Option<Book>,
+    pub to: Option<Book>,
+    pub job: Option<JobId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Book {
+    Available,
+    Held,
+    Earned,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// Not real money: the demo's.
+    DemoCredit,
+    /// Set aside for a job.
+    Hold,
+    /// Came back from a job's hold.
+    Release,
+    /// Paid for delivered seconds.
+    Charge,
+    /// The platform's share, on either side.
+    Fee,
+}
+
+impl EntryKind {
+    pub const ALL: [Self; 5] = [
+        Self::DemoCredit,
+        Self::Hold,
+        Self::Release,
+        Self::Charge,
+        Self::Fee,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DemoCredit => "demo_credit",
+            Self::Hold => "hold",
+            Self::Release => "release",
+            Self::Charge => "charge",
+            Self::Fee => "fee",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// One page of a list, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Ask again with `before` = this; absent on the last page.
+    pub next: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EarningsView {
+    /// Of all devices, after the owner's fee.
+    pub earned: Amount,
+    pub today: Amount,
+    /// What runs now brings this much.
+    pub rate: PricePerSecond,
+    pub devices: Vec<DeviceEarnings>,
+    /// Newest first.
+    pub leases: Vec<LeaseEarnings>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceEarnings {
+    pub device: DeviceId,
+    pub node_name: String,
+    pub model: String,
+    pub seconds: Seconds,
+    pub earned: Amount,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LeaseEarnings {
+    pub lease: LeaseId,
+    pub node_name: String,
+    pub model: String,
+    pub state: LeaseState,
+    pub granted_at: Timestamp,
+    pub seconds: Seconds,
+    pub earned: Amount,
+}
+
+/// Public statistics. Claimed and proven supply stand apart.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NetworkView {
+    pub nodes_online: u32,
+    pub gpus_claimed: u32,
+    pub gpus_proven: u32,
+    pub cpus_claimed: u32,
+    pub devices_hired: u32,
+    pub jobs_running: u32,
+    pub jobs_finished: u32,
+    pub seconds_delivered: Seconds,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BundleView {
+    /// SHA-256, 64 hex digits; name it in a job's `bundle`.
+    pub hash: String,
+    pub size_bytes: u64,
+}
