@@ -15,6 +15,8 @@
 
 mod amount;
 mod id;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod time;
 
 pub use amount::{Amount, BASE_UNITS_PER_IO, BasisPoints, MoneyError, PricePerSecond};

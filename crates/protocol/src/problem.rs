@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Stable codes; programs match on these, people read `detail`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// A field, a file or a parameter is not as it must be; see `fields`.
@@ -68,6 +69,7 @@ impl Code {
 
 /// What is wrong with one field. `field` is a path like `resources.memory_mib` or `files[2].path`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldProblem {
     pub field: String,
     pub message: String,
@@ -84,6 +86,7 @@ impl FieldProblem {
 
 /// A refusal, as it is shown and sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[error("{detail}")]
 pub struct Problem {
     pub code: Code,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// Waits for a device: just sent, or its node was lost.
@@ -96,6 +97,7 @@ impl std::fmt::Display for JobState {
 
 /// How a run ended, as it is told to people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RunEnd {
     Exited {
@@ -186,6 +188,7 @@ impl RunEnd {
 
 /// Where a lease is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseState {
     /// Given in the database; the worker has not yet said that the process runs.
@@ -213,6 +216,7 @@ impl LeaseState {
 
 /// What a device is doing, as its owner and the market see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceState {
     /// Free and offered.

@@ -266,7 +266,6 @@ pub struct JobSummary {
 pub struct JobView {
     #[serde(flatten)]
     pub summary: JobSummary,
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub spec: JobSpec,
     pub leases: Vec<LeaseView>,
     /// Oldest first.
@@ -408,7 +407,6 @@ pub struct NodeView {
     pub country: Option<String>,
     pub reputation: u32,
     pub agent_version: String,
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub host: HostFacts,
     pub public_key: String,
     pub joined_at: Timestamp,
@@ -573,6 +571,7 @@ impl EntryKind {
 
 /// One page of a list, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page<T> {
     pub items: Vec<T>,
     /// Ask again with `before` = this; absent on the last page.
