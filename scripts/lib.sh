@@ -1,5 +1,5 @@
 # Sourced by every script here: where things are, and how a step is shown.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -40,7 +40,7 @@ spent() { # since second $1
 # try "What is being done" command…    One line with the time it took; all output goes to a log, shown when it fails.
 # Returns the command's exit code, so that a caller can go on.
 try() {
-  local words=$1 from=$SECONDS log rc
+  local words=$1 from=$SECONDS was=$- log rc
   shift
   log=$LOGS/$(printf '%s' "$words" | tr -cs 'A-Za-z0-9.' '-' | cut -c1-60).log
   printf '  %-58s ' "$words …"
@@ -48,7 +48,7 @@ try() {
   # A subshell of its own, not `… || rc=$?`: that would switch off `set -e` inside the step.
   (set -e; "$@") >"$log" 2>&1 </dev/null
   rc=$?
-  set -e
+  case $was in *e*) set -e ;; esac
   if [ "$rc" = 0 ]; then
     printf '%s\n' "$(spent "$from")"
   else
@@ -78,3 +78,6 @@ content_key() { # one hash over the names and contents of all files under the gi
   for path in "$@"; do [ -e "$path" ] && find "$path" -type f -print0; done | LC_ALL=C sort -z |
     xargs -0 -r sha256sum | sha256sum | cut -c1-24
 }
+
+# Debian's own Python, which set-up provides; another one first on PATH may be older than 3.11.
+system_python() { if [ -x /usr/bin/python3 ]; then echo /usr/bin/python3; else command -v python3; fi; }

@@ -68,7 +68,7 @@ toolchain=$(cut -d' ' -f1 "$IOG_CACHE/toolchain")
 if [ "$toolchain" != none ]; then
   export RUSTUP_TOOLCHAIN=$toolchain
   # So that plain `cargo` in this checkout means the same one; the note is rustup's own and no file of the project.
-  if ! rustup override list 2>/dev/null | grep -q "^$ROOT[[:space:]]*$toolchain"; then
+  if ! rustup override list 2>/dev/null | grep -q "^${ROOT}[[:space:]]*$toolchain"; then
     rustup override set "$toolchain" --path "$ROOT" >/dev/null 2>&1 || true
   fi
 fi
@@ -106,7 +106,7 @@ esac
 
 # ---- Node ------------------------------------------------------------------------------------------------------
 node_tools() { # folder
-  cd "$1"
+  cd "$1" || exit
   # Browsers come from Debian, and no package's install script is run.
   PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund
   content_key package-lock.json > node_modules/.installed

@@ -98,7 +98,7 @@ if [ "$(cat "$SYSTEM/.stamp" 2>/dev/null)" != "$(identity /usr/bin/rustc)" ] || 
   : > "$BUILD/src/lib.rs"
   printf '[package]\nname = "seed"\nversion = "0.0.0"\nedition = "2024"\n[workspace]\n' > "$BUILD/Cargo.toml"
   (
-    cd "$BUILD"
+    cd "$BUILD" || exit
     # Nothing of the caller's set-up may leak into the library that every later build links.
     unset CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET CARGO_BUILD_RUSTFLAGS RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
     # embed-bitcode: without it no profile with fat LTO could use these libraries. `test` is for wasm-bindgen's tests.

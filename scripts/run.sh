@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# `make run`: from a bare machine to a metered job, then stay until Ctrl-C.
+#
+#   IOG_DATA=./data     where accounts, the database and logs are kept; delete the folder to begin anew
+#   PORT=3000           another one is taken when it is in use
+#   AGAIN=1             submit the example once more
+#   EXAMPLE=digits      which folder of examples/ (- for none)
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+begun=$SECONDS
+say "Set-up"
+bash scripts/setup.sh run
+# Set-up may just have chosen the toolchain; this reads its note.
+source scripts/lib.sh
+say "Build"
+bash scripts/build.sh
+say "Start (after $(spent "$begun"))"
+
+case ${IOG_PROFILE:-dev} in release) programs=$TARGET/release ;; *) programs=$TARGET/debug ;; esac
+options=(--data "${IOG_DATA:-$ROOT/data}" --programs "$programs" --site "$SITE")
+[ -z "${PORT:-}" ] || options+=(--port "$PORT")
+[ -z "${AGAIN:-}" ] || options+=(--again)
+[ "${EXAMPLE:-digits}" = - ] || options+=(--example "$ROOT/examples/${EXAMPLE:-digits}")
+# exec: Ctrl-C and SIGTERM reach the one process that knows how to stop the others.
+exec "$(system_python)" scripts/stack.py "${options[@]}"

@@ -1,0 +1,383 @@
+"""The whole of IOG on this machine: a server on the embedded database, two owners' workers, and a requester.
+
+    stack.py [--data DIR] [--port N] [--example DIR] [--again]       `make run`: stay until Ctrl-C
+    stack.py --data DIR … -- command…                                run a command against it, then stop (`make e2e`)
+
+Everything it knows is in DATA/demo.json, so that a second start finds accounts, nodes and the job as they were. All
+children get SIGTERM when this process dies, however it dies: nothing is left behind.
+"""
+
+import argparse
+import ctypes
+import fcntl
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUESTER = {"name": "Ada", "email": "ada@example.com"}
+OWNERS = [
+    {"name": "Bo", "email": "bo@example.com", "node": "bo-desktop", "country": "CH", "price": "0.9"},
+    {"name": "Chi", "email": "chi@example.com", "node": "chi-studio", "country": "SG", "price": "1.2"},
+]
+CREDIT_IO = "50"
+READY_SECONDS, DRAIN_SECONDS, STOP_SECONDS = 60, 30, 15
+PR_SET_PDEATHSIG = 1
+
+
+class Trouble(Exception):
+    """Something a person has to look at; the text says what."""
+
+
+class Stopped(Exception):
+    """Ctrl-C or SIGTERM."""
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def spoken_password():
+    """Twelve syllables at random, about 70 bits: safe, and can be typed from the screen."""
+    syllables = [c + v for c in "bdfghjklmnprstvz" for v in "aeiou"]
+    return "-".join("".join(secrets.choice(syllables) for _ in range(3)) for _ in range(4))
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def tail(path, lines=15):
+    try:
+        text = path.read_text(errors="replace").splitlines()[-lines:]
+    except OSError:
+        return ""
+    return "".join(f"    | {line}\n" for line in text)
+
+
+class Child:
+    """A program that is meant to run until it is told to stop. Its output goes to a file."""
+
+    def __init__(self, name, command, log, env):
+        self.name, self.log = name, log
+        if log.exists():
+            log.replace(log.with_suffix(".before.log"))
+        with open(log, "wb") as out:
+            # A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                start_new_session=True, preexec_fn=die_with_parent,
+            )
+
+    def running(self):
+        return self.process.poll() is None
+
+    def end(self):
+        code = self.process.returncode
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+    def complain(self):
+        return f"{self.name} {self.end()}. Its last lines ({self.log}):\n{tail(self.log)}"
+
+
+class Stack:
+    def __init__(self, args):
+        self.data = args.data.resolve()
+        self.programs = args.programs.resolve()
+        self.site = args.site.resolve()
+        self.wanted_port = args.port
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.data.chmod(0o700)
+        (self.data / "log").mkdir(exist_ok=True)
+        self.lock = open(self.data / "lock", "w")
+        self.server, self.workers = None, []
+        self.state_file = self.data / "demo.json"
+        self.state = {}
+        self.url = ""
+
+    # ---- What is remembered ------------------------------------------------------------------------------------
+
+    def claim(self):
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Trouble(f"another `make run` is using {self.data}; stop it first, or choose another folder with IOG_DATA=…") from None
+        if self.state_file.exists():
+            self.state = json.loads(self.state_file.read_text())
+
+    def remember(self):
+        fresh = self.state_file.with_suffix(".new")
+        # It holds the demo's passwords and its API key.
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(self.state, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.state_file)
+
+    # ---- Parts ---------------------------------------------------------------------------------------------------
+
+    def free_port(self):
+        wanted = self.wanted_port or self.state.get("port") or 3000
+        for port in [wanted, *range(3000, 3100)]:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            if port != wanted:
+                say(f"  Port {wanted} is taken; using {port}.")
+            return port
+        raise Trouble("no port from 3000 to 3099 is free; choose one with PORT=…")
+
+    def env(self, **more):
+        defaults = {
+            "IOG_DATA_DIR": str(self.data),
+            "LEPTOS_SITE_ADDR": f"127.0.0.1:{self.state['port']}",
+            "IOG_PUBLIC_URL": self.url,
+            "LEPTOS_SITE_ROOT": str(self.site),
+            "LEPTOS_OUTPUT_NAME": "iog",
+            "LEPTOS_HASH_FILES": "true",
+            "LEPTOS_ENV": "PROD",
+        }
+        return {**os.environ, **defaults, **more}
+
+    def admin(self, *command, **env):
+        """One of the server's own subcommands; returns its last word, which is the id, key or token."""
+        done = subprocess.run(
+            [self.programs / "iog-server", *command], cwd=ROOT, env=self.env(**env), capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        )
+        if done.returncode:
+            raise Trouble(f"`iog-server {' '.join(command)}` failed:\n{done.stderr or done.stdout}")
+        words = done.stdout.split()
+        if not words:
+            raise Trouble(f"`iog-server {' '.join(command)}` printed nothing")
+        return words[-1]
+
+    def make_accounts(self):
+        known = self.state.setdefault("accounts", {})
+        for person, more in [(REQUESTER, ["--demo-credit-io", CREDIT_IO]), *((owner, []) for owner in OWNERS)]:
+            if person["email"] in known:
+                continue
+            password = spoken_password()
+            self.admin(
+                "account", "create", "--email", person["email"], "--name", person["name"], "--password-env", "IOG_NEW_PASSWORD", *more,
+                IOG_NEW_PASSWORD=password,
+            )
+            known[person["email"]] = {"name": person["name"], "password": password}
+            self.remember()
+        if "api_key" not in self.state:
+            self.state["api_key"] = self.admin("key", "create", "--email", REQUESTER["email"], "--name", "demo", "--scopes", "read,jobs")
+            self.remember()
+
+    def get(self, path):
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self.state['api_key']}"})
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.read()
+
+    def wait_for(self, what, child, test, seconds=READY_SECONDS):
+        until = time.monotonic() + seconds
+        while True:
+            if child and not child.running():
+                raise Trouble(child.complain())
+            try:
+                if test():
+                    return
+            except (OSError, ValueError, KeyError, urllib.error.URLError):
+                pass
+            if time.monotonic() > until:
+                log = f" ({child.log})\n{tail(child.log)}" if child else ""
+                raise Trouble(f"{what} did not come within {seconds} s{log}")
+            time.sleep(0.1)
+
+    def start_server(self):
+        self.server = Child("The server", [self.programs / "iog-server", "serve"], self.data / "log" / "server.log", self.env())
+        self.wait_for("The server", self.server, lambda: self.get("/readyz") is not None)
+
+    def start_workers(self):
+        enrolled = self.state.setdefault("enrolled", [])
+        for owner in OWNERS:
+            folder = self.data / "workers" / owner["node"]
+            folder.mkdir(parents=True, exist_ok=True)
+            if owner["node"] not in enrolled:
+                token = self.admin("join-token", "create", "--email", owner["email"])
+                done = subprocess.run(
+                    [
+                        self.programs / "iog-worker", "join", "--enroll-only", "--server", self.url, "--token", token, "--state", folder,
+                        "--name", owner["node"], "--country", owner["country"], "--price-per-hour", owner["price"],
+                    ],
+                    cwd=ROOT, env=self.env(), capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                )
+                if done.returncode:
+                    raise Trouble(f"{owner['name']}'s worker could not join:\n{done.stderr or done.stdout}")
+                enrolled.append(owner["node"])
+                self.remember()
+            log = self.data / "log" / f"{owner['node']}.log"
+            command = [self.programs / "iog-worker", "run", "--state", folder, "--server", self.url]
+            self.workers.append(Child(f"{owner['name']}'s worker", command, log, self.env()))
+        for owner, worker in zip(OWNERS, self.workers):
+            self.wait_for(f"The device of {owner['node']} on the market", worker, lambda: self.is_offered(owner["node"]), seconds=30)
+
+    def is_offered(self, node):
+        return any(offer["node_name"] == node for offer in json.loads(self.get("/api/v1/offers"))["offers"])
+
+    def run_example(self, folder, again):
+        """Submits once per data folder; a start in mid-job follows the same one to its end."""
+        command = [sys.executable, str(ROOT / "examples" / "submit.py"), "--server", self.url]
+        note = self.data / "demo-job"
+        known = note.read_text().strip() if note.exists() else ""
+        if known and not again:
+            view = json.loads(self.get(f"/api/v1/jobs/{known}"))
+            if view["state"] in ("finished", "failed", "stopped"):
+                say(f"  The example ran before: {self.url}/jobs/{known} ({view['state']}). `make run AGAIN=1` submits it once more.")
+                return
+            say(f"  The example is still at work: {known}")
+            command += ["--follow", known]
+        else:
+            say(f"  {REQUESTER['name']} submits {folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder} over REST:")
+            note.unlink(missing_ok=True)
+            command += [str(folder), "--id-file", str(note)]
+        env = self.env(IOG_API_KEY=self.state["api_key"])
+        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL,
+                              start_new_session=True, preexec_fn=die_with_parent) as client:
+            try:
+                for line in client.stdout:
+                    say(f"    {line.rstrip()}")
+            except BaseException:
+                client.terminate()
+                raise
+        if client.returncode:
+            say(f"  The example did not finish well (exit code {client.returncode}); the server and the workers stay up so that you can look.")
+
+    # ---- From start to end ---------------------------------------------------------------------------------------
+
+    def start(self):
+        self.claim()
+        self.state["port"] = self.free_port()
+        self.url = f"http://127.0.0.1:{self.state['port']}"
+        begun = time.monotonic()
+        self.make_accounts()
+        self.start_server()
+        say(f"  Server ready at {self.url} ({time.monotonic() - begun:.1f} s)")
+        self.remember()
+        self.start_workers()
+        say(f"  {len(self.workers)} workers joined and on the market ({time.monotonic() - begun:.1f} s)")
+
+    def sign_ins(self):
+        say()
+        say(f"  Portal      {self.url}")
+        for email, account in self.state["accounts"].items():
+            role = "requester" if email == REQUESTER["email"] else "owner"
+            say(f"  {role:<10}  {email:<18} {account['password']}")
+        say(f"  API key     {self.state['api_key']}")
+        say(f"  Data, logs  {self.data}")
+
+    def watch(self):
+        gone = set()
+        while True:
+            if not self.server.running():
+                raise Trouble(self.server.complain())
+            for worker in self.workers:
+                if worker not in gone and not worker.running():
+                    gone.add(worker)
+                    say(f"  {worker.complain()}  The others go on; Ctrl-C stops them.")
+            time.sleep(0.5)
+
+    def stop(self, hard=False):
+        """Workers first, so that they can still tell the server how their work ended."""
+        everyone = [*self.workers, *([self.server] if self.server else [])]
+        if hard:
+            for child in everyone:
+                if child.running():
+                    child.process.kill()
+                    child.process.wait()
+            return
+        for group, seconds in [(self.workers, DRAIN_SECONDS), ([self.server] if self.server else [], STOP_SECONDS)]:
+            for child in group:
+                if child.running():
+                    child.process.terminate()
+            until = time.monotonic() + seconds
+            for child in group:
+                try:
+                    child.process.wait(max(0.1, until - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    say(f"  {child.name} did not stop within {seconds} s and was killed ({child.log})")
+                    child.process.kill()
+                    child.process.wait()
+
+
+def on_signal(number, _frame):
+    raise Stopped(signal.Signals(number).name)
+
+
+def arguments():
+    about = argparse.ArgumentParser(description="Run all of IOG on this machine.")
+    about.add_argument("--data", type=Path, default=ROOT / "data")
+    about.add_argument("--port", type=int, help="default: the one used last time, then 3000")
+    about.add_argument("--programs", type=Path, default=ROOT / "target" / "debug")
+    about.add_argument("--site", type=Path, default=ROOT / "target" / "site")
+    about.add_argument("--example", type=Path, help="a folder with a job.toml, submitted once")
+    about.add_argument("--again", action="store_true", help="submit the example even if it ran before")
+    about.add_argument("command", nargs=argparse.REMAINDER, help="-- command to run instead of waiting for Ctrl-C")
+    args = about.parse_args()
+    if args.command[:1] == ["--"]:
+        args.command = args.command[1:]
+    return args
+
+
+def run_command(stack, command):
+    """The command finds the stack by these names; see end2end/playwright.config.ts."""
+    accounts = stack.state["accounts"]
+    env = stack.env(
+        BASE_URL=stack.url, IOG_API_KEY=stack.state["api_key"], IOG_SERVER=stack.url,
+        IOG_REQUESTER_EMAIL=REQUESTER["email"], IOG_REQUESTER_PASSWORD=accounts[REQUESTER["email"]]["password"],
+        IOG_OWNER_EMAIL=OWNERS[0]["email"], IOG_OWNER_PASSWORD=accounts[OWNERS[0]["email"]]["password"],
+    )
+    code = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent).returncode
+    for child in [stack.server, *stack.workers]:
+        if not child.running():
+            say(f"  {child.complain()}")
+            code = code or 1
+    return code
+
+
+def main():
+    args = arguments()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    stack, code = Stack(args), 0
+    try:
+        stack.start()
+        if args.example:
+            stack.run_example(args.example.resolve(), args.again)
+        if args.command:
+            code = run_command(stack, args.command)
+        else:
+            stack.sign_ins()
+            say("\n  Ctrl-C stops everything; `make run` finds it again as it is.")
+            stack.watch()
+    except Stopped:
+        say("\n  Stopping; a second Ctrl-C does not wait.")
+    except Trouble as trouble:
+        say(f"\nerror: {trouble}")
+        code = 1
+    try:
+        stack.stop()
+    except Stopped:
+        stack.stop(hard=True)
+        code = 130
+    if not args.command:
+        say("  Stopped.")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
