@@ -1,7 +1,7 @@
 # Sourced by lint.sh and test.sh: each check is one line with its time, and returns whether it passed.
 # shellcheck shell=bash
 
-check_format() { try "Format (cargo fmt)" cargo fmt --all --check; }
+check_format() { try "Format (cargo fmt)" cargo fmt --all --check -- --color never; }
 
 # The workspace as the server sees it: `app` is compiled with `ssr`, because `server` asks for it. Never --all-features:
 # `ssr` and `hydrate` exclude each other.
