@@ -1,1 +1,12 @@
-//! worker
+//! What a GPU owner installs: lends devices to the exchange's jobs, isolated, metered and under a lease.
+//!
+//! Owns: the node's identity, its devices, the sandbox, the link to the exchange. Deliberately absent: matching, money,
+//! any say over who gets the device; and any touch on what the owner runs besides: it ends, removes and reads only
+//! what it made itself.
+//!
+//! Invariants: no job outlives its lease; no job sees the owner's files, processes or network; a message of an old
+//! epoch changes nothing; one agent per state directory.
+
+pub mod devices;
+pub mod identity;
+pub mod sandbox;

@@ -1,0 +1,263 @@
+//! What this machine can lend, and what it is: NVIDIA devices through NVML when its library is there, otherwise the CPU
+//! as one device of class "CPU". What is read here is a claim, not a proof.
+
+use std::path::Path;
+
+use nvml_wrapper::Nvml;
+use nvml_wrapper::error::NvmlError;
+use protocol::spec::DeviceClass;
+use protocol::worker::{DEVICES_PER_NODE_MAX, DeviceFacts, HostFacts, HostLoad};
+use sha2::{Digest, Sha256};
+
+const MIB: u64 = 1024 * 1024;
+/// Left to the owner when no other bound is set: a tenth, but at least this much.
+const OWNERS_MEMORY_MIB: u64 = 512;
+
+/// What the devices are asked for again each second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GpuLoad {
+    pub percent: f32,
+    pub memory_mib: f32,
+}
+
+/// The devices of this host, and the door to their counters.
+#[derive(Debug)]
+pub struct Devices {
+    nvml: Option<Nvml>,
+    pub facts: Vec<DeviceFacts>,
+}
+
+impl Devices {
+    /// Looks for devices. `public_key` gives the CPU its stable name; `cpu_memory_mib` bounds what is offered of it.
+    pub fn find(public_key: &str, cpu_memory_mib: Option<u64>) -> Self {
+        let nvml = match Nvml::init() {
+            Ok(nvml) => Some(nvml),
+            // No driver on this host: that is ordinary, not a fault.
+            Err(NvmlError::LibloadingError(_)) => None,
+            Err(error) => {
+                tracing::warn!(%error, "NVIDIA's library is there but does not answer; offering the CPU instead");
+                None
+            }
+        };
+        let gpus = nvml.as_ref().map(nvidia).unwrap_or_default();
+        let facts = if gpus.is_empty() {
+            vec![cpu(public_key, cpu_memory_mib)]
+        } else {
+            gpus
+        };
+        Self { nvml, facts }
+    }
+
+    /// The load of the GPU with this UUID; `None` for the CPU, whose load the job's cgroup tells.
+    pub fn gpu_load(&self, uuid: &str) -> Option<GpuLoad> {
+        let device = self.nvml.as_ref()?.device_by_uuid(uuid).ok()?;
+        let rates = device.utilization_rates().ok()?;
+        let memory = device.memory_info().ok()?;
+        Some(GpuLoad {
+            percent: whole(u64::from(rates.gpu)),
+            memory_mib: whole(memory.used / MIB),
+        })
+    }
+}
+
+fn nvidia(nvml: &Nvml) -> Vec<DeviceFacts> {
+    let driver = nvml.sys_driver_version().ok();
+    let count = nvml.device_count().unwrap_or(0);
+    let one = |index| -> Result<DeviceFacts, NvmlError> {
+        let device = nvml.device_by_index(index)?;
+        Ok(DeviceFacts {
+            uuid: device.uuid()?,
+            class: DeviceClass::Gpu,
+            model: device.name()?,
+            memory_mib: device.memory_info()?.total / MIB,
+            driver: driver.clone(),
+        })
+    };
+    (0..count)
+        .take(DEVICES_PER_NODE_MAX)
+        .filter_map(|index| {
+            one(index)
+                .inspect_err(|error| tracing::warn!(index, %error, "this GPU does not answer and is not offered"))
+                .ok()
+        })
+        .collect()
+}
+
+fn cpu(public_key: &str, memory_mib: Option<u64>) -> DeviceFacts {
+    let total = field_kib(&read("/proc/meminfo"), "MemTotal:") / 1_024;
+    let reserve = (total / 10).max(OWNERS_MEMORY_MIB);
+    DeviceFacts {
+        uuid: cpu_uuid(public_key),
+        class: DeviceClass::Cpu,
+        model: cpu_model(&read("/proc/cpuinfo")),
+        memory_mib: memory_mib
+            .unwrap_or_else(|| total.saturating_sub(reserve))
+            .min(total),
+        driver: None,
+    }
+}
+
+/// `CPU-` and a UUID made of the node's key: the same after a new installation with the same key, never shared.
+fn cpu_uuid(public_key: &str) -> String {
+    let digest = hex::encode(Sha256::digest(format!("iog.cpu.v1\n{public_key}\n")));
+    let part = |from, to| digest.get(from..to).unwrap_or_default();
+    format!(
+        "CPU-{}-{}-{}-{}-{}",
+        part(0, 8),
+        part(8, 12),
+        part(12, 16),
+        part(16, 20),
+        part(20, 32)
+    )
+}
+
+fn cpu_model(cpuinfo: &str) -> String {
+    let model = cpuinfo
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, value)| key.trim() == "model name" && !value.trim().is_empty())
+        .map(|(_, value)| value.split_whitespace().collect::<Vec<_>>().join(" "));
+    model.unwrap_or_else(|| format!("{} processor", std::env::consts::ARCH))
+}
+
+/// What the host is. `state` is the directory whose disk is offered.
+pub fn host_facts(state: &Path, isolation_problems: Vec<String>) -> HostFacts {
+    let disk = rustix::fs::statvfs(state)
+        .map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize) / MIB);
+    HostFacts {
+        os: os_name(&read("/etc/os-release")),
+        kernel: rustix::system::uname()
+            .release()
+            .to_string_lossy()
+            .into_owned(),
+        cpus: std::thread::available_parallelism()
+            .ok()
+            .and_then(|n| u32::try_from(n.get()).ok())
+            .unwrap_or(1),
+        memory_mib: field_kib(&read("/proc/meminfo"), "MemTotal:") / 1_024,
+        disk_mib: disk,
+        isolation_problems,
+    }
+}
+
+fn os_name(os_release: &str) -> String {
+    os_release
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))
+        .map_or_else(
+            || std::env::consts::OS.to_owned(),
+            |name| name.trim_matches('"').to_owned(),
+        )
+}
+
+/// Busy share of all cores between two looks.
+#[derive(Debug, Default)]
+pub struct LoadMeter {
+    busy: u64,
+    total: u64,
+}
+
+impl LoadMeter {
+    pub fn look(&mut self) -> HostLoad {
+        let (busy, total) = cpu_ticks(&read("/proc/stat"));
+        let (used, spent) = (
+            busy.saturating_sub(self.busy),
+            total.saturating_sub(self.total),
+        );
+        let first = self.total == 0;
+        (self.busy, self.total) = (busy, total);
+        let meminfo = read("/proc/meminfo");
+        let used_kib =
+            field_kib(&meminfo, "MemTotal:").saturating_sub(field_kib(&meminfo, "MemAvailable:"));
+        HostLoad {
+            cpu_percent: if first || spent == 0 {
+                0.0
+            } else {
+                whole(used * 100) / whole(spent)
+            },
+            memory_used_mib: used_kib / 1_024,
+        }
+    }
+}
+
+fn cpu_ticks(stat: &str) -> (u64, u64) {
+    let ticks: Vec<u64> = stat
+        .lines()
+        .next()
+        .map(|line| {
+            line.split_whitespace()
+                .skip(1)
+                .take(8)
+                .filter_map(|tick| tick.parse().ok())
+                .collect()
+        })
+        .unwrap_or_default();
+    let total = ticks.iter().sum();
+    // The fourth and fifth are idle and waiting for the disk.
+    let idle: u64 = ticks.iter().skip(3).take(2).sum();
+    (u64::saturating_sub(total, idle), total)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::as_conversions,
+    reason = "a figure for a curve, not for a bill"
+)]
+pub(crate) const fn whole(number: u64) -> f32 {
+    number as f32
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+fn field_kib(text: &str, name: &str) -> u64 {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_driver_the_cpu_is_the_one_device() {
+        let devices = Devices::find(&"ab".repeat(32), Some(1_000));
+        assert_eq!(devices.facts.len(), 1, "{:?}", devices.facts);
+        let cpu = &devices.facts[0];
+        assert_eq!((cpu.class, cpu.memory_mib), (DeviceClass::Cpu, 1_000));
+        assert!(!cpu.model.is_empty());
+        assert_eq!(devices.gpu_load(&cpu.uuid), None);
+    }
+
+    #[test]
+    fn the_cpus_name_follows_the_key() {
+        let one = cpu_uuid("aa");
+        assert_eq!(one, cpu_uuid("aa"));
+        assert_ne!(one, cpu_uuid("ab"));
+        assert_eq!(one.len(), "CPU-".len() + 36);
+    }
+
+    #[test]
+    fn models_and_systems_are_read_as_people_know_them() {
+        assert_eq!(
+            cpu_model("processor : 0\nmodel name\t: AMD EPYC  7B13\nmodel name\t: x\n"),
+            "AMD EPYC 7B13"
+        );
+        assert!(cpu_model("").ends_with("processor"));
+        assert_eq!(
+            os_name("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"),
+            "Debian GNU/Linux 12 (bookworm)"
+        );
+    }
+
+    #[test]
+    fn load_counts_idle_and_waiting_as_free() {
+        assert_eq!(
+            cpu_ticks("cpu  10 0 20 60 10 0 0 0 0 0\ncpu0 1\n"),
+            (30, 100)
+        );
+    }
+}

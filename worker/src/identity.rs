@@ -1,0 +1,293 @@
+//! The node's identity: an Ed25519 key that never leaves this machine, and what the worker remembers between runs.
+//!
+//! All in one directory (0700) with the key in a file of its own (0600). Looser modes are refused: a key that others
+//! could read is not an identity. One lock file keeps a second agent out.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::{Signer, SigningKey};
+use kernel::{NodeId, PricePerSecond};
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+
+const KEY: &str = "node.key";
+const STATE: &str = "state.json";
+const LOCK: &str = "lock";
+
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    #[error(
+        "{path} can be read or changed by others (mode {mode:o}); close it with: chmod {wanted:o} {path}"
+    )]
+    TooOpen {
+        path: String,
+        mode: u32,
+        wanted: u32,
+    },
+    #[error(
+        "another iog-worker already uses {0}; give this one a directory of its own with --state-dir"
+    )]
+    InUse(String),
+    #[error(
+        "{path} is damaged ({why}); restore it from a backup, or remove it and join again as a new node"
+    )]
+    Damaged { path: String, why: String },
+    #[error("this worker has not joined yet; run: iog-worker join --server URL --token TOKEN")]
+    NotJoined,
+    #[error("{path}: {error}")]
+    Io { path: String, error: io::Error },
+}
+
+fn io_at(path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
+    let path = path.display().to_string();
+    move |error| IdentityError::Io { path, error }
+}
+
+/// What the worker remembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Origin of the exchange, such as `https://iog.example`.
+    pub server: String,
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<PricePerSecond>,
+    /// Set when the server has taken the join token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+}
+
+/// An opened state directory; the lock is held as long as this lives.
+#[derive(Debug)]
+pub struct Identity {
+    directory: PathBuf,
+    key: SigningKey,
+    _lock: File,
+}
+
+impl Identity {
+    /// Opens the directory, and makes it and the key on the first start.
+    ///
+    /// # Errors
+    /// [`IdentityError`] that says what to do.
+    pub fn open(directory: &Path) -> Result<Self, IdentityError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(io_at(directory))?;
+        refuse_looser(directory, 0o700)?;
+        let lock = lock(directory)?;
+        let path = directory.join(KEY);
+        let key = match fs::read_to_string(&path) {
+            Ok(text) => {
+                refuse_looser(&path, 0o600)?;
+                parse_key(&path, &text)?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let key = SigningKey::from_bytes(&rand::random());
+                write_whole(
+                    &path,
+                    format!("{}\n", hex::encode(key.to_bytes())).as_bytes(),
+                )?;
+                key
+            }
+            Err(error) => return Err(io_at(&path)(error)),
+        };
+        Ok(Self {
+            directory: directory.to_owned(),
+            key,
+            _lock: lock,
+        })
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub const fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    /// 64 hex digits.
+    pub fn public_key(&self) -> String {
+        hex::encode(self.key.verifying_key().to_bytes())
+    }
+
+    /// 128 hex digits.
+    pub fn sign(&self, bytes: &[u8]) -> String {
+        hex::encode(self.key.sign(bytes).to_bytes())
+    }
+
+    /// # Errors
+    /// [`IdentityError::NotJoined`] before the first join.
+    pub fn state(&self) -> Result<State, IdentityError> {
+        let path = self.directory.join(STATE);
+        match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| IdentityError::Damaged {
+                path: path.display().to_string(),
+                why: error.to_string(),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(IdentityError::NotJoined),
+            Err(error) => Err(io_at(&path)(error)),
+        }
+    }
+
+    /// Durable when this returns: a power cut leaves the old state or the new one.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn save(&self, state: &State) -> Result<(), IdentityError> {
+        let path = self.directory.join(STATE);
+        let text = serde_json::to_vec_pretty(state).map_err(|error| io_at(&path)(error.into()))?;
+        write_whole(&path, &text)
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, IdentityError> {
+    let path = directory.join(LOCK);
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(io_at(&path))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(IdentityError::InUse(directory.display().to_string()))
+        }
+        Err(error) => Err(io_at(&path)(error.into())),
+    }
+}
+
+fn refuse_looser(path: &Path, wanted: u32) -> Result<(), IdentityError> {
+    let mode = fs::metadata(path)
+        .map_err(io_at(path))?
+        .permissions()
+        .mode()
+        & 0o777;
+    if mode & !wanted == 0 {
+        return Ok(());
+    }
+    Err(IdentityError::TooOpen {
+        path: path.display().to_string(),
+        mode,
+        wanted,
+    })
+}
+
+fn parse_key(path: &Path, text: &str) -> Result<SigningKey, IdentityError> {
+    let damaged = |why: &str| IdentityError::Damaged {
+        path: path.display().to_string(),
+        why: why.to_owned(),
+    };
+    let bytes = hex::decode(text.trim()).map_err(|_| damaged("not hexadecimal"))?;
+    let bytes: [u8; 32] = bytes.try_into().map_err(|_| damaged("not 32 bytes"))?;
+    Ok(SigningKey::from_bytes(&bytes))
+}
+
+/// Temporary file, fsync, rename, fsync of the directory.
+fn write_whole(path: &Path, content: &[u8]) -> Result<(), IdentityError> {
+    let temporary = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        let mut file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        path.parent()
+            .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    };
+    write().map_err(io_at(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        State {
+            server: "http://127.0.0.1:3000".into(),
+            name: "rig".into(),
+            country: Some("CH".into()),
+            price: None,
+            node: None,
+        }
+    }
+
+    #[test]
+    fn the_key_is_made_once_and_closed_to_others() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let at = dir.path().join("state");
+        let first = Identity::open(&at).expect("open").public_key();
+        let mode =
+            |path: PathBuf| fs::metadata(path).expect("metadata").permissions().mode() & 0o777;
+        assert_eq!((mode(at.clone()), mode(at.join(KEY))), (0o700, 0o600));
+        assert_eq!(Identity::open(&at).expect("open again").public_key(), first);
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused_with_the_command_that_helps() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let at = dir.path().join("state");
+        drop(Identity::open(&at).expect("open"));
+        fs::set_permissions(at.join(KEY), fs::Permissions::from_mode(0o640)).expect("chmod");
+        let error = Identity::open(&at).expect_err("too open").to_string();
+        assert!(
+            error.contains("chmod 600") && error.contains("640"),
+            "{error}"
+        );
+        fs::set_permissions(at.join(KEY), fs::Permissions::from_mode(0o600)).expect("chmod");
+        fs::set_permissions(&at, fs::Permissions::from_mode(0o755)).expect("chmod");
+        assert!(matches!(
+            Identity::open(&at),
+            Err(IdentityError::TooOpen { wanted: 0o700, .. })
+        ));
+    }
+
+    #[test]
+    fn two_agents_never_share_a_directory() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let at = dir.path().join("state");
+        let first = Identity::open(&at).expect("open");
+        assert!(matches!(Identity::open(&at), Err(IdentityError::InUse(_))));
+        drop(first);
+        Identity::open(&at).expect("free again");
+    }
+
+    #[test]
+    fn state_survives_and_damage_is_named() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let at = dir.path().join("state");
+        let identity = Identity::open(&at).expect("open");
+        assert!(matches!(identity.state(), Err(IdentityError::NotJoined)));
+        identity.save(&state()).expect("save");
+        assert_eq!(identity.state().expect("state"), state());
+        fs::write(at.join(STATE), "{").expect("write");
+        assert!(
+            identity
+                .state()
+                .expect_err("damaged")
+                .to_string()
+                .contains("state.json")
+        );
+        drop(identity);
+        fs::write(at.join(KEY), "xyz").expect("write");
+        assert!(matches!(
+            Identity::open(&at),
+            Err(IdentityError::Damaged { .. })
+        ));
+    }
+}

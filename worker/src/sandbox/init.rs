@@ -1,0 +1,289 @@
+//! Process 1 of the sandbox: builds the root, gives up every right, starts the job, reaps, packs.
+//!
+//! It is single-threaded, runs as the job's own user without capabilities from before the first byte of the
+//! requester's input is read, and cannot be signalled or traced from inside.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::{DumpableBehavior, Gid, Pid, Resource, Rlimit, Signal, Uid, WaitOptions};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use super::rootfs::{self, Setup, step};
+use super::sys::{self, Fork};
+use super::wire::{self, FromInit, HelperConfig, StartJob, ToInit};
+use super::{pack, seccomp, unpack};
+
+/// Inside, the job is always this user; outside it is an unprivileged one.
+pub const JOB_UID: u32 = 1_000;
+
+/// Runs until the job has ended and is packed; never returns to the helper's code.
+pub fn run(config: &HelperConfig, socket: &OwnedFd) -> ! {
+    let code = match session(config, socket) {
+        Ok(()) => 0,
+        Err(why) => {
+            let _ = wire::send(socket, &FromInit::Failed { why }, &[]);
+            1
+        }
+    };
+    sys::exit_now(code)
+}
+
+fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
+    sys::default_signals();
+    let Some((ToInit::Build, _)) = step("hear the helper", wire::receive(socket))? else {
+        return Ok(());
+    };
+    become_job_user()?;
+    step(
+        "unshare the cgroup namespace",
+        sys::unshare_cgroup_namespace(),
+    )?;
+    step("set the host name", rustix::system::sethostname(b"job"))?;
+    step("bring loopback up", sys::loopback_up())?;
+    let space = rootfs::build(&config.lent)?;
+    drop_bounding_set()?;
+    step("install seccomp filters", seccomp::install_early())?;
+    step(
+        "say that the root is built",
+        wire::send(socket, &FromInit::Built, &[]),
+    )?;
+
+    let Some((ToInit::Start, files)) = step("hear the helper", wire::receive(socket))? else {
+        return Ok(());
+    };
+    let mut files = files.into_iter().map(File::from);
+    let mut job_file = files.next().ok_or("no job was passed")?;
+    let bundle = files.next();
+    let job: StartJob = step("read the job", read_job(&mut job_file))?;
+    rootfs::size_space(job.limits.disk_bytes)?;
+    drop_capabilities()?;
+    step("close mount", seccomp::install_last())?;
+    let full = || match rootfs::fullness(&space) {
+        Ok((_, true)) => " (the job's disk limit is too small for its inputs)",
+        _ => "",
+    };
+    if let Some(bundle) = bundle {
+        unpack::unpack(Path::new("/job"), io::BufReader::new(bundle))
+            .map_err(|why| format!("{why}{}", full()))?;
+    }
+    unpack::write_files(Path::new("/job"), &job.files).map_err(|why| format!("{why}{}", full()))?;
+    let process = start(&job)?;
+    step(
+        "say that it started",
+        wire::send(
+            socket,
+            &FromInit::Started,
+            &[process.handle.as_fd(), space.as_fd()],
+        ),
+    )?;
+    let (code, signal) = reap_until(process.pid);
+    // Whatever it started and left behind ends with it; the kernel lets none of them fork again.
+    kill_everything();
+    let disk_full = rootfs::fullness(&space).is_ok_and(|(_, full)| full);
+    let left_something =
+        std::fs::read_dir("/job/out").is_ok_and(|mut entries| entries.next().is_some());
+    let ended = FromInit::Ended {
+        code,
+        signal,
+        disk_full,
+        left_something,
+    };
+    step("say that it ended", wire::send(socket, &ended, &[]))?;
+    if !left_something {
+        return Ok(());
+    }
+    let Some((ToInit::Pack, files)) = step("hear the helper", wire::receive(socket))? else {
+        return Ok(());
+    };
+    let to = files
+        .into_iter()
+        .next()
+        .ok_or("no file for artefacts was passed")?;
+    let packed = pack::pack(
+        Path::new("/job/out"),
+        File::from(to),
+        job.artefacts_max_bytes,
+    );
+    let packed = step("pack artefacts", packed)?;
+    let packed = FromInit::Packed {
+        files: packed.files,
+        bytes: packed.bytes,
+        left_out: packed.left_out,
+    };
+    step("say what is packed", wire::send(socket, &packed, &[]))
+}
+
+fn read_job(file: &mut File) -> io::Result<StartJob> {
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
+}
+
+/// Takes the one user and group that are mapped, and ties this process's life to the helper's.
+fn become_job_user() -> Setup<()> {
+    // Refused to an ordinary user's sandbox, where the groups give access to nothing that is mounted inside.
+    let _ = rustix::thread::set_thread_groups(&[]);
+    let (uid, gid) = (Uid::from_raw(JOB_UID), Gid::from_raw(JOB_UID));
+    step(
+        "take the job's group",
+        rustix::thread::set_thread_res_gid(gid, gid, gid),
+    )?;
+    step(
+        "take the job's user",
+        rustix::thread::set_thread_res_uid(uid, uid, uid),
+    )?;
+    step(
+        "tie to the helper",
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)),
+    )?;
+    step(
+        "refuse tracing",
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable),
+    )?;
+    step("refuse new rights", rustix::thread::set_no_new_privs(true))
+}
+
+fn drop_bounding_set() -> Setup<()> {
+    for bit in 0..64 {
+        let capability = CapabilitySet::from_bits_retain(1 << bit);
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            // Past the last capability this kernel knows.
+            Err(rustix::io::Errno::INVAL) => break,
+            other => step("drop the bounding set", other)?,
+        }
+    }
+    Ok(())
+}
+
+fn drop_capabilities() -> Setup<()> {
+    let none = CapabilitySet::empty();
+    step(
+        "clear ambient capabilities",
+        rustix::thread::clear_ambient_capability_set(),
+    )?;
+    let sets = CapabilitySets {
+        effective: none,
+        permitted: none,
+        inheritable: none,
+    };
+    step(
+        "drop all capabilities",
+        rustix::thread::set_capabilities(None, sets),
+    )
+}
+
+struct Process {
+    pid: Pid,
+    handle: OwnedFd,
+}
+
+/// Forks and executes the job. Knows whether exec worked: the pipe closes at exec, or brings the error.
+fn start(job: &StartJob) -> Setup<Process> {
+    let (mut failed, say) = step("make a pipe", io::pipe())?;
+    match step("fork (is the process limit at least 1?)", sys::fork())? {
+        Fork::Child => {
+            drop(failed);
+            let why = execute(job);
+            let _ = io::Write::write_all(&mut &say, why.as_bytes());
+            sys::exit_now(127)
+        }
+        Fork::Parent { pid, pidfd } => {
+            drop(say);
+            // From here on only the job holds its output open.
+            let null = step(
+                "open /dev/null",
+                File::options().read(true).write(true).open("/dev/null"),
+            )?;
+            step("let stdout go", rustix::stdio::dup2_stdout(&null))?;
+            step("let stderr go", rustix::stdio::dup2_stderr(&null))?;
+            let mut why = String::new();
+            step("hear the job start", failed.read_to_string(&mut why))?;
+            if why.is_empty() {
+                Ok(Process { pid, handle: pidfd })
+            } else {
+                Err(why)
+            }
+        }
+    }
+}
+
+/// In the job's process: the last steps, then exec. Returns only to say why it did not work.
+fn execute(job: &StartJob) -> String {
+    let prepared = prepare_process();
+    let Some((program, arguments)) = job.command.split_first() else {
+        return "the command is empty".to_owned();
+    };
+    if let Err(why) = prepared {
+        return why;
+    }
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(job.env.iter().map(|(name, value)| (name, value)));
+    let error = command.exec();
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("there is no program `{program}` in the job's PATH or inputs")
+        }
+        io::ErrorKind::PermissionDenied => format!("`{program}` is not executable"),
+        _ => format!("cannot run `{program}`: {error}"),
+    }
+}
+
+fn prepare_process() -> Setup<()> {
+    step("new session", rustix::process::setsid())?;
+    let null = step("open /dev/null", File::open("/dev/null"))?;
+    step("stdin", rustix::stdio::dup2_stdin(&null))?;
+    step("enter /job", rustix::process::chdir("/job"))?;
+    let bound = |resource, most: u64| {
+        let hard = rustix::process::getrlimit(resource)
+            .maximum
+            .map_or(most, |hard| hard.min(most));
+        rustix::process::setrlimit(
+            resource,
+            Rlimit {
+                current: Some(hard),
+                maximum: Some(hard),
+            },
+        )
+    };
+    step("bound core files", bound(Resource::Core, 0))?;
+    step("bound open files", bound(Resource::Nofile, 65_536))?;
+    // The first to go when the owner's machine runs out of memory. Only a dumpable process may say so of itself;
+    // exec makes it dumpable anyway.
+    step(
+        "make it killable",
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable),
+    )?;
+    step(
+        "offer to the OOM killer",
+        std::fs::write("/proc/self/oom_score_adj", "1000"),
+    )
+}
+
+/// Reaps every orphan until the job's own process ends.
+fn reap_until(pid: Pid) -> (Option<i32>, Option<i32>) {
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((ended, status))) if ended == pid => {
+                return (status.exit_status(), status.terminating_signal());
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return (None, None),
+        }
+    }
+}
+
+fn kill_everything() {
+    while let Ok(Some(_)) | Err(rustix::io::Errno::INTR) = {
+        sys::kill_all_others();
+        rustix::process::wait(WaitOptions::empty())
+    } {}
+}

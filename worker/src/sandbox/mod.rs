@@ -1,0 +1,253 @@
+//! Runs one untrusted command, isolated from its host.
+//!
+//! Owns: namespaces, the root file system, limits, the watchdog, the names of ends. Deliberately absent: the exchange,
+//! money, network: the agent tells it a lease's deadline and paid milliseconds, and it keeps them.
+//!
+//! Three processes make a sandbox. The **agent** (tokio, many threads) asks for it; the **helper** (this binary
+//! re-executed, one thread) makes it and holds the deadline; **process 1** inside builds the root, drops every right
+//! and starts the job. A sandbox can be [prepared](Sandbox::prepare) before its job is known, which takes the costly
+//! part (cgroup moves, namespaces, mounts) off the way from submit to start.
+//!
+//! Invariants: nothing of a job outlives its lease, the agent or the helper; nothing that this module did not make
+//! is removed, unmounted or signalled.
+
+mod cgroup;
+mod helper;
+mod init;
+mod pack;
+mod report;
+mod rootfs;
+mod seccomp;
+mod sys;
+mod unpack;
+mod watchdog;
+mod wire;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+
+pub use helper::boottime_ms;
+pub use report::{Artefacts, End, Report, StopReason, Usage};
+pub use watchdog::FREEZE_BEFORE_MS;
+pub use wire::{FromHelper, JobLimits, StartJob, ToHelper};
+
+use wire::HelperConfig;
+
+/// The first argument that makes this binary a helper; not for people.
+pub const HELPER_ARGUMENT: &str = "__sandbox-helper";
+
+/// Call this first in `main`, before any thread exists: when this process is a helper, it never comes back.
+pub fn run_if_helper() -> Option<std::process::ExitCode> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next()? != HELPER_ARGUMENT {
+        return None;
+    }
+    Some(helper::main(&arguments.next().unwrap_or_default()))
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    #[error("this machine cannot isolate jobs: {}", .0.join("; "))]
+    Impossible(Vec<String>),
+    #[error("cannot start the sandbox helper: {0}")]
+    Spawn(#[from] std::io::Error),
+    #[error("the sandbox could not be made: {0}")]
+    Make(String),
+}
+
+/// Whether jobs can be isolated here, and what is missing if not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// One sentence for each missing piece; empty when all is well.
+    pub missing: Vec<String>,
+}
+
+impl Probe {
+    pub const fn possible(&self) -> bool {
+        self.missing.is_empty()
+    }
+}
+
+/// How sandboxes are made here.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The iog-worker binary, re-executed as helper.
+    pub helper: PathBuf,
+    /// Distinguishes this worker's leftovers from another's on the same machine: a part of the node's key in hex.
+    pub instance: String,
+    /// Host directories lent to jobs, read-only: (where, where the job sees it).
+    pub lent: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Makes sandboxes.
+#[derive(Debug)]
+pub struct Sandbox {
+    options: Options,
+    cgroups: cgroup::Hierarchy,
+    count: AtomicU64,
+}
+
+impl Sandbox {
+    /// Finds the cgroups and removes what an earlier, killed agent of this instance left.
+    ///
+    /// # Errors
+    /// [`SandboxError::Impossible`] with each missing piece.
+    pub fn open(options: Options) -> Result<Self, SandboxError> {
+        let cgroups = cgroup::Hierarchy::discover().map_err(SandboxError::Impossible)?;
+        let removed = cgroups.clean_leftovers(&format!("iog-{}-", options.instance));
+        if removed > 0 {
+            tracing::info!(
+                removed,
+                "removed cgroups that an earlier worker left behind"
+            );
+        }
+        Ok(Self {
+            options,
+            cgroups,
+            count: AtomicU64::new(0),
+        })
+    }
+
+    /// Says whether a job can be isolated, by isolating one.
+    pub async fn probe(options: &Options) -> Probe {
+        let missing = match Self::open(options.clone()) {
+            Ok(sandbox) => match sandbox.prepare().await {
+                Ok(prepared) => {
+                    drop(prepared);
+                    Vec::new()
+                }
+                Err(error) => vec![error.to_string()],
+            },
+            Err(SandboxError::Impossible(missing)) => missing,
+            Err(error) => vec![error.to_string()],
+        };
+        Probe { missing }
+    }
+
+    /// Makes a sandbox that waits for its job.
+    ///
+    /// # Errors
+    /// [`SandboxError`] naming the step that failed.
+    pub async fn prepare(&self) -> Result<Prepared, SandboxError> {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let me = rustix::process::getpid().as_raw_nonzero();
+        let config = HelperConfig {
+            name: format!("iog-{}-{me}-{number}", self.options.instance),
+            cgroups: self.cgroups.clone(),
+            lent: self.options.lent.clone(),
+        };
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut child = Command::new(&self.options.helper)
+            .arg(HELPER_ARGUMENT)
+            .arg(serde_json::to_string(&config).map_err(std::io::Error::from)?)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(SandboxError::Make("the helper has no output".to_owned()));
+        };
+        let (read, write) = UnixStream::from_std(ours)?.into_split();
+        let mut events = Events {
+            lines: BufReader::new(read).lines(),
+            helper: child,
+        };
+        let control = Control { socket: write };
+        match events.next().await {
+            Some(FromHelper::Ready) => Ok(Prepared {
+                stdout,
+                stderr,
+                control,
+                events,
+            }),
+            Some(FromHelper::Failed { why }) => Err(SandboxError::Make(why)),
+            _ => Err(SandboxError::Make("the helper died at once".to_owned())),
+        }
+    }
+}
+
+/// A sandbox without a job. Dropping it removes it.
+#[derive(Debug)]
+pub struct Prepared {
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    control: Control,
+    events: Events,
+}
+
+impl Prepared {
+    /// Gives it its job.
+    ///
+    /// # Errors
+    /// When the helper is gone.
+    pub async fn start(mut self, job: StartJob) -> Result<Running, SandboxError> {
+        self.control.send(&ToHelper::Start(Box::new(job))).await?;
+        Ok(Running {
+            stdout: self.stdout,
+            stderr: self.stderr,
+            control: self.control,
+            events: self.events,
+        })
+    }
+}
+
+/// A sandbox with a job. Dropping [`Running::control`] and [`Running::events`] ends the job at once.
+#[derive(Debug)]
+pub struct Running {
+    pub stdout: ChildStdout,
+    pub stderr: ChildStderr,
+    pub control: Control,
+    pub events: Events,
+}
+
+/// Orders to the helper.
+#[derive(Debug)]
+pub struct Control {
+    socket: OwnedWriteHalf,
+}
+
+impl Control {
+    /// # Errors
+    /// When the helper is gone; [`Events::next`] then says how it ended.
+    pub async fn send(&mut self, message: &ToHelper) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        self.socket.write_all(&line).await
+    }
+}
+
+/// What the helper reports.
+#[derive(Debug)]
+pub struct Events {
+    lines: Lines<BufReader<OwnedReadHalf>>,
+    helper: Child,
+}
+
+impl Events {
+    /// The next event; `None` after the last, or when the helper was killed. May be cancelled without loss.
+    pub async fn next(&mut self) -> Option<FromHelper> {
+        let line = self.lines.next_line().await.ok()??;
+        serde_json::from_str(&line).ok()
+    }
+
+    /// The helper's process id, for tests and for people who look.
+    pub fn helper_pid(&self) -> Option<u32> {
+        self.helper.id()
+    }
+
+    /// Waits until the helper is gone, so that no zombie stays.
+    pub async fn gone(&mut self) {
+        let _ = tokio::time::timeout(Duration::from_secs(15), self.helper.wait()).await;
+    }
+}

@@ -1,0 +1,111 @@
+//! Packs what a job left in /job/out. Runs inside the sandbox, after every process of the job is dead.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use super::report::Artefacts;
+
+const FILES_MAX: u64 = 10_000;
+const DEPTH_MAX: usize = 32;
+
+/// Writes a tar of the regular files below `root`; links and special files are left out, and what does not fit.
+pub fn pack(root: &Path, to: File, bytes_max: u64) -> io::Result<Artefacts> {
+    let mut packer = Packer {
+        tar: tar::Builder::new(io::BufWriter::new(to)),
+        done: Artefacts::default(),
+        bytes_max,
+    };
+    packer.directory(root, Path::new(""), 0)?;
+    packer
+        .tar
+        .into_inner()?
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)?;
+    Ok(packer.done)
+}
+
+struct Packer {
+    tar: tar::Builder<io::BufWriter<File>>,
+    done: Artefacts,
+    bytes_max: u64,
+}
+
+impl Packer {
+    fn directory(&mut self, at: &Path, name: &Path, depth: usize) -> io::Result<()> {
+        // A directory that the job made unreadable is its own choice.
+        let Ok(entries) = fs::read_dir(at) else {
+            self.done.left_out += 1;
+            return Ok(());
+        };
+        let mut entries: Vec<_> = entries.flatten().collect();
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let name = name.join(entry.file_name());
+            let kind = entry.file_type()?;
+            if kind.is_dir() && depth < DEPTH_MAX {
+                self.directory(&entry.path(), &name, depth + 1)?;
+            } else if !(kind.is_file() && self.file(&entry.path(), &name)?) {
+                self.done.left_out += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, at: &Path, name: &Path) -> io::Result<bool> {
+        let Ok(mut file) = File::open(at) else {
+            return Ok(false);
+        };
+        let size = file.metadata()?.len();
+        // A tar rounds each file up to 512 bytes after a header of 512.
+        let cost = size.saturating_add(1_024);
+        let fits =
+            self.done.files < FILES_MAX && self.done.bytes.saturating_add(cost) <= self.bytes_max;
+        if !fits || self.tar.append_file(name, &mut file).is_err() {
+            return Ok(false);
+        }
+        self.done.files += 1;
+        self.done.bytes += size;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_packed_links_are_not_and_the_size_is_bounded() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let out = dir.path().join("out");
+        fs::create_dir_all(out.join("sub")).expect("mkdir");
+        fs::write(out.join("a"), "aaa").expect("write");
+        fs::write(out.join("sub/b"), "bb").expect("write");
+        fs::write(out.join("z-large"), vec![0; 100_000]).expect("write");
+        std::os::unix::fs::symlink("/etc/passwd", out.join("link")).expect("link");
+        let tar = dir.path().join("tar");
+        let done = pack(&out, File::create(&tar).expect("create"), 50_000).expect("pack");
+        assert_eq!(
+            done,
+            Artefacts {
+                files: 2,
+                bytes: 5,
+                left_out: 2
+            }
+        );
+        let mut archive = tar::Archive::new(File::open(&tar).expect("open"));
+        let names: Vec<_> = archive
+            .entries()
+            .expect("entries")
+            .map(|entry| {
+                entry
+                    .expect("entry")
+                    .path()
+                    .expect("path")
+                    .display()
+                    .to_string()
+            })
+            .collect();
+        assert_eq!(names, ["a", "sub/b"]);
+    }
+}

@@ -1,0 +1,275 @@
+//! The file system a job sees: a small tmpfs as root, the host's programs read-only, a minimal /etc, /dev and /proc,
+//! and one bounded writable space behind /job, /tmp and /dev/shm.
+//!
+//! Runs in process 1 of the sandbox, inside its own user and mount namespaces: nothing here is visible outside, and
+//! all of it vanishes with the last process.
+
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change,
+    mount_remount, unmount,
+};
+
+use super::sys::{Restrict, mount_setattr};
+
+/// The step that failed, for the person who reads why a sandbox could not be made.
+pub type Setup<T> = Result<T, String>;
+
+pub fn step<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> Setup<T> {
+    result.map_err(|error| format!("{what}: {error}"))
+}
+
+const PASSWD: &str = "root:x:0:0:root:/:/usr/sbin/nologin\njob:x:1000:1000:job:/job:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n";
+const GROUP: &str = "root:x:0:\njob:x:1000:\nnogroup:x:65534:\n";
+const HOSTS: &str = "127.0.0.1 localhost job\n::1 localhost\n";
+const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files\n";
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+/// Parts of the host's /etc that programs need to start, and that say nothing about the owner.
+const ETC: [&str; 4] = ["ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives"];
+/// What /proc tells about the host beyond its processes, or lets one do to it.
+const MASKED: [&str; 11] = [
+    "kcore",
+    "keys",
+    "key-users",
+    "kallsyms",
+    "timer_list",
+    "sched_debug",
+    "sysrq-trigger",
+    "acpi",
+    "scsi",
+    "asound",
+    "kpagecount",
+];
+const PROC_READ_ONLY: [&str; 4] = ["sys", "bus", "fs", "irq"];
+
+/// Builds the root and moves into it. Answers a handle to the writable space, which gets its size later.
+pub fn build(lent: &[(PathBuf, PathBuf)]) -> Setup<OwnedFd> {
+    // Nothing mounted here may travel back to the host.
+    step(
+        "make mounts private",
+        mount_change(
+            "/",
+            MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+        ),
+    )?;
+    let base = ["/tmp", "/mnt", "/run", "/var"]
+        .into_iter()
+        .find(|path| Path::new(path).is_dir());
+    let base = Path::new(base.ok_or("no directory to mount the sandbox's root on")?);
+    let nosuid_nodev = MountFlags::NOSUID | MountFlags::NODEV;
+    tmpfs(base, "size=1m,nr_inodes=512,mode=755", nosuid_nodev)?;
+    programs(base)?;
+    etc(base)?;
+    devices(base)?;
+    for (from, to) in lent {
+        let inside = base.join(to.strip_prefix("/").unwrap_or(to));
+        step(
+            &format!("make {}", inside.display()),
+            fs::create_dir_all(&inside),
+        )?;
+        bind_read_only(from, &inside)?;
+    }
+    for name in ["job", "tmp", "space"] {
+        step(name, fs::create_dir(base.join(name)))?;
+    }
+    proc(base)?;
+    enter(base)?;
+    make_space()
+}
+
+fn tmpfs(at: &Path, options: &str, flags: MountFlags) -> Setup<()> {
+    let options = step("mount options", CString::new(options))?;
+    step(
+        &format!("mount tmpfs on {}", at.display()),
+        mount("tmpfs", at, "tmpfs", flags, options.as_c_str()),
+    )
+}
+
+fn bind_read_only(from: &Path, to: &Path) -> Setup<()> {
+    step(
+        &format!("bind {}", from.display()),
+        mount_bind_recursive(from, to),
+    )?;
+    step(
+        &format!("make {} read-only", from.display()),
+        mount_setattr(to, Restrict::ReadOnlyTree),
+    )
+}
+
+/// /usr, and /bin, /lib, … as the host has them: links into /usr, or directories of their own.
+fn programs(base: &Path) -> Setup<()> {
+    for name in ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
+        let host = Path::new("/").join(name);
+        let inside = base.join(name);
+        let Ok(kind) = fs::symlink_metadata(&host) else {
+            continue;
+        };
+        if kind.is_symlink() {
+            let target = step(&format!("read {}", host.display()), fs::read_link(&host))?;
+            step(
+                &format!("link {}", host.display()),
+                symlink(target, &inside),
+            )?;
+        } else {
+            step(
+                &format!("make {}", inside.display()),
+                fs::create_dir(&inside),
+            )?;
+            bind_read_only(&host, &inside)?;
+        }
+    }
+    Ok(())
+}
+
+fn etc(base: &Path) -> Setup<()> {
+    let inside = base.join("etc");
+    step("make /etc", fs::create_dir(&inside))?;
+    for (name, text) in [
+        ("passwd", PASSWD),
+        ("group", GROUP),
+        ("hosts", HOSTS),
+        ("nsswitch.conf", NSSWITCH),
+        ("resolv.conf", ""),
+        ("hostname", "job\n"),
+    ] {
+        step(
+            &format!("write /etc/{name}"),
+            fs::write(inside.join(name), text),
+        )?;
+    }
+    for name in ETC {
+        let host = Path::new("/etc").join(name);
+        let to = inside.join(name);
+        match fs::metadata(&host) {
+            Ok(kind) if kind.is_dir() => step(name, fs::create_dir(&to))?,
+            Ok(_) => drop(step(name, File::create(&to))?),
+            Err(_) => continue,
+        }
+        bind_read_only(&host, &to)?;
+    }
+    Ok(())
+}
+
+fn devices(base: &Path) -> Setup<()> {
+    let dev = base.join("dev");
+    step("make /dev", fs::create_dir(&dev))?;
+    step("make /dev/shm", fs::create_dir(dev.join("shm")))?;
+    for name in DEVICES {
+        let to = dev.join(name);
+        step(name, File::create(&to))?;
+        step(
+            &format!("bind /dev/{name}"),
+            mount_bind_recursive(Path::new("/dev").join(name), &to),
+        )?;
+        step(
+            &format!("restrict /dev/{name}"),
+            mount_setattr(&to, Restrict::Device),
+        )?;
+    }
+    for (name, target) in [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+    ] {
+        step(name, symlink(target, dev.join(name)))?;
+    }
+    Ok(())
+}
+
+/// A /proc of the sandbox's own processes. The kernel allows it only while the host's full one is still in view.
+fn proc(base: &Path) -> Setup<()> {
+    let at = base.join("proc");
+    step("make /proc", fs::create_dir(&at))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    step(
+        "mount /proc (in a container the host's /proc may be masked)",
+        mount("proc", &at, "proc", flags, None),
+    )?;
+    for name in PROC_READ_ONLY {
+        let path = at.join(name);
+        if path.exists() {
+            bind_read_only(&path, &path)?;
+        }
+    }
+    for name in MASKED {
+        let path = at.join(name);
+        match fs::metadata(&path) {
+            Ok(kind) if kind.is_dir() => tmpfs(
+                &path,
+                "size=4k,nr_inodes=2,mode=555",
+                MountFlags::RDONLY | flags,
+            )?,
+            Ok(_) => step(
+                &format!("mask /proc/{name}"),
+                mount_bind_recursive("/dev/null", &path),
+            )?,
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn enter(base: &Path) -> Setup<()> {
+    step("enter the new root", rustix::process::chdir(base))?;
+    // The old root comes to lie on top of the new one, and is then taken off.
+    step("pivot_root", rustix::process::pivot_root(".", "."))?;
+    step("take the old root off", unmount(".", UnmountFlags::DETACH))?;
+    step("chdir /", rustix::process::chdir("/"))
+}
+
+/// Mounts the writable space, still tiny, and closes the root for writing. Taking a mount off waits for every
+/// processor, milliseconds long: so all of that is done before the job is known. Answers a handle to see how full it is.
+fn make_space() -> Setup<OwnedFd> {
+    let space = Path::new("/space");
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    tmpfs(space, "size=64k,nr_inodes=16,mode=755", flags)?;
+    for (name, at) in [("job", "/job"), ("tmp", "/tmp"), ("shm", "/dev/shm")] {
+        let inside = space.join(name);
+        step(name, fs::create_dir(&inside))?;
+        step(&format!("bind {at}"), mount_bind_recursive(&inside, at))?;
+    }
+    step("make /job/out", fs::create_dir("/job/out"))?;
+    let handle = step(
+        "open the space",
+        rustix::fs::open("/job", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
+    )?;
+    step("unmount /space", unmount(space, UnmountFlags::DETACH))?;
+    step(
+        "close the root",
+        mount_setattr(Path::new("/"), Restrict::ReadOnly),
+    )?;
+    Ok(handle)
+}
+
+/// Gives the writable space its size.
+pub fn size_space(bytes: u64) -> Setup<()> {
+    // An inode costs kernel memory too: one for every 4 KiB is what the space could hold anyway.
+    let inodes = (bytes / 4_096).clamp(1_024, 4_000_000);
+    let options = step(
+        "mount options",
+        CString::new(format!("size={bytes},nr_inodes={inodes}")),
+    )?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    step(
+        "size the writable space",
+        mount_remount("/job", flags, options.as_c_str()),
+    )
+}
+
+/// Bytes used in the space, and whether it is full (of bytes or of files).
+pub fn fullness(space: &OwnedFd) -> io::Result<(u64, bool)> {
+    let stat = rustix::fs::fstatvfs(space)?;
+    let used = stat
+        .f_blocks
+        .saturating_sub(stat.f_bfree)
+        .saturating_mul(stat.f_frsize);
+    Ok((used, stat.f_bavail == 0 || stat.f_favail == 0))
+}

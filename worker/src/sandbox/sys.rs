@@ -1,0 +1,198 @@
+//! The few system calls that no safe wrapper offers. Everything unsafe in the worker is here.
+//!
+//! All of it runs in the helper process, which has one thread: that is what makes `fork` and `clone3` sound.
+#![expect(
+    unsafe_code,
+    reason = "clone3, fork, mount_setattr, ioctl and signal dispositions have no safe wrapper"
+)]
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+use rustix::process::Pid;
+
+/// Which side of a fork this is.
+pub enum Fork {
+    Child,
+    Parent { pid: Pid, pidfd: OwnedFd },
+}
+
+/// All namespaces a job gets, except the cgroup one, which is unshared once its process is in its cgroups.
+const NAMESPACES: i32 = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS;
+
+/// Forks a child into new namespaces; it is process 1 of the new PID namespace.
+pub fn clone_into_namespaces() -> io::Result<Fork> {
+    let mut pidfd: libc::c_int = -1;
+    // SAFETY: clone_args is plain data for which all zeroes is a valid value.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = u64::from((NAMESPACES | libc::CLONE_PIDFD).cast_unsigned());
+    args.pidfd = std::ptr::from_mut(&mut pidfd) as u64;
+    args.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    // SAFETY: without CLONE_VM this is a fork. The process has one thread, so the child's copy of the heap and of
+    // every lock is consistent. `pidfd` outlives the call, and only the parent's copy is written.
+    let pid = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw mut args,
+            size_of::<libc::clone_args>(),
+        )
+    };
+    match pid {
+        0 => Ok(Fork::Child),
+        -1 => Err(io::Error::last_os_error()),
+        pid => {
+            let pid = i32::try_from(pid)
+                .ok()
+                .and_then(Pid::from_raw)
+                .ok_or_else(|| io::Error::other("no process id"))?;
+            // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Fork::Parent { pid, pidfd })
+        }
+    }
+}
+
+/// Plain fork, for the job's own process inside the sandbox.
+pub fn fork() -> io::Result<Fork> {
+    // SAFETY: the process has one thread, so the child may allocate and take locks.
+    let pid = unsafe { libc::fork() };
+    match pid {
+        0 => Ok(Fork::Child),
+        -1 => Err(io::Error::last_os_error()),
+        pid => {
+            let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("no process id"))?;
+            let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+            Ok(Fork::Parent { pid, pidfd })
+        }
+    }
+}
+
+/// Gives this process a view of the cgroup tree that begins at its own cgroup.
+pub fn unshare_cgroup_namespace() -> io::Result<()> {
+    // SAFETY: CLONE_NEWCGROUP changes no file descriptor table and no memory.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWCGROUP) }
+        .map_err(Into::into)
+}
+
+/// How a mount is restricted; always `nosuid`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restrict {
+    /// Read-only, no devices, with every mount below.
+    ReadOnlyTree,
+    /// Read-only, no devices, this mount alone.
+    ReadOnly,
+    /// A device node: usable, not executable.
+    Device,
+}
+
+/// Sets attributes on the mount at `path`.
+pub fn mount_setattr(path: &Path, restrict: Restrict) -> io::Result<()> {
+    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
+    let set = libc::MOUNT_ATTR_NOSUID
+        | match restrict {
+            Restrict::ReadOnlyTree | Restrict::ReadOnly => {
+                libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV
+            }
+            Restrict::Device => libc::MOUNT_ATTR_NOEXEC,
+        };
+    let attr = libc::mount_attr {
+        attr_set: set,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    let flags = if restrict == Restrict::ReadOnlyTree {
+        libc::AT_RECURSIVE
+    } else {
+        0
+    };
+    // SAFETY: `path` is a C string and `attr` a mount_attr of the size given; both outlive the call.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            flags,
+            &raw const attr,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Brings the loopback device of a fresh network namespace up: the only network a job has.
+pub fn loopback_up() -> io::Result<()> {
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        None,
+    )?;
+    // SAFETY: ifreq is plain data for which all zeroes is a valid value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = (*from).cast_signed();
+    }
+    let flags = libc::IFF_UP | libc::IFF_RUNNING;
+    request.ifr_ifru.ifru_flags = i16::try_from(flags).unwrap_or(i16::MAX);
+    // SAFETY: SIOCSIFFLAGS reads one ifreq, which outlives the call.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// The helper outlives Ctrl-C and a service manager's SIGTERM: the agent decides, by its socket, when a job ends.
+pub fn ignore_polite_signals() {
+    for signal in [
+        libc::SIGINT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGQUIT,
+        libc::SIGPIPE,
+    ] {
+        // SAFETY: SIG_IGN installs no handler code.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+/// Undoes [`ignore_polite_signals`]: ignored signals would be inherited by the job through exec.
+pub fn default_signals() {
+    for signal in 1..=64 {
+        // SAFETY: SIG_DFL installs no handler code; the call fails harmlessly for SIGKILL and SIGSTOP.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: an all-zero sigset_t is made valid by sigemptyset; unblocking is always allowed.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+/// SIGKILL to every process of this PID namespace but this one, its process 1.
+pub fn kill_all_others() {
+    // Anywhere else -1 would mean every process that this user may signal.
+    if rustix::process::getpid() != Pid::INIT {
+        return;
+    }
+    // SAFETY: kill touches no memory. In process 1 of a namespace, -1 means the namespace's other processes only.
+    unsafe { libc::kill(-1, libc::SIGKILL) };
+}
+
+/// Ends a forked child at once: no destructors, no exit handlers of the parent's code run twice.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit does not return and touches no memory of ours.
+    unsafe { libc::_exit(code) }
+}

@@ -1,0 +1,190 @@
+//! What the agent, the helper and the sandbox's first process say to each other.
+//!
+//! Agent and helper: lines of JSON over a stream socket, so that the agent can read them with tokio. Helper and
+//! first process: one JSON text a packet over a sequenced-packet socket, with open files passed along.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::report::{Report, StopReason, Usage};
+
+/// How the helper is told what to make; given as its one argument.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HelperConfig {
+    /// The name of the job's cgroups: recognised as ours when a killed agent left them behind.
+    pub name: String,
+    pub cgroups: super::cgroup::Hierarchy,
+    /// Host directories that the owner lends to jobs, read-only: (where it is, where the job sees it).
+    pub lent: Vec<(PathBuf, PathBuf)>,
+}
+
+/// One job, as the sandbox needs it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StartJob {
+    pub command: Vec<String>,
+    /// Exactly what the process gets, besides the defaults documented in docs/worker.md.
+    pub env: Vec<(String, String)>,
+    /// Small files written into /job first: (relative path, content).
+    pub files: Vec<(String, String)>,
+    /// A verified tar that is unpacked into /job.
+    pub bundle: Option<PathBuf>,
+    pub limits: JobLimits,
+    /// The lease, as milliseconds of `CLOCK_BOOTTIME`: frozen one second before, killed at it.
+    pub lease_until_ms: u64,
+    /// Milliseconds of running that are paid for; `None` when there is no bound.
+    pub funded_ms: Option<u64>,
+    pub time_limit_ms: Option<u64>,
+    /// From SIGTERM to SIGKILL.
+    pub stop_grace_ms: u64,
+    /// Where the artefacts (a tar of /job/out) are written; no file is made when there are none.
+    pub artefacts: PathBuf,
+    pub artefacts_max_bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct JobLimits {
+    pub memory_bytes: u64,
+    /// Of /job, /tmp and /dev/shm together.
+    pub disk_bytes: u64,
+    /// Thousandths of a core.
+    pub cpu_millis: u64,
+    /// Processes and threads together.
+    pub pids: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToHelper {
+    Start(Box<StartJob>),
+    /// The lease was renewed until then (`CLOCK_BOOTTIME`, milliseconds).
+    Lease {
+        until_ms: u64,
+    },
+    /// Running is paid for so long, counted from the start.
+    Funded {
+        ms: u64,
+    },
+    Stop {
+        reason: StopReason,
+        grace_ms: u64,
+    },
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromHelper {
+    /// The sandbox is made and waits for a job.
+    Ready,
+    /// The sandbox could not be made.
+    Failed {
+        why: String,
+    },
+    /// The job's process runs, since then (`CLOCK_BOOTTIME`, milliseconds).
+    Started {
+        at_ms: u64,
+    },
+    Sample(Usage),
+    Frozen,
+    Thawed,
+    Ended(Box<Report>),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToInit {
+    /// User ids are mapped and the cgroups hold the process: build the root.
+    Build,
+    /// Comes with descriptors: the job as JSON in a memory file, perhaps the bundle.
+    Start,
+    /// Comes with a descriptor: the file for the artefacts.
+    Pack,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromInit {
+    Built,
+    Failed {
+        why: String,
+    },
+    /// Comes with descriptors: the job's process and its writable file system.
+    Started,
+    /// The job's process ended.
+    Ended {
+        code: Option<i32>,
+        signal: Option<i32>,
+        disk_full: bool,
+        /// There is something in /job/out to pack.
+        left_something: bool,
+    },
+    Packed {
+        files: u64,
+        bytes: u64,
+        left_out: u64,
+    },
+}
+
+const PACKET_MAX: usize = 16 * 1024;
+const FDS_MAX: usize = 3;
+
+/// Sends one packet with open files.
+pub fn send<T: Serialize>(socket: &OwnedFd, message: &T, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let text = serde_json::to_vec(message)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(io::Error::other("too many files for one packet"));
+    }
+    rustix::net::sendmsg(
+        socket,
+        &[IoSlice::new(&text)],
+        &mut control,
+        SendFlags::NOSIGNAL,
+    )?;
+    Ok(())
+}
+
+/// Receives one packet; `None` when the other side is gone.
+pub fn receive<T: DeserializeOwned>(socket: &OwnedFd) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+    let mut text = vec![0; PACKET_MAX];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = loop {
+        match rustix::net::recvmsg(
+            socket.as_fd(),
+            &mut [IoSliceMut::new(&mut text)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        ) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+            other => break other?,
+        }
+    };
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    let fds = control
+        .drain()
+        .filter_map(|message| {
+            if let RecvAncillaryMessage::ScmRights(fds) = message {
+                Some(fds)
+            } else {
+                None
+            }
+        })
+        .flatten()
+        .collect();
+    Ok(Some((
+        serde_json::from_slice(&text[..received.bytes])?,
+        fds,
+    )))
+}
