@@ -106,7 +106,7 @@ def io_text(base_units):
 
 def follow(exchange, job, show=print):
     """Shows states and output as they come; returns the job as it ended."""
-    state, after = None, 0
+    state, after, begun_line = None, 0, ""
     while True:
         view = exchange.job(job)
         if view["state"] != state:
@@ -115,13 +115,16 @@ def follow(exchange, job, show=print):
             show(f"[{state}{where}]")
         while True:
             page = exchange.log_page(job, after)
-            for line in page["lines"]:
-                for text in line["text"].splitlines():
-                    show(text)
+            # A piece ends where the job's write ended, which may be in the middle of a line.
+            *whole, begun_line = (begun_line + "".join(piece["text"] for piece in page["lines"])).split("\n")
+            for line in whole:
+                show(line)
             after = page["next"]
             if not page["more"]:
                 break
         if state in ENDED:
+            if begun_line:
+                show(begun_line)
             return view
         time.sleep(0.5)
 
