@@ -1,0 +1,96 @@
+//! The doors between pages and the exchange: server functions, one file per area.
+//!
+//! Each one reads the session, calls one method of the exchange and answers with its shape; there is no rule of
+//! IOG in here. All are POST (a GET would pass `SameSite=Lax`), and the server refuses foreign origins before them.
+//! A function whose form must work without JavaScript takes url-encoded text and redirects; the rest take JSON.
+
+pub mod account;
+pub mod billing;
+pub mod jobs;
+pub mod market;
+pub mod nodes;
+pub mod session;
+
+#[cfg(feature = "ssr")]
+pub(crate) use door::{actor, actor_or_none, answer_form, exchange, flash, parts};
+
+#[cfg(feature = "ssr")]
+mod door {
+    //! What every door needs, on the server.
+
+    use exchange::{Actor, Exchange};
+    use http::{HeaderValue, header, request::Parts};
+    use leptos::prelude::use_context;
+    use leptos_axum::ResponseOptions;
+    use protocol::{Code, Problem};
+
+    use crate::fault::Fault;
+    use crate::prefs::cookie;
+    use crate::session::SESSION_COOKIE;
+
+    pub fn exchange() -> Result<Exchange, Fault> {
+        use_context()
+            .ok_or_else(|| Problem::new(Code::Unavailable, "The exchange is not running.").into())
+    }
+
+    pub fn parts() -> Option<Parts> {
+        use_context()
+    }
+
+    fn header(name: &header::HeaderName) -> Option<String> {
+        parts()?.headers.get(name)?.to_str().ok().map(str::to_owned)
+    }
+
+    /// Who asks, if anybody is signed in.
+    pub async fn actor_or_none() -> Result<Option<Actor>, Fault> {
+        let Some(cookies) = header(&header::COOKIE) else {
+            return Ok(None);
+        };
+        let Some(secret) = cookie(&cookies, SESSION_COOKIE) else {
+            return Ok(None);
+        };
+        Ok(exchange()?.actor_by_session(secret).await?)
+    }
+
+    /// Who asks; refused when nobody is signed in.
+    pub async fn actor() -> Result<Actor, Fault> {
+        let nobody = || Problem::new(Code::Unauthenticated, "Please sign in.").into();
+        actor_or_none().await?.ok_or_else(nobody)
+    }
+
+    /// Whether a plain form was posted, without JavaScript: then the answer must be a page.
+    fn is_plain_form() -> bool {
+        header(&header::ACCEPT).is_some_and(|accept| accept.contains("text/html"))
+    }
+
+    /// Sends a plain form on to `path`. With JavaScript the page decides itself, so nothing is sent.
+    pub fn answer_form(path: &str) {
+        if is_plain_form() {
+            leptos_axum::redirect(path);
+        }
+    }
+
+    /// Hands a secret that is shown once to the page that a plain form is sent on to: a cookie that no script can
+    /// read, for one minute, on that page alone. With JavaScript the answer itself carries it.
+    pub fn flash(path: &str, name: &str, value: &str) {
+        if is_plain_form()
+            && let Some(response) = use_context::<ResponseOptions>()
+            && let Ok(value) = HeaderValue::from_str(&format!(
+                "{name}={value}; Path={path}; Max-Age=60; HttpOnly; Secure; SameSite=Strict"
+            ))
+        {
+            response.append_header(header::SET_COOKIE, value);
+            leptos_axum::redirect(path);
+        }
+    }
+}
+
+/// The value that a plain form left for this page, if one did.
+#[cfg(feature = "ssr")]
+pub(crate) fn flashed(name: &str) -> Option<String> {
+    let parts = parts()?;
+    let cookies = parts.headers.get(http::header::COOKIE)?.to_str().ok()?;
+    crate::prefs::cookie(cookies, name)
+        .filter(|value| !value.is_empty())
+        .map(str::to_owned)
+}

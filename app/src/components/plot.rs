@@ -1,0 +1,197 @@
+//! The geometry of charts: pure arithmetic from samples to SVG paths, the same on the server and in the browser.
+
+use std::fmt::Write;
+
+/// One sample: milliseconds and a value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
+    pub at: f64,
+    pub value: f64,
+}
+
+/// What a plot of some samples spans.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Span {
+    pub from: f64,
+    pub to: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+/// The drawing is this many units wide and high; the style sheet stretches it.
+pub const SIZE: f64 = 100.0;
+
+/// The next number of the form 1, 2, 2.5 or 5 times a power of ten: what a person would write on an axis.
+pub fn round_up(value: f64) -> f64 {
+    if !value.is_finite() || value <= 0.0 {
+        return 1.0;
+    }
+    let power = 10_f64.powf(value.log10().floor());
+    let lead = value / power;
+    let step = [1.0, 2.0, 2.5, 5.0]
+        .into_iter()
+        .find(|step| lead <= step + 1e-9)
+        .unwrap_or(10.0);
+    step * power
+}
+
+impl Span {
+    /// From zero (or below, when a value is) to a round number above every value.
+    pub fn of(samples: &[Sample]) -> Self {
+        let fold = |start: f64, pick: fn(f64, f64) -> f64| {
+            samples.iter().map(|s| s.value).fold(start, pick)
+        };
+        let (low, high) = (fold(0.0, f64::min), fold(0.0, f64::max));
+        Self {
+            from: samples.first().map_or(0.0, |s| s.at),
+            to: samples.last().map_or(1.0, |s| s.at),
+            low: if low < 0.0 { -round_up(-low) } else { 0.0 },
+            high: if high > 0.0 || low >= 0.0 {
+                round_up(high)
+            } else {
+                0.0
+            },
+        }
+    }
+
+    fn x(&self, at: f64) -> f64 {
+        let width = self.to - self.from;
+        if width > 0.0 {
+            (at - self.from) / width * SIZE
+        } else {
+            SIZE
+        }
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        SIZE - (value - self.low) / (self.high - self.low) * SIZE
+    }
+
+    /// Top, middle and bottom of the axis.
+    pub fn grid(&self) -> [f64; 3] {
+        [self.high, f64::midpoint(self.low, self.high), self.low]
+    }
+
+    /// Where a sample stands, in units of [`SIZE`].
+    pub fn place(&self, sample: &Sample) -> (f64, f64) {
+        (self.x(sample.at), self.y(sample.value))
+    }
+}
+
+/// At most `most` samples, evenly thinned; the last one is always kept.
+pub fn thin(samples: &[Sample], most: usize) -> Vec<Sample> {
+    if samples.len() <= most || most == 0 {
+        return samples.to_vec();
+    }
+    let step = samples.len().div_ceil(most);
+    samples.iter().rev().step_by(step).rev().copied().collect()
+}
+
+/// The line through the samples. Where two are further apart than `gap` the line is broken: what was not measured
+/// is not drawn.
+pub fn path(samples: &[Sample], span: &Span, gap: f64) -> String {
+    let mut d = String::with_capacity(samples.len() * 12);
+    let mut before: Option<f64> = None;
+    for sample in samples.iter().filter(|s| s.value.is_finite()) {
+        let (x, y) = span.place(sample);
+        let joined = before.is_some_and(|before| sample.at - before <= gap);
+        // Writing to a String cannot fail.
+        _ = write!(d, "{}{x:.2} {y:.2}", if joined { "L" } else { "M" });
+        before = Some(sample.at);
+    }
+    d
+}
+
+/// The sample nearest to `share` (0 at the left edge, 1 at the right one).
+pub fn nearest(samples: &[Sample], span: &Span, share: f64) -> Option<Sample> {
+    let at = span.from + (span.to - span.from) * share.clamp(0.0, 1.0);
+    let after = samples.partition_point(|s| s.at < at);
+    let candidates = samples.get(after.saturating_sub(1)..samples.len().min(after + 1))?;
+    candidates
+        .iter()
+        .copied()
+        .min_by(|a, b| (a.at - at).abs().total_cmp(&(b.at - at).abs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(values: &[(f64, f64)]) -> Vec<Sample> {
+        values
+            .iter()
+            .map(|&(at, value)| Sample { at, value })
+            .collect()
+    }
+
+    #[test]
+    fn axes_end_at_round_numbers() {
+        for (value, round) in [
+            (0.0, 1.0),
+            (0.3, 0.5),
+            (1.0, 1.0),
+            (1.1, 2.0),
+            (2.3, 2.5),
+            (61.0, 100.0),
+            (f64::NAN, 1.0),
+        ] {
+            assert!(
+                (round_up(value) - round).abs() < 1e-9,
+                "{value} → {}",
+                round_up(value)
+            );
+        }
+    }
+
+    #[test]
+    fn the_axis_starts_at_zero_unless_a_value_is_below() {
+        let span = Span::of(&samples(&[(0.0, 40.0), (10.0, 90.0)]));
+        assert_eq!((span.low, span.high), (0.0, 100.0));
+        assert_eq!(span.grid(), [100.0, 50.0, 0.0]);
+        let span = Span::of(&samples(&[(0.0, -3.0), (1.0, -1.0)]));
+        assert_eq!((span.low, span.high), (-5.0, 0.0));
+    }
+
+    #[test]
+    fn a_gap_breaks_the_line() {
+        let samples = samples(&[(0.0, 0.0), (1.0, 1.0), (9.0, 1.0), (10.0, 0.5)]);
+        let span = Span::of(&samples);
+        assert_eq!(
+            path(&samples, &span, 2.0),
+            "M0.00 100.00L10.00 0.00M90.00 0.00L100.00 50.00"
+        );
+    }
+
+    #[test]
+    fn one_sample_and_none_can_be_drawn() {
+        let one = samples(&[(5.0, 1.0)]);
+        assert_eq!(path(&one, &Span::of(&one), 1.0), "M100.00 0.00");
+        assert_eq!(path(&[], &Span::of(&[]), 1.0), "");
+        assert_eq!(nearest(&[], &Span::of(&[]), 0.5), None);
+    }
+
+    #[test]
+    fn the_cursor_finds_the_nearest_sample() {
+        let samples = samples(&[(0.0, 1.0), (4.0, 2.0), (10.0, 3.0)]);
+        let span = Span::of(&samples);
+        let value = |share| nearest(&samples, &span, share).map(|s| s.value);
+        assert_eq!(value(0.0), Some(1.0));
+        assert_eq!(value(0.3), Some(2.0));
+        assert_eq!(value(0.9), Some(3.0));
+        assert_eq!(value(7.0), Some(3.0));
+    }
+
+    #[test]
+    fn thinning_keeps_the_last_sample() {
+        let many: Vec<_> = (0..1000_u32)
+            .map(|n| Sample {
+                at: f64::from(n),
+                value: 1.0,
+            })
+            .collect();
+        let thinned = thin(&many, 300);
+        assert!(thinned.len() <= 300);
+        assert_eq!(thinned.last(), many.last());
+        assert!(thinned.is_sorted_by(|a, b| a.at < b.at));
+    }
+}

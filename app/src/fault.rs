@@ -1,0 +1,167 @@
+//! What a page can be refused with: the server's [`Problem`], or that it could not be asked.
+
+use leptos::prelude::*;
+use leptos::server_fn::codec::JsonEncoding;
+use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
+use protocol::{Code, Problem};
+use serde::{Deserialize, Serialize};
+
+use crate::i18n::{Locale, Words};
+
+/// The error type of every server function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{0}")]
+pub struct Fault(pub Problem);
+
+impl FromServerFnError for Fault {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        Self(match error {
+            ServerFnErrorErr::Request(_) => {
+                Problem::new(Code::Unavailable, "The server could not be reached.")
+            }
+            ServerFnErrorErr::Args(detail) | ServerFnErrorErr::MissingArg(detail) => {
+                Problem::new(Code::Invalid, detail)
+            }
+            // A proxy's page, a truncated answer: nothing a person could use.
+            _ => Problem::new(Code::Internal, "The server's answer could not be read."),
+        })
+    }
+}
+
+impl From<Problem> for Fault {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+#[cfg(feature = "ssr")]
+impl From<exchange::Error> for Fault {
+    fn from(error: exchange::Error) -> Self {
+        Self(error.problem())
+    }
+}
+
+impl Fault {
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// In the page's language: the kind of refusal, and what to do.
+    pub fn sentence(&self, locale: Locale) -> String {
+        let detail = translated(&self.0.detail, locale);
+        match (locale, detail) {
+            (Locale::En, _) => self.0.detail.clone(),
+            (Locale::Zh, Some(detail)) => detail.to_owned(),
+            // The detail is the server's, in English; the kind of it at least is in the reader's language.
+            (Locale::Zh, None) => {
+                format!("{}：{}", title(self.0.code, locale.words()), self.0.detail)
+            }
+        }
+    }
+
+    pub fn title(&self, t: &Words) -> &'static str {
+        title(self.0.code, t)
+    }
+
+    /// The message for one field, when there is one.
+    pub fn of_field(&self, field: &str, locale: Locale) -> Option<String> {
+        let problem = self.0.fields.iter().find(|problem| {
+            problem.field == field
+                || problem
+                    .field
+                    .strip_prefix(field)
+                    .is_some_and(|rest| rest.starts_with(['[', '.']))
+        })?;
+        Some(
+            translated(&problem.message, locale)
+                .map_or_else(|| problem.message.clone(), str::to_owned),
+        )
+    }
+
+    /// Whether any of these fields has a message, so that the form need not repeat it on top.
+    pub fn is_of_fields(&self, fields: &[&str]) -> bool {
+        !self.0.fields.is_empty()
+            && self.0.fields.iter().all(|problem| {
+                fields.iter().any(|field| {
+                    problem
+                        .field
+                        .strip_prefix(field)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
+                })
+            })
+    }
+}
+
+fn title(code: Code, t: &Words) -> &'static str {
+    match code {
+        Code::Invalid => t.fault_invalid,
+        Code::Unauthenticated => t.fault_unauthenticated,
+        Code::Forbidden | Code::ForeignOrigin => t.fault_forbidden,
+        Code::NotFound => t.fault_not_found,
+        Code::Conflict | Code::IdempotencyMismatch => t.fault_conflict,
+        Code::NoMatch => t.fault_no_match,
+        Code::InsufficientFunds => t.fault_funds,
+        Code::TooLarge => t.fault_too_large,
+        Code::TooManyRequests => t.fault_too_many,
+        Code::Internal => t.fault_internal,
+        Code::Unavailable => t.fault_unavailable,
+    }
+}
+
+/// The server speaks English; these are the sentences that people meet in forms, in Chinese.
+fn translated(english: &str, locale: Locale) -> Option<&'static str> {
+    if locale == Locale::En {
+        return None;
+    }
+    crate::i18n::SENTENCES
+        .iter()
+        .find(|(known, _)| *known == english)
+        .map(|(_, chinese)| *chinese)
+}
+
+/// What a failed action says on top of its form; nothing when every message stands at a field already.
+pub fn form_fault(fault: Signal<Option<Fault>>, fields: &'static [&'static str]) -> AnyView {
+    use crate::components::{Tone, notice};
+    let locale = crate::i18n::locale();
+    (move || {
+        fault
+            .get()
+            .filter(|fault| !fault.is_of_fields(fields))
+            .map(|fault| {
+                let title = fault.title(locale.words());
+                let detail = fault.sentence(locale);
+                notice(
+                    Tone::Bad,
+                    view! { <p class="font-medium">{title}</p><p>{detail}</p> },
+                )
+            })
+    })
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::FieldProblem;
+
+    #[test]
+    fn a_field_finds_its_message_and_those_of_its_parts() {
+        let fault = Fault(Problem::new(Code::Invalid, "x").with_fields(vec![
+            FieldProblem::new("command[1]", "too long"),
+            FieldProblem::new("name", "give the job a name"),
+        ]));
+        assert_eq!(
+            fault.of_field("command", Locale::En).as_deref(),
+            Some("too long")
+        );
+        assert_eq!(
+            fault.of_field("name", Locale::Zh).as_deref(),
+            Some("给任务起个名字")
+        );
+        assert_eq!(fault.of_field("nam", Locale::En), None);
+        assert!(fault.is_of_fields(&["name", "command"]));
+        assert!(!fault.is_of_fields(&["name"]));
+    }
+}

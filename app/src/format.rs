@@ -1,0 +1,206 @@
+//! How numbers are written: money, time, sizes. Short enough for a phone, never more exact than the reader needs.
+
+use kernel::{Amount, PricePerSecond, Seconds, Timestamp};
+
+use crate::i18n::{Words, fill};
+
+/// `12.3456 IO`: four decimals, rounded down; below 0.0001 all eight, because zero would be untrue.
+pub fn io(amount: Amount) -> String {
+    format!("{} IO", io_number(amount))
+}
+
+/// The number of [`io`] without its unit.
+pub fn io_number(amount: Amount) -> String {
+    let short = amount.to_io_rounded(4);
+    let short = if amount.base() > 0 && amount.base() < 10_000 {
+        amount.to_io()
+    } else {
+        short
+    };
+    // Two decimals at least, without a tail of zeros.
+    match short.split_once('.') {
+        Some((whole, fraction)) => {
+            format!("{}.{:0<2}", grouped(whole), fraction.trim_end_matches('0'))
+        }
+        None => grouped(&short),
+    }
+}
+
+/// Digits in threes, by thin spaces that no language reads as a decimal sign.
+fn grouped(digits: &str) -> String {
+    let mut out = String::with_capacity(digits.len() + 4);
+    for (index, digit) in digits.chars().enumerate() {
+        let left = digits.len().saturating_sub(index);
+        if index > 0 && left.is_multiple_of(3) && digits.len() > 4 {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `0.90 IO/h`.
+pub fn per_hour(price: PricePerSecond, t: &Words) -> String {
+    per_hour_amount(price.per_hour().unwrap_or(Amount::MAX), t)
+}
+
+/// An hour's price that is already summed.
+pub fn per_hour_amount(amount: Amount, t: &Words) -> String {
+    format!("{} IO/{}", io_number(amount), t.unit_hour)
+}
+
+/// The two largest units: `3 d 4 h`, `12 min 5 s`, `45 s`.
+pub fn duration(seconds: Seconds, t: &Words) -> String {
+    let total = seconds.get();
+    let units = [
+        (86_400, t.unit_d),
+        (3_600, t.unit_h),
+        (60, t.unit_min),
+        (1, t.unit_s),
+    ];
+    let mut parts = Vec::with_capacity(2);
+    let mut rest = total;
+    for (size, unit) in units {
+        let count = rest / size;
+        rest %= size;
+        if count > 0 {
+            parts.push(format!("{count}\u{a0}{unit}"));
+        } else if !parts.is_empty() {
+            break;
+        }
+        if parts.len() == 2 {
+            break;
+        }
+    }
+    if parts.is_empty() {
+        format!("0\u{a0}{}", t.unit_s)
+    } else {
+        parts.join(" ")
+    }
+}
+
+/// A size in bytes, in steps of 1024.
+pub fn bytes(bytes: f64) -> String {
+    let mut value = bytes.max(0.0);
+    let mut unit = "B";
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    format!("{}\u{a0}{unit}", number(value))
+}
+
+/// A size in MiB.
+pub fn mib(mib: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+    bytes(mib as f64 * 1_048_576.0)
+}
+
+/// At most four digits that mean something.
+pub fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return "–".to_owned();
+    }
+    let size = value.abs();
+    let text = if size >= 1e6 || (size > 0.0 && size < 1e-3) {
+        return format!("{value:.2e}");
+    } else if size >= 100.0 {
+        format!("{value:.0}")
+    } else if size >= 10.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.3}")
+    };
+    match text.split_once('.') {
+        Some(_) => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        None => text,
+    }
+}
+
+/// `2026-11-22 21:44:41 UTC`.
+pub fn moment(at: Timestamp) -> String {
+    let text = at.to_string();
+    match (text.get(..10), text.get(11..19)) {
+        (Some(date), Some(time)) => format!("{date} {time} UTC"),
+        _ => text,
+    }
+}
+
+/// `21:44:41`, of milliseconds since the epoch.
+pub fn time_of_day(millis: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "milliseconds of this century fit"
+    )]
+    let at = Timestamp::from_millis(millis as i64);
+    at.to_string().get(11..19).unwrap_or_default().to_owned()
+}
+
+/// The end of an id, enough to tell it from its neighbours: `job_…9f3a2c`.
+pub fn short_id(id: &str) -> String {
+    let prefix = id.split('_').next().unwrap_or_default();
+    let tail = id.get(id.len().saturating_sub(6)..).unwrap_or(id);
+    format!("{prefix}_…{tail}")
+}
+
+/// `{}` of `{}`.
+pub fn count_of(text: &str, count: u32, of: u32) -> String {
+    fill(text, &[&count.to_string(), &of.to_string()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::i18n::Locale;
+
+    fn amount(base: i64) -> Amount {
+        Amount::try_from_base(base).expect("valid")
+    }
+
+    #[test]
+    fn money_is_short_and_never_zero_by_rounding() {
+        assert_eq!(io(amount(90_000_000)), "0.90 IO");
+        assert_eq!(io(amount(1_234_567_890)), "12.3456 IO");
+        assert_eq!(io(amount(1)), "0.00000001 IO");
+        assert_eq!(io(amount(0)), "0.00 IO");
+        assert_eq!(io(Amount::MAX), "800\u{202f}000\u{202f}000.00 IO");
+        assert_eq!(io(amount(500_000_000_000)), "5000.00 IO");
+    }
+
+    #[test]
+    fn durations_have_two_units_at_most() {
+        let en = Locale::En.words();
+        let text = |s| duration(Seconds::new(s), en).replace('\u{a0}', " ");
+        assert_eq!(text(0), "0 s");
+        assert_eq!(text(59), "59 s");
+        assert_eq!(text(725), "12 min 5 s");
+        assert_eq!(text(3_600), "1 h");
+        assert_eq!(text(273_600), "3 d 4 h");
+        assert_eq!(text(86_405), "1 d");
+    }
+
+    #[test]
+    fn sizes_and_numbers_keep_what_matters() {
+        assert_eq!(mib(512).replace('\u{a0}', " "), "512 MiB");
+        assert_eq!(mib(24_576).replace('\u{a0}', " "), "24 GiB");
+        assert_eq!(number(0.0), "0");
+        assert_eq!(number(0.98765), "0.988");
+        assert_eq!(number(97.25), "97.2");
+        assert_eq!(number(1234.4), "1234");
+        assert_eq!(number(2.5e-5), "2.50e-5");
+        assert_eq!(number(f64::NAN), "–");
+    }
+
+    #[test]
+    fn moments_are_utc() {
+        assert_eq!(
+            moment(Timestamp::from_millis(1_795_383_881_007)),
+            "2026-11-22 21:44:41 UTC"
+        );
+        assert_eq!(time_of_day(1_795_383_881_007.0), "21:44:41");
+        assert_eq!(short_id("job_0198aabbccddeeff9f3a2c"), "job_…9f3a2c");
+    }
+}

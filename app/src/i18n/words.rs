@@ -1,0 +1,448 @@
+//! Every text of the interface, in English and Chinese side by side.
+
+/// One line a word: a word without both languages does not match the pattern, so it does not compile.
+macro_rules! words {
+    ($($key:ident: $en:literal, $zh:literal;)*) => {
+        /// The words of one language.
+        #[derive(Debug)]
+        pub struct Words { $(pub $key: &'static str,)* }
+        pub(super) static EN: Words = Words { $($key: $en,)* };
+        pub(super) static ZH: Words = Words { $($key: $zh,)* };
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str, &str)] = &[$((stringify!($key), $en, $zh),)*];
+    };
+}
+
+words! {
+    // The frame
+    site_description: "IOG rents GPUs and CPUs by the second. See the price per hour, launch a job, watch it live, and pay only for delivered seconds.", "IOG 按秒出租 GPU 和 CPU。查看每小时价格，提交任务，实时观察，只为实际交付的秒数付费。";
+    skip: "Skip to content", "跳到正文";
+    nav_label: "Main", "主导航";
+    nav_phone: "Places", "主要页面";
+    nav_home: "IOG, to the market", "IOG，前往市场";
+    nav_market: "Market", "市场";
+    nav_jobs: "Jobs", "任务";
+    nav_earn: "Earn", "收益";
+    nav_me: "Me", "我的";
+    language: "Language", "语言";
+    theme: "Theme", "主题";
+    theme_auto: "Auto", "自动";
+    theme_light: "Light", "浅色";
+    theme_dark: "Dark", "深色";
+    foot_note: "Internet of GPUs", "GPU 互联网";
+    close: "Close", "关闭";
+    cancel: "Cancel", "取消";
+    retry: "Try again", "重试";
+    loading: "Loading", "正在加载";
+    older: "Older", "更早的";
+    copied: "Copied", "已复制";
+    copy_by_hand: "This browser does not let the page copy. Select the text and copy it.", "浏览器不允许本页复制，请选中文字后自行复制。";
+    unit_d: "d", "天";
+    unit_h: "h", "小时";
+    unit_min: "min", "分";
+    unit_s: "s", "秒";
+    unit_hour: "h", "小时";
+
+    // The meter and the live link
+    meter_label: "Rate, spent and runway; to billing", "速率、已花费与可用时长；前往账单";
+    meter_rate: "Rate", "速率";
+    meter_spent: "Spent", "已花费";
+    meter_runway: "Runway", "可用时长";
+    meter_balance: "Balance", "余额";
+    link_still: "As of page load", "加载时的数据";
+    link_live: "Live", "实时";
+    link_retrying: "Reconnecting", "正在重连";
+    link_offline: "Offline", "离线";
+    stale_retrying: "The connection was lost. What you see may be old; it is updated as soon as the server answers again.", "连接已断开。当前显示的可能是旧数据，服务器恢复后会立即更新。";
+    stale_offline: "You are offline. What you see is the last that was known.", "您已离线。当前显示的是最后已知的数据。";
+
+    // Refusals
+    fault_invalid: "Something needs a change", "有内容需要修改";
+    fault_unauthenticated: "Please sign in", "请先登录";
+    fault_forbidden: "Not allowed", "没有权限";
+    fault_not_found: "Not found", "找不到";
+    fault_conflict: "Not possible in this state", "当前状态下无法进行";
+    fault_no_match: "No offer matches", "没有匹配的设备";
+    fault_funds: "Not enough balance", "余额不足";
+    fault_too_large: "Too large", "内容过大";
+    fault_too_many: "Too many requests", "请求过于频繁";
+    fault_internal: "Something went wrong on our side", "我们这边出了问题";
+    fault_unavailable: "Not available right now", "暂时不可用";
+    not_found_title: "This page does not exist", "页面不存在";
+    not_found_text: "The address may be mistyped, or what was here is gone.", "地址可能有误，或者内容已被移除。";
+    not_found_action: "To the market", "前往市场";
+
+    // Accounts
+    sign_in: "Sign in", "登录";
+    sign_in_lead: "To rent devices, or to see what yours earn.", "登录后即可租用设备，或查看您的设备收益。";
+    sign_up: "Create an account", "创建账户";
+    sign_up_lead: "One account rents and earns.", "同一个账户既可租用，也可出租。";
+    sign_out: "Sign out", "退出登录";
+    sign_out_everywhere: "Sign out everywhere", "退出所有设备";
+    no_account: "No account yet?", "还没有账户？";
+    have_account: "Already have an account?", "已有账户？";
+    name: "Name", "名称";
+    email: "E-mail", "邮箱";
+    password: "Password", "密码";
+    password_hint: "At least 10 characters. Length matters more than symbols.", "至少 10 个字符。长度比符号更重要。";
+    account_title: "Account", "账户";
+    account_who: "Who you are", "您的信息";
+    account_id: "Account ID", "账户编号";
+    account_since: "Since", "注册时间";
+    tab_account: "Account", "账户";
+    tab_billing: "Billing", "账单";
+    sessions: "Sessions", "登录会话";
+    sessions_text: "A session ends after 14 days. If a device is lost, end all of them.", "会话在 14 天后结束。如有设备遗失，请结束所有会话。";
+    keys_title: "API keys", "API 密钥";
+    keys_text: "A key lets a program act for you, within its scopes. Only its hash is stored.", "密钥让程序在其权限范围内代表您操作。我们只保存它的哈希值。";
+    keys_none: "No keys yet.", "还没有密钥。";
+    key_name: "Name of the key", "密钥名称";
+    key_scopes: "What it may do", "权限范围";
+    key_make: "Create key", "创建密钥";
+    key_made: "Copy the key now; it is shown this once.", "请立即复制密钥，它只显示这一次。";
+    key_copy: "Copy the key", "复制密钥";
+    key_used: "Last used", "最近使用";
+    key_never: "Never", "从未使用";
+    key_revoke: "Revoke", "撤销";
+    scope_read: "Read: see everything of the account", "读取：查看账户的全部内容";
+    scope_jobs: "Jobs: quote, submit and stop", "任务：报价、提交和停止";
+    scope_nodes: "Nodes: join, price, pause and remove", "机器：加入、定价、暂停和移除";
+
+    // Market
+    market_title: "Market", "市场";
+    market_lead: "Devices that can be rented now, by the second. Prices are per hour and all-in.", "现在可以按秒租用的设备。价格为每小时总价，已含费用。";
+    market_supply: "{} machines online · GPUs: {} proven of {} claimed · {} CPUs · {} jobs running", "{} 台机器在线 · GPU：已验证 {}，共声明 {} · CPU {} 个 · 运行中的任务 {} 个";
+    market_empty: "No device is offered right now", "目前没有可租用的设备";
+    market_empty_text: "The market fills as owners connect their machines. Yours can be the first.", "机主接入机器后，市场就会有设备。您可以成为第一个。";
+    market_empty_action: "Connect a machine", "接入机器";
+    market_none: "No offer passes this filter", "没有符合筛选条件的设备";
+    market_none_text: "Widen the price or the model, or show devices that are hired at the moment.", "请放宽价格或型号，或显示当前已被租用的设备。";
+    market_none_action: "Clear the filter", "清除筛选";
+    filter_model: "Model", "型号";
+    filter_class: "Class", "类别";
+    filter_any: "Any", "不限";
+    filter_max: "Up to IO/h", "最高 IO/小时";
+    filter_country: "Country", "国家";
+    filter_idle: "Free now", "仅空闲";
+    filter_apply: "Filter", "筛选";
+    rent: "Rent", "租用";
+    rent_label: "Rent {} on {}", "租用 {}（{}）";
+    rent_not_now: "Not free", "不空闲";
+    proven: "proven", "已验证";
+    claimed: "claimed", "仅声明";
+    col_device: "Device", "设备";
+    col_price: "Per hour", "每小时";
+    col_memory: "Device memory", "设备内存";
+    col_cpus: "CPU · RAM", "CPU · 内存";
+    col_reputation: "Reputation", "信誉";
+    col_region: "Region", "地区";
+    col_state: "State", "状态";
+    device_idle: "Free", "空闲";
+    device_hired: "Hired", "已租出";
+    device_paused: "Paused", "已暂停";
+    device_down: "Down", "离线";
+    device_blocked: "Blocked", "受限";
+
+    // Launch
+    launch: "Launch a job", "提交任务";
+    launch_title: "Launch a job", "提交任务";
+    launch_lead: "Start from an example or from your own command. The price is known before it starts.", "从示例或您自己的命令开始。启动之前就能知道价格。";
+    launch_templates: "Examples", "示例";
+    launch_work: "What runs", "运行内容";
+    launch_needs: "What it needs", "资源需求";
+    launch_more_work: "Environment and metrics", "环境变量与指标";
+    launch_more_needs: "More limits", "更多限制";
+    launch_on: "On the device you chose", "在您选择的设备上";
+    launch_any_device: "Any device that fits", "任意合适的设备";
+    launch_device_gone: "The device you chose is not offered any more. The job goes to the cheapest that fits.", "您选择的设备已不可用，任务将交给价格最低的合适设备。";
+    launch_submit: "Launch", "启动";
+    launch_sign_in: "Sign in to launch", "登录后启动";
+    launch_poor: "The start needs {}; you have {}. Add balance under Billing.", "启动需要 {}，您有 {}。请到账单页充值。";
+    template_digits: "Train a classifier", "训练分类器";
+    template_digits_text: "Handwritten digits, loss and accuracy as curves, half a minute", "手写数字，实时损失与准确率曲线，约半分钟";
+    template_mandelbrot: "Render an image", "渲染图像";
+    template_mandelbrot_text: "The Mandelbrot set, row by row, a picture to download", "逐行渲染曼德博集合，可下载图片";
+    template_hello: "Say hello", "你好，世界";
+    template_hello_text: "Five seconds, to see how everything works", "五秒钟，看看整个流程";
+    template_own: "Own command", "自定义命令";
+    template_own_text: "An empty form", "空白表单";
+    job_name: "Name", "名称";
+    job_command: "Command", "命令";
+    job_command_hint: "Program and arguments, quoted as in a shell. No shell is put in between.", "程序及其参数，引号规则与 shell 相同，但不经过 shell。";
+    job_file: "A file beside it", "附带文件";
+    job_file_path: "File name", "文件名";
+    job_file_hint: "Relative to where the command starts, for example train.py", "相对于命令的启动目录，例如 train.py";
+    job_file_content: "Content", "内容";
+    job_env: "Environment", "环境变量";
+    job_env_hint: "One NAME=value a line", "每行一个 NAME=value";
+    job_metrics: "Metrics", "指标";
+    job_metrics_hint: "Names of numbers that the output prints as name=number; they are drawn as curves.", "输出中以 name=数字 形式打印的指标名，会绘制成曲线。";
+    need_cpus: "CPU cores", "CPU 核数";
+    need_memory: "Memory", "内存";
+    need_disk: "Disk", "磁盘";
+    need_minutes: "At most", "最长时间";
+    need_max_price: "Price limit", "价格上限";
+    need_countries: "Countries", "国家";
+    need_reputation: "Reputation from", "最低信誉";
+    need_pids: "Processes", "进程数";
+    need_restarts: "Restarts", "重启次数";
+    quote: "Quote", "报价";
+    quote_waiting: "The price appears as soon as the form is complete.", "表单填写完整后即显示价格。";
+    quote_note: "Billed per delivered second. Fetching, starting and a machine's silence cost nothing.", "按实际交付的秒数计费。传输、启动以及机器失联均不收费。";
+    quote_device: "Device", "设备";
+    quote_fee: "Fee", "手续费";
+    quote_at_most: "At most", "最多花费";
+    quote_hold: "Set aside first", "先行冻结";
+    quote_available: "Your balance", "您的余额";
+    quote_matching: "offers that match: {}", "匹配的设备：{}";
+
+    // Jobs
+    jobs_title: "Jobs", "任务";
+    jobs_lead: "Newest first.", "最新的在最前。";
+    jobs_empty: "No jobs yet", "还没有任务";
+    jobs_empty_text: "Launch an example: it takes half a minute and shows everything.", "运行一个示例：只需半分钟，即可看到全部流程。";
+    col_job: "Job", "任务";
+    col_time: "Time", "时长";
+    col_spent: "Spent", "已花费";
+    col_created: "Created", "创建时间";
+    job: "Job", "任务";
+    job_matching: "Matching", "匹配中";
+    job_starting: "Starting", "启动中";
+    job_running: "Running", "运行中";
+    job_finished: "Finished", "已完成";
+    job_failed: "Failed", "失败";
+    job_stopped: "Stopped", "已停止";
+    job_steps: "Progress of the job", "任务进度";
+    job_restarts: "Restarts: {}", "重启次数：{}";
+    job_again: "Its machine was lost. It waits for another and starts again; the silence is not billed.", "所在机器已失联。任务正在等待另一台机器并将重新开始，失联期间不收费。";
+    job_tabs: "Views of the job", "任务视图";
+    tab_metrics: "Metrics", "指标";
+    tab_logs: "Logs", "日志";
+    tab_cost: "Cost", "费用";
+    tab_receipts: "Receipts", "收据";
+    tab_files: "Files", "文件";
+    stop: "Stop", "停止";
+    stop_title: "Stop this job?", "停止此任务？";
+    stop_text: "Its process is ended and what it wrote is kept. You pay for the seconds delivered so far; the rest comes back to your balance.", "进程将结束，已写出的内容会保留。您只需支付已交付的秒数，其余金额退回余额。";
+    happened: "What happened", "经过";
+    event_submitted: "Submitted", "已提交";
+    event_leased: "Device leased", "已租得设备";
+    event_fetching: "Fetching the inputs", "正在获取输入";
+    event_isolating: "Making the sandbox", "正在创建沙箱";
+    event_running: "Running", "开始运行";
+    event_uploading: "Saving the files", "正在保存文件";
+    event_funds_low: "Balance is running low", "余额即将用尽";
+    event_stop: "Stop requested", "已请求停止";
+    event_node_lost: "Machine lost", "机器失联";
+    event_rejected: "Machine declined", "机器拒绝";
+    event_ended: "Ended", "已结束";
+    end_finished: "Finished. Nothing more is billed.", "已完成，不再计费。";
+    end_exit: "The command ended with exit code {}.", "命令以退出码 {} 结束。";
+    end_signal: "The command was ended by signal {}.", "命令被信号 {} 终止。";
+    end_memory: "It used more than its {} MiB of memory and was ended. Ask for more memory.", "内存使用超过 {} MiB 而被终止。请申请更多内存。";
+    end_disk: "It filled its {} MiB of disk. Ask for more disk or write less.", "磁盘 {} MiB 已写满。请申请更多磁盘或减少写入。";
+    end_pids: "It started more than its {} processes.", "启动的进程超过 {} 个。";
+    end_time: "It reached its time limit of {}.", "已达到 {} 的时间上限。";
+    end_user: "Stopped by you.", "由您停止。";
+    end_funds: "The balance ran out; it was stopped in time. Nothing is owed.", "余额用尽，已及时停止，没有欠款。";
+    end_drained: "The owner's machine went into maintenance.", "机主的机器进入维护。";
+    end_lost: "The machine was lost; its silence is not billed.", "机器失联，失联期间不收费。";
+    end_start: "It could not start: {} Nothing was billed.", "无法启动：{} 未产生费用。";
+    end_capacity: "No machine was found for it: {}", "没有找到合适的机器：{}";
+    end_restarts: "It was restarted {} times, as often as it may be.", "已重启 {} 次，达到上限。";
+    metrics_none: "No figures yet. They appear a second after the process starts.", "还没有数据。进程启动一秒后即会出现。";
+    chart_cpu: "CPU (100 % is one core)", "CPU（100 % 为一个核）";
+    chart_memory: "Memory", "内存";
+    chart_gpu: "GPU", "GPU";
+    chart_gpu_memory: "GPU memory", "显存";
+    log_follow: "Follow", "跟随";
+    log_dropped: "{} older lines are not shown", "未显示更早的 {} 行";
+    log_json: "Whole log as JSON", "完整日志（JSON）";
+    cost_spent: "Spent", "已花费";
+    cost_rate: "Rate", "速率";
+    cost_seconds: "Delivered", "已交付";
+    cost_held: "Held", "已冻结";
+    cost_limit_left: "Of its time limit left", "距时间上限";
+    cost_note: "Only seconds that the machine delivered and we countersigned are charged. What is held and not used comes back.", "只对机器交付并经我们会签的秒数收费。冻结而未用的金额会退回。";
+    leases_title: "Machines it ran on", "运行过的机器";
+    leases_none: "No machine yet.", "还没有机器。";
+    lease_ended: "Ended", "已结束";
+    col_machine: "Machine", "机器";
+    col_charged: "Charged", "收费";
+    col_end: "How it ended", "结束原因";
+    receipts_note: "Each receipt is signed by the machine and by the platform, and holds the hash of the one before: anyone can check the bill offline.", "每张收据由机器与平台双方签名，并包含上一张的哈希值：任何人都可以离线核对账单。";
+    receipts_none: "No receipt yet. One is signed each minute and at the end.", "还没有收据。每分钟及结束时各签一张。";
+    receipts_json: "All receipts as JSON", "全部收据（JSON）";
+    receipt_last: "last", "最后一张";
+    col_receipt: "Lease · number", "租约 · 编号";
+    col_delivered: "Delivered", "已交付";
+    col_posted: "Countersigned", "会签时间";
+    col_hash: "Hash", "哈希";
+    files_none: "It left no files. What a job writes to IOG_OUTPUT is kept.", "没有留下文件。写入 IOG_OUTPUT 的内容会被保留。";
+    files_not_yet: "Files appear when the job ends. What it writes to IOG_OUTPUT is kept.", "任务结束后会出现文件。写入 IOG_OUTPUT 的内容会被保留。";
+    col_file: "File", "文件";
+    col_size: "Size", "大小";
+
+    // Earning
+    nodes_title: "Your machines", "您的机器";
+    nodes_lead: "Connect a machine, set its price, and see why it earns or not.", "接入机器，设定价格，并了解它为什么有或没有收益。";
+    tab_machines: "Machines", "机器";
+    tab_earnings: "Earnings", "收益";
+    nodes_empty: "No machine yet", "还没有机器";
+    nodes_empty_text: "Make a join line above and run it on the machine. Jobs run in a sandbox without access to your files.", "在上方生成接入命令并在机器上运行。任务在沙箱中运行，无法访问您的文件。";
+    join_title: "Connect a machine", "接入机器";
+    join_button: "Make a join line", "生成接入命令";
+    join_run: "Run this on the machine, then start the worker with iog-worker run.", "在机器上运行这一行，然后用 iog-worker run 启动。";
+    join_copy: "Copy the join line", "复制接入命令";
+    join_once: "It works once and for one hour.", "仅可使用一次，一小时内有效。";
+    join_made: "Join line made", "已生成接入命令";
+    join_joined: "Machine joined your account", "机器已加入您的账户";
+    join_online: "Worker connected", "客户端已连接";
+    join_isolated: "Jobs can be isolated", "可以隔离任务";
+    join_devices: "Devices on the market", "设备已上架";
+    join_waiting: "Waiting for the machine", "正在等待机器";
+    node_online: "Online", "在线";
+    node_offline: "Offline", "离线";
+    node_draining: "Draining", "正在排空";
+    node_seen: "last seen {}", "最后在线 {}";
+    node_load: "CPU {} % · memory {}", "CPU {} % · 内存 {}";
+    node_reputation: "Reputation {} / 100", "信誉 {} / 100";
+    node_no_isolation: "This machine cannot isolate jobs, so none are sent to it", "这台机器无法隔离任务，因此不会收到任务";
+    node_more: "Details and removal", "详情与移除";
+    node_remove: "Remove this machine", "移除这台机器";
+    node_remove_hint: "Possible while no job runs on it. It can join again with a new line.", "没有任务运行时才可移除。之后可用新的命令重新加入。";
+    fact_system: "System", "系统";
+    fact_size: "Size", "规格";
+    fact_version: "Worker", "客户端版本";
+    fact_joined: "Joined", "加入时间";
+    fact_key: "Public key", "公钥";
+    price_label: "Your price", "您的价格";
+    price_button: "Set price", "设定价格";
+    price_set: "Price set. Running jobs keep theirs.", "价格已设定。运行中的任务保持原价。";
+    pause: "Pause", "暂停";
+    resume: "Offer again", "重新上架";
+    state_set: "Saved", "已保存";
+    device_job: "Runs", "正在运行";
+    device_earned: "Made so far: {}", "累计收入：{}";
+    earn_checks: "Why it earns, or not", "为什么有或没有收益";
+    rule_pass: "passed", "通过";
+    rule_fail: "not passed", "未通过";
+    rule_connected: "Connected", "已连接";
+    fix_connected: "Start the worker on the machine: iog-worker run", "在机器上启动客户端：iog-worker run";
+    rule_isolation: "Can isolate jobs", "可以隔离任务";
+    fix_isolation: "iog-worker doctor says what the machine lacks.", "运行 iog-worker doctor 查看缺少什么。";
+    rule_paused: "Offered", "已上架";
+    fix_paused: "You paused it. Offer it again.", "您已暂停，请重新上架。";
+    rule_priced: "Has a price", "已定价";
+    fix_priced: "Set a price per hour.", "请设定每小时价格。";
+    rule_hired: "Hired", "已租出";
+    fix_hired: "Nobody rents it at the moment. A lower price is hired sooner.", "目前无人租用。降低价格会更快被租出。";
+    earnings_title: "Earnings", "收益";
+    earnings_lead: "After the owner's fee, for seconds that were countersigned.", "已扣除机主手续费，按会签的秒数计算。";
+    earnings_total: "Earned", "累计收益";
+    earnings_today: "Today (UTC)", "今日（UTC）";
+    earnings_rate: "Now", "当前速率";
+    earnings_devices: "By device", "按设备";
+    earnings_leases: "By lease", "按租约";
+    earnings_no_leases: "Nothing was rented yet.", "还没有被租用。";
+    earnings_empty: "Nothing earned yet", "还没有收益";
+    earnings_empty_text: "Connect a machine and set a price; each delivered second is paid.", "接入机器并设定价格，每交付一秒都会获得报酬。";
+    earnings_note: "A receipt is countersigned each minute; seconds since the last one follow with the next.", "每分钟会签一张收据，其后的秒数计入下一张。";
+    col_earned: "Earned", "收益";
+    col_begun: "Begun", "开始时间";
+
+    // Billing
+    billing_title: "Billing", "账单";
+    billing_lead: "What you can spend, what is set aside, and every movement.", "可用金额、冻结金额以及每一笔变动。";
+    billing_note: "Before a job starts, money for its next ten minutes is set aside. A job stops before its money would run out.", "任务启动前会冻结接下来十分钟的费用。金额用尽之前，任务会自动停止。";
+    book_available: "Available", "可用";
+    book_held: "Held for jobs", "任务冻结";
+    book_earned: "Earned", "收益";
+    book_other: "Someone else", "对方";
+    demo_title: "Demo credit", "演示额度";
+    demo_text: "This server gives {} once, to try things out. It is not real money.", "本服务器一次性赠送 {} 供试用，并非真实资金。";
+    demo_take: "Take it", "领取";
+    entries_title: "Movements", "变动明细";
+    entries_empty: "No movements yet", "还没有变动";
+    entries_empty_text: "The first job sets some balance aside and pays from it by the second.", "第一个任务会冻结部分余额，并按秒从中支付。";
+    entry_demo: "Demo credit", "演示额度";
+    entry_hold: "Set aside", "冻结";
+    entry_release: "Came back", "退回";
+    entry_charge: "Paid", "支付";
+    entry_fee: "Fee", "手续费";
+    col_entry: "What", "类型";
+    col_amount: "Amount", "金额";
+    col_from: "From", "来自";
+    col_to: "To", "去向";
+    col_when: "When", "时间";
+}
+
+/// Sentences of the server that people meet in forms, with their Chinese; see `fault.rs`.
+pub const SENTENCES: &[(&str, &str)] = &[
+    ("Some fields need a change.", "有些字段需要修改。"),
+    ("Please sign in.", "请先登录。"),
+    ("There is no such job.", "没有这个任务。"),
+    ("The server could not be reached.", "无法连接服务器。"),
+    (
+        "The server's answer could not be read.",
+        "无法读取服务器的回答。",
+    ),
+    ("give the job a name", "给任务起个名字"),
+    ("at most 80 characters on one line", "单行，最多 80 个字符"),
+    (
+        "name the program to run, for example [\"python3\", \"train.py\"]",
+        "请写出要运行的程序，例如 python3 train.py",
+    ),
+    ("a quote is not closed", "引号没有闭合"),
+    ("one NAME=value a line", "每行一个 NAME=value"),
+    (
+        "a variable's name has letters, digits and _ only",
+        "变量名只能包含字母、数字和 _",
+    ),
+    (
+        "give the file a name, for example train.py",
+        "给文件起个名字，例如 train.py",
+    ),
+    (
+        "a relative path inside the working directory, at most 255 bytes",
+        "工作目录内的相对路径，最多 255 字节",
+    ),
+    ("a whole number", "请填写整数"),
+    ("a whole number from 1 to 512", "1 到 512 之间的整数"),
+    (
+        "a whole number from 16 to 4194304",
+        "16 到 4194304 之间的整数",
+    ),
+    (
+        "a whole number from 1 to 16777216",
+        "1 到 16777216 之间的整数",
+    ),
+    ("a whole number from 1 to 32768", "1 到 32768 之间的整数"),
+    (
+        "a whole number from 1 to 2592000",
+        "最长 30 天（43200 分钟）",
+    ),
+    ("a whole number from 0 to 100", "0 到 100 之间的整数"),
+    (
+        "letters, digits and _ - . / only, at most 40",
+        "只能包含字母、数字和 _ - . /，最多 40 个",
+    ),
+    ("two capital letters, such as CH", "两个大写字母，例如 CH"),
+    (
+        "must be above zero, or leave it out for any price",
+        "必须大于零；留空表示不限价格",
+    ),
+    (
+        "the amount is not a number; write it like 12.5, with a point and at most 8 decimals",
+        "金额不是数字，请写成 12.5 的形式，最多 8 位小数",
+    ),
+    (
+        "IO has 8 decimals; this amount has more, and nothing is rounded silently",
+        "IO 有 8 位小数，此金额超出，我们不会擅自取整",
+    ),
+    ("an amount cannot be below zero", "金额不能小于零"),
+    (
+        "choose at least one thing that the key may do",
+        "请至少选择一项权限",
+    ),
+];

@@ -1,0 +1,376 @@
+//! The launch form as text fields, and how they become a job's specification. The same code answers a post without
+//! JavaScript on the server and asks for a quote while somebody types in the browser.
+
+use std::collections::BTreeMap;
+
+use kernel::DeviceId;
+use protocol::spec::{DeviceClass, InlineFile, JobSpec, Limits, Placement, Resources};
+use protocol::{Code, FieldProblem, Problem};
+use serde::{Deserialize, Serialize};
+
+/// Each field is what stands in the input of that name; an input that is missing is an empty text.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LaunchForm {
+    pub name: String,
+    /// One line as in a shell, without a shell: words and quotes.
+    pub command: String,
+    /// `NAME=value` lines.
+    pub env: String,
+    pub file_path: String,
+    pub file_content: String,
+    /// Names, separated by commas or spaces.
+    pub metrics: String,
+    pub class: String,
+    pub model: String,
+    pub cpus: String,
+    pub memory_mib: String,
+    pub disk_mib: String,
+    pub pids: String,
+    pub minutes: String,
+    /// IO per hour; empty for any price.
+    pub max_price: String,
+    pub min_reputation: String,
+    /// Two-letter codes; empty for anywhere.
+    pub countries: String,
+    pub restarts: String,
+    /// A device chosen on the market; empty for the cheapest that fits.
+    pub device: String,
+    /// Makes a form that is sent twice one job.
+    pub request: String,
+}
+
+/// Where the specification's fields stand in the form.
+pub const FIELDS: [(&str, &str); 16] = [
+    ("name", "name"),
+    ("command", "command"),
+    ("env", "env"),
+    ("files", "file_path"),
+    ("metrics", "metrics"),
+    ("resources.class", "class"),
+    ("resources.model", "model"),
+    ("resources.cpus", "cpus"),
+    ("resources.memory_mib", "memory_mib"),
+    ("resources.disk_mib", "disk_mib"),
+    ("resources.pids", "pids"),
+    ("limits.duration_seconds", "minutes"),
+    ("limits.max_price_per_hour", "max_price"),
+    ("limits.max_restarts", "restarts"),
+    ("placement.min_reputation", "min_reputation"),
+    ("placement.countries", "countries"),
+];
+
+/// Splits a command into words: spaces separate, quotes and backslashes join, as in a shell. Nothing is expanded.
+///
+/// # Errors
+/// A quote that is not closed.
+pub fn split_command(text: &str) -> Result<Vec<String>, &'static str> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote: Option<char> = None;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some('"'), '\\') if matches!(chars.peek(), Some('"' | '\\')) => {
+                word.get_or_insert_default().extend(chars.next());
+            }
+            (Some(_), c) => word.get_or_insert_default().push(c),
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, '\\') => word
+                .get_or_insert_default()
+                .extend(chars.next().filter(|c| *c != '\n')),
+            (None, c) if c.is_whitespace() => words.extend(word.take()),
+            (None, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    if quote.is_some() {
+        return Err("a quote is not closed");
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+/// Writes words so that [`split_command`] reads them back.
+pub fn join_command(words: &[String]) -> String {
+    let plain = |word: &str| {
+        !word.is_empty()
+            && word
+                .chars()
+                .all(|c| c.is_alphanumeric() || "-_./=:,+@%".contains(c))
+    };
+    let quoted = |word: &String| {
+        if plain(word) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    };
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+/// Collects what is wrong while the text is read.
+struct Reader(Vec<FieldProblem>);
+
+impl Reader {
+    fn number<T: std::str::FromStr>(&mut self, text: &str, field: &str, empty: T) -> T {
+        let text = text.trim();
+        if text.is_empty() {
+            return empty;
+        }
+        text.parse().unwrap_or_else(|_| {
+            self.0.push(FieldProblem::new(field, "a whole number"));
+            empty
+        })
+    }
+
+    fn env(&mut self, text: &str) -> BTreeMap<String, String> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let mut env = BTreeMap::new();
+        for line in lines {
+            match line.split_once('=') {
+                Some((name, value)) => _ = env.insert(name.trim().to_owned(), value.to_owned()),
+                None => self
+                    .0
+                    .push(FieldProblem::new("env", "one NAME=value a line")),
+            }
+        }
+        env
+    }
+}
+
+fn list(text: &str) -> Vec<String> {
+    let parts = text.split([',', ' ', '\n', '\t', '，']).map(str::trim);
+    parts
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn optional(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+impl LaunchForm {
+    /// The form that shows this specification.
+    pub fn of(spec: &JobSpec) -> Self {
+        let file = spec.files.first();
+        let env = spec
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        Self {
+            name: spec.name.clone(),
+            command: join_command(&spec.command),
+            env: env.collect::<Vec<_>>().join("\n"),
+            file_path: file.map(|file| file.path.clone()).unwrap_or_default(),
+            file_content: file.map(|file| file.content.clone()).unwrap_or_default(),
+            metrics: spec.metrics.join(", "),
+            class: spec.resources.class.as_str().to_owned(),
+            model: spec.resources.model.clone().unwrap_or_default(),
+            cpus: spec.resources.cpus.to_string(),
+            memory_mib: spec.resources.memory_mib.to_string(),
+            disk_mib: spec.resources.disk_mib.to_string(),
+            pids: spec.resources.pids.to_string(),
+            minutes: spec.limits.duration_seconds.div_ceil(60).to_string(),
+            max_price: spec.limits.max_price_per_hour.clone().unwrap_or_default(),
+            min_reputation: spec.placement.min_reputation.to_string(),
+            countries: spec.placement.countries.join(", "),
+            restarts: spec.limits.max_restarts.to_string(),
+            device: String::new(),
+            request: String::new(),
+        }
+    }
+
+    /// # Errors
+    /// Every field that cannot be read or that the specification refuses, with a message each.
+    pub fn spec(&self) -> Result<JobSpec, Problem> {
+        let mut read = Reader(Vec::new());
+        let command = split_command(&self.command).unwrap_or_else(|message| {
+            read.0.push(FieldProblem::new("command", message));
+            Vec::new()
+        });
+        let class = DeviceClass::parse(self.class.trim()).unwrap_or_else(|| {
+            read.0
+                .push(FieldProblem::new("resources.class", "GPU or CPU"));
+            DeviceClass::default()
+        });
+        let files = optional(&self.file_path).map(|path| {
+            // A browser posts lines with CR LF; a script wants LF.
+            InlineFile {
+                path,
+                content: self.file_content.replace("\r\n", "\n"),
+            }
+        });
+        if files.is_none() && !self.file_content.trim().is_empty() {
+            read.0.push(FieldProblem::new(
+                "files",
+                "give the file a name, for example train.py",
+            ));
+        }
+        let usual = Resources::default();
+        let limits = Limits::default();
+        let minutes = read.number(&self.minutes, "limits.duration_seconds", 60_u64);
+        let spec = JobSpec {
+            name: self.name.trim().to_owned(),
+            command,
+            env: read.env(&self.env),
+            files: files.into_iter().collect(),
+            bundle: None,
+            resources: Resources {
+                class,
+                model: optional(&self.model),
+                device_memory_mib: 0,
+                cpus: read.number(&self.cpus, "resources.cpus", usual.cpus),
+                memory_mib: read.number(&self.memory_mib, "resources.memory_mib", usual.memory_mib),
+                disk_mib: read.number(&self.disk_mib, "resources.disk_mib", usual.disk_mib),
+                pids: read.number(&self.pids, "resources.pids", usual.pids),
+            },
+            limits: Limits {
+                duration_seconds: minutes.saturating_mul(60),
+                max_price_per_hour: optional(&self.max_price),
+                max_restarts: read.number(
+                    &self.restarts,
+                    "limits.max_restarts",
+                    limits.max_restarts,
+                ),
+            },
+            placement: Placement {
+                countries: list(&self.countries)
+                    .into_iter()
+                    .map(|code| code.to_uppercase())
+                    .collect(),
+                min_reputation: read.number(&self.min_reputation, "placement.min_reputation", 0),
+            },
+            metrics: list(&self.metrics),
+        };
+        let mut problems = read.0;
+        for problem in spec.problems() {
+            // The reason why a text could not be read says more than what its replacement lacks.
+            if !problems.iter().any(|known| known.field == problem.field) {
+                problems.push(problem);
+            }
+        }
+        if problems.is_empty() {
+            Ok(spec)
+        } else {
+            Err(Problem::new(Code::Invalid, "Some fields need a change.").with_fields(problems))
+        }
+    }
+
+    /// # Errors
+    /// When the chosen device is not an id.
+    pub fn device(&self) -> Result<Option<DeviceId>, Problem> {
+        let text = self.device.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse()
+            .map(Some)
+            .map_err(|_| Problem::field("device", "choose a device on the market again"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        split_command(text).expect("closed quotes")
+    }
+
+    #[test]
+    fn a_command_is_split_like_in_a_shell() {
+        assert_eq!(
+            words("python3 train.py  --lr 0.1"),
+            ["python3", "train.py", "--lr", "0.1"]
+        );
+        assert_eq!(
+            words(r#"sh -c "echo \"a b\" c" '' "#),
+            ["sh", "-c", r#"echo "a b" c"#, ""]
+        );
+        assert_eq!(words(r"echo 'it'\''s' a\ b"), ["echo", "it's", "a b"]);
+        assert_eq!(words("a \\\n b"), ["a", "b"]);
+        assert_eq!(words("  \n"), Vec::<String>::new());
+        assert!(split_command("echo 'open").is_err());
+    }
+
+    #[test]
+    fn a_command_survives_its_text() {
+        let command: Vec<String> = [
+            "sh",
+            "-c",
+            "echo \"it's $HOME\"\nfor n in 1 2; do echo $n; done\n",
+            "",
+            "a=b",
+        ]
+        .map(str::to_owned)
+        .into();
+        assert_eq!(words(&join_command(&command)), command);
+    }
+
+    #[test]
+    fn a_filled_form_is_a_valid_specification() {
+        let form = LaunchForm {
+            name: " digits ".into(),
+            command: "python3 train.py".into(),
+            env: "A=1\r\n\r\nB=x=y".into(),
+            file_path: "train.py".into(),
+            file_content: "print(1)\r\nprint(2)\r\n".into(),
+            metrics: "loss, accuracy，f1".into(),
+            class: "cpu".into(),
+            minutes: "10".into(),
+            max_price: "1.5".into(),
+            countries: "ch de".into(),
+            ..LaunchForm::default()
+        };
+        let spec = form.spec().expect("valid");
+        assert_eq!(spec.name, "digits");
+        assert_eq!(spec.env["B"], "x=y");
+        assert_eq!(spec.files[0].content, "print(1)\nprint(2)\n");
+        assert_eq!(spec.metrics, ["loss", "accuracy", "f1"]);
+        assert_eq!(spec.limits.duration_seconds, 600);
+        assert_eq!(spec.placement.countries, ["CH", "DE"]);
+        assert_eq!(LaunchForm::of(&spec).spec(), Ok(spec));
+    }
+
+    #[test]
+    fn each_bad_field_has_its_message() {
+        let form = LaunchForm {
+            command: "echo 'x".into(),
+            env: "novalue".into(),
+            file_content: "x".into(),
+            cpus: "many".into(),
+            max_price: "free".into(),
+            class: "tpu".into(),
+            ..LaunchForm::default()
+        };
+        let problem = form.spec().expect_err("bad");
+        let fields: Vec<_> = problem.fields.iter().map(|p| p.field.as_str()).collect();
+        for field in [
+            "name",
+            "command",
+            "env",
+            "files",
+            "resources.cpus",
+            "resources.class",
+            "limits.max_price_per_hour",
+        ] {
+            assert_eq!(
+                fields.iter().filter(|f| **f == field).count(),
+                1,
+                "{field} in {fields:?}"
+            );
+        }
+        assert!(
+            fields
+                .iter()
+                .all(|field| FIELDS.iter().any(|(known, _)| field.starts_with(known))),
+            "{fields:?}"
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! The account: who is signed in, API keys, sessions. Language and theme stand in the footer of every page.
+
+use leptos::form::ActionForm;
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use leptos_router::hooks::use_location;
+use protocol::view::{KeyView, Scope};
+
+use super::{fault_of, field_error, load, wording};
+use crate::api::account::{Keys, MakeKey, RevokeKey, read_keys};
+use crate::api::session::{SignOut, SignOutEverywhere};
+use crate::components::{
+    Cell, CheckField, Column, CopyLine, Field, PageHead, Submit, Tone, notice, row, skeleton_rows,
+    table, tabs, tag,
+};
+use crate::fault::form_fault;
+use crate::format;
+use crate::i18n::{Words, words};
+use crate::session::SessionContext;
+
+/// The account and its money are two sides of one place.
+pub fn me_tabs() -> AnyView {
+    let t = words();
+    let path = use_location().pathname;
+    tabs(
+        t.nav_me,
+        vec![
+            ("/account", t.tab_account, "/account".to_owned()),
+            ("/billing", t.tab_billing, "/billing".to_owned()),
+        ],
+        path.into(),
+    )
+}
+
+pub fn page() -> impl IntoView {
+    let t = words();
+    let version = RwSignal::new(0_u32);
+    let held = Resource::new(move || version.get(), |_| read_keys());
+    view! {
+        <PageHead title=t.account_title/>
+        {me_tabs()}
+        <div class="grid gap-6">
+            {who()}
+            {load(held, |t| skeleton_rows(t.loading, 2), move |keys| key_cards(keys, version))}
+            {sign_outs()}
+        </div>
+    }
+}
+
+fn who() -> AnyView {
+    let t = words();
+    let Some(context) = use_context::<SessionContext>() else {
+        return ().into_any();
+    };
+    let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
+    view! {
+        <Transition fallback=move || skeleton_rows(t.loading, 1)>
+            {move || Suspend::new(async move {
+                context.session.await.ok().flatten().map(|session| {
+                    let account = session.account;
+                    view! {
+                        <section class="card">
+                            <h2>{t.account_who}</h2>
+                            <dl class="facts">
+                                {fact(t.name, account.name)}
+                                {fact(t.email, account.email)}
+                                <div class="contents"><dt>{t.account_id}</dt><dd class="mono">{account.id.to_string()}</dd></div>
+                                {fact(t.account_since, format::moment(account.created_at))}
+                            </dl>
+                        </section>
+                    }
+                })
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+/// Plain forms: the page that follows is loaded afresh.
+fn sign_outs() -> AnyView {
+    let t = words();
+    view! {
+        <section class="card">
+            <h2>{t.sessions}</h2>
+            <p class="prose mb-4">{t.sessions_text}</p>
+            <div class="row-actions">
+                <form method="post" action=SignOut::url()><button class="btn" type="submit">{t.sign_out}</button></form>
+                <form method="post" action=SignOutEverywhere::url()>
+                    <button class="btn danger" type="submit">{t.sign_out_everywhere}</button>
+                </form>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+fn key_cards(held: Keys, version: RwSignal<u32>) -> AnyView {
+    let t = words();
+    let make = ServerAction::<MakeKey>::new();
+    let fault = fault_of(make.value());
+    let first_secret = held.secret;
+    let secret = Memo::new(move |_| match make.value().get() {
+        Some(Ok(new)) => Some(new.secret),
+        _ => first_secret.clone(),
+    });
+    let list = RwSignal::new(held.keys);
+    Effect::new(move || {
+        if let Some(Ok(new)) = make.value().get() {
+            list.update(|list| list.insert(0, new.key));
+        }
+    });
+    let boxes = [("read", Scope::Read), ("jobs", Scope::Jobs), ("nodes", Scope::Nodes)]
+        .map(|(name, scope)| view! { <CheckField name=name value=scope.as_str() label=wording::scope(scope, t) checked=scope == Scope::Read/> })
+        .collect_view();
+    let scope_error = field_error(fault, "scopes");
+    view! {
+        <section class="card grid gap-4">
+            <h2>{t.keys_title}</h2>
+            <p class="prose">{t.keys_text}</p>
+            {move || secret.get().map(|secret| {
+                notice(Tone::Ok, view! {
+                    <p class="font-medium mb-2">{t.key_made}</p>
+                    <CopyLine text=secret label=t.key_copy/>
+                })
+            })}
+            {move || key_table(&list.get(), version, t)}
+            {form_fault(fault, &["name", "scopes"])}
+            <ActionForm action=make>
+                <div class="grid gap-3 max-w-md">
+                    <Field name="name" label=t.key_name required=true max_length=80 error=field_error(fault, "name")/>
+                    <fieldset>
+                        <legend class="legend">{t.key_scopes}</legend>
+                        {boxes}
+                        {move || scope_error.get().map(|error| view! { <p class="field-error">{error}</p> })}
+                    </fieldset>
+                    <Submit label=t.key_make busy=make.pending()/>
+                </div>
+            </ActionForm>
+        </section>
+    }
+    .into_any()
+}
+
+fn key_table(keys: &[KeyView], version: RwSignal<u32>, t: &'static Words) -> AnyView {
+    if keys.is_empty() {
+        return view! { <p class="hint">{t.keys_none}</p> }.into_any();
+    }
+    let rows = keys
+        .iter()
+        .map(|key| {
+            let revoke = ServerAction::<RevokeKey>::new();
+            let id = key.id.to_string();
+            Effect::new(move || {
+                if matches!(revoke.value().get(), Some(Ok(()))) {
+                    version.update(|version| *version += 1);
+                }
+            });
+            let scopes = key.scopes.iter().map(|scope| tag(scope.as_str())).collect_view();
+            let used = key.last_used_at.map_or_else(|| t.key_never.to_owned(), format::moment);
+            row(vec![
+                Cell::title(view! { {key.name.clone()}" "<span class="mono hint">{key.prefix.clone()}"…"</span> }),
+                Cell::new(t.key_scopes, view! { <span class="flex flex-wrap gap-1">{scopes}</span> }),
+                Cell::end(t.key_used, used),
+                Cell::action(view! {
+                    <ActionForm action=revoke>
+                        <input type="hidden" name="id" value=id/>
+                        <button class="btn danger" type="submit">{t.key_revoke}</button>
+                    </ActionForm>
+                }),
+            ])
+        })
+        .collect_view();
+    let columns = vec![
+        Column::new(t.key_name),
+        Column::new(t.key_scopes),
+        Column::end(t.key_used),
+        Column::end(""),
+    ];
+    table(t.keys_title, columns, rows)
+}

@@ -1,0 +1,338 @@
+//! Launching a job: an example or an own command, what it needs, and what it costs before it is sent.
+
+use leptos::form::{ActionForm, FromFormData};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_navigate, use_query_map};
+use protocol::view::{OfferView, QuoteLineKind, QuoteView};
+use protocol::{Code, Problem};
+use wasm_bindgen::JsCast;
+
+use super::{fault_of, field_error, load, wording};
+use crate::api::jobs::{Launch, open_launch, quote};
+use crate::components::{
+    Field, Kind, PageHead, SelectField, Submit, TextField, Tone, notice, skeleton_block, tag,
+};
+use crate::fault::{Fault, form_fault};
+use crate::format;
+use crate::i18n::{Words, fill, locale, words};
+use crate::launch_form::{FIELDS, LaunchForm};
+use crate::session::SessionContext;
+use crate::templates::{LaunchPage, OWN};
+
+/// Typing asks for a quote only after a pause.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(400);
+
+/// What is known about the price: nothing while a first answer is on its way.
+type Quoted = Option<Result<QuoteView, Fault>>;
+
+pub fn page() -> impl IntoView {
+    let t = words();
+    let query = use_query_map();
+    let text = move |key: &'static str| query.with(|query| query.get(key).unwrap_or_default());
+    let source = Memo::new(move |_| (text("template"), text("device")));
+    let page = Resource::new(
+        move || source.get(),
+        |(template, device)| open_launch(template, device),
+    );
+    view! {
+        <PageHead title=t.launch_title lead=t.launch_lead/>
+        {load(page, |t| skeleton_block(t.loading), move |page| show(page, source.get_untracked()))}
+    }
+}
+
+fn show(page: LaunchPage, (template, device): (String, String)) -> AnyView {
+    let t = words();
+    let LaunchPage {
+        templates,
+        form,
+        offer,
+        quote,
+    } = page;
+    let chosen = if template.is_empty() {
+        templates.first().cloned().unwrap_or_default()
+    } else {
+        template
+    };
+    let gone =
+        (!device.is_empty() && offer.is_none()).then(|| notice(Tone::Warn, t.launch_device_gone));
+    let quoted: RwSignal<Quoted> = RwSignal::new(quote.map(|quote| quote.map_err(Fault)));
+    let action = ServerAction::<Launch>::new();
+    let fault = fault_of(action.value());
+    let navigate = use_navigate();
+    Effect::new(move || {
+        if let Some(Ok(id)) = action.value().get() {
+            navigate(
+                &format!("/jobs/{id}"),
+                leptos_router::NavigateOptions::default(),
+            );
+        }
+    });
+    let fields: &'static [&'static str] = const { &SPEC_FIELDS };
+    view! {
+        {gone}
+        {choices(&templates, &chosen, &device)}
+        <ActionForm action=action>
+            <div class="grid gap-6 lg:grid-cols-[1fr_20rem] items-start" on:input=move |event| requote(&event, quoted)>
+                <div class="grid gap-6 min-w-0">
+                    {form_fault(fault, fields)}
+                    {work_fields(&form, fault)}
+                    {need_fields(form, fault)}
+                </div>
+                <aside class="lg:sticky lg:top-20 grid gap-4">{quote_card(quoted, offer, action.pending().into())}</aside>
+            </div>
+        </ActionForm>
+    }
+    .into_any()
+}
+
+/// The specification's names of all fields that have a place for a message.
+const SPEC_FIELDS: [&str; FIELDS.len()] = {
+    let mut names = [""; FIELDS.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = FIELDS[index].0;
+        index += 1;
+    }
+    names
+};
+
+fn template_words(id: &str, t: &Words) -> (&'static str, &'static str) {
+    match id {
+        "digits" => (t.template_digits, t.template_digits_text),
+        "mandelbrot" => (t.template_mandelbrot, t.template_mandelbrot_text),
+        "hello" => (t.template_hello, t.template_hello_text),
+        _ => (t.template_own, t.template_own_text),
+    }
+}
+
+/// The examples as links. A plain page load, so that the form starts afresh.
+fn choices(templates: &[String], chosen: &str, device: &str) -> AnyView {
+    let t = words();
+    let links = templates
+        .iter()
+        .map(String::as_str)
+        .chain([OWN])
+        .map(|id| {
+            let (title, text) = template_words(id, t);
+            let device = if device.is_empty() {
+                String::new()
+            } else {
+                format!("&device={device}")
+            };
+            let href = format!("/launch?template={id}{device}");
+            let current = (id == chosen).then_some("true");
+            view! {
+                <a class="choice" href=href rel="external" aria-current=current>
+                    <span><strong>{title}</strong><br/><span class="hint">{text}</span></span>
+                </a>
+            }
+        })
+        .collect_view();
+    view! { <nav class="choices mb-6 sm:grid-cols-2 lg:grid-cols-4" aria-label=t.launch_templates>{links}</nav> }.into_any()
+}
+
+/// Reads the form as it stands and asks what it costs, after a pause.
+fn requote(event: &leptos::ev::Event, quoted: RwSignal<Quoted>) {
+    let form = event
+        .target()
+        .and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+    let form = form.and_then(|element| element.closest("form").ok().flatten());
+    let Some(form) = form.and_then(|form| form.dyn_into::<web_sys::HtmlFormElement>().ok()) else {
+        return;
+    };
+    let asked = ASKED.with(|asked| {
+        asked.set(asked.get().wrapping_add(1));
+        asked.get()
+    });
+    let ask = move || {
+        if ASKED.get() != asked {
+            return;
+        }
+        let Ok(data) = web_sys::FormData::new_with_form(&form) else {
+            return;
+        };
+        let Ok(Launch { form }) = Launch::from_form_data(&data) else {
+            return;
+        };
+        match form.spec() {
+            Err(problem) => _ = quoted.try_set(Some(Err(Fault(problem)))),
+            Ok(spec) => leptos::task::spawn_local(async move {
+                let answer = quote(spec).await;
+                if ASKED.get() == asked {
+                    _ = quoted.try_set(Some(answer));
+                }
+            }),
+        }
+    };
+    set_timeout(ask, PAUSE);
+}
+
+thread_local! {
+    /// The number of the last question; an answer to an older one is dropped.
+    static ASKED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// What runs.
+fn work_fields(form: &LaunchForm, fault: Signal<Option<Fault>>) -> AnyView {
+    let t = words();
+    let has_file = !form.file_path.is_empty();
+    view! {
+        <section class="card grid gap-4">
+            <h2>{t.launch_work}</h2>
+            <input type="hidden" name="request" value=form.request.clone()/>
+            <input type="hidden" name="device" value=form.device.clone()/>
+            <Field name="name" label=t.job_name value=form.name.clone() required=true max_length=80 error=field_error(fault, "name")/>
+            <TextField name="command" label=t.job_command rows=2 value=form.command.clone() hint=t.job_command_hint
+                error=field_error(fault, "command")/>
+            <details open=has_file>
+                <summary class="legend min-h-11 flex items-center">{t.job_file}</summary>
+                <div class="grid gap-4 mt-2">
+                    <Field name="file_path" label=t.job_file_path value=form.file_path.clone() hint=t.job_file_hint
+                        error=field_error(fault, "files")/>
+                    <TextField name="file_content" label=t.job_file_content rows=10 value=form.file_content.clone()/>
+                </div>
+            </details>
+            <details>
+                <summary class="legend min-h-11 flex items-center">{t.launch_more_work}</summary>
+                <div class="grid gap-4 mt-2">
+                    <TextField name="env" label=t.job_env rows=3 value=form.env.clone() hint=t.job_env_hint error=field_error(fault, "env")/>
+                    <Field name="metrics" label=t.job_metrics value=form.metrics.clone() hint=t.job_metrics_hint
+                        error=field_error(fault, "metrics")/>
+                </div>
+            </details>
+        </section>
+    }
+    .into_any()
+}
+
+/// What it needs and what it may cost.
+fn need_fields(form: LaunchForm, fault: Signal<Option<Fault>>) -> AnyView {
+    let t = words();
+    let classes = [("cpu", "CPU"), ("gpu", "GPU")]
+        .map(|(code, word)| (code.to_owned(), word.to_owned()))
+        .to_vec();
+    view! {
+        <section class="card grid gap-4">
+            <h2>{t.launch_needs}</h2>
+            <div class="grid gap-4 grid-cols-2 md:grid-cols-3">
+                <SelectField name="class" label=t.filter_class options=classes value=form.class error=field_error(fault, "resources.class")/>
+                <Field name="cpus" label=t.need_cpus input_mode="numeric" value=form.cpus error=field_error(fault, "resources.cpus")/>
+                <Field name="memory_mib" label=t.need_memory unit="MiB" input_mode="numeric" value=form.memory_mib
+                    error=field_error(fault, "resources.memory_mib")/>
+                <Field name="disk_mib" label=t.need_disk unit="MiB" input_mode="numeric" value=form.disk_mib
+                    error=field_error(fault, "resources.disk_mib")/>
+                <Field name="minutes" label=t.need_minutes unit=t.unit_min input_mode="numeric" value=form.minutes
+                    error=field_error(fault, "limits.duration_seconds")/>
+                <Field name="max_price" label=t.need_max_price unit="IO/h" input_mode="decimal" value=form.max_price
+                    error=field_error(fault, "limits.max_price_per_hour")/>
+            </div>
+            <details>
+                <summary class="legend min-h-11 flex items-center">{t.launch_more_needs}</summary>
+                <div class="grid gap-4 grid-cols-2 md:grid-cols-3 mt-2">
+                    <Field name="model" label=t.filter_model value=form.model error=field_error(fault, "resources.model")/>
+                    <Field name="countries" label=t.need_countries value=form.countries error=field_error(fault, "placement.countries")/>
+                    <Field name="min_reputation" label=t.need_reputation input_mode="numeric" value=form.min_reputation
+                        error=field_error(fault, "placement.min_reputation")/>
+                    <Field name="pids" label=t.need_pids input_mode="numeric" value=form.pids error=field_error(fault, "resources.pids")/>
+                    <Field name="restarts" label=t.need_restarts input_mode="numeric" value=form.restarts
+                        error=field_error(fault, "limits.max_restarts")/>
+                </div>
+            </details>
+        </section>
+    }
+    .into_any()
+}
+
+/// The price before it is paid, and the button.
+fn quote_card(quoted: RwSignal<Quoted>, offer: Option<OfferView>, busy: Signal<bool>) -> AnyView {
+    let t = words();
+    let locale = locale();
+    let poor = Signal::derive(move || {
+        quoted.with(|quoted| match quoted {
+            Some(Ok(quote)) if !quote.affordable => Some(fill(
+                t.launch_poor,
+                &[&format::io(quote.first_hold), &format::io(quote.available)],
+            )),
+            _ => None,
+        })
+    });
+    let chosen = offer.map(|offer| {
+        view! {
+            <div class="notice"><div>
+                <p class="hint">{t.launch_on}</p>
+                <p class="font-medium">{format!("{} · {}", offer.model, offer.node_name)}" "{tag(wording::class(offer.class))}</p>
+                <p>{format::per_hour_amount(offer.per_hour, t)}</p>
+                <p><a href="/launch" rel="external">{t.launch_any_device}</a></p>
+            </div></div>
+        }
+    });
+    let figures = move || match quoted.get() {
+        None => view! { <p class="hint">{t.quote_waiting}</p> }.into_any(),
+        Some(Ok(quote)) => quote_lines(&quote, t),
+        Some(Err(fault)) => {
+            let no_match = fault.code() == Code::NoMatch;
+            let Problem { fields, .. } = &fault.0;
+            let fields = fields
+                .iter()
+                .map(|problem| view! { <li><span class="mono">{problem.field.clone()}</span>": "{problem.message.clone()}</li> })
+                .collect_view();
+            let tone = if no_match { Tone::Warn } else { Tone::Idle };
+            notice(
+                tone,
+                view! {
+                    <p class="font-medium">{fault.title(t)}</p><p>{fault.sentence(locale)}</p>
+                    <ul class="hint mt-1">{fields}</ul>
+                },
+            )
+        }
+    };
+    let submit = move || {
+        Suspend::new(async move {
+            let session = match use_context::<SessionContext>() {
+                Some(context) => context.session.await.ok().flatten(),
+                None => None,
+            };
+            match session {
+                Some(_) => view! { <Submit label=t.launch_submit kind=Kind::Primary busy=busy off_because=poor/> }.into_any(),
+                None => view! { <a class="btn primary" href="/sign-in?next=%2Flaunch">{t.launch_sign_in}</a> }.into_any(),
+            }
+        })
+    };
+    view! {
+        <section class="card grid gap-4" aria-live="polite">
+            <h2>{t.quote}</h2>
+            {chosen}
+            {figures}
+            <Transition fallback=|| ()>{submit}</Transition>
+            <p class="hint">{t.quote_note}</p>
+        </section>
+    }
+    .into_any()
+}
+
+fn quote_lines(quote: &QuoteView, t: &'static Words) -> AnyView {
+    let lines = quote
+        .lines
+        .iter()
+        .map(|line| {
+            let word = match line.kind {
+                QuoteLineKind::Device => t.quote_device,
+                QuoteLineKind::Fee => t.quote_fee,
+            };
+            view! { <div class="contents"><dt>{word}</dt><dd>{format::per_hour_amount(line.per_hour, t)}</dd></div> }
+        })
+        .collect_view();
+    let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
+    view! {
+        <p class="figure">{format::per_hour_amount(quote.per_hour, t)}</p>
+        <p class="hint">{format!("{} · {}", quote.offer.model, quote.offer.node_name)}" · "{fill(t.quote_matching, &[&quote.matching.to_string()])}</p>
+        <dl class="facts">
+            {lines}
+            {fact(t.quote_at_most, format::io(quote.at_most))}
+            {fact(t.quote_hold, format::io(quote.first_hold))}
+            {fact(t.quote_available, format::io(quote.available))}
+            {fact(t.meter_runway, format::duration(quote.runway, t))}
+        </dl>
+    }
+    .into_any()
+}

@@ -1,0 +1,132 @@
+//! The signed-in account as pages see it, and the meter in the header.
+
+use leptos::prelude::*;
+use protocol::live::{Live, Topic};
+use protocol::view::{AccountView, Meter as MeterView};
+use serde::{Deserialize, Serialize};
+
+use crate::api;
+use crate::components::{Reading, Tone};
+use crate::fault::Fault;
+use crate::format;
+use crate::i18n::Words;
+use crate::live::{News, watch};
+
+/// `__Host-`: only over a secure connection (or this machine itself), for this host alone, never to a script.
+pub const SESSION_COOKIE: &str = "__Host-iog_session";
+
+/// Who is signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    pub account: AccountView,
+    pub meter: MeterView,
+}
+
+/// Who is signed in (read once per page load; signing in and out load the page again) and what the meter shows.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionContext {
+    pub session: Resource<Result<Option<Session>, Fault>>,
+    /// What the live socket said last; before that the session's own reading counts.
+    pub meter: RwSignal<Option<MeterView>>,
+}
+
+pub fn provide_session() -> SessionContext {
+    let context = SessionContext {
+        session: Resource::new_blocking(|| (), |()| api::session::who()),
+        meter: RwSignal::new(None),
+    };
+    provide_context(context);
+    context
+}
+
+impl SessionContext {
+    /// Follows the account's topic as long as the calling component lives.
+    pub fn follow(self, session: &Session) {
+        let meter = self.meter;
+        watch(Topic::Account(session.account.id), move |news| match news {
+            News::Frame(Live::Meter { meter: fresh, .. }) => _ = meter.try_set(Some(*fresh)),
+            News::Frame(_) => {}
+            News::Reread => leptos::task::spawn_local(async move {
+                if let Ok(balance) = api::billing::balance().await {
+                    _ = meter.try_set(Some(balance.meter));
+                }
+            }),
+        });
+    }
+}
+
+/// The meter in words. Under half an hour is a warning, under five minutes an alarm.
+pub fn reading(meter: &MeterView, t: &Words) -> Reading {
+    let tone = match meter.runway.map(kernel::Seconds::get) {
+        None => Tone::Idle,
+        Some(left) if left < 300 => Tone::Bad,
+        Some(left) if left < 1_800 => Tone::Warn,
+        Some(_) => Tone::Ok,
+    };
+    Reading {
+        rate: format::per_hour(meter.rate, t),
+        spent: format::io(meter.spent),
+        left_label: if meter.runway.is_some() {
+            t.meter_runway
+        } else {
+            t.meter_balance
+        },
+        left: match meter.runway {
+            Some(left) => format::duration(left, t),
+            None => format::io(meter.available),
+        },
+        tone,
+    }
+}
+
+/// A path of our own to go back to, never another site.
+pub fn safe_next(next: Option<String>) -> String {
+    next.filter(|next| {
+        let mut chars = next.chars();
+        chars.next() == Some('/')
+            && !matches!(chars.next(), Some('/' | '\\'))
+            && !next.chars().any(char::is_control)
+    })
+    .unwrap_or_else(|| "/".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::i18n::Locale;
+    use kernel::Seconds;
+
+    #[test]
+    fn only_our_own_pages_are_gone_back_to() {
+        let next = |text: &str| safe_next(Some(text.to_owned()));
+        assert_eq!(next("/jobs?tab=logs"), "/jobs?tab=logs");
+        for foreign in [
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "jobs",
+            "",
+            "/\n/evil",
+        ] {
+            assert_eq!(next(foreign), "/", "{foreign:?}");
+        }
+    }
+
+    #[test]
+    fn a_short_runway_is_an_alarm() {
+        let tone = |left| {
+            let meter = MeterView {
+                runway: Some(Seconds::new(left)),
+                ..MeterView::default()
+            };
+            reading(&meter, Locale::En.words()).tone
+        };
+        assert_eq!(tone(299), Tone::Bad);
+        assert_eq!(tone(1_799), Tone::Warn);
+        assert_eq!(tone(1_800), Tone::Ok);
+        assert_eq!(
+            reading(&MeterView::default(), Locale::En.words()).tone,
+            Tone::Idle
+        );
+    }
+}
