@@ -130,12 +130,11 @@ pub fn form_fault(fault: Signal<Option<Fault>>, fields: &'static [&'static str])
             .get()
             .filter(|fault| !fault.is_of_fields(fields))
             .map(|fault| {
-                let title = fault.title(locale.words());
+                // Somebody who has just tried to sign in need not be told to.
+                let title = (fault.code() != Code::Unauthenticated)
+                    .then(|| view! { <p class="font-medium">{fault.title(locale.words())}</p> });
                 let detail = fault.sentence(locale);
-                notice(
-                    Tone::Bad,
-                    view! { <p class="font-medium">{title}</p><p>{detail}</p> },
-                )
+                notice(Tone::Bad, view! { {title}<p>{detail}</p> })
             })
     })
     .into_any()

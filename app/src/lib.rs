@@ -37,4 +37,8 @@ pub use shell::shell;
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
     leptos::mount::hydrate_body(App);
+    // For tests, and for whoever wonders: from here on the page answers without the server.
+    if let Some(body) = leptos::prelude::document().body() {
+        _ = body.set_attribute("data-ready", "");
+    }
 }

@@ -84,7 +84,7 @@ words! {
     name: "Name", "名称";
     email: "E-mail", "邮箱";
     password: "Password", "密码";
-    password_hint: "At least 10 characters. Length matters more than symbols.", "至少 10 个字符。长度比符号更重要。";
+    password_hint: "At least 8 characters; a few words you remember are good.", "至少 8 个字符；几个您记得住的词就很好。";
     account_title: "Account", "账户";
     account_who: "Who you are", "您的信息";
     account_id: "Account ID", "账户编号";
@@ -380,6 +380,12 @@ words! {
 /// Sentences of the server that people meet in forms, with their Chinese; see `fault.rs`.
 pub const SENTENCES: &[(&str, &str)] = &[
     ("Some fields need a change.", "有些字段需要修改。"),
+    ("E-mail or password is not right.", "邮箱或密码不正确。"),
+    ("This idempotency key was used before with another request; use a new key for a new request.", "此表单已提交过，请刷新页面后再试。"),
+    ("Something failed on our side; nothing was changed. Please try again.", "我们这边出了问题，没有任何改动，请重试。"),
+    ("an e-mail address like you@example.org", "邮箱地址，例如 you@example.org"),
+    ("8 to 200 characters; a few words you remember are good", "8 到 200 个字符；几个您记得住的词就很好"),
+    ("1 to 80 characters on one line", "单行，1 到 80 个字符"),
     ("Please sign in.", "请先登录。"),
     ("There is no such job.", "没有这个任务。"),
     ("The server could not be reached.", "无法连接服务器。"),

@@ -1,0 +1,52 @@
+// An owner: machines, their price, why they earn or not, and a join line.
+import { expect, open, signIn, test } from './support';
+
+test('the fleet shows the machine, its device and each rule of earning', async ({ page }) => {
+  await signIn(page, 'owner');
+  await open(page, '/nodes');
+  const machine = page.locator('article.card').first();
+  await expect(machine).toContainText('Online');
+  await expect(machine).toContainText('CPU');
+  await expect(machine.locator('.checklist li').first()).toBeVisible();
+});
+
+test('a price is set and shown, and rubbish is refused at the field', async ({ page }) => {
+  await signIn(page, 'owner');
+  await open(page, '/nodes');
+  const field = page.locator('input[name=per_hour]').first();
+  const before = await field.inputValue();
+  const button = page.locator('form', { has: field }).locator('button[type=submit]');
+  await field.fill('cheap');
+  await button.click();
+  await expect(page.locator('.field-error').first()).toBeVisible();
+  await field.fill(before);
+  await button.click();
+  await expect(page.locator('.toast')).toBeVisible();
+  await expect(page.locator('.field-error')).toHaveCount(0);
+});
+
+test('a device is paused, leaves the market, and comes back', async ({ page }) => {
+  await signIn(page, 'owner');
+  await open(page, '/nodes');
+  const machine = page.locator('article.card').first();
+  await machine.locator('button', { hasText: 'Pause' }).click();
+  await expect(machine).toContainText('Paused');
+  await machine.locator('button', { hasText: 'Offer again' }).click();
+  await expect(machine.locator('.state', { hasText: 'Free' })).toBeVisible();
+});
+
+test('a join line is made and the page waits for the machine', async ({ page }) => {
+  await signIn(page, 'owner');
+  await open(page, '/nodes');
+  await page.locator('button', { hasText: 'Make a join line' }).click();
+  await expect(page.locator('.copy code')).toContainText('iog-worker join --server');
+  await expect(page.locator('.card .checklist').first()).toContainText('Join line made');
+  await expect(page.locator('[role=status]', { hasText: 'Waiting for the machine' })).toBeVisible();
+});
+
+test('earnings are shown by device', async ({ page }) => {
+  await signIn(page, 'owner');
+  await open(page, '/earnings');
+  await expect(page.locator('.figures').first()).toContainText('IO');
+  await expect(page.locator('.data').first()).toBeVisible();
+});

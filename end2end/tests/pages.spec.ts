@@ -1,0 +1,112 @@
+// Every page in both languages and both themes: axe finds nothing, nothing sticks out, the browser is content.
+import { mkdirSync } from 'node:fs';
+import { expect, expectAccessible, expectFits, launch, open, prefer, ready, signIn, test } from './support';
+
+const PUBLIC = ['/', '/?model=none', '/sign-in', '/sign-up', '/launch', '/launch?template=own', '/no/such/page'];
+const SIGNED_IN = ['/', '/launch', '/jobs', '/account', '/billing', '/nodes', '/earnings'];
+const TABS = ['metrics', 'logs', 'cost', 'receipts', 'files'];
+
+for (const locale of ['en', 'zh'] as const) {
+  for (const theme of ['light', 'dark'] as const) {
+    test(`public pages, ${locale}, ${theme}`, async ({ page }) => {
+      await prefer(page, locale, theme);
+      for (const path of PUBLIC) {
+        await open(page, path);
+        await expect(page.locator('html')).toHaveAttribute('data-theme', theme);
+        await expect(page.locator('html')).toHaveAttribute('lang', locale === 'zh' ? 'zh-Hans' : 'en');
+        await expect(page.locator('h1')).toHaveCount(1);
+        await expectAccessible(page, path);
+        await expectFits(page, path);
+      }
+    });
+
+    test(`pages of an account, ${locale}, ${theme}`, async ({ page }) => {
+      await signIn(page, 'requester');
+      await prefer(page, locale, theme);
+      const job = await aJob(page);
+      for (const path of [...SIGNED_IN, ...TABS.map(tab => `${job}?tab=${tab}`)]) {
+        await open(page, path);
+        await expect(page.locator('h1')).toHaveCount(1);
+        await expectAccessible(page, path);
+        await expectFits(page, path);
+      }
+    });
+
+    test(`an owner's pages, ${locale}, ${theme}`, async ({ page }) => {
+      await signIn(page, 'owner');
+      await prefer(page, locale, theme);
+      for (const path of ['/nodes', '/earnings']) {
+        await open(page, path);
+        await expectAccessible(page, path);
+        await expectFits(page, path);
+      }
+    });
+  }
+}
+
+/** The newest job of the list, or a short one made for this. */
+async function aJob(page: Parameters<typeof open>[0]) {
+  await open(page, '/jobs');
+  const first = page.locator('.data a[data-row]').first();
+  if (await first.count()) return new URL(await first.getAttribute('href') ?? '', page.url()).pathname;
+  return launch(page, { name: 'short', command: 'sleep 2' });
+}
+
+test('the language and the theme are switched in the footer and stay', async ({ page }) => {
+  await open(page, '/');
+  await page.locator('button[name=locale][value=zh]').click();
+  await expect(page.locator('html')).toHaveAttribute('lang', 'zh-Hans');
+  await expect(page.locator('h1')).toHaveText('市场');
+  await page.locator('button[name=theme][value=dark]').click();
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
+  await page.reload();
+  await ready(page);
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
+  await expect(page.locator('h1')).toHaveText('市场');
+});
+
+test('the policy has a nonce and names no other host', async ({ page }) => {
+  const answer = await open(page, '/');
+  const policy = answer?.headers()['content-security-policy'] ?? '';
+  expect(policy).toMatch(/script-src [^;]*'nonce-[\w-]+'/);
+  expect(policy).not.toMatch(/unsafe-inline|'unsafe-eval'|https?:/);
+});
+
+test('what can be touched is large enough', async ({ page, isMobile }) => {
+  test.skip(!isMobile, 'a phone');
+  await open(page, '/');
+  const small = await page.evaluate(() => [...document.querySelectorAll<HTMLElement>('a, button, input:not([type=hidden]), select')]
+    .filter(element => element.offsetParent !== null && !element.closest('.sr, p, .skip, thead'))
+    .map(element => ({ element, box: (element.closest('label') ?? element).getBoundingClientRect() }))
+    .filter(({ box }) => box.height > 0 && box.height < 44)
+    .map(({ element, box }) => `${element.outerHTML.slice(0, 80)} ${box.height}`));
+  expect(small).toEqual([]);
+});
+
+test('screenshots of the main pages', async ({ page, isMobile }) => {
+  test.skip(!process.env.SCREENSHOTS, 'only with SCREENSHOTS=1');
+  const folder = '../docs/screenshots';
+  mkdirSync(folder, { recursive: true });
+  const size = isMobile ? '360' : '1280';
+  const shoot = async (name: string, path: string) => {
+    await open(page, path);
+    await page.evaluate(() => document.fonts.ready);
+    await page.screenshot({ path: `${folder}/${name}-${size}.png` });
+  };
+  await prefer(page, 'en', 'light');
+  await shoot('market', '/');
+  await signIn(page, 'requester');
+  const job = await aJob(page);
+  await shoot('launch', '/launch');
+  await shoot('jobs', '/jobs');
+  await shoot('job', job);
+  await shoot('billing', '/billing');
+  await prefer(page, 'zh', 'dark');
+  await shoot('market-zh-dark', '/');
+  await shoot('job-zh-dark', job);
+  await page.context().clearCookies();
+  await signIn(page, 'owner');
+  await prefer(page, 'en', 'light');
+  await shoot('machines', '/nodes');
+  await shoot('earnings', '/earnings');
+});

@@ -1,0 +1,118 @@
+// A requester: from the market to a paid job, watched live.
+import { expect, launch, open, signIn, test } from './support';
+
+test('the market shows devices with a price per hour, and its filter lives in the address', async ({ page }) => {
+  await open(page, '/');
+  const rows = page.locator('.data tbody tr');
+  await expect(rows.first()).toBeVisible();
+  await expect(rows.first()).toContainText('IO/h');
+  await page.locator('#model').fill('no such model');
+  await page.locator('search button[type=submit]').click();
+  await expect(page).toHaveURL(/model=no/);
+  await expect(page.locator('.empty')).toBeVisible();
+  await page.locator('.empty a').click();
+  await expect(rows.first()).toBeVisible();
+});
+
+test('a wrong password is refused with a sentence, and what was typed stays', async ({ page }) => {
+  await open(page, '/sign-in');
+  await page.locator('#email').fill('nobody@example.org');
+  await page.locator('#password').fill('not the password');
+  await page.locator('main form button[type=submit]').click();
+  await expect(page.locator('[role=alert]')).toContainText('not right');
+  await expect(page.locator('#email')).toHaveValue('nobody@example.org');
+});
+
+test('an example is launched, watched live, paid by the second, and leaves receipts and a file', async ({ page, isMobile }) => {
+  await signIn(page, 'requester');
+  await open(page, '/launch?template=hello');
+  await expect(page.locator('aside .figure')).toContainText('IO/h');
+  await page.locator('aside button[type=submit]').click();
+  await page.waitForURL(/\/jobs\/job_/);
+  const path = new URL(page.url()).pathname;
+
+  // The state advances by itself, over the socket.
+  const state = page.locator('main [role=status] .state').first();
+  await expect(state).toHaveText('Running', { timeout: 60_000 });
+  await expect(page.locator(isMobile ? '.bottom .meter' : '.top .meter')).toBeVisible();
+  await page.locator('.tabs a', { hasText: 'Logs' }).click();
+  await expect(page.locator('.log')).toContainText('count=1', { timeout: 15_000 });
+  await expect(state).toHaveText('Finished', { timeout: 60_000 });
+  await expect(page.locator('.log')).toContainText('count=5');
+
+  await page.locator('.tabs a', { hasText: 'Metrics' }).click();
+  await expect(page.locator('.chart').first()).toBeVisible();
+  await expect(page.locator('.chart .line').first()).toHaveAttribute('d', /^M/);
+  await page.locator('.tabs a', { hasText: 'Receipts' }).click();
+  await expect(page.locator('.data tbody tr').first()).toBeVisible({ timeout: 15_000 });
+  await page.locator('.tabs a', { hasText: 'Files' }).click();
+  await expect(page.locator('.data')).toContainText('hello.txt');
+  await page.locator('.tabs a', { hasText: 'Cost' }).click();
+  const spent = page.locator('.figures dd').first();
+  await expect(spent).not.toHaveText('0.00 IO');
+
+  // The same is there after a reload, from the server.
+  const text = await spent.textContent();
+  await page.reload();
+  await expect(page.locator('.figures dd').first()).toHaveText(text ?? '');
+  await open(page, '/jobs');
+  await expect(page.locator(`a[href="${path}"]`)).toBeVisible();
+});
+
+test('a running job is stopped after a question, and says by whom', async ({ page }) => {
+  await signIn(page, 'requester');
+  await launch(page, { name: 'sleeper', command: 'sleep 300' });
+  const state = page.locator('main [role=status] .state').first();
+  await expect(state).toHaveText('Running', { timeout: 60_000 });
+  await page.locator('a.btn.danger').click();
+  const dialog = page.locator('dialog');
+  await expect(dialog).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(dialog).toBeHidden();
+  await expect(page).not.toHaveURL(/confirm/);
+  await page.locator('a.btn.danger').click();
+  await dialog.locator('button[type=submit]').click();
+  await expect(state).toHaveText('Stopped', { timeout: 30_000 });
+  await expect(page.locator('.notice').first()).toContainText('Stopped by you');
+});
+
+test('a bad form says what is wrong at each field', async ({ page }) => {
+  await signIn(page, 'requester');
+  await open(page, '/launch?template=own');
+  await page.locator('#name').fill('x');
+  await page.locator('#command').fill("echo 'open");
+  await page.locator('#cpus').fill('many');
+  await page.locator('aside button[type=submit]').click();
+  await expect(page.locator('#command-error')).toContainText('quote');
+  await expect(page.locator('#cpus-error')).toContainText('whole number');
+  await expect(page.locator('#command')).toHaveAttribute('aria-invalid', 'true');
+  await expect(page.locator('#command')).toHaveValue("echo 'open");
+});
+
+test('keys walk through rows, focus follows the route, and the title is announced', async ({ page, isMobile }) => {
+  test.skip(isMobile, 'a keyboard');
+  await signIn(page, 'requester');
+  await open(page, '/');
+  await page.keyboard.press('/');
+  await expect(page.locator('#model')).toBeFocused();
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('j');
+  await expect(page.locator('[data-row]').first()).toBeFocused();
+  await page.locator('.topnav a', { hasText: 'Jobs' }).click();
+  await expect(page.locator('h1')).toBeFocused();
+  await expect(page).toHaveTitle(/Jobs · IOG/);
+  await expect(page.locator('[aria-live=polite].sr')).toHaveText('Jobs');
+});
+
+test('a key is made once, shown once, and revoked', async ({ page }) => {
+  await signIn(page, 'requester');
+  await open(page, '/account');
+  const name = `journey ${Date.now()}`;
+  await page.locator('#name').fill(name);
+  await page.locator('main form', { has: page.locator('#name') }).locator('button[type=submit]').click();
+  await expect(page.locator('.copy code')).toContainText(/\w{16}/);
+  const row = page.locator('.data tbody tr', { hasText: name });
+  await expect(row).toBeVisible();
+  await row.locator('button').click();
+  await expect(row).toHaveCount(0);
+});
