@@ -1,1 +1,38 @@
-//! exchange
+//! The application: every use case of IOG as a method of [`Exchange`].
+//!
+//! Owns: who may do what, which changes commit together, and the order "check, write, commit, then tell the index and
+//! the sockets". State that must survive is in the database; what stands in memory (offers, connected nodes, live
+//! leases, unposted receipts) is an index that is rebuilt at start.
+//!
+//! Deliberately absent: HTTP, Leptos, sockets, SQL. Time and randomness come through [`kernel::Clock`] and [`Entropy`].
+//!
+//! Invariants: a device and a job have at most one live lease; a lease never delivers more seconds than are held
+//! for; only seconds of a receipt that the worker signed under a live lease are charged; what ends a lease and what it
+//! costs commit together.
+
+mod accounts;
+mod actor;
+mod billing;
+mod desk;
+mod error;
+mod files;
+mod jobs;
+mod leases;
+mod live;
+mod markets;
+mod money;
+mod nodes;
+mod ports;
+mod settings;
+mod tick;
+mod views;
+mod workers;
+
+pub use accounts::SessionSecret;
+pub use actor::{Actor, Via};
+pub use desk::Exchange;
+pub use error::Error;
+pub use live::{LiveFrame, LiveHub, Subscription};
+pub use ports::{Entropy, SystemClock, SystemEntropy};
+pub use settings::Settings;
+pub use workers::NodeSession;

@@ -224,7 +224,7 @@ fn nearest(constraint: Constraint, near: &[&Offer]) -> Option<String> {
         Constraint::Free => {
             (!near.is_empty()).then(|| "all of them are hired; try again soon".to_owned())
         }
-        Constraint::Device | Constraint::Offered => None,
+        Constraint::Device | Constraint::Offered | Constraint::NotRefused => None,
     }
 }
 
@@ -271,6 +271,7 @@ mod tests {
             min_reputation: 0,
             max_price: None,
             device: None,
+            avoid: vec![],
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a job asks of a device, and what it says when nothing fits.
 
-use kernel::{DeviceId, PricePerSecond};
+use kernel::{DeviceId, NodeId, PricePerSecond};
 use protocol::problem::FieldProblem;
 use protocol::spec::{DeviceClass, JobSpec};
 
@@ -22,6 +22,8 @@ pub struct Request {
     pub max_price: Option<PricePerSecond>,
     /// This device and no other.
     pub device: Option<DeviceId>,
+    /// Nodes that refused this job before.
+    pub avoid: Vec<NodeId>,
 }
 
 /// A constraint, in the order in which refusals are told.
@@ -39,12 +41,14 @@ pub enum Constraint {
     Price,
     /// Its owner offers it now and its node is connected.
     Offered,
+    /// Its node did not refuse this job before.
+    NotRefused,
     /// Nobody else has it.
     Free,
 }
 
 impl Constraint {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Device,
         Self::Class,
         Self::Model,
@@ -56,6 +60,7 @@ impl Constraint {
         Self::Reputation,
         Self::Price,
         Self::Offered,
+        Self::NotRefused,
         Self::Free,
     ];
 
@@ -73,6 +78,7 @@ impl Constraint {
             Self::Reputation => "placement.min_reputation",
             Self::Price => "limits.max_price_per_hour",
             Self::Offered => "online",
+            Self::NotRefused => "refused_before",
             Self::Free => "free",
         }
     }
@@ -96,6 +102,7 @@ impl Request {
             min_reputation: spec.placement.min_reputation,
             max_price,
             device,
+            avoid: Vec::new(),
         }
     }
 
@@ -122,6 +129,7 @@ impl Request {
             Constraint::Reputation => offer.reputation >= self.min_reputation,
             Constraint::Price => self.max_price.is_none_or(|max| offer.price <= max),
             Constraint::Offered => matches!(offer.supply, Supply::Offered),
+            Constraint::NotRefused => !self.avoid.contains(&offer.node),
             Constraint::Free => offer.holder.is_none(),
         }
     }

@@ -1,1 +1,27 @@
-//! store
+//! The only SQL of the house: rows to models and back.
+//!
+//! Owns: the connections (one writer, several readers), the migrations, every statement. One text of SQL serves
+//! SQLite (embedded default) and Postgres; each statement is run by a test on both.
+//!
+//! Deliberately absent: decisions. What is written when, and what commits together, is the exchange's business: it
+//! opens a [`Tx`], calls functions of this crate, commits.
+//!
+//! Invariants: SQLite runs WAL with `synchronous=FULL`, so what was acknowledged survives a power loss; all
+//! writing goes through one connection, so a transaction sees no other writer of this process.
+
+mod accounts;
+mod db;
+mod jobs;
+mod leases;
+mod ledger_books;
+mod nodes;
+mod output;
+mod row;
+
+pub use accounts::{Account, ApiKey, Session};
+pub use db::{Backend, Store, StoreError, Tx};
+pub use jobs::{Job, JobAnswer, JobRow};
+pub use leases::{Lease, LeaseRow, PostedReceipt};
+pub use ledger_books::EntryRow;
+pub use nodes::{Device, JoinToken, Node};
+pub use output::{Artefact, LogRow, SampleRow};

@@ -1,0 +1,410 @@
+//! The desk: what an [`Exchange`] is made of, its memory, and how it starts.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use kernel::{AccountId, Clock, DeviceId, JobId, LeaseId, NodeId, Seconds, Timestamp};
+use market::{Book, Offer, Supply};
+use metering::receipt::{self, Terms};
+use protocol::JobSpec;
+use protocol::view::Receipt;
+use protocol::worker::{HostLoad, ToWorker};
+use store::{Device, Lease, LogRow, Node, SampleRow, Store};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::error::Error;
+use crate::live::LiveHub;
+use crate::ports::Entropy;
+use crate::settings::Settings;
+
+/// The application. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Exchange {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub settings: Settings,
+    pub store: Store,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub key: SigningKey,
+    pub live: LiveHub,
+    memory: Mutex<Memory>,
+    /// Commands that change a lease run one after the other: each reads, writes and commits before the next.
+    pub desk: tokio::sync::Mutex<()>,
+    /// Password hashing is made slow on purpose; more at once would starve everything else.
+    pub hashing: Semaphore,
+}
+
+/// The index over the database. Never locked across an await.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub book: Book,
+    pub nodes: HashMap<NodeId, NodeLive>,
+    pub leases: HashMap<LeaseId, LeaseLive>,
+    /// Log pieces and samples that the next tick writes.
+    pub logs: Vec<LogRow>,
+    pub samples: Vec<SampleRow>,
+    /// Nodes that refused a job.
+    pub refused_by: HashMap<JobId, Vec<NodeId>>,
+    pub connections: u64,
+    pub meters_at: Timestamp,
+}
+
+pub(crate) struct NodeLive {
+    pub node: Node,
+    pub devices: Vec<Device>,
+    pub link: Option<Link>,
+    pub draining: bool,
+    pub load: Option<HostLoad>,
+}
+
+/// A node's present connection.
+pub(crate) struct Link {
+    pub connection: u64,
+    pub sender: mpsc::Sender<ToWorker>,
+    pub since: Timestamp,
+    pub last_beat: Timestamp,
+    /// Leases stop being renewed for good when the node is silent for their life; so does its offer.
+    pub silent: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct LeaseLive {
+    pub lease: Lease,
+    pub spec: JobSpec,
+    pub worker_key: VerifyingKey,
+    /// The newest receipt that the worker signed and that is not yet posted.
+    pub draft: Option<Receipt>,
+    pub expires: Timestamp,
+    pub stopping: bool,
+    pub warned: bool,
+    pub log_seq: u64,
+    pub log_end: u64,
+    pub sample_seq: u64,
+}
+
+impl LeaseLive {
+    pub fn terms(&self) -> Terms {
+        Terms {
+            lease: self.lease.id,
+            job: self.lease.job,
+            node: self.lease.node,
+            device: self.lease.device,
+            epoch: self.lease.epoch,
+            price: self.lease.price,
+        }
+    }
+
+    /// Delivered and acknowledged so far, posted or not.
+    pub fn seconds(&self) -> Seconds {
+        let draft = self
+            .draft
+            .as_ref()
+            .map_or(Seconds::ZERO, |draft| draft.seconds);
+        draft.max(self.lease.head.seconds)
+    }
+
+    /// The most seconds that can have been delivered by our own clock and are paid for. Two seconds are allowed for
+    /// messages that travel at different speeds; they do not add up, since receipts are cumulative.
+    pub fn bound(&self, now: Timestamp) -> Seconds {
+        let since = self.lease.started_at.unwrap_or(self.lease.granted_at);
+        now.seconds_since(since)
+            .plus(Seconds::new(2))
+            .min(self.lease.funded)
+    }
+}
+
+impl NodeLive {
+    pub fn supply(&self, device: &Device) -> Supply {
+        let linked = self.link.as_ref().is_some_and(|link| !link.silent) && !self.draining;
+        if !linked || !device.present {
+            Supply::Down
+        } else if !self.node.host.isolation_problems.is_empty() {
+            Supply::Blocked
+        } else if device.paused {
+            Supply::Paused
+        } else {
+            Supply::Offered
+        }
+    }
+
+    pub fn offer(&self, device: &Device) -> Offer {
+        Offer {
+            device: device.id,
+            node: self.node.id,
+            owner: self.node.owner,
+            class: device.class,
+            model: device.model.clone(),
+            device_memory_mib: device.memory_mib,
+            cpus: self.node.host.cpus,
+            memory_mib: self.node.host.memory_mib,
+            disk_mib: self.node.host.disk_mib,
+            country: self.node.country.clone(),
+            reputation: self.node.reputation,
+            price: device.price,
+            joined_at: self.node.joined_at,
+            supply: self.supply(device),
+            holder: None,
+        }
+    }
+
+    pub fn send(&self, message: ToWorker) {
+        // A full queue means a worker that does not read; its lease will not be renewed, which is the remedy.
+        if let Some(link) = &self.link
+            && link.sender.try_send(message).is_err()
+        {
+            tracing::warn!(node = %self.node.id, "the worker's queue is full or closed; a message was not sent");
+        }
+    }
+}
+
+impl Memory {
+    /// Brings the offers of a node up to date.
+    pub fn refresh_offers(&mut self, node: NodeId) {
+        let Some(live) = self.nodes.get(&node) else {
+            return;
+        };
+        for device in &live.devices {
+            if device.present {
+                self.book.put(live.offer(device));
+            } else {
+                self.book.remove(device.id);
+            }
+        }
+    }
+
+    pub fn leases_of_account(&self, account: AccountId) -> impl Iterator<Item = &LeaseLive> {
+        self.leases
+            .values()
+            .filter(move |live| live.lease.account == account)
+    }
+
+    pub fn lease_of_job(&self, job: JobId) -> Option<&LeaseLive> {
+        self.leases.values().find(|live| live.lease.job == job)
+    }
+
+    pub fn lease_on_device(&self, device: DeviceId) -> Option<&LeaseLive> {
+        self.leases
+            .values()
+            .find(|live| live.lease.device == device)
+    }
+
+    pub fn device(&self, device: DeviceId) -> Option<(&NodeLive, &Device)> {
+        self.nodes.values().find_map(|node| {
+            node.devices
+                .iter()
+                .find(|d| d.id == device)
+                .map(|device| (node, device))
+        })
+    }
+}
+
+impl Exchange {
+    /// Opens the database, brings it up to date, reads or makes the platform's key, rebuilds the index.
+    ///
+    /// # Errors
+    /// The database or the data directory cannot be used; the message names it.
+    pub async fn open(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, Error> {
+        for folder in ["", "bundles", "artefacts", "incoming"] {
+            let path = settings.data_dir.join(folder);
+            std::fs::create_dir_all(&path)
+                .map_err(|source| file_error("making the data directory", &path, source))?;
+        }
+        let key = platform_key(&settings.data_dir.join("platform.key"), entropy.as_ref())?;
+        let store = Store::open(&settings.database_url).await?;
+        let mut boot = [0; 8];
+        entropy.fill(&mut boot);
+        let inner = Inner {
+            settings,
+            store,
+            clock,
+            entropy,
+            key,
+            live: LiveHub::new(hex::encode(boot)),
+            memory: Mutex::default(),
+            desk: tokio::sync::Mutex::default(),
+            hashing: Semaphore::new(2),
+        };
+        let exchange = Self {
+            inner: Arc::new(inner),
+        };
+        exchange.rebuild().await?;
+        Ok(exchange)
+    }
+
+    /// Fills the memory from the database. Leases that live get a time of grace for their workers to come back:
+    /// we were silent, not they.
+    async fn rebuild(&self) -> Result<(), Error> {
+        let store = &self.inner.store;
+        let grace = i64::try_from(self.inner.settings.startup_grace_ms).unwrap_or(i64::MAX);
+        let expires = self.now().plus_millis(grace);
+        let mut nodes: HashMap<NodeId, NodeLive> = HashMap::new();
+        for node in store.all_nodes().await? {
+            let live = NodeLive {
+                node,
+                devices: Vec::new(),
+                link: None,
+                draining: false,
+                load: None,
+            };
+            nodes.insert(live.node.id, live);
+        }
+        for device in store.all_devices().await? {
+            if let Some(live) = nodes.get_mut(&device.node) {
+                live.devices.push(device);
+            }
+        }
+        let mut leases = HashMap::new();
+        for lease in store.live_leases().await? {
+            let job = store
+                .job(lease.job)
+                .await?
+                .ok_or(Error::NotFound("the lease's job"))?;
+            let node = nodes
+                .get(&lease.node)
+                .ok_or(Error::NotFound("the lease's node"))?;
+            let worker_key = receipt::public_key(&node.node.public_key)
+                .map_err(|error| Error::Internal(format!("a stored node key: {error}")))?;
+            let (log_seq, log_end) = store.log_end(lease.job, lease.id).await?;
+            let sample_seq = store.last_sample_seq(lease.id).await?;
+            let live = LeaseLive {
+                spec: job.spec,
+                worker_key,
+                draft: None,
+                expires,
+                stopping: job.stop_requested,
+                warned: false,
+                log_seq,
+                log_end,
+                sample_seq,
+                lease,
+            };
+            leases.insert(live.lease.id, live);
+        }
+        let mut memory = self.memory();
+        let ids: Vec<NodeId> = nodes.keys().copied().collect();
+        memory.nodes = nodes;
+        for id in ids {
+            memory.refresh_offers(id);
+        }
+        for live in leases.values() {
+            memory.book.set_holder(live.lease.device, live.lease.job);
+        }
+        tracing::info!(
+            nodes = memory.nodes.len(),
+            leases = leases.len(),
+            "the index was rebuilt from the database"
+        );
+        memory.leases = leases;
+        Ok(())
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    pub fn live(&self) -> &LiveHub {
+        &self.inner.live
+    }
+
+    /// The platform's public key, 64 hexadecimal digits.
+    pub fn platform_key(&self) -> String {
+        hex::encode(self.inner.key.verifying_key().as_bytes())
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ready(&self) -> Result<(), Error> {
+        Ok(self.inner.store.ping().await?)
+    }
+
+    /// Writes what is still in memory and closes the database. Leases stay as they are.
+    pub async fn shutdown(&self) {
+        if let Err(error) = self.flush().await {
+            tracing::error!(%error, "the last log lines and samples could not be written");
+        }
+        self.inner.store.close().await;
+    }
+
+    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.inner
+            .memory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.inner.entropy.fill(&mut bytes);
+        bytes
+    }
+
+    /// A new secret: 32 random bytes as hexadecimal digits behind a prefix that tells what it is.
+    pub(crate) fn secret(&self, prefix: &str) -> String {
+        format!("{prefix}{}", hex::encode(self.random::<32>()))
+    }
+
+    pub(crate) fn data(&self, folder: &str, name: &str) -> PathBuf {
+        self.inner.settings.data_dir.join(folder).join(name)
+    }
+}
+
+/// What is stored of a secret.
+pub(crate) fn secret_hash(secret: &str) -> String {
+    use sha2::Digest;
+    hex::encode(sha2::Sha256::digest(secret.as_bytes()))
+}
+
+pub(crate) fn file_error(what: &'static str, path: &Path, source: std::io::Error) -> Error {
+    Error::File {
+        what,
+        path: path.display().to_string(),
+        source,
+    }
+}
+
+/// The key that countersigns receipts. It is made once; without it old receipts stay valid, but their platform could no
+/// longer be the same one, so a file that cannot be read is an error and never replaced.
+fn platform_key(path: &Path, entropy: &dyn Entropy) -> Result<SigningKey, Error> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    if path.exists() {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| file_error("reading the platform key", path, source))?;
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text.trim(), &mut bytes).map_err(|_| {
+            Error::Internal(format!(
+                "{} does not hold a key of 64 hexadecimal digits",
+                path.display()
+            ))
+        })?;
+        return Ok(SigningKey::from_bytes(&bytes));
+    }
+    let mut bytes = [0; 32];
+    entropy.fill(&mut bytes);
+    let write = || -> std::io::Result<()> {
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
+        file.write_all(hex::encode(bytes).as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|source| file_error("writing the platform key", path, source))?;
+    Ok(SigningKey::from_bytes(&bytes))
+}

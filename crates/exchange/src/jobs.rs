@@ -1,0 +1,402 @@
+//! Jobs: submit, look at, stop.
+
+use kernel::{DeviceId, Epoch, HoldId, JobId};
+use ledger::Hold;
+use protocol::JobSpec;
+use protocol::live::Topic;
+use protocol::state::{JobState, JobStep, RunEnd};
+use protocol::view::{
+    JobEvent, JobEventKind, JobSummary, JobView, LogPage, Page, ReceiptView, SampleView, Scope,
+};
+use protocol::worker::{StopReason, ToWorker};
+use store::{Job, JobAnswer, LeaseRow};
+
+use crate::actor::Actor;
+use crate::desk::{Exchange, secret_hash};
+use crate::error::Error;
+use crate::files::artefact_view;
+use crate::views::{lease_view, meter, summary};
+
+const SUBMIT_ROUTE: &str = "POST /api/v1/jobs";
+const KEY_MAX: usize = 200;
+const SAMPLES_SHOWN: usize = 600;
+/// How often a submission looks for another slot after losing one to somebody else.
+const SLOT_TRIES: usize = 20;
+/// Between the order to stop and the end by force.
+pub(crate) const STOP_GRACE_MS: u64 = 10_000;
+
+impl Exchange {
+    /// The account's own job, or not found: whose it is else is not told.
+    pub(crate) async fn own_job(
+        &self,
+        actor: &Actor,
+        id: JobId,
+        scope: Scope,
+    ) -> Result<Job, Error> {
+        actor.require(scope)?;
+        match self.inner.store.job(id).await? {
+            Some(job) if job.account == actor.account => Ok(job),
+            _ => Err(Error::NotFound("the job")),
+        }
+    }
+
+    /// Finds a device, sets the money aside, gives the lease: one transaction, then the worker is told.
+    ///
+    /// With an idempotency key the same request again answers the same job, and another request is refused.
+    ///
+    /// # Errors
+    /// Bad fields, [`Error::NoMatch`], [`Error::InsufficientFunds`], [`Error::IdempotencyMismatch`].
+    pub async fn submit(
+        &self,
+        actor: &Actor,
+        spec: JobSpec,
+        device: Option<DeviceId>,
+        idempotency_key: Option<&str>,
+    ) -> Result<JobView, Error> {
+        actor.require(Scope::Jobs)?;
+        Error::check(&spec)?;
+        if idempotency_key.is_some_and(|key| key.is_empty() || key.len() > KEY_MAX) {
+            return Err(Error::invalid("Idempotency-Key", "1 to 200 characters"));
+        }
+        if let Some(hash) = &spec.bundle
+            && !self.inner.store.has_bundle(actor.account, hash).await?
+        {
+            return Err(Error::invalid(
+                "bundle",
+                "upload it to /api/v1/bundles first",
+            ));
+        }
+        let body = serde_json::to_string(&(&spec, device))
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        let body_hash = secret_hash(&body);
+        let remembered = idempotency_key.map(|key| (key, body_hash.as_str()));
+        for _ in 0..SLOT_TRIES {
+            match self.try_submit(actor, &spec, device, remembered).await {
+                Ok(id) => return self.job_view(id).await,
+                Err(Error::Store(error)) if error.is_conflict() => {
+                    tracing::debug!(
+                        "a slot or an idempotency key was taken meanwhile; trying again"
+                    );
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Err(Error::Conflict(
+            "the market moves too fast at the moment; please try again".into(),
+        ))
+    }
+
+    async fn try_submit(
+        &self,
+        actor: &Actor,
+        spec: &JobSpec,
+        device: Option<DeviceId>,
+        remembered: Option<(&str, &str)>,
+    ) -> Result<JobId, Error> {
+        let now = self.now();
+        let id = JobId::new(now, self.random());
+        let mut tx = self.inner.store.begin().await?;
+        if let Some((key, body_hash)) = remembered
+            && let Some((hash, answer)) = tx.remembered(actor.account, SUBMIT_ROUTE, key).await?
+        {
+            let answer: JobAnswer = serde_json::from_str(&answer)
+                .map_err(|error| Error::Internal(error.to_string()))?;
+            return if hash == body_hash {
+                Ok(answer.job)
+            } else {
+                Err(Error::IdempotencyMismatch)
+            };
+        }
+        let offer = self
+            .take_slot(&self.request(spec, device), id)
+            .map_err(Error::NoMatch)?;
+        // From here on the slot must be given back on every way out but success.
+        let slot = SlotGuard {
+            exchange: self,
+            device: offer.device,
+            job: id,
+            kept: false,
+        };
+        let mut job = Job {
+            id,
+            account: actor.account,
+            spec: spec.clone(),
+            state: JobState::Matching,
+            end: None,
+            epoch: Epoch::default(),
+            restarts: 0,
+            stop_requested: false,
+            wanted_device: device,
+            created_at: now,
+            queued_at: Some(now),
+            started_at: None,
+            ended_at: None,
+        };
+        let mut hold = Hold::new(HoldId::new(now, self.random()), actor.account, id);
+        tx.insert_job(&job).await?;
+        let submitted = JobEvent {
+            at: now,
+            kind: JobEventKind::Submitted,
+            detail: String::new(),
+        };
+        tx.add_event(id, &submitted).await?;
+        let granted = self
+            .grant(&mut tx, &mut job, &mut hold, &offer, kernel::Seconds::ZERO)
+            .await?;
+        if let Some((key, body_hash)) = remembered {
+            let answer = serde_json::to_string(&JobAnswer { job: id })
+                .map_err(|error| Error::Internal(error.to_string()))?;
+            tx.remember(actor.account, SUBMIT_ROUTE, key, body_hash, &answer, now)
+                .await?;
+        }
+        tx.commit().await?;
+        slot.keep();
+        self.after_grant(job, granted).await;
+        Ok(id)
+    }
+
+    /// The account's jobs, newest first.
+    ///
+    /// # Errors
+    /// The key lacks `read`.
+    pub async fn jobs(
+        &self,
+        actor: &Actor,
+        before: Option<JobId>,
+        limit: u32,
+    ) -> Result<Page<JobSummary>, Error> {
+        actor.require(Scope::Read)?;
+        let limit = limit.clamp(1, 100);
+        let jobs = self.inner.store.jobs(actor.account, before, limit).await?;
+        let (Some(newest), Some(oldest)) = (jobs.first(), jobs.last()) else {
+            return Ok(Page {
+                items: Vec::new(),
+                next: None,
+            });
+        };
+        let next = (jobs.len() == usize::try_from(limit).unwrap_or(usize::MAX))
+            .then(|| oldest.id.to_string());
+        let leases = self
+            .inner
+            .store
+            .leases_of_account(actor.account, oldest.id, newest.id)
+            .await?;
+        let memory = self.memory();
+        let items = jobs
+            .iter()
+            .map(|job| {
+                let own: Vec<LeaseRow> = leases
+                    .iter()
+                    .filter(|row| row.lease.job == job.id)
+                    .cloned()
+                    .collect();
+                summary(&memory, job, &own)
+            })
+            .collect();
+        Ok(Page { items, next })
+    }
+
+    /// # Errors
+    /// Not this account's job.
+    pub async fn job(&self, actor: &Actor, id: JobId) -> Result<JobView, Error> {
+        self.own_job(actor, id, Scope::Read).await?;
+        self.job_view(id).await
+    }
+
+    pub(crate) async fn job_view(&self, id: JobId) -> Result<JobView, Error> {
+        let store = &self.inner.store;
+        let job = store.job(id).await?.ok_or(Error::NotFound("the job"))?;
+        let leases = store.leases_of_job(id).await?;
+        let events = store.events(id).await?;
+        let artefacts = store.artefacts(id).await?;
+        let [available, held, _] = store.balances(job.account).await?;
+        let last = leases.last().map(|row| row.lease.id);
+        let memory = self.memory();
+        let live = memory.lease_of_job(id);
+        let summary = summary(&memory, &job, &leases);
+        let mut own_meter = meter(live.into_iter(), available, held);
+        own_meter.spent = summary.spent;
+        Ok(JobView {
+            leases: leases.iter().map(|row| lease_view(&memory, row)).collect(),
+            events,
+            artefacts: artefacts
+                .iter()
+                .filter(|a| Some(a.lease) == last)
+                .map(artefact_view)
+                .collect(),
+            meter: own_meter,
+            log_bytes: live.map_or(0, |live| live.log_end),
+            summary,
+            spec: job.spec,
+        })
+    }
+
+    /// Asks a job to end: SIGTERM, ten seconds later SIGKILL. What ran is billed, the rest of the hold returns.
+    ///
+    /// # Errors
+    /// Not this account's job; a job that has ended is a conflict.
+    pub async fn stop(&self, actor: &Actor, id: JobId) -> Result<JobView, Error> {
+        self.own_job(actor, id, Scope::Jobs).await?;
+        let _turn = self.inner.desk.lock().await;
+        let now = self.now();
+        let mut tx = self.inner.store.begin().await?;
+        let mut job = tx.job(id).await?.ok_or(Error::NotFound("the job"))?;
+        if job.state.is_final() {
+            return Err(Error::Conflict(format!(
+                "this job has ended already: it is {}",
+                job.state
+            )));
+        }
+        if !job.stop_requested {
+            job.stop_requested = true;
+            let event = JobEvent {
+                at: now,
+                kind: JobEventKind::StopRequested,
+                detail: String::new(),
+            };
+            tx.add_event(id, &event).await?;
+            if job.state == JobState::Matching {
+                self.finish_job(&mut tx, &mut job, JobStep::Stop, RunEnd::StoppedByUser)
+                    .await?;
+            }
+            tx.update_job(&job).await?;
+            tx.commit().await?;
+            self.order_stop(id, StopReason::User);
+            self.publish_job(id, Some(event)).await;
+        }
+        self.job_view(id).await
+    }
+
+    /// Marks a job's lease as stopping and tells its worker; heartbeats repeat the order until it is done.
+    pub(crate) fn order_stop(&self, job: JobId, reason: StopReason) {
+        let mut memory = self.memory();
+        let Some(live) = memory
+            .leases
+            .values_mut()
+            .find(|live| live.lease.job == job)
+        else {
+            return;
+        };
+        live.stopping = true;
+        let (lease, epoch, node) = (live.lease.id, live.lease.epoch, live.lease.node);
+        if let Some(node) = memory.nodes.get(&node) {
+            node.send(ToWorker::Stop {
+                lease,
+                epoch,
+                reason,
+                grace_ms: STOP_GRACE_MS,
+            });
+        }
+    }
+
+    /// # Errors
+    /// Not this account's job.
+    pub async fn logs(
+        &self,
+        actor: &Actor,
+        id: JobId,
+        after: u64,
+        limit: u32,
+    ) -> Result<LogPage, Error> {
+        self.own_job(actor, id, Scope::Read).await?;
+        self.flush().await?;
+        let limit = limit.clamp(1, 2_000);
+        let lines = self.inner.store.logs(id, after, limit).await?;
+        let next = lines.last().map_or(after, |line| line.seq);
+        let more = lines.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(LogPage { lines, next, more })
+    }
+
+    /// What was measured each second, thinned to at most 600 points; points with metrics of the job are kept first.
+    ///
+    /// # Errors
+    /// Not this account's job.
+    pub async fn samples(&self, actor: &Actor, id: JobId) -> Result<Vec<SampleView>, Error> {
+        self.own_job(actor, id, Scope::Read).await?;
+        self.flush().await?;
+        let rows = self.inner.store.samples(id).await?;
+        let step = rows.len().div_ceil(SAMPLES_SHOWN).max(1);
+        let last = rows.len().saturating_sub(1);
+        Ok(rows
+            .into_iter()
+            .enumerate()
+            .filter(|(i, _)| i % step == 0 || *i == last)
+            .map(|(_, row)| SampleView {
+                at: row.at,
+                lease: row.lease,
+                data: row.sample,
+            })
+            .collect())
+    }
+
+    /// The countersigned receipts, with the keys to check them.
+    ///
+    /// # Errors
+    /// Not this account's job.
+    pub async fn receipts(&self, actor: &Actor, id: JobId) -> Result<Vec<ReceiptView>, Error> {
+        self.own_job(actor, id, Scope::Read).await?;
+        let platform_key = self.platform_key();
+        let posted = self.inner.store.receipts(id).await?;
+        Ok(posted
+            .into_iter()
+            .map(|posted| ReceiptView {
+                receipt: posted.receipt,
+                hash: posted.hash,
+                worker_key: posted.worker_key,
+                platform_key: platform_key.clone(),
+                charged: posted.charged,
+                posted_at: posted.posted_at,
+            })
+            .collect())
+    }
+
+    /// Whether this actor may watch a topic.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn may_watch(&self, actor: Option<&Actor>, topic: Topic) -> Result<bool, Error> {
+        let Some(actor) = actor else {
+            return Ok(topic == Topic::Market);
+        };
+        if actor.require(Scope::Read).is_err() {
+            return Ok(topic == Topic::Market);
+        }
+        Ok(match topic {
+            Topic::Market => true,
+            Topic::Account(account) => account == actor.account,
+            Topic::Job(id) => self
+                .inner
+                .store
+                .job(id)
+                .await?
+                .is_some_and(|job| job.account == actor.account),
+            Topic::Node(id) => self
+                .memory()
+                .nodes
+                .get(&id)
+                .is_some_and(|node| node.node.owner == actor.account),
+        })
+    }
+}
+
+/// Gives a slot back unless it was kept.
+struct SlotGuard<'a> {
+    exchange: &'a Exchange,
+    device: DeviceId,
+    job: JobId,
+    kept: bool,
+}
+
+impl SlotGuard<'_> {
+    fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for SlotGuard<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.exchange.free_slot(self.device, self.job);
+        }
+    }
+}

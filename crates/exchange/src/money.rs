@@ -1,0 +1,245 @@
+//! Balances, entries, earnings, demo credit.
+
+use kernel::{AccountId, Amount, PricePerSecond, Seconds, Timestamp, TransferId};
+use ledger::{BookId, Transfer};
+use protocol::state::LeaseState;
+use protocol::view::{
+    BalanceView, Book, DeviceEarnings, EarningsView, EntryKind, EntryView, LeaseEarnings, Meter,
+    Page, Scope,
+};
+use store::{EntryRow, StoreError, Tx};
+
+use crate::actor::Actor;
+use crate::desk::{Exchange, LeaseLive};
+use crate::error::Error;
+use crate::views::{earned, meter};
+
+const DAY_MS: i64 = 86_400_000;
+const EARNINGS_LEASES: u32 = 100;
+
+fn demo_key(account: AccountId) -> String {
+    format!("demo_credit:{account}")
+}
+
+impl Exchange {
+    /// Posts a plan in the caller's transaction.
+    ///
+    /// # Errors
+    /// [`Error::InsufficientFunds`] is the caller's to make of [`StoreError::Insufficient`].
+    pub(crate) async fn post_all(
+        &self,
+        tx: &mut Tx,
+        plan: &[Transfer],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for transfer in plan {
+            tx.post(TransferId::new(now, self.random()), transfer, now)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// The key lacks `read`.
+    pub async fn meter(&self, actor: &Actor) -> Result<Meter, Error> {
+        actor.require(Scope::Read)?;
+        self.meter_of(actor.account).await
+    }
+
+    pub(crate) async fn meter_of(&self, account: AccountId) -> Result<Meter, Error> {
+        let [available, held, _] = self.inner.store.balances(account).await?;
+        Ok(meter(
+            self.memory().leases_of_account(account),
+            available,
+            held,
+        ))
+    }
+
+    /// # Errors
+    /// The key lacks `read`.
+    pub async fn balance(&self, actor: &Actor) -> Result<BalanceView, Error> {
+        actor.require(Scope::Read)?;
+        let [available, held, earned_posted] = self.inner.store.balances(actor.account).await?;
+        let demo_credit = match self.inner.settings.demo_credit {
+            Some(amount)
+                if !self
+                    .inner
+                    .store
+                    .was_posted(&demo_key(actor.account))
+                    .await? =>
+            {
+                Some(amount)
+            }
+            _ => None,
+        };
+        let memory = self.memory();
+        let running = meter(memory.leases_of_account(actor.account), available, held);
+        Ok(BalanceView {
+            available,
+            held,
+            earned: earned_posted,
+            meter: running,
+            demo_credit,
+        })
+    }
+
+    pub(crate) async fn post_demo_credit(
+        &self,
+        account: AccountId,
+        amount: Amount,
+    ) -> Result<(), Error> {
+        let now = self.now();
+        let transfer = Transfer {
+            key: demo_key(account),
+            from: BookId::DemoSource,
+            to: BookId::Available(account),
+            amount,
+            kind: EntryKind::DemoCredit,
+            job: None,
+        };
+        let mut tx = self.inner.store.begin().await?;
+        self.post_all(&mut tx, &[transfer], now).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Gives the demo's credit, once an account. Repeating it changes nothing.
+    ///
+    /// # Errors
+    /// This server gives none; not with an API key.
+    pub async fn take_demo_credit(&self, actor: &Actor) -> Result<BalanceView, Error> {
+        actor.require_person()?;
+        let Some(amount) = self.inner.settings.demo_credit else {
+            return Err(Error::Forbidden(
+                "a demo server gives credit; on this one that",
+            ));
+        };
+        self.post_demo_credit(actor.account, amount).await?;
+        self.balance(actor).await
+    }
+
+    /// What moved in the account's books, newest first.
+    ///
+    /// # Errors
+    /// The key lacks `read`.
+    pub async fn entries(
+        &self,
+        actor: &Actor,
+        before: Option<TransferId>,
+        limit: u32,
+    ) -> Result<Page<EntryView>, Error> {
+        actor.require(Scope::Read)?;
+        let limit = limit.clamp(1, 200);
+        let rows = self
+            .inner
+            .store
+            .entries(actor.account, before, limit)
+            .await?;
+        let next = (rows.len() == usize::try_from(limit).unwrap_or(usize::MAX))
+            .then(|| rows.last().map(|row| row.id.to_string()))
+            .flatten();
+        Ok(Page {
+            items: rows
+                .iter()
+                .map(|row| entry_view(actor.account, row))
+                .collect(),
+            next,
+        })
+    }
+
+    /// # Errors
+    /// The key lacks `read`.
+    pub async fn earnings(&self, actor: &Actor) -> Result<EarningsView, Error> {
+        actor.require(Scope::Read)?;
+        let store = &self.inner.store;
+        let [_, _, posted] = store.balances(actor.account).await?;
+        let now = self.now();
+        let midnight = now.plus_millis(now.millis().rem_euclid(DAY_MS).saturating_neg());
+        let today_posted = store
+            .received_since(BookId::Earned(actor.account), midnight)
+            .await?;
+        let devices = store.earned_by_device(actor.account).await?;
+        let leases = store
+            .leases_of_owner(actor.account, EARNINGS_LEASES)
+            .await?;
+        let memory = self.memory();
+        let mine = || {
+            memory
+                .leases
+                .values()
+                .filter(|live| live.lease.owner == actor.account)
+        };
+        let unposted = |live: &LeaseLive| earned(live).minus_or_zero(live.lease.earned);
+        let open = mine().fold(Amount::ZERO, |sum, live| {
+            sum.checked_add(unposted(live)).unwrap_or(sum)
+        });
+        let rate = mine()
+            .filter(|live| live.lease.state == LeaseState::Active)
+            .fold(PricePerSecond::ZERO, |sum, live| {
+                sum.checked_add(live.lease.price).unwrap_or(sum)
+            });
+        Ok(EarningsView {
+            earned: posted.checked_add(open)?,
+            today: today_posted.checked_add(open)?,
+            rate,
+            devices: devices
+                .into_iter()
+                .map(|(device, seconds, amount)| {
+                    let live = memory.lease_on_device(device);
+                    let named = memory.device(device);
+                    DeviceEarnings {
+                        device,
+                        node_name: named
+                            .map(|(node, _)| node.node.name.clone())
+                            .unwrap_or_default(),
+                        model: named
+                            .map(|(_, device)| device.model.clone())
+                            .unwrap_or_default(),
+                        seconds: seconds.plus(live.map_or(Seconds::ZERO, |live| {
+                            live.seconds().minus_or_zero(live.lease.head.seconds)
+                        })),
+                        earned: live.map_or(amount, |live| {
+                            amount.checked_add(unposted(live)).unwrap_or(amount)
+                        }),
+                    }
+                })
+                .collect(),
+            leases: leases
+                .into_iter()
+                .map(|row| {
+                    let live = memory.leases.get(&row.lease.id);
+                    LeaseEarnings {
+                        lease: row.lease.id,
+                        node_name: row.node_name,
+                        model: row.device_model,
+                        state: row.lease.state,
+                        granted_at: row.lease.granted_at,
+                        seconds: live.map_or(row.lease.head.seconds, LeaseLive::seconds),
+                        earned: live.map_or(row.lease.earned, earned),
+                    }
+                })
+                .collect(),
+        })
+    }
+}
+
+fn entry_view(account: AccountId, row: &EntryRow) -> EntryView {
+    let book = |id: &str| {
+        [
+            (BookId::Available(account), Book::Available),
+            (BookId::Held(account), Book::Held),
+            (BookId::Earned(account), Book::Earned),
+        ]
+        .into_iter()
+        .find_map(|(key, book)| (key.to_string() == id).then_some(book))
+    };
+    EntryView {
+        id: row.id,
+        at: row.at,
+        kind: row.kind,
+        amount: row.amount,
+        from: book(&row.from_book),
+        to: book(&row.to_book),
+        // An owner learns which lease earned, not whose job it was.
+        job: row.job.filter(|_| book(&row.from_book).is_some()),
+    }
+}

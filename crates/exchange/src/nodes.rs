@@ -1,0 +1,297 @@
+//! The owner's side: join tokens, nodes, prices.
+
+use kernel::{Amount, DeviceId, JoinTokenId, NodeId, PricePerSecond};
+use market::Supply;
+use protocol::view::{
+    EarnCheck, EarnRule, JoinTokenState, JoinTokenView, NodeDeviceView, NodeView, Scope,
+};
+use store::{Device, JoinToken};
+
+use crate::actor::Actor;
+use crate::desk::{Exchange, Memory, NodeLive, secret_hash};
+use crate::error::Error;
+use crate::views::{device_state, earned, per_hour};
+
+impl Exchange {
+    /// A one-time invitation for a worker, and the one line to copy.
+    ///
+    /// # Errors
+    /// The key lacks `nodes`.
+    pub async fn create_join_token(&self, actor: &Actor) -> Result<JoinTokenView, Error> {
+        actor.require(Scope::Nodes)?;
+        let now = self.now();
+        let token = self.secret("join_");
+        let row = JoinToken {
+            id: JoinTokenId::new(now, self.random()),
+            owner: actor.account,
+            expires_at: now.plus(self.inner.settings.join_token_ttl),
+            used_by: None,
+        };
+        let mut tx = self.inner.store.begin().await?;
+        tx.insert_join_token(&row, &secret_hash(&token), now)
+            .await?;
+        tx.commit().await?;
+        let command = format!(
+            "iog-worker join --server {} --token {token}",
+            self.inner.settings.public_url
+        );
+        Ok(JoinTokenView {
+            id: row.id,
+            token,
+            command,
+            expires_at: row.expires_at,
+        })
+    }
+
+    /// # Errors
+    /// Not this account's token.
+    pub async fn join_token_state(
+        &self,
+        actor: &Actor,
+        id: JoinTokenId,
+    ) -> Result<JoinTokenState, Error> {
+        actor.require(Scope::Nodes)?;
+        match self.inner.store.join_token(id).await? {
+            Some(token) if token.owner == actor.account => Ok(JoinTokenState {
+                id,
+                expires_at: token.expires_at,
+                used_by: token.used_by,
+            }),
+            _ => Err(Error::NotFound("the join token")),
+        }
+    }
+
+    /// The account's nodes, oldest first.
+    ///
+    /// # Errors
+    /// The key lacks `read`.
+    pub async fn nodes(&self, actor: &Actor) -> Result<Vec<NodeView>, Error> {
+        actor.require(Scope::Read)?;
+        let posted = self.inner.store.earned_by_device(actor.account).await?;
+        let mut views: Vec<NodeView> = {
+            let memory = self.memory();
+            let own = memory
+                .nodes
+                .values()
+                .filter(|live| live.node.owner == actor.account);
+            own.map(|live| self.view(&memory, live)).collect()
+        };
+        views.sort_by_key(|view| view.id);
+        for device in views.iter_mut().flat_map(|view| &mut view.devices) {
+            let sum = posted
+                .iter()
+                .find(|(id, _, _)| *id == device.id)
+                .map_or(Amount::ZERO, |(_, _, amount)| *amount);
+            device.earned = device.earned.checked_add(sum).unwrap_or(sum);
+        }
+        Ok(views)
+    }
+
+    /// # Errors
+    /// Not this account's node.
+    pub async fn node(&self, actor: &Actor, id: NodeId) -> Result<NodeView, Error> {
+        let nodes = self.nodes(actor).await?;
+        nodes
+            .into_iter()
+            .find(|node| node.id == id)
+            .ok_or(Error::NotFound("the node"))
+    }
+
+    /// As its watchers see it; what was earned before is not told again here.
+    pub(crate) fn node_view(&self, id: NodeId) -> Option<NodeView> {
+        let memory = self.memory();
+        memory.nodes.get(&id).map(|live| self.view(&memory, live))
+    }
+
+    fn view(&self, memory: &Memory, live: &NodeLive) -> NodeView {
+        let node = &live.node;
+        NodeView {
+            id: node.id,
+            name: node.name.clone(),
+            online: live.link.as_ref().is_some_and(|link| !link.silent),
+            draining: live.draining,
+            country: node.country.clone(),
+            reputation: node.reputation,
+            agent_version: node.agent_version.clone(),
+            host: node.host.clone(),
+            public_key: node.public_key.clone(),
+            joined_at: node.joined_at,
+            last_seen: live
+                .link
+                .as_ref()
+                .map(|link| link.last_beat)
+                .or(node.last_seen),
+            devices: live
+                .devices
+                .iter()
+                .filter(|d| d.present)
+                .map(|d| self.device_view(memory, live, d))
+                .collect(),
+            cpu_percent: live.load.map(|load| load.cpu_percent),
+            memory_used_mib: live.load.map(|load| load.memory_used_mib),
+        }
+    }
+
+    fn device_view(&self, memory: &Memory, live: &NodeLive, device: &Device) -> NodeDeviceView {
+        let lease = memory.lease_on_device(device.id);
+        let supply = live.supply(device);
+        NodeDeviceView {
+            id: device.id,
+            class: device.class,
+            model: device.model.clone(),
+            memory_mib: device.memory_mib,
+            uuid: device.uuid.clone(),
+            state: device_state(supply, lease.is_some()),
+            price: device.price,
+            per_hour: per_hour(self.fees(), device.price),
+            job: lease.map(|lease| lease.lease.job),
+            earned: lease.map_or(Amount::ZERO, |lease| {
+                earned(lease).minus_or_zero(lease.lease.earned)
+            }),
+            checks: checks(live, device, supply, lease.is_some()),
+        }
+    }
+
+    async fn own_device(&self, actor: &Actor, id: DeviceId) -> Result<Device, Error> {
+        actor.require(Scope::Nodes)?;
+        let memory = self.memory();
+        memory
+            .device(id)
+            .filter(|(node, _)| node.node.owner == actor.account)
+            .map(|(_, device)| device.clone())
+            .ok_or(Error::NotFound("the device"))
+    }
+
+    async fn set_device(&self, actor: &Actor, device: &Device) -> Result<NodeView, Error> {
+        let mut tx = self.inner.store.begin().await?;
+        tx.set_device(device.id, device.price, device.paused)
+            .await?;
+        tx.commit().await?;
+        {
+            let mut memory = self.memory();
+            if let Some(live) = memory.nodes.get_mut(&device.node)
+                && let Some(kept) = live.devices.iter_mut().find(|kept| kept.id == device.id)
+            {
+                (kept.price, kept.paused) = (device.price, device.paused);
+            }
+            memory.refresh_offers(device.node);
+        }
+        self.publish_node(device.node);
+        self.node(actor, device.node).await
+    }
+
+    /// The price for the next hire; a running one keeps its own.
+    ///
+    /// # Errors
+    /// Not this account's device.
+    pub async fn set_price(
+        &self,
+        actor: &Actor,
+        device: DeviceId,
+        price: PricePerSecond,
+    ) -> Result<NodeView, Error> {
+        let device = Device {
+            price,
+            ..self.own_device(actor, device).await?
+        };
+        self.set_device(actor, &device).await
+    }
+
+    /// Takes a device out of the market, or puts it back. A running job goes on.
+    ///
+    /// # Errors
+    /// Not this account's device.
+    pub async fn set_paused(
+        &self,
+        actor: &Actor,
+        device: DeviceId,
+        paused: bool,
+    ) -> Result<NodeView, Error> {
+        let device = Device {
+            paused,
+            ..self.own_device(actor, device).await?
+        };
+        self.set_device(actor, &device).await
+    }
+
+    /// Ends a node's enrolment for good. Its worker is sent away at its next connection.
+    ///
+    /// # Errors
+    /// Not this account's node; a conflict while a job runs on it.
+    pub async fn remove_node(&self, actor: &Actor, id: NodeId) -> Result<(), Error> {
+        actor.require(Scope::Nodes)?;
+        let _turn = self.inner.desk.lock().await;
+        {
+            let memory = self.memory();
+            let own = memory
+                .nodes
+                .get(&id)
+                .is_some_and(|live| live.node.owner == actor.account);
+            if !own {
+                return Err(Error::NotFound("the node"));
+            }
+            if memory.leases.values().any(|live| live.lease.node == id) {
+                return Err(Error::Conflict(
+                    "a job runs on this node; pause its devices and wait until it has ended".into(),
+                ));
+            }
+        }
+        let mut tx = self.inner.store.begin().await?;
+        tx.remove_node(id, self.now()).await?;
+        tx.commit().await?;
+        let devices = {
+            let mut memory = self.memory();
+            // Dropping the link closes the worker's queue, and with it the connection.
+            let live = memory.nodes.remove(&id);
+            let devices: Vec<DeviceId> = live
+                .map(|live| live.devices.iter().map(|d| d.id).collect())
+                .unwrap_or_default();
+            for device in &devices {
+                memory.book.remove(*device);
+            }
+            devices
+        };
+        for device in devices {
+            self.publish_offer(device);
+        }
+        Ok(())
+    }
+}
+
+/// Each rule that a device must pass to earn, with the fix where it does not.
+fn checks(live: &NodeLive, device: &Device, supply: Supply, hired: bool) -> Vec<EarnCheck> {
+    let check = |rule, pass: bool, fix: &str| EarnCheck {
+        rule,
+        pass,
+        fix: if pass { String::new() } else { fix.to_owned() },
+    };
+    let connected = live.link.as_ref().is_some_and(|link| !link.silent) && !live.draining;
+    let problems = live.node.host.isolation_problems.join("; ");
+    vec![
+        check(
+            EarnRule::Connected,
+            connected,
+            "start the worker on this machine: iog-worker run",
+        ),
+        check(EarnRule::Isolation, problems.is_empty(), &problems),
+        check(
+            EarnRule::NotPaused,
+            !device.paused,
+            "resume the device below",
+        ),
+        check(
+            EarnRule::Priced,
+            !device.price.per_second().is_zero(),
+            "a price of zero earns nothing; set one",
+        ),
+        check(
+            EarnRule::Hired,
+            hired,
+            if supply == Supply::Offered {
+                "waiting for a job; the cheapest fitting offer is hired first"
+            } else {
+                "pass the rules above first"
+            },
+        ),
+    ]
+}

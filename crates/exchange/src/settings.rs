@@ -1,0 +1,88 @@
+//! What can be set. The server fills it from its configuration; docs/operations.md lists the names.
+
+use std::path::PathBuf;
+
+use kernel::{Amount, BasisPoints, Seconds};
+use metering::Fees;
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Keys, bundles, artefacts, and the database when it is SQLite.
+    pub data_dir: PathBuf,
+    pub database_url: String,
+    /// How people reach the portal; no slash at the end.
+    pub public_url: String,
+    /// Origins under which workers may dial this server, `public_url` among them.
+    pub origins: Vec<String>,
+    pub fee_requester: BasisPoints,
+    pub fee_owner: BasisPoints,
+    /// What an account may take once to try the system. `None` outside demos.
+    pub demo_credit: Option<Amount>,
+    /// For so long a job's money is set aside ahead.
+    pub escrow_window: Seconds,
+    /// A job starts only if the balance pays for so long (or for its whole time limit, if that is less).
+    pub escrow_minimum: Seconds,
+    /// The requester is warned when the money lasts less than this.
+    pub funds_low: Seconds,
+    /// How often a receipt is countersigned and charged.
+    pub receipt_interval: Seconds,
+    pub heartbeat_ms: u64,
+    /// A lease that is not renewed for so long is over for its worker.
+    pub lease_ttl_ms: u64,
+    /// So much later it is over for the exchange too.
+    pub regrant_margin_ms: u64,
+    /// After a start, leases are given this long for their workers to come back.
+    pub startup_grace_ms: u64,
+    /// So long a worker goes on while the server is down (refuses connections).
+    pub server_down_grace_ms: u64,
+    pub log_bytes_max: u64,
+    /// A job that lost its node waits this long for another.
+    pub requeue_patience: Seconds,
+    pub session_ttl: Seconds,
+    pub join_token_ttl: Seconds,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let quarter_percent = BasisPoints::try_new(25).unwrap_or_else(|_| unreachable!());
+        Self {
+            data_dir: "./data".into(),
+            database_url: "sqlite://./data/iog.db".into(),
+            public_url: "http://127.0.0.1:3000".into(),
+            origins: vec![
+                "http://127.0.0.1:3000".into(),
+                "http://localhost:3000".into(),
+            ],
+            fee_requester: quarter_percent,
+            fee_owner: quarter_percent,
+            demo_credit: None,
+            escrow_window: Seconds::new(600),
+            escrow_minimum: Seconds::MINUTE,
+            funds_low: Seconds::new(120),
+            receipt_interval: Seconds::MINUTE,
+            heartbeat_ms: 1_000,
+            lease_ttl_ms: 6_000,
+            regrant_margin_ms: 1_500,
+            startup_grace_ms: 15_000,
+            server_down_grace_ms: 60_000,
+            log_bytes_max: 4 * 1_024 * 1_024,
+            requeue_patience: Seconds::new(600),
+            session_ttl: Seconds::new(14 * 86_400),
+            join_token_ttl: Seconds::HOUR,
+        }
+    }
+}
+
+impl Settings {
+    pub const fn fees(&self) -> Fees {
+        Fees {
+            requester: self.fee_requester,
+            owner: self.fee_owner,
+        }
+    }
+
+    /// From a renewal's answer to the moment when the lease may be given to another.
+    pub(crate) fn lease_life_ms(&self) -> i64 {
+        i64::try_from(self.lease_ttl_ms.saturating_add(self.regrant_margin_ms)).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,170 @@
+//! From models to what people see.
+
+use kernel::{Amount, PricePerSecond, Seconds};
+use market::Offer;
+use metering::Fees;
+use protocol::spec::DeviceClass;
+use protocol::state::{DeviceState, LeaseState};
+use protocol::view::{JobSummary, LeaseView, Meter, OfferView};
+use store::{Job, LeaseRow};
+
+use crate::desk::{Exchange, LeaseLive, Memory, NodeLive};
+
+/// What a lease has cost so far, posted or not.
+pub(crate) fn spent(live: &LeaseLive) -> Amount {
+    let lease = &live.lease;
+    lease
+        .fees
+        .charge(lease.price, live.seconds())
+        .map_or(lease.charged, |charge| charge.requester_pays)
+        .max(lease.charged)
+}
+
+/// What a lease has earned its owner so far, posted or not.
+pub(crate) fn earned(live: &LeaseLive) -> Amount {
+    let lease = &live.lease;
+    lease
+        .fees
+        .charge(lease.price, live.seconds())
+        .map_or(lease.earned, |charge| charge.owner_gets)
+        .max(lease.earned)
+}
+
+pub(crate) fn device_state(supply: market::Supply, hired: bool) -> DeviceState {
+    match supply {
+        // A device whose node is silent is down even while its lease has not run out.
+        market::Supply::Down => DeviceState::Down,
+        market::Supply::Blocked => DeviceState::Blocked,
+        _ if hired => DeviceState::Hired,
+        market::Supply::Paused => DeviceState::Paused,
+        market::Supply::Offered => DeviceState::Idle,
+    }
+}
+
+pub(crate) fn per_hour(fees: Fees, price: PricePerSecond) -> Amount {
+    fees.per_hour(price).unwrap_or(Amount::MAX)
+}
+
+pub(crate) fn offer_view(memory: &Memory, offer: &Offer, fees: Fees) -> OfferView {
+    let node = memory.nodes.get(&offer.node);
+    OfferView {
+        device: offer.device,
+        node: offer.node,
+        node_name: node.map(|node| node.node.name.clone()).unwrap_or_default(),
+        class: offer.class,
+        model: offer.model.clone(),
+        device_memory_mib: offer.device_memory_mib,
+        cpus: offer.cpus,
+        memory_mib: offer.memory_mib,
+        disk_mib: offer.disk_mib,
+        country: offer.country.clone(),
+        reputation: offer.reputation,
+        state: device_state(offer.supply, offer.holder.is_some()),
+        price: offer.price,
+        per_hour: per_hour(fees, offer.price),
+        // Challenges do not exist yet: everything is a claim, and is shown as one.
+        proven: false,
+        online_since: node
+            .and_then(|node: &NodeLive| node.link.as_ref())
+            .map(|link| link.since),
+    }
+}
+
+/// A job with its leases, as it stands with what is acknowledged but not yet posted.
+pub(crate) fn summary(memory: &Memory, job: &Job, leases: &[LeaseRow]) -> JobSummary {
+    let (mut seconds, mut total) = (Seconds::ZERO, Amount::ZERO);
+    for row in leases {
+        let live = memory.leases.get(&row.lease.id);
+        seconds = seconds.plus(live.map_or(row.lease.head.seconds, LeaseLive::seconds));
+        let cost = live.map_or(row.lease.charged, spent);
+        total = total.checked_add(cost).unwrap_or(Amount::MAX);
+    }
+    let last = leases.last();
+    JobSummary {
+        id: job.id,
+        name: job.spec.name.trim().to_owned(),
+        state: job.state,
+        end: job.end.clone(),
+        created_at: job.created_at,
+        started_at: job.started_at,
+        ended_at: job.ended_at,
+        device_model: last.map(|row| row.device_model.clone()),
+        device_class: job.spec.resources.class,
+        node_name: last.map(|row| row.node_name.clone()),
+        per_hour: last.map(|row| per_hour(row.lease.fees, row.lease.price)),
+        seconds,
+        spent: total,
+        restarts: job.restarts,
+    }
+}
+
+pub(crate) fn lease_view(memory: &Memory, row: &LeaseRow) -> LeaseView {
+    let lease = &row.lease;
+    let live = memory.leases.get(&lease.id);
+    LeaseView {
+        id: lease.id,
+        epoch: lease.epoch,
+        state: lease.state,
+        node: lease.node,
+        node_name: row.node_name.clone(),
+        device: lease.device,
+        device_model: row.device_model.clone(),
+        price: lease.price,
+        granted_at: lease.granted_at,
+        started_at: lease.started_at,
+        ended_at: lease.ended_at,
+        end: lease.end.clone(),
+        seconds: live.map_or(lease.head.seconds, LeaseLive::seconds),
+        charged: live.map_or(lease.charged, spent),
+        funded: lease.funded,
+    }
+}
+
+/// How long `money` lasts at `rate`.
+pub(crate) fn runway(money: Amount, rate: PricePerSecond) -> Option<Seconds> {
+    let seconds = money.base().checked_div(rate.per_second().base())?;
+    u64::try_from(seconds).ok().map(Seconds::new)
+}
+
+/// The meter of a set of live leases: those of an account, or the one of a job.
+pub(crate) fn meter<'a>(
+    leases: impl Iterator<Item = &'a LeaseLive>,
+    available: Amount,
+    held: Amount,
+) -> Meter {
+    let (mut rate, mut total, mut unposted) = (PricePerSecond::ZERO, Amount::ZERO, Amount::ZERO);
+    let mut running = false;
+    for live in leases {
+        if live.lease.state == LeaseState::Active {
+            running = true;
+            rate = rate
+                .checked_add(live.lease.fees.rate(live.lease.price))
+                .unwrap_or(rate);
+        }
+        let cost = spent(live);
+        total = total.checked_add(cost).unwrap_or(Amount::MAX);
+        let open = cost.minus_or_zero(live.lease.charged);
+        unposted = unposted.checked_add(open).unwrap_or(Amount::MAX);
+    }
+    let money = available
+        .checked_add(held)
+        .unwrap_or(Amount::MAX)
+        .minus_or_zero(unposted);
+    Meter {
+        rate,
+        spent: total,
+        available,
+        held,
+        runway: if running { runway(money, rate) } else { None },
+    }
+}
+
+pub(crate) const fn is_gpu(class: DeviceClass) -> bool {
+    matches!(class, DeviceClass::Gpu)
+}
+
+impl Exchange {
+    pub(crate) fn fees(&self) -> Fees {
+        self.inner.settings.fees()
+    }
+}

@@ -1,0 +1,192 @@
+//! Connections and transactions.
+
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction};
+
+/// Why the database did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database cannot be opened at {url}: {source}")]
+    Open { url: String, source: sqlx::Error },
+    #[error("the database could not be brought to this version: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("IOG_DATABASE_URL must begin with sqlite: or postgres:, not {0}")]
+    Scheme(String),
+    #[error("the database failed: {0}")]
+    Sql(#[from] sqlx::Error),
+    #[error("a stored {what} cannot be read: {detail}")]
+    Corrupt { what: &'static str, detail: String },
+    #[error("a book would fall below zero")]
+    Insufficient,
+}
+
+impl StoreError {
+    /// A unique key was taken: the slot, the e-mail address, the idempotency key.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Sql(sqlx::Error::Database(error)) if error.is_unique_violation())
+    }
+
+    pub(crate) fn corrupt(what: &'static str, detail: impl std::fmt::Display) -> Self {
+        Self::Corrupt {
+            what,
+            detail: detail.to_string(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    backend: Backend,
+    writer: AnyPool,
+    readers: AnyPool,
+}
+
+/// A transaction on the one writing connection. Dropped without [`Tx::commit`] it leaves no trace.
+#[derive(Debug)]
+pub struct Tx(Transaction<'static, Any>);
+
+impl Tx {
+    pub(crate) fn connection(&mut self) -> &mut AnyConnection {
+        &mut self.0
+    }
+
+    /// # Errors
+    /// The database could not make it durable; nothing of it happened.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.0.commit().await?)
+    }
+}
+
+impl Store {
+    /// Connects and brings the schema to this version.
+    ///
+    /// # Errors
+    /// [`StoreError`] naming the address.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+        let (backend, url) = match scheme {
+            "sqlite" if url.contains('?') => (Backend::Sqlite, url.to_owned()),
+            "sqlite" => (Backend::Sqlite, format!("{url}?mode=rwc")),
+            "postgres" | "postgresql" => (Backend::Postgres, url.to_owned()),
+            other => return Err(StoreError::Scheme(other.to_owned())),
+        };
+        let connect = |connections: u32| {
+            let pool = AnyPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(Duration::from_secs(10))
+                .idle_timeout(None)
+                .max_lifetime(None)
+                // A read or write follows at once; a ping before each would double the round trips.
+                .test_before_acquire(backend == Backend::Postgres);
+            match backend {
+                Backend::Postgres => pool,
+                Backend::Sqlite => pool.after_connect(|connection, _| {
+                    Box::pin(async move {
+                        let pragmas = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
+                                       PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
+                        connection.execute(pragmas).await.map(|_| ())
+                    })
+                }),
+            }
+        };
+        let open = |source| StoreError::Open {
+            url: without_password(&url),
+            source,
+        };
+        let writer = connect(1).connect(&url).await.map_err(open)?;
+        sqlx::migrate!("../../migrations").run(&writer).await?;
+        let readers = connect(8).connect(&url).await.map_err(open)?;
+        Ok(Self {
+            backend,
+            writer,
+            readers,
+        })
+    }
+
+    pub const fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    pub(crate) const fn readers(&self) -> &AnyPool {
+        &self.readers
+    }
+
+    /// Opens a transaction; the next one waits until it ends.
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        // SQLite: take the write lock at once, or two processes could both read and then fail to write.
+        let tx = match self.backend {
+            Backend::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
+            Backend::Postgres => self.writer.begin().await?,
+        };
+        Ok(Tx(tx))
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.readers.execute("SELECT 1").await?;
+        Ok(())
+    }
+
+    /// What SQLite's `PRAGMA synchronous` says on the writer; 2 is FULL. For the test that guards it.
+    ///
+    /// # Errors
+    /// The database does not answer, or is no SQLite.
+    pub async fn sqlite_synchronous(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(&self.writer)
+            .await?)
+    }
+
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// For messages: `postgres://user:secret@host/db` without the secret.
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            let user = url
+                .get(scheme.saturating_add(3)..at)
+                .and_then(|login| login.split(':').next())
+                .unwrap_or("");
+            format!(
+                "{}://{user}{}",
+                url.get(..scheme).unwrap_or(""),
+                url.get(at..).unwrap_or("")
+            )
+        }
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        assert_eq!(
+            without_password("postgres://me:secret@host/db"),
+            "postgres://me@host/db"
+        );
+        assert_eq!(without_password("sqlite://x.db"), "sqlite://x.db");
+    }
+}

@@ -1,0 +1,319 @@
+//! Leases and their receipts.
+
+use kernel::{
+    AccountId, Amount, DeviceId, Epoch, JobId, LeaseId, NodeId, PricePerSecond, Seconds, Timestamp,
+};
+use metering::{Fees, Head};
+use protocol::state::{LeaseState, RunEnd};
+use protocol::view::Receipt;
+use sqlx::any::AnyRow;
+use sqlx::query;
+
+use crate::db::{Store, StoreError, Tx};
+use crate::row::{Columns, count, json};
+
+#[derive(Debug, Clone)]
+pub struct Lease {
+    pub id: LeaseId,
+    pub job: JobId,
+    pub account: AccountId,
+    pub epoch: Epoch,
+    pub node: NodeId,
+    pub device: DeviceId,
+    pub owner: AccountId,
+    pub price: PricePerSecond,
+    /// As they were when the lease was given; a later vote does not change a running job.
+    pub fees: Fees,
+    pub state: LeaseState,
+    pub end: Option<RunEnd>,
+    /// Seconds that are paid for.
+    pub funded: Seconds,
+    /// SHA-256 of the transfer token.
+    pub transfer_hash: String,
+    /// The last countersigned receipt.
+    pub head: Head,
+    /// What the requester paid so far, fee included.
+    pub charged: Amount,
+    /// What the owner got so far.
+    pub earned: Amount,
+    pub granted_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Lease {
+    pub fn is_live(&self) -> bool {
+        self.state != LeaseState::Ended
+    }
+}
+
+/// A lease with the names that people see.
+#[derive(Debug, Clone)]
+pub struct LeaseRow {
+    pub lease: Lease,
+    pub node_name: String,
+    pub device_model: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct PostedReceipt {
+    pub receipt: Receipt,
+    pub hash: String,
+    pub charged: Amount,
+    pub posted_at: Timestamp,
+    pub worker_key: String,
+}
+
+fn lease(row: &AnyRow) -> Result<Lease, StoreError> {
+    Ok(Lease {
+        id: row.parse("id")?,
+        job: row.parse("job")?,
+        account: row.parse("account")?,
+        epoch: row.epoch("epoch")?,
+        node: row.parse("node")?,
+        device: row.parse("device")?,
+        owner: row.parse("owner")?,
+        price: row.price("price")?,
+        fees: Fees {
+            requester: row.basis_points("fee_requester")?,
+            owner: row.basis_points("fee_owner")?,
+        },
+        state: row.word("state", LeaseState::parse)?,
+        end: row.json_opt("ending")?,
+        funded: row.seconds("funded")?,
+        transfer_hash: row.text("transfer_hash")?,
+        head: Head {
+            seq: row.unsigned("head_seq")?,
+            hash: row.text("head_hash")?,
+            seconds: row.seconds("seconds")?,
+            last: row.flag("head_last")?,
+        },
+        charged: row.amount("charged")?,
+        earned: row.amount("earned")?,
+        granted_at: row.time("granted_at")?,
+        started_at: row.time_opt("started_at")?,
+        ended_at: row.time_opt("ended_at")?,
+    })
+}
+
+fn named(row: &AnyRow) -> Result<LeaseRow, StoreError> {
+    Ok(LeaseRow {
+        lease: lease(row)?,
+        node_name: row.text("node_name")?,
+        device_model: row.text("device_model")?,
+    })
+}
+
+impl Tx {
+    /// # Errors
+    /// A conflict when the device or the job has a live lease.
+    pub async fn insert_lease(&mut self, lease: &Lease) -> Result<(), StoreError> {
+        query(
+            "INSERT INTO leases (id, job, account, epoch, node, device, owner, price, fee_requester, fee_owner, state, \
+             live, funded, transfer_hash, head_seq, head_hash, seconds, head_last, charged, earned, granted_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $13, 0, $14, 0, 0, 0, 0, $15)",
+        )
+        .bind(lease.id.to_string())
+        .bind(lease.job.to_string())
+        .bind(lease.account.to_string())
+        .bind(count("epoch", lease.epoch.get())?)
+        .bind(lease.node.to_string())
+        .bind(lease.device.to_string())
+        .bind(lease.owner.to_string())
+        .bind(lease.price.per_second().base())
+        .bind(i64::from(lease.fees.requester.get()))
+        .bind(i64::from(lease.fees.owner.get()))
+        .bind(lease.state.as_str())
+        .bind(count("funded", lease.funded.get())?)
+        .bind(&lease.transfer_hash)
+        .bind(&lease.head.hash)
+        .bind(lease.granted_at.millis())
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Writes all that changes of a lease after it was given.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn update_lease(&mut self, lease: &Lease) -> Result<(), StoreError> {
+        let ending = lease
+            .end
+            .as_ref()
+            .map(|end| json("ending", end))
+            .transpose()?;
+        query(
+            "UPDATE leases SET state = $1, live = $2, ending = $3, funded = $4, head_seq = $5, head_hash = $6, \
+             seconds = $7, head_last = $8, charged = $9, earned = $10, started_at = $11, ended_at = $12 WHERE id = $13",
+        )
+        .bind(lease.state.as_str())
+        .bind(i64::from(lease.is_live()))
+        .bind(ending)
+        .bind(count("funded", lease.funded.get())?)
+        .bind(count("head_seq", lease.head.seq)?)
+        .bind(&lease.head.hash)
+        .bind(count("seconds", lease.head.seconds.get())?)
+        .bind(i64::from(lease.head.last))
+        .bind(lease.charged.base())
+        .bind(lease.earned.base())
+        .bind(lease.started_at.map(Timestamp::millis))
+        .bind(lease.ended_at.map(Timestamp::millis))
+        .bind(lease.id.to_string())
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// A conflict when the number was posted before.
+    pub async fn insert_receipt(
+        &mut self,
+        receipt: &Receipt,
+        hash: &str,
+        charged: Amount,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        query("INSERT INTO receipts (lease, seq, body, hash, charged, posted_at) VALUES ($1, $2, $3, $4, $5, $6)")
+            .bind(receipt.lease.to_string())
+            .bind(count("seq", receipt.seq)?)
+            .bind(json("receipt", receipt)?)
+            .bind(hash)
+            .bind(charged.base())
+            .bind(now.millis())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+}
+
+const NAMED: &str = "SELECT l.*, n.name AS node_name, d.model AS device_model \
+                     FROM leases l JOIN nodes n ON n.id = l.node JOIN devices d ON d.id = l.device";
+
+impl Store {
+    /// # Errors
+    /// The database failed.
+    pub async fn live_leases(&self) -> Result<Vec<Lease>, StoreError> {
+        let rows = query("SELECT * FROM leases WHERE live = 1 ORDER BY id")
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(lease).collect()
+    }
+
+    /// A job's leases, first to last.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn leases_of_job(&self, job: JobId) -> Result<Vec<LeaseRow>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{NAMED} WHERE l.job = $1 ORDER BY l.epoch"));
+        let rows = query(sql)
+            .bind(job.to_string())
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(named).collect()
+    }
+
+    /// All leases of an account's jobs with ids from `first` to `last`, for a page of its list.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn leases_of_account(
+        &self,
+        account: AccountId,
+        first: JobId,
+        last: JobId,
+    ) -> Result<Vec<LeaseRow>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "{NAMED} WHERE l.account = $1 AND l.job >= $2 AND l.job <= $3 ORDER BY l.job, l.epoch"
+        ));
+        let rows = query(sql)
+            .bind(account.to_string())
+            .bind(first.to_string())
+            .bind(last.to_string())
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(named).collect()
+    }
+
+    /// An owner's leases, newest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn leases_of_owner(
+        &self,
+        owner: AccountId,
+        limit: u32,
+    ) -> Result<Vec<LeaseRow>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "{NAMED} WHERE l.owner = $1 ORDER BY l.id DESC LIMIT $2"
+        ));
+        let rows = query(sql)
+            .bind(owner.to_string())
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(named).collect()
+    }
+
+    /// Seconds delivered and money earned by each device of an owner, receipted.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn earned_by_device(
+        &self,
+        owner: AccountId,
+    ) -> Result<Vec<(DeviceId, Seconds, Amount)>, StoreError> {
+        let rows = query(
+            "SELECT device, CAST(SUM(seconds) AS BIGINT) AS seconds, CAST(SUM(earned) AS BIGINT) AS earned \
+             FROM leases WHERE owner = $1 GROUP BY device",
+        )
+        .bind(owner.to_string())
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    row.parse("device")?,
+                    row.seconds("seconds")?,
+                    row.amount("earned")?,
+                ))
+            })
+            .collect()
+    }
+
+    /// All seconds that were ever delivered and receipted.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn seconds_delivered(&self) -> Result<Seconds, StoreError> {
+        let row = query("SELECT CAST(COALESCE(SUM(seconds), 0) AS BIGINT) AS seconds FROM leases")
+            .fetch_one(self.readers())
+            .await?;
+        row.seconds("seconds")
+    }
+
+    /// A job's receipts, oldest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn receipts(&self, job: JobId) -> Result<Vec<PostedReceipt>, StoreError> {
+        let rows = query(
+            "SELECT r.*, n.public_key AS worker_key FROM receipts r JOIN leases l ON l.id = r.lease \
+             JOIN nodes n ON n.id = l.node WHERE l.job = $1 ORDER BY l.epoch, r.seq",
+        )
+        .bind(job.to_string())
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(PostedReceipt {
+                    receipt: row.json("body")?,
+                    hash: row.text("hash")?,
+                    charged: row.amount("charged")?,
+                    posted_at: row.time("posted_at")?,
+                    worker_key: row.text("worker_key")?,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,306 @@
+//! Join tokens, nodes, devices.
+
+use kernel::{AccountId, DeviceId, JoinTokenId, NodeId, PricePerSecond, Timestamp};
+use protocol::spec::DeviceClass;
+use protocol::worker::HostFacts;
+use sqlx::any::AnyRow;
+use sqlx::query;
+
+use crate::db::{Store, StoreError, Tx};
+use crate::row::{Columns, count, json};
+
+#[derive(Debug, Clone)]
+pub struct JoinToken {
+    pub id: JoinTokenId,
+    pub owner: AccountId,
+    pub expires_at: Timestamp,
+    pub used_by: Option<NodeId>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Node {
+    pub id: NodeId,
+    pub owner: AccountId,
+    pub public_key: String,
+    pub name: String,
+    pub country: Option<String>,
+    pub reputation: u32,
+    pub agent_version: String,
+    pub host: HostFacts,
+    pub joined_at: Timestamp,
+    pub last_seen: Option<Timestamp>,
+    pub removed: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Device {
+    pub id: DeviceId,
+    pub node: NodeId,
+    pub uuid: String,
+    pub class: DeviceClass,
+    pub model: String,
+    pub memory_mib: u64,
+    pub price: PricePerSecond,
+    pub paused: bool,
+    /// Reported by its node when that last connected.
+    pub present: bool,
+}
+
+fn join_token(row: &AnyRow) -> Result<JoinToken, StoreError> {
+    Ok(JoinToken {
+        id: row.parse("id")?,
+        owner: row.parse("owner")?,
+        expires_at: row.time("expires_at")?,
+        used_by: row.parse_opt("used_by")?,
+    })
+}
+
+fn node(row: &AnyRow) -> Result<Node, StoreError> {
+    Ok(Node {
+        id: row.parse("id")?,
+        owner: row.parse("owner")?,
+        public_key: row.text("public_key")?,
+        name: row.text("name")?,
+        country: row.text_opt("country")?,
+        reputation: row.small("reputation")?,
+        agent_version: row.text("agent_version")?,
+        host: row.json("host")?,
+        joined_at: row.time("joined_at")?,
+        last_seen: row.time_opt("last_seen")?,
+        removed: row.int_opt("removed_at")?.is_some(),
+    })
+}
+
+fn device(row: &AnyRow) -> Result<Device, StoreError> {
+    Ok(Device {
+        id: row.parse("id")?,
+        node: row.parse("node")?,
+        uuid: row.text("uuid")?,
+        class: row.word("class", DeviceClass::parse)?,
+        model: row.text("model")?,
+        memory_mib: row.unsigned("memory_mib")?,
+        price: row.price("price")?,
+        paused: row.flag("paused")?,
+        present: row.flag("present")?,
+    })
+}
+
+impl Tx {
+    /// # Errors
+    /// The database failed.
+    pub async fn insert_join_token(
+        &mut self,
+        token: &JoinToken,
+        token_hash: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        query("INSERT INTO join_tokens (id, owner, token_hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)")
+            .bind(token.id.to_string())
+            .bind(token.owner.to_string())
+            .bind(token_hash)
+            .bind(now.millis())
+            .bind(token.expires_at.millis())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn join_token_by_hash(
+        &mut self,
+        token_hash: &str,
+    ) -> Result<Option<JoinToken>, StoreError> {
+        let row = query("SELECT * FROM join_tokens WHERE token_hash = $1")
+            .bind(token_hash)
+            .fetch_optional(self.connection())
+            .await?;
+        row.as_ref().map(join_token).transpose()
+    }
+
+    /// `false`: used meanwhile.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn use_join_token(
+        &mut self,
+        token: JoinTokenId,
+        node: NodeId,
+    ) -> Result<bool, StoreError> {
+        let done = query("UPDATE join_tokens SET used_by = $1 WHERE id = $2 AND used_by IS NULL")
+            .bind(node.to_string())
+            .bind(token.to_string())
+            .execute(self.connection())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn insert_node(&mut self, node: &Node) -> Result<(), StoreError> {
+        query(
+            "INSERT INTO nodes (id, owner, public_key, name, country, reputation, agent_version, host, joined_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(node.id.to_string())
+        .bind(node.owner.to_string())
+        .bind(&node.public_key)
+        .bind(&node.name)
+        .bind(node.country.clone())
+        .bind(i64::from(node.reputation))
+        .bind(&node.agent_version)
+        .bind(json("host", &node.host)?)
+        .bind(node.joined_at.millis())
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// What a node says of itself when it connects.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn update_node(&mut self, node: &Node) -> Result<(), StoreError> {
+        query(
+            "UPDATE nodes SET name = $1, country = $2, agent_version = $3, host = $4, last_seen = $5 WHERE id = $6",
+        )
+        .bind(&node.name)
+        .bind(node.country.clone())
+        .bind(&node.agent_version)
+        .bind(json("host", &node.host)?)
+        .bind(node.last_seen.map(Timestamp::millis))
+        .bind(node.id.to_string())
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn node_seen(&mut self, node: NodeId, at: Timestamp) -> Result<(), StoreError> {
+        query("UPDATE nodes SET last_seen = $1 WHERE id = $2")
+            .bind(at.millis())
+            .bind(node.to_string())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn remove_node(&mut self, node: NodeId, now: Timestamp) -> Result<(), StoreError> {
+        query("UPDATE nodes SET removed_at = $1 WHERE id = $2 AND removed_at IS NULL")
+            .bind(now.millis())
+            .bind(node.to_string())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Adds a device or updates what its node reports of it; price and pause are the owner's and stay.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn put_device(&mut self, device: &Device) -> Result<(), StoreError> {
+        query(
+            "INSERT INTO devices (id, node, uuid, class, model, memory_mib, price, paused, present) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             ON CONFLICT (node, uuid) DO UPDATE SET class = excluded.class, model = excluded.model, \
+             memory_mib = excluded.memory_mib, present = excluded.present",
+        )
+        .bind(device.id.to_string())
+        .bind(device.node.to_string())
+        .bind(&device.uuid)
+        .bind(device.class.as_str())
+        .bind(&device.model)
+        .bind(count("memory_mib", device.memory_mib)?)
+        .bind(device.price.per_second().base())
+        .bind(i64::from(device.paused))
+        .bind(i64::from(device.present))
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn devices_absent(&mut self, node: NodeId) -> Result<(), StoreError> {
+        query("UPDATE devices SET present = 0 WHERE node = $1")
+            .bind(node.to_string())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn devices_of(&mut self, node: NodeId) -> Result<Vec<Device>, StoreError> {
+        let rows = query("SELECT * FROM devices WHERE node = $1 ORDER BY id")
+            .bind(node.to_string())
+            .fetch_all(self.connection())
+            .await?;
+        rows.iter().map(device).collect()
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn set_device(
+        &mut self,
+        id: DeviceId,
+        price: PricePerSecond,
+        paused: bool,
+    ) -> Result<(), StoreError> {
+        query("UPDATE devices SET price = $1, paused = $2 WHERE id = $3")
+            .bind(price.per_second().base())
+            .bind(i64::from(paused))
+            .bind(id.to_string())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// # Errors
+    /// The database failed.
+    pub async fn join_token(&self, id: JoinTokenId) -> Result<Option<JoinToken>, StoreError> {
+        let row = query("SELECT * FROM join_tokens WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(join_token).transpose()
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn node_by_key(&self, public_key: &str) -> Result<Option<Node>, StoreError> {
+        let row = query("SELECT * FROM nodes WHERE public_key = $1")
+            .bind(public_key)
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(node).transpose()
+    }
+
+    /// All nodes that were not removed.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn all_nodes(&self) -> Result<Vec<Node>, StoreError> {
+        let rows = query("SELECT * FROM nodes WHERE removed_at IS NULL ORDER BY id")
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(node).collect()
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn all_devices(&self) -> Result<Vec<Device>, StoreError> {
+        let rows = query(
+            "SELECT d.* FROM devices d JOIN nodes n ON n.id = d.node WHERE n.removed_at IS NULL AND d.present = 1 \
+             ORDER BY d.id",
+        )
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(device).collect()
+    }
+}
