@@ -1,1 +1,47 @@
-//! test-support
+//! What tests with real processes need: a server of their own on a free port, accounts, workers that are real programs
+//! and workers that only speak the protocol, and waiting with a deadline.
+//!
+//! Owns: starting, killing, freezing and restarting programs, so that no test leaves one behind; a REST client that says
+//! what it asked when an answer is not as expected. Deliberately absent: assertions about IOG, which stand in the tests.
+//! A dev-dependency only; nothing here runs in production.
+//!
+//! Programs: `IOG_SERVER_BIN` and `IOG_WORKER_BIN`, otherwise `iog-server` and `iog-worker` beside the test's own folder
+//! (build them first: `cargo build -p server -p worker`). Databases: SQLite in the test's folder, or, with
+//! `IOG_TEST_POSTGRES` (an address whose user may create databases), what [`Database::from_env`] says.
+
+
+mod account;
+mod app;
+mod client;
+mod fake;
+mod live;
+mod node;
+mod postgres;
+mod process;
+
+pub use account::Account;
+pub use app::{Database, TestApp};
+pub use client::{Answer, Client, job, shell};
+pub use fake::{Chain, FakeWorker, Talk};
+pub use live::LiveSocket;
+pub use node::Node;
+pub use process::{Process, binary};
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// Asks again each 50 ms until there is an answer; ends the test with `what` after `within`.
+pub async fn wait_until<T, F>(what: &str, within: Duration, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}

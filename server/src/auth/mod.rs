@@ -1,0 +1,228 @@
+//! Who is asking, and from where. One middleware answers both once for each request and leaves an [`Asker`] behind.
+//!
+//! - A browser's session is a secret in a cookie that only this host can set and read (`__Host-`, `Secure`, `HttpOnly`,
+//!   `SameSite=Lax`); the server keeps its hash and can end it at any time.
+//! - A program sends `Authorization: Bearer` with an API key; its scopes bound what it may do.
+//! - Whatever changes something, or opens a socket, must come from one of our own pages, unless it carries a key: keys are
+//!   never sent by a browser on its own, cookies are.
+
+pub mod cookie;
+pub mod limits;
+pub mod origin;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use app::session::SESSION_COOKIE;
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use exchange::Actor;
+use http::header::{AUTHORIZATION, COOKIE, ORIGIN};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use protocol::Code;
+
+use crate::http::problem::Refused;
+use crate::state::AppState;
+
+/// Who asks, left in the request's extensions.
+#[derive(Clone)]
+pub struct Asker {
+    pub actor: Option<Actor>,
+    pub address: IpAddr,
+    pub credential: Option<Credential>,
+}
+
+/// What was shown to prove it, kept for sockets, which ask again while they stay open.
+#[derive(Clone)]
+pub enum Credential {
+    Session(String),
+    Key(String),
+}
+
+impl Asker {
+    /// The actor of a request's parts, as pages and server functions need it.
+    pub fn actor_of(parts: &Parts) -> Option<Actor> {
+        parts.extensions.get::<Self>().and_then(|asker| asker.actor.clone())
+    }
+
+    /// Whether what was shown still holds: sessions end, keys are revoked.
+    ///
+    /// # Errors
+    /// When the exchange cannot be asked.
+    pub async fn still(&self, exchange: &exchange::Exchange) -> Result<Option<Actor>, exchange::Error> {
+        match &self.credential {
+            None => Ok(None),
+            Some(Credential::Session(secret)) => exchange.actor_by_session(secret).await,
+            Some(Credential::Key(secret)) => exchange.actor_by_key(secret).await,
+        }
+    }
+}
+
+/// Somebody who is signed in, or a refusal.
+pub struct Signed(pub Actor);
+
+impl<S: Send + Sync> FromRequestParts<S> for Signed {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        let actor = Asker::actor_of(parts);
+        actor.map(Self).ok_or_else(|| {
+            Refused::new(Code::Unauthenticated, "Sign in, or send a valid API key as Authorization: Bearer.")
+        })
+    }
+}
+
+/// Somebody who may be signed in.
+pub struct MaybeSigned(pub Option<Actor>);
+
+impl<S: Send + Sync> FromRequestParts<S> for MaybeSigned {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(Asker::actor_of(parts)))
+    }
+}
+
+/// What a path is for, as far as asking goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Area {
+    /// Files that are the same for everybody, and health.
+    Public,
+    /// Workers: they prove themselves by signature or by a lease's transfer token.
+    Worker,
+    /// Pages and their server functions, which read the session themselves, through the exchange.
+    Page,
+    /// REST and the browsers' socket.
+    Api,
+}
+
+fn area(path: &str) -> Area {
+    if path == "/api/v1/worker" || path.starts_with("/api/v1/worker/") {
+        Area::Worker
+    } else if path.starts_with("/pkg/") || matches!(path, "/healthz" | "/readyz" | "/metrics" | "/favicon.svg" | "/robots.txt") || path.starts_with("/fonts/") {
+        Area::Public
+    } else if path.starts_with("/api/") {
+        Area::Api
+    } else {
+        Area::Page
+    }
+}
+
+/// The middleware. Refuses what comes too fast, from a foreign page, or with a key that is none.
+pub async fn gate(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let area = area(request.uri().path());
+    if area == Area::Public {
+        return next.run(request).await;
+    }
+    let plain = !cookie::is_secure(&state.exchange.settings().public_url);
+    if plain {
+        cookie::name_on_the_way_in(request.headers_mut());
+    }
+    let (mut parts, body) = request.into_parts();
+    let address = address(&parts, state.limits.trust_forwarded);
+    let asker = match admit(&state, area, address, &parts).await {
+        Ok(asker) => asker,
+        Err(refused) => return refused.into_response(),
+    };
+    parts.extensions.insert(asker);
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    if plain {
+        cookie::name_on_the_way_out(response.headers_mut());
+    }
+    response
+}
+
+async fn admit(state: &AppState, area: Area, address: IpAddr, parts: &Parts) -> Result<Asker, Refused> {
+    let nobody = Asker { actor: None, address, credential: None };
+    if area == Area::Worker {
+        state.limits.worker(address)?;
+        if parts.headers.contains_key(ORIGIN) {
+            return Err(Refused::new(Code::ForeignOrigin, "Workers connect here; a page cannot."));
+        }
+        return Ok(nobody);
+    }
+    let headers = &parts.headers;
+    if let Some(value) = headers.get(AUTHORIZATION)
+        && area == Area::Api
+    {
+        return by_key(state, nobody, value).await;
+    }
+    state.limits.address(address)?;
+    if origin::matters(parts) && !origin::is_ours(&state.exchange.settings().origins, headers) {
+        return Err(Refused::new(
+            Code::ForeignOrigin,
+            "This came from a page of another site, or without saying from where. Programs send an API key as Authorization: Bearer.",
+        ));
+    }
+    if area == Area::Page {
+        return Ok(nobody);
+    }
+    let Some(secret) = cookie_of(headers) else { return Ok(nobody) };
+    let actor = state.exchange.actor_by_session(&secret).await?;
+    let credential = actor.is_some().then_some(Credential::Session(secret));
+    Ok(Asker { actor, credential, ..nobody })
+}
+
+async fn by_key(state: &AppState, nobody: Asker, value: &HeaderValue) -> Result<Asker, Refused> {
+    let unknown = || Refused::new(Code::Unauthenticated, "This API key is unknown or was revoked; make a new one in the portal.");
+    let text = value.to_str().map_err(|_| unknown())?;
+    let secret = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let secret = secret.map(|(_, secret)| secret.trim()).filter(|secret| !secret.is_empty() && secret.len() <= 256).ok_or_else(|| {
+        Refused::new(Code::Unauthenticated, "Send the API key as Authorization: Bearer KEY.")
+    })?;
+    // Before the lookup: guessing keys is as bounded as anything else.
+    state.limits.key(secret)?;
+    let Some(actor) = state.exchange.actor_by_key(secret).await? else {
+        state.limits.address(nobody.address)?;
+        return Err(unknown());
+    };
+    Ok(Asker { actor: Some(actor), credential: Some(Credential::Key(secret.to_owned())), ..nobody })
+}
+
+fn cookie_of(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let secret = values.find_map(|header| app::prefs::cookie(header, SESSION_COOKIE))?;
+    (!secret.is_empty() && secret.len() <= 256).then(|| secret.to_owned())
+}
+
+/// Of the client, or of the proxy's client where the proxy is trusted. Only the last entry of `X-Forwarded-For` was
+/// written by that proxy; the ones before it anybody may have sent.
+fn address(parts: &Parts, trust_forwarded: bool) -> IpAddr {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |ConnectInfo(peer)| peer.ip());
+    if !trust_forwarded {
+        return peer;
+    }
+    let forwarded = parts.headers.get_all("x-forwarded-for").iter().next_back();
+    let last = forwarded.and_then(|value| value.to_str().ok()).and_then(|value| value.rsplit(',').next());
+    last.and_then(|last| last.trim().parse().ok()).unwrap_or(peer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+
+    #[test]
+    fn only_the_proxys_own_entry_counts() {
+        let request = |value: &str| {
+            let request = Request::builder().header("x-forwarded-for", value);
+            request.body(Body::empty()).expect("valid").into_parts().0
+        };
+        let spoofed = request("1.1.1.1, 9.9.9.9");
+        assert_eq!(address(&spoofed, true).to_string(), "9.9.9.9");
+        assert_eq!(address(&spoofed, false).to_string(), "127.0.0.1");
+        assert_eq!(address(&request("rubbish"), true).to_string(), "127.0.0.1");
+    }
+
+    #[test]
+    fn a_path_that_only_begins_like_the_workers_is_not_theirs() {
+        assert_eq!(area("/api/v1/worker"), Area::Worker);
+        assert_eq!(area("/api/v1/worker/bundles/x"), Area::Worker);
+        assert_eq!(area("/api/v1/workers"), Area::Api);
+        assert_eq!(area("/api/v1/live"), Area::Api);
+        assert_eq!(area("/pkgs"), Area::Page);
+        assert_eq!(area("/fn/launch"), Area::Page);
+    }
+}

@@ -1,0 +1,20 @@
+//! The workers' side: their WebSocket, `/api/v1/worker`, and the routes on which their files travel.
+//!
+//! A worker is trusted with nothing: it proves its key on each connection, it has ten seconds to do so, its frames are
+//! bounded in size and rate, and what it says about a lease counts only with that lease's epoch (the exchange checks).
+
+mod files;
+mod meter;
+mod socket;
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::state::AppState;
+
+pub fn router() -> Router<AppState> {
+    Router::new()
+        .route("/api/v1/worker", get(socket::open))
+        .route("/api/v1/worker/bundles/{hash}", get(files::bundle))
+        .route("/api/v1/worker/artefacts/{lease}", axum::routing::put(files::artefact))
+}

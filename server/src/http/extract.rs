@@ -1,0 +1,180 @@
+//! Reading requests, with a message for each thing that is not as it must be.
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use protocol::{Code, FieldProblem, Problem};
+use serde::de::DeserializeOwned;
+
+use super::problem::Refused;
+
+/// Bodies of JSON. The largest honest one is a job with 256 KiB of files and 64 KiB of command.
+pub const JSON_BYTES_MAX: usize = 1024 * 1024;
+
+/// A JSON body; a refusal names the field.
+pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
+        if !has_type(&request, "application/json") {
+            return Err(Refused::new(Code::Invalid, "Send JSON, with Content-Type: application/json.")
+                .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        let bytes = body(request).await?;
+        read_json(&bytes).map(Self)
+    }
+}
+
+/// Whether the body says that it is of this type, whatever parameters follow.
+pub fn has_type(request: &Request, mime: &str) -> bool {
+    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.split(';').next()).is_some_and(|value| value.trim().eq_ignore_ascii_case(mime))
+}
+
+/// The whole body, bounded.
+///
+/// # Errors
+/// `too_large`, or `invalid` when it broke off.
+pub async fn body(request: Request) -> Result<bytes::Bytes, Refused> {
+    let limit = JSON_BYTES_MAX;
+    let too_large = || Refused::new(Code::TooLarge, format!("The body may have at most {limit} bytes."));
+    if super::content_length(request.headers()).is_some_and(|length| length > limit as u64) {
+        return Err(too_large());
+    }
+    to_bytes(request.into_body(), limit).await.map_err(|error| {
+        let limited = std::error::Error::source(&error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+        if limited {
+            too_large()
+        } else {
+            Refused::new(Code::Invalid, "The body broke off; send it again.").with_status(StatusCode::BAD_REQUEST)
+        }
+    })
+}
+
+/// # Errors
+/// `invalid` (status 400 when it is not JSON at all, 422 when a field is wrong), naming the field by its path.
+pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let field = match error.path().to_string() {
+            path if path == "." => String::new(),
+            path => path,
+        };
+        let inner = error.into_inner();
+        if inner.is_data() {
+            let problem = Problem::new(Code::Invalid, "Some fields need a change.");
+            Refused(problem.with_fields(vec![FieldProblem::new(field, inner.to_string())]))
+        } else {
+            not_json(&inner)
+        }
+    })?;
+    deserializer.end().map_err(|error| not_json(&error))?;
+    Ok(read)
+}
+
+fn not_json(error: &serde_json::Error) -> Refused {
+    Refused::new(Code::Invalid, format!("The body is not JSON: {error}.")).with_status(StatusCode::BAD_REQUEST)
+}
+
+/// A query; an unknown or unreadable parameter is refused by name.
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        let query = parts.uri.query().unwrap_or_default();
+        let deserializer = serde_urlencoded::Deserializer::new(form_pairs(query));
+        serde_path_to_error::deserialize(deserializer).map(Self).map_err(|error| {
+            let path = error.path().to_string();
+            let field = if path == "." { "query".to_owned() } else { path };
+            Refused::field(&field, error.into_inner().to_string())
+        })
+    }
+}
+
+fn form_pairs(query: &str) -> form_urlencoded::Parse<'_> {
+    form_urlencoded::parse(query.as_bytes())
+}
+
+/// One id in the path. What is not an id cannot be found.
+pub struct Id<T>(pub T);
+
+impl<S, T> FromRequestParts<S> for Id<T>
+where
+    S: Send + Sync,
+    T: std::str::FromStr + Send,
+    T::Err: std::fmt::Display,
+{
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let [id] = path_params::<S, 1>(parts, state).await?;
+        parse_id(&id).map(Self)
+    }
+}
+
+/// Two ids in the path, outer first.
+pub struct Ids<A, B>(pub A, pub B);
+
+impl<S, A, B> FromRequestParts<S> for Ids<A, B>
+where
+    S: Send + Sync,
+    A: std::str::FromStr + Send,
+    A::Err: std::fmt::Display,
+    B: std::str::FromStr + Send,
+    B::Err: std::fmt::Display,
+{
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let [a, b] = path_params::<S, 2>(parts, state).await?;
+        Ok(Self(parse_id(&a)?, parse_id(&b)?))
+    }
+}
+
+async fn path_params<S: Send + Sync, const N: usize>(parts: &mut Parts, state: &S) -> Result<[String; N], Refused> {
+    let unreadable = || Refused::new(Code::NotFound, "The path cannot be read.");
+    let params = axum::extract::RawPathParams::from_request_parts(parts, state).await.map_err(|_| unreadable())?;
+    let values: Vec<String> = params.iter().map(|(_, value)| value.to_owned()).collect();
+    values.try_into().map_err(|_| unreadable())
+}
+
+fn parse_id<T: std::str::FromStr>(text: &str) -> Result<T, Refused>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| Refused::new(Code::NotFound, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::JobSpec;
+
+    fn refusal(text: &str) -> Problem {
+        read_json::<JobSpec>(text.as_bytes()).err().expect("refused").0
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_by_its_path() {
+        let problem = refusal(r#"{"name":"x","command":["a"],"resources":{"memory_mib":"much"}}"#);
+        assert_eq!((problem.status, problem.fields[0].field.as_str()), (422, "resources.memory_mib"));
+        let problem = refusal(r#"{"name":"x","command":["a"],"gpus":8}"#);
+        assert_eq!(problem.fields[0].field, "gpus");
+        assert!(problem.fields[0].message.contains("unknown field"), "{problem:?}");
+        let problem = refusal(r#"{"name":"x"}"#);
+        assert!(problem.fields[0].message.contains("command"), "{problem:?}");
+    }
+
+    #[test]
+    fn what_is_not_json_at_all_is_a_bad_request() {
+        for text in ["", "{", "nonsense", r#"{"name":"x","command":["a"]} trailing"#] {
+            assert_eq!(refusal(text).status, 400, "{text}");
+        }
+    }
+}

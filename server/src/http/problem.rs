@@ -1,0 +1,146 @@
+//! Refusals on their way out: every error of `/api` leaves as `application/problem+json` (RFC 9457), whoever made it.
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, StatusCode};
+use protocol::{Code, FieldProblem, Problem};
+
+pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// A plain-text refusal of axum or tower-http is at most a sentence.
+const PLAIN_BYTES_MAX: usize = 4 * 1024;
+/// A server function's refusal with its fields.
+const FAULT_BYTES_MAX: usize = 256 * 1024;
+/// By this header server_fn marks an answer that is a refusal.
+const SERVER_FN_ERROR: &str = "serverfnerror";
+
+/// A [`Problem`] as an answer.
+#[derive(Debug, Clone)]
+pub struct Refused(pub Problem);
+
+impl Refused {
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self(Problem::new(code, detail))
+    }
+
+    pub fn field(field: &str, message: impl Into<String>) -> Self {
+        Self(Problem::field(field, message))
+    }
+
+    /// The same words with another status: HTTP knows more of them than the house has codes.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.0.status = status.as_u16();
+        self
+    }
+
+    pub fn fields(fields: Vec<FieldProblem>) -> Self {
+        Self(Problem::new(Code::Invalid, "Some fields need a change.").with_fields(fields))
+    }
+}
+
+impl From<exchange::Error> for Refused {
+    fn from(error: exchange::Error) -> Self {
+        let problem = error.problem();
+        if problem.code == Code::Internal {
+            // Logged here, once, with its whole chain; the client learns only that it was us.
+            tracing::error!(error = %Chain(&error), "a request failed");
+        }
+        Self(problem)
+    }
+}
+
+/// An error and its sources on one line.
+pub struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let too_many = self.0.code == Code::TooManyRequests;
+        let mut response = (status, Json(self.0)).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
+        if too_many {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+        }
+        response
+    }
+}
+
+/// The last word on errors: what a layer or a library refused in plain text becomes a problem, and a server function's
+/// refusal gets the status that its code has (server_fn answers 500 to all of them).
+pub async fn normalise(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    let ours = ["/api/", "/fn/"].iter().any(|prefix| path.starts_with(prefix)) || path == "/api";
+    if !failed || !ours || is_problem(&response) {
+        return response;
+    }
+    if response.headers().contains_key(SERVER_FN_ERROR) {
+        return with_its_own_status(response).await;
+    }
+    as_problem(response, &method, &path).await
+}
+
+fn is_problem(response: &Response) -> bool {
+    response.headers().get(CONTENT_TYPE) == Some(&PROBLEM_JSON)
+}
+
+async fn with_its_own_status(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Ok(bytes) = to_bytes(body, FAULT_BYTES_MAX).await else {
+        return Refused::new(Code::Internal, "The answer could not be made.").into_response();
+    };
+    if let Ok(problem) = serde_json::from_slice::<Problem>(&bytes)
+        && let Ok(status) = StatusCode::from_u16(problem.status)
+    {
+        parts.status = status;
+    }
+    Response::from_parts(parts, Body::from(bytes))
+}
+
+async fn as_problem(response: Response, method: &Method, path: &str) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let text = to_bytes(body, PLAIN_BYTES_MAX).await.unwrap_or_default();
+    let refused = match parts.status {
+        StatusCode::NOT_FOUND => {
+            Refused::new(Code::NotFound, format!("There is no {path}; /api/openapi.json lists what there is."))
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Refused::new(Code::Invalid, format!("{method} is not possible on {path}; the Allow header names what is."))
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => Refused::new(Code::TooLarge, "The request's body is larger than this route takes."),
+        StatusCode::UNAUTHORIZED => Refused::new(Code::Unauthenticated, "Sign in, or send a valid API key."),
+        StatusCode::FORBIDDEN => Refused::new(Code::Forbidden, "This is not allowed."),
+        status if status.is_client_error() => {
+            Refused::new(Code::Invalid, String::from_utf8_lossy(&text).trim().to_owned())
+        }
+        _ => {
+            tracing::error!(status = %parts.status, path, body = %String::from_utf8_lossy(&text), "an answer failed");
+            Refused::new(Code::Internal, "Something went wrong on our side; nothing was changed. Try again.")
+        }
+    };
+    let mut out = refused.with_status(parts.status).into_response();
+    // What the layer said in headers (Allow, Retry-After, Connection) stays true; its body's description does not.
+    for name in [http::header::CONTENT_LENGTH, http::header::CONTENT_ENCODING, CONTENT_TYPE] {
+        parts.headers.remove(name);
+    }
+    out.headers_mut().extend(parts.headers);
+    out
+}

@@ -1,0 +1,259 @@
+//! A requester's jobs: inputs in, jobs, what they said and left.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{FromRequest, Request, State};
+use axum::response::{IntoResponse, Response};
+use exchange::Exchange;
+use futures::TryStreamExt;
+use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use kernel::{ArtefactId, DeviceId, JobId};
+use protocol::spec::{BUNDLE_BYTES_MAX, from_toml};
+use protocol::view::{BundleView, JobSummary, JobView, LogPage, Page, ReceiptView, SampleView};
+use protocol::{Code, JobSpec};
+use serde::Deserialize;
+use tokio_util::io::{ReaderStream, StreamReader};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Answer, PageQuery, Refusals, bounded};
+use crate::auth::Signed;
+use crate::http::extract::{self, Id, Ids, Query, has_type};
+use crate::http::problem::{Chain, Refused};
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const IDEMPOTENCY_KEY_MAX: usize = 128;
+const LOG_LIMIT_MAX: u32 = 2_000;
+const LOG_LIMIT_DEFAULT: u32 = 500;
+
+/// Takes a tar of inputs and answers with its hash, which a job names in `bundle`.
+#[utoipa::path(post, path = "/api/v1/bundles", tag = "jobs",
+    request_body(content = Vec<u8>, content_type = "application/x-tar"),
+    responses((status = 201, body = BundleView), Refusals), security(("key" = ["jobs"]), ("session" = [])))]
+pub async fn bundle(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    request: Request,
+) -> Result<(StatusCode, Json<BundleView>), Refused> {
+    if !has_type(&request, "application/x-tar") && !has_type(&request, "application/octet-stream") {
+        return Err(Refused::new(Code::Invalid, "Send a tar, with Content-Type: application/x-tar.")
+            .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
+    if crate::http::content_length(request.headers()).is_some_and(|length| length > BUNDLE_BYTES_MAX) {
+        return Err(Refused::new(Code::TooLarge, format!("A bundle may have at most {BUNDLE_BYTES_MAX} bytes.")));
+    }
+    let view = exchange.put_bundle(&actor, reader(request.into_body())).await?;
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// A body as the exchange reads files.
+pub fn reader(body: Body) -> impl tokio::io::AsyncRead + Unpin + Send {
+    StreamReader::new(Box::pin(body.into_data_stream().map_err(std::io::Error::other)))
+}
+
+/// A job to run. `device` chooses an offer; without it the cheapest that matches is taken.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewJob {
+    spec: JobSpec,
+    #[serde(default)]
+    device: Option<DeviceId>,
+}
+
+/// Beside a `job.toml`, which has no place for the device.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SubmitQuery {
+    /// The offer to take; for `application/toml` only, JSON names it in its body.
+    #[param(value_type = Option<DeviceId>)]
+    device: Option<String>,
+}
+
+/// Sends a job. With an `Idempotency-Key`, sending it again answers with the same job.
+#[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs",
+    params(SubmitQuery, ("Idempotency-Key" = Option<String>, Header, description = "At most 128 visible ASCII characters; kept for a day")),
+    request_body(content((NewJob = "application/json"), (String = "application/toml"))),
+    responses((status = 201, body = JobView), Refusals), security(("key" = ["jobs"]), ("session" = [])))]
+pub async fn submit(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Query(query): Query<SubmitQuery>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<(StatusCode, Json<JobView>), Refused> {
+    let key = idempotency_key(&headers)?;
+    let new = new_job(query, request).await?;
+    let job = exchange.submit(&actor, new.spec, new.device, key).await?;
+    Ok((StatusCode::CREATED, Json(job)))
+}
+
+async fn new_job(query: SubmitQuery, request: Request) -> Result<NewJob, Refused> {
+    let chosen = query.device.map(|text| text.parse::<DeviceId>()).transpose();
+    let chosen = chosen.map_err(|error| Refused::field("device", error.to_string()))?;
+    if has_type(&request, "application/toml") {
+        let bytes = extract::body(request).await?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| {
+            Refused::new(Code::Invalid, "The body is not UTF-8.").with_status(StatusCode::BAD_REQUEST)
+        })?;
+        let spec = from_toml(text).map_err(Refused::fields)?;
+        return Ok(NewJob { spec, device: chosen });
+    }
+    if chosen.is_some() {
+        return Err(Refused::field("device", "name it in the JSON body"));
+    }
+    let extract::Json(new) = extract::Json::<NewJob>::from_request(request, &()).await?;
+    Ok(new)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = value.to_str().ok().map(str::trim);
+    let key = key.filter(|key| (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()));
+    key.map(Some).ok_or_else(|| Refused::field("Idempotency-Key", "1 to 128 visible ASCII characters without spaces"))
+}
+
+/// The account's jobs, newest first.
+#[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", params(PageQuery),
+    responses((status = 200, body = Page<JobSummary>), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn list(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Query(page): Query<PageQuery>,
+) -> Answer<Page<JobSummary>> {
+    let (before, limit) = page.read()?;
+    Ok(Json(exchange.jobs(&actor, before, limit).await?))
+}
+
+/// One job with its leases, events and artefacts.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 200, body = JobView), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn one(State(exchange): State<Exchange>, Signed(actor): Signed, Id(id): Id<JobId>) -> Answer<JobView> {
+    Ok(Json(exchange.job(&actor, id).await?))
+}
+
+/// Stops a job. Seconds delivered until then are charged, the rest of its hold comes back.
+#[utoipa::path(delete, path = "/api/v1/jobs/{id}", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 200, body = JobView), Refusals), security(("key" = ["jobs"]), ("session" = [])))]
+pub async fn stop(State(exchange): State<Exchange>, Signed(actor): Signed, Id(id): Id<JobId>) -> Answer<JobView> {
+    Ok(Json(exchange.stop(&actor, id).await?))
+}
+
+/// From where to read on.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LogQuery {
+    /// The `next` of the page before; 0, or nothing, from the start.
+    after: Option<u64>,
+    /// 1 to 2000 chunks; 500 without.
+    #[param(minimum = 1, maximum = 2000)]
+    limit: Option<u32>,
+}
+
+/// What the job printed, oldest first.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}/logs", tag = "jobs", params(("id" = JobId, Path), LogQuery),
+    responses((status = 200, body = LogPage), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn logs(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<JobId>,
+    Query(query): Query<LogQuery>,
+) -> Answer<LogPage> {
+    let limit = bounded(query.limit, LOG_LIMIT_MAX, LOG_LIMIT_DEFAULT)?;
+    Ok(Json(exchange.logs(&actor, id, query.after.unwrap_or(0), limit).await?))
+}
+
+/// Utilisation and parsed metrics over the job's life, thinned to at most 600 points.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}/samples", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 200, body = Vec<SampleView>), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn samples(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<JobId>,
+) -> Answer<Vec<SampleView>> {
+    Ok(Json(exchange.samples(&actor, id).await?))
+}
+
+/// The countersigned receipts, oldest first, with the keys that check them.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}/receipts", tag = "jobs", params(("id" = JobId, Path)),
+    responses((status = 200, body = Vec<ReceiptView>), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn receipts(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<JobId>,
+) -> Answer<Vec<ReceiptView>> {
+    Ok(Json(exchange.receipts(&actor, id).await?))
+}
+
+/// A file that the job left behind.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}/artefacts/{artefact}", tag = "jobs",
+    params(("id" = JobId, Path), ("artefact" = ArtefactId, Path)),
+    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), Refusals),
+    security(("key" = ["read"]), ("session" = [])))]
+pub async fn artefact(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Ids(job, id): Ids<JobId, ArtefactId>,
+) -> Result<Response, Refused> {
+    let (view, path) = exchange.artefact(&actor, job, id).await?;
+    let mut response = send_file(&path).await?;
+    let disposition = HeaderValue::from_str(&disposition(&view.path));
+    response.headers_mut().insert(CONTENT_DISPOSITION, disposition.unwrap_or(HeaderValue::from_static("attachment")));
+    Ok(response)
+}
+
+/// Always a download, under its own last name: what a stranger's job wrote is never shown as a page of ours.
+fn disposition(path: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or("artefact");
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%' | ';') { c } else { '_' })
+        .collect();
+    let whole: String = form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20");
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{whole}")
+}
+
+/// # Errors
+/// `internal` when a file that the books know of cannot be read.
+pub async fn send_file(path: &std::path::Path) -> Result<Response, Refused> {
+    let opened = async {
+        let file = tokio::fs::File::open(path).await?;
+        let length = file.metadata().await?.len();
+        Ok::<_, std::io::Error>((file, length))
+    };
+    let (file, length) = opened.await.map_err(|error| {
+        tracing::error!(path = %path.display(), error = %Chain(&error), "a stored file cannot be read");
+        Refused::new(Code::Internal, "The file is not readable on our side. Try again later.")
+    })?;
+    let mut response = Body::from_stream(ReaderStream::new(file)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_downloads_name_cannot_leave_its_quotes() {
+        let text = disposition("out/é\"; filename=\"evil.html");
+        assert!(HeaderValue::from_str(&text).is_ok(), "{text}");
+        assert_eq!(text.matches('"').count(), 2, "{text}");
+        assert!(disposition("model/final.npz").contains("filename=\"final.npz\""));
+    }
+
+    #[test]
+    fn an_idempotency_key_has_a_form() {
+        let key = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_static(text));
+            idempotency_key(&headers).map(|key| key.map(str::to_owned)).map_err(|refused| refused.0.status)
+        };
+        assert_eq!(key("a-1"), Ok(Some("a-1".to_owned())));
+        assert_eq!(key(""), Err(422));
+        assert_eq!(key("a b"), Err(422));
+    }
+}

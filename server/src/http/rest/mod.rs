@@ -1,0 +1,154 @@
+//! REST under `/api/v1`, described by `/api/openapi.json`: each handler reads a request, calls one method of the exchange
+//! and answers with its shape. The document is made from the same functions that the router serves.
+
+mod account;
+mod jobs;
+pub use jobs::{reader, send_file};
+mod market;
+mod nodes;
+
+use axum::Json;
+use axum::Router;
+use http::StatusCode;
+use protocol::Problem;
+use serde::Deserialize;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{IntoParams, IntoResponses};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problem::Refused;
+use crate::state::AppState;
+
+/// What every handler answers with.
+type Answer<T> = Result<Json<T>, Refused>;
+
+/// The routes and the document that describes them.
+pub fn router() -> (Router<AppState>, OpenApi) {
+    OpenApiRouter::with_openapi(head())
+        .routes(routes!(market::offers))
+        .routes(routes!(market::prices))
+        .routes(routes!(market::network))
+        .routes(routes!(market::quote))
+        .routes(routes!(jobs::bundle))
+        .routes(routes!(jobs::submit, jobs::list))
+        .routes(routes!(jobs::one, jobs::stop))
+        .routes(routes!(jobs::logs))
+        .routes(routes!(jobs::samples))
+        .routes(routes!(jobs::receipts))
+        .routes(routes!(jobs::artefact))
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::one, nodes::remove))
+        .routes(routes!(nodes::make_join_token))
+        .routes(routes!(nodes::join_token))
+        .routes(routes!(nodes::change_device))
+        .routes(routes!(nodes::earnings))
+        .routes(routes!(account::account))
+        .routes(routes!(account::balance))
+        .routes(routes!(account::demo_credit))
+        .routes(routes!(account::entries))
+        .routes(routes!(account::keys, account::make_key))
+        .routes(routes!(account::revoke_key))
+        .split_for_parts()
+}
+
+/// `GET /api/openapi.json`.
+pub async fn document() -> Json<OpenApi> {
+    Json(router().1)
+}
+
+fn head() -> OpenApi {
+    use utoipa::openapi::{Components, InfoBuilder, LicenseBuilder, OpenApiBuilder, Server};
+    let key = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An API key from the portal; its scopes (read, jobs, nodes) bound what it may do"))
+        .build();
+    let cookie = ApiKey::Cookie(ApiKeyValue::with_description(
+        app::session::SESSION_COOKIE,
+        "A browser's session; requests that change something must come from the portal's own origin",
+    ));
+    let mut components = Components::new();
+    components.add_security_scheme("key", SecurityScheme::Http(key));
+    components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("IOG")
+                .version("1")
+                .description(Some(
+                    "Rent devices by the second, and lend them. Amounts are strings of base units (1 IO = 100000000), \
+                     times RFC 3339 in UTC, memory MiB. Every refusal is application/problem+json with a stable code.",
+                ))
+                .license(Some(LicenseBuilder::new().name("Apache-2.0").build()))
+                .build(),
+        )
+        .servers(Some([Server::new("/")]))
+        .components(Some(components))
+        .build()
+}
+
+/// The refusals that a route may answer with; each is a problem.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only described, never made: handlers answer with Refused")]
+enum Refusals {
+    #[response(status = 400, description = "Not readable as what it should be", content_type = "application/problem+json")]
+    BadRequest(Problem),
+    #[response(status = 401, description = "Not signed in, or no valid key", content_type = "application/problem+json")]
+    Unauthenticated(Problem),
+    #[response(status = 402, description = "Not enough balance", content_type = "application/problem+json")]
+    InsufficientFunds(Problem),
+    #[response(status = 403, description = "Not allowed to you, to this key, or from this page", content_type = "application/problem+json")]
+    Forbidden(Problem),
+    #[response(status = 404, description = "No such thing, or not yours", content_type = "application/problem+json")]
+    NotFound(Problem),
+    #[response(status = 409, description = "Not possible in this state, or no offer matches", content_type = "application/problem+json")]
+    Conflict(Problem),
+    #[response(status = 413, description = "Too large", content_type = "application/problem+json")]
+    TooLarge(Problem),
+    #[response(status = 415, description = "Another Content-Type than this route reads", content_type = "application/problem+json")]
+    MediaType(Problem),
+    #[response(status = 422, description = "Fields need a change; they are named", content_type = "application/problem+json")]
+    Invalid(Problem),
+    #[response(status = 429, description = "Too many requests", content_type = "application/problem+json")]
+    TooManyRequests(Problem),
+    #[response(status = 503, description = "Not right now; try again", content_type = "application/problem+json")]
+    Unavailable(Problem),
+}
+
+const PAGE_MAX: u32 = 100;
+const PAGE_DEFAULT: u32 = 50;
+
+/// How many of a list, and from where.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct PageQuery {
+    /// The `next` of the page before.
+    before: Option<String>,
+    /// 1 to 100; 50 without.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+}
+
+impl PageQuery {
+    fn read<T: std::str::FromStr>(&self) -> Result<(Option<T>, u32), Refused>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let before = self.before.as_deref().map(str::parse).transpose();
+        let before = before.map_err(|error: T::Err| Refused::field("before", error.to_string()))?;
+        Ok((before, bounded(self.limit, PAGE_MAX, PAGE_DEFAULT)?))
+    }
+}
+
+fn bounded(limit: Option<u32>, max: u32, default: u32) -> Result<u32, Refused> {
+    match limit {
+        None => Ok(default),
+        Some(limit) if (1..=max).contains(&limit) => Ok(limit),
+        Some(_) => Err(Refused::field("limit", format!("a whole number from 1 to {max}"))),
+    }
+}
+
+/// Nothing to say but that it is done.
+const DONE: StatusCode = StatusCode::NO_CONTENT;

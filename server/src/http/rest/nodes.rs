@@ -1,0 +1,105 @@
+//! An owner's nodes: joining, prices, pauses, earnings.
+
+use axum::Json;
+use axum::extract::State;
+use exchange::Exchange;
+use http::StatusCode;
+use kernel::{Amount, DeviceId, JoinTokenId, NodeId, PricePerSecond};
+use protocol::view::{EarningsView, JoinTokenState, JoinTokenView, NodeView, Scope};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{Answer, DONE, Refusals};
+use crate::auth::Signed;
+use crate::http::extract::{self, Id};
+use crate::http::problem::Refused;
+
+/// The account's nodes with their devices and why each earns or not.
+#[utoipa::path(get, path = "/api/v1/nodes", tag = "nodes",
+    responses((status = 200, body = Vec<NodeView>), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn list(State(exchange): State<Exchange>, Signed(actor): Signed) -> Answer<Vec<NodeView>> {
+    Ok(Json(exchange.nodes(&actor).await?))
+}
+
+/// One node.
+#[utoipa::path(get, path = "/api/v1/nodes/{id}", tag = "nodes", params(("id" = NodeId, Path)),
+    responses((status = 200, body = NodeView), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn one(State(exchange): State<Exchange>, Signed(actor): Signed, Id(id): Id<NodeId>) -> Answer<NodeView> {
+    Ok(Json(exchange.node(&actor, id).await?))
+}
+
+/// Removes a node on which no job runs; its key is not accepted any more.
+#[utoipa::path(delete, path = "/api/v1/nodes/{id}", tag = "nodes", params(("id" = NodeId, Path)),
+    responses((status = 204), Refusals), security(("key" = ["nodes"]), ("session" = [])))]
+pub async fn remove(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<NodeId>,
+) -> Result<StatusCode, Refused> {
+    exchange.remove_node(&actor, id).await?;
+    Ok(DONE)
+}
+
+/// A token with which one worker can join, once.
+#[utoipa::path(post, path = "/api/v1/nodes/join-tokens", tag = "nodes",
+    responses((status = 201, body = JoinTokenView), Refusals), security(("key" = ["nodes"]), ("session" = [])))]
+pub async fn make_join_token(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+) -> Result<(StatusCode, Json<JoinTokenView>), Refused> {
+    Ok((StatusCode::CREATED, Json(exchange.create_join_token(&actor).await?)))
+}
+
+/// Whether a worker has joined with it yet.
+#[utoipa::path(get, path = "/api/v1/nodes/join-tokens/{id}", tag = "nodes", params(("id" = JoinTokenId, Path)),
+    responses((status = 200, body = JoinTokenState), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn join_token(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<JoinTokenId>,
+) -> Answer<JoinTokenState> {
+    Ok(Json(exchange.join_token_state(&actor, id).await?))
+}
+
+/// What an owner changes about a device; what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceChange {
+    /// IO per hour, decimal.
+    #[serde(default)]
+    price_per_hour: Option<String>,
+    #[serde(default)]
+    paused: Option<bool>,
+}
+
+/// Sets a device's price (for leases from now on) or pauses it (a running job goes on).
+#[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "nodes", params(("id" = DeviceId, Path)), request_body = DeviceChange,
+    responses((status = 200, body = NodeView), Refusals), security(("key" = ["nodes"]), ("session" = [])))]
+pub async fn change_device(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<DeviceId>,
+    extract::Json(change): extract::Json<DeviceChange>,
+) -> Answer<NodeView> {
+    // Before the fields are looked at: who may not change prices learns nothing about their form.
+    actor.require(Scope::Nodes)?;
+    let price = change.price_per_hour.as_deref().map(|text| Amount::parse_io(text).and_then(PricePerSecond::from_per_hour));
+    let price = price.transpose().map_err(|error| Refused::field("price_per_hour", error.to_string()))?;
+    let priced = match price {
+        Some(price) => Some(exchange.set_price(&actor, id, price).await?),
+        None => None,
+    };
+    let paused = match change.paused {
+        Some(paused) => Some(exchange.set_paused(&actor, id, paused).await?),
+        None => None,
+    };
+    let node = paused.or(priced).ok_or_else(|| Refused::field("price_per_hour", "name price_per_hour, paused or both"))?;
+    Ok(Json(node))
+}
+
+/// What the account's devices have made.
+#[utoipa::path(get, path = "/api/v1/earnings", tag = "nodes",
+    responses((status = 200, body = EarningsView), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn earnings(State(exchange): State<Exchange>, Signed(actor): Signed) -> Answer<EarningsView> {
+    Ok(Json(exchange.earnings(&actor).await?))
+}

@@ -1,0 +1,125 @@
+//! The background reconcilers. Each takes no input and re-reads state, so that one that was late, failed or was killed is
+//! made good by the next.
+
+use std::time::Duration;
+
+use exchange::Exchange;
+use futures::FutureExt;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::http::problem::Chain;
+use crate::state::{AppState, Closing};
+
+const TICK_EVERY: Duration = Duration::from_millis(250);
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+/// The same failure, four times a second, says nothing new.
+const REPEAT_AFTER: Duration = Duration::from_secs(60);
+
+/// Starts both; they end by themselves when the process closes.
+pub fn start(state: &AppState) -> [JoinHandle<()>; 2] {
+    let tick = state.exchange.clone();
+    let prune = state.clone();
+    [
+        tokio::spawn(every("tick", TICK_EVERY, state.closing.clone(), move || ticked(tick.clone()))),
+        tokio::spawn(every("prune", PRUNE_EVERY, state.closing.clone(), move || pruned(prune.clone()))),
+    ]
+}
+
+async fn ticked(exchange: Exchange) -> Result<(), exchange::Error> {
+    exchange.tick().await
+}
+
+async fn pruned(state: AppState) -> Result<(), exchange::Error> {
+    state.limits.forget_quiet();
+    state.metrics.run_upkeep();
+    state.exchange.prune().await
+}
+
+/// Calls `work` for ever. Neither an error nor a panic of one round ends the loop.
+async fn every<W, F>(name: &'static str, period: Duration, closing: Closing, work: W)
+where
+    W: Fn() -> F,
+    F: Future<Output = Result<(), exchange::Error>>,
+{
+    let mut timer = interval(period);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut complaint = Complaint::default();
+    loop {
+        tokio::select! {
+            _ = timer.tick() => {}
+            () = closing.wait() => return,
+        }
+        let started = Instant::now();
+        let outcome = std::panic::AssertUnwindSafe(work()).catch_unwind().await;
+        metrics::histogram!("iog_loop_seconds", "loop" => name).record(started.elapsed().as_secs_f64());
+        let failure = match outcome {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Chain(&error).to_string()),
+            Err(_) => Some("it panicked".to_owned()),
+        };
+        complaint.about(name, failure, started);
+    }
+}
+
+/// Says a failure once, then again only when it changes or a minute has passed.
+#[derive(Default)]
+struct Complaint {
+    last: Option<(String, Instant)>,
+}
+
+impl Complaint {
+    /// Whether it was said.
+    fn about(&mut self, name: &str, failure: Option<String>, now: Instant) -> bool {
+        let Some(failure) = failure else {
+            if self.last.take().is_some() {
+                tracing::info!(name, "a background loop works again");
+            }
+            return false;
+        };
+        metrics::counter!("iog_loop_failures_total", "loop" => name.to_owned()).increment(1);
+        let known = self.last.as_ref().is_some_and(|(said, at)| *said == failure && now.duration_since(*at) < REPEAT_AFTER);
+        if !known {
+            tracing::error!(name, failure, "a background loop failed; it goes on");
+            self.last = Some((failure, now));
+        }
+        !known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_said_once_and_again_after_a_minute() {
+        let mut complaint = Complaint::default();
+        let mut say = |text: &str| complaint.about("tick", Some(text.to_owned()), Instant::now());
+        assert!(say("no database"));
+        assert!(!say("no database"));
+        assert!(say("another"));
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert!(say("another"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_does_not_end_the_loop() {
+        let rounds = Arc::new(AtomicU32::new(0));
+        let (sender, closing) = Closing::new();
+        let counted = rounds.clone();
+        let run = every("test", Duration::from_millis(250), closing, move || {
+            let round = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                assert!(round != 1, "the second round goes wrong");
+                Ok(())
+            }
+        });
+        let task = tokio::spawn(run);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(rounds.load(Ordering::SeqCst) > 4);
+        sender.send(true).expect("the loop listens");
+        task.await.expect("ended by itself");
+    }
+}

@@ -1,0 +1,53 @@
+//! What every handler can reach.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use exchange::Exchange;
+use leptos::config::LeptosOptions;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
+
+use crate::auth::limits::RateLimits;
+use crate::config::{Config, Limits};
+
+/// Cheap to clone: handles only.
+#[derive(Clone, FromRef)]
+pub struct AppState {
+    pub exchange: Exchange,
+    pub leptos: LeptosOptions,
+    pub limits: Arc<RateLimits>,
+    pub metrics: PrometheusHandle,
+    pub closing: Closing,
+}
+
+/// Tells the long-lived sockets that the process is about to end.
+#[derive(Clone)]
+pub struct Closing(watch::Receiver<bool>);
+
+impl Closing {
+    pub fn new() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
+    }
+
+    /// Returns when the process is to end.
+    pub async fn wait(&self) {
+        let mut receiver = self.0.clone();
+        // An error means that the sender is gone: the process ends as well.
+        _ = receiver.wait_for(|closing| *closing).await;
+    }
+}
+
+impl AppState {
+    pub fn new(exchange: Exchange, config: &Config, metrics: PrometheusHandle, closing: Closing) -> Self {
+        let Limits { sign_in_per_minute, requests_per_second, trust_forwarded } = config.limits;
+        Self {
+            exchange,
+            leptos: config.leptos.clone(),
+            limits: Arc::new(RateLimits::new(sign_in_per_minute, requests_per_second, trust_forwarded)),
+            metrics,
+            closing,
+        }
+    }
+}
