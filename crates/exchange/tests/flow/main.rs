@@ -1,0 +1,10 @@
+//! Use cases over a real database, with a clock that the test moves. One binary for all of them.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+mod cases;
+mod simulation;
+mod world;

@@ -1,0 +1,463 @@
+//! A whole exchange on a clock that only the test moves, with workers that speak the real messages.
+//!
+//! Runs on SQLite, and on Postgres too when `IOG_TEST_POSTGRES` names a server.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use ed25519_dalek::{Signer, SigningKey};
+use exchange::{Actor, Entropy, Error, Exchange, NodeSession, Settings};
+use kernel::{Amount, Clock, Epoch, LeaseId, PricePerSecond, Seconds, Timestamp};
+use metering::Head;
+use metering::receipt::{Terms, sign_worker};
+use protocol::JobSpec;
+use protocol::spec::{DeviceClass, from_toml};
+use protocol::state::RunEnd;
+use protocol::view::{Receipt, Role};
+use protocol::worker::{
+    Assignment, DeviceFacts, FromWorker, Hello, HostFacts, HostLoad, LeaseBeat, LeaseClaim,
+    PROTOCOL_VERSION, Refusal, ToWorker, hello_bytes,
+};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+pub struct ManualClock(AtomicI64);
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+pub struct SeededEntropy(AtomicU64);
+
+impl Entropy for SeededEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        for piece in bytes.chunks_mut(32) {
+            let n = self.0.fetch_add(1, Ordering::SeqCst);
+            piece.copy_from_slice(&Sha256::digest(n.to_be_bytes())[..piece.len()]);
+        }
+    }
+}
+
+pub struct World {
+    pub exchange: Exchange,
+    pub clock: Arc<ManualClock>,
+    entropy: Arc<SeededEntropy>,
+    settings: Settings,
+    _folder: tempfile::TempDir,
+}
+
+/// The databases to run on.
+pub fn backends() -> Vec<&'static str> {
+    if std::env::var_os("IOG_TEST_POSTGRES").is_some() {
+        vec!["sqlite", "postgres"]
+    } else {
+        vec!["sqlite"]
+    }
+}
+
+async fn postgres_url(name: &str) -> String {
+    use sqlx::Executor;
+    sqlx::any::install_default_drivers();
+    let admin = std::env::var("IOG_TEST_POSTGRES").expect("set");
+    let pool = sqlx::AnyPool::connect(&admin)
+        .await
+        .expect("the test's Postgres answers");
+    pool.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+        .await
+        .expect("a fresh database");
+    let (base, query) = admin
+        .split_once('?')
+        .map_or((admin.as_str(), ""), |(base, query)| (base, query));
+    let server = base.rsplit_once('/').map_or(base, |(server, _)| server);
+    if query.is_empty() {
+        format!("{server}/{name}")
+    } else {
+        format!("{server}/{name}?{query}")
+    }
+}
+
+impl World {
+    pub async fn new(backend: &str) -> Self {
+        Self::with(backend, |_| {}).await
+    }
+
+    pub async fn with(backend: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let unique = format!("iog_flow_{}", hex::encode(rand::random::<[u8; 8]>()));
+        let database_url = match backend {
+            "postgres" => postgres_url(&unique).await,
+            _ => format!("sqlite://{}/iog.db", folder.path().display()),
+        };
+        let mut settings = Settings {
+            data_dir: folder.path().to_path_buf(),
+            database_url,
+            ..Settings::default()
+        };
+        change(&mut settings);
+        let clock = Arc::new(ManualClock(AtomicI64::new(1_795_000_000_000)));
+        let entropy = Arc::new(SeededEntropy(AtomicU64::new(0)));
+        let exchange = Exchange::open(settings.clone(), clock.clone(), entropy.clone())
+            .await
+            .expect("opens");
+        Self {
+            exchange,
+            clock,
+            entropy,
+            settings,
+            _folder: folder,
+        }
+    }
+
+    /// As after `kill -9`: a new process over the same database.
+    pub async fn crash(&mut self) {
+        self.exchange = Exchange::open(
+            self.settings.clone(),
+            self.clock.clone(),
+            self.entropy.clone(),
+        )
+        .await
+        .expect("opens again");
+    }
+
+    pub fn pass(&self, millis: i64) {
+        self.clock.0.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    pub async fn tick(&self) {
+        self.exchange.tick().await.expect("a tick");
+    }
+
+    pub async fn account(&self, name: &str, credit: &str) -> Actor {
+        let email = format!("{name}@example.org");
+        let credit =
+            Some(Amount::parse_io(credit).expect("valid")).filter(|amount| !amount.is_zero());
+        let roles = [Role::Requester, Role::Owner];
+        self.exchange
+            .admin_create_account(&email, "long enough", name, &roles, credit)
+            .await
+            .expect("an account");
+        self.exchange
+            .actor_by_email(&email)
+            .await
+            .expect("reads")
+            .expect("exists")
+    }
+
+    pub async fn sum_of_books(&self) -> i64 {
+        let store = store::Store::open(&self.settings.database_url)
+            .await
+            .expect("opens");
+        let sum = store.sum_of_books().await.expect("sums");
+        store.close().await;
+        sum
+    }
+
+    pub async fn available(&self, actor: &Actor) -> i64 {
+        self.exchange
+            .balance(actor)
+            .await
+            .expect("reads")
+            .available
+            .base()
+    }
+}
+
+pub fn spec(extra: &str) -> JobSpec {
+    from_toml(&format!("name = 'test'\ncommand = ['true']\n{extra}")).expect("valid")
+}
+
+/// One lease as its worker runs it.
+pub struct Run {
+    pub assignment: Assignment,
+    pub head: Head,
+    pub seconds: u64,
+    pub funded: u64,
+}
+
+impl Run {
+    fn receipt(&self, key: &SigningKey, last: bool) -> Option<Receipt> {
+        let a = &self.assignment;
+        let seconds = Seconds::new(self.seconds);
+        (self.seconds > 0).then(|| {
+            let receipt = Receipt {
+                lease: a.lease,
+                job: a.job,
+                node: a.node,
+                device: a.device,
+                epoch: a.epoch,
+                seq: self.head.seq + 1,
+                seconds,
+                price: a.price,
+                amount: a.price.times(seconds).expect("in range"),
+                last,
+                issued_at: Timestamp::from_millis(0),
+                previous: self.head.hash.clone(),
+                worker_signature: String::new(),
+                platform_signature: None,
+            };
+            sign_worker(receipt, key).expect("signs")
+        })
+    }
+
+    pub fn terms(&self) -> Terms {
+        let a = &self.assignment;
+        Terms {
+            lease: a.lease,
+            job: a.job,
+            node: a.node,
+            device: a.device,
+            epoch: a.epoch,
+            price: a.price,
+        }
+    }
+}
+
+/// A worker that does what the protocol says, by hand.
+pub struct Worker {
+    pub key: SigningKey,
+    pub name: String,
+    pub price: i64,
+    pub session: Option<NodeSession>,
+    inbox: mpsc::Receiver<ToWorker>,
+    pub runs: Vec<Run>,
+    pub seen: Vec<ToWorker>,
+    beats: u64,
+}
+
+impl Worker {
+    pub fn new(n: u8, price: i64) -> Self {
+        Self {
+            key: SigningKey::from_bytes(&[n; 32]),
+            name: format!("worker-{n}"),
+            price,
+            session: None,
+            inbox: mpsc::channel(1).1,
+            runs: Vec::new(),
+            seen: Vec::new(),
+            beats: 0,
+        }
+    }
+
+    pub fn hello(&self, nonce: &str, token: Option<&str>) -> Hello {
+        let server = "http://127.0.0.1:3000";
+        let public_key = hex::encode(self.key.verifying_key().as_bytes());
+        let token_hash = hex::encode(Sha256::digest(token.unwrap_or("").as_bytes()));
+        let signature = self
+            .key
+            .sign(&hello_bytes(server, nonce, &public_key, &token_hash));
+        Hello {
+            protocol: PROTOCOL_VERSION,
+            public_key,
+            server: server.into(),
+            signature: hex::encode(signature.to_bytes()),
+            join_token: token.map(str::to_owned),
+            agent_version: "test".into(),
+            name: self.name.clone(),
+            country: Some("CH".into()),
+            price: Some(PricePerSecond::from_amount(
+                Amount::try_from_base(self.price).expect("in range"),
+            )),
+            host: HostFacts {
+                os: "Debian".into(),
+                kernel: "6".into(),
+                cpus: 4,
+                memory_mib: 8_000,
+                disk_mib: 50_000,
+                isolation_problems: vec![],
+            },
+            devices: vec![DeviceFacts {
+                uuid: format!("CPU-{}", self.name),
+                class: DeviceClass::Cpu,
+                model: "Test CPU".into(),
+                memory_mib: 8_000,
+                driver: None,
+            }],
+            leases: self
+                .runs
+                .iter()
+                .map(|run| LeaseClaim {
+                    lease: run.assignment.lease,
+                    epoch: run.assignment.epoch,
+                })
+                .collect(),
+        }
+    }
+
+    pub async fn connect(
+        &mut self,
+        world: &World,
+        token: Option<&str>,
+    ) -> Result<(), (Refusal, String)> {
+        let nonce = world.exchange.challenge();
+        let (sender, inbox) = mpsc::channel(128);
+        let session = world
+            .exchange
+            .worker_hello(&nonce, self.hello(&nonce, token), sender)
+            .await?;
+        self.session = Some(session);
+        self.inbox = inbox;
+        self.beats = 0;
+        Ok(())
+    }
+
+    pub async fn join(&mut self, world: &World, owner: &Actor) {
+        let token = world
+            .exchange
+            .create_join_token(owner)
+            .await
+            .expect("a token");
+        self.connect(world, Some(&token.token))
+            .await
+            .expect("enrols");
+        self.beat(world).await;
+    }
+
+    pub async fn disconnect(&mut self, world: &World) {
+        if let Some(session) = self.session.take() {
+            world.exchange.worker_gone(&session).await;
+        }
+    }
+
+    pub async fn send(&mut self, world: &World, message: FromWorker) -> Result<(), Error> {
+        let Some(session) = self.session.clone() else {
+            return Ok(());
+        };
+        for answer in world.exchange.worker_message(&session, message).await? {
+            self.take(answer);
+        }
+        self.read();
+        Ok(())
+    }
+
+    /// Takes what the platform pushed.
+    pub fn read(&mut self) {
+        while let Ok(message) = self.inbox.try_recv() {
+            self.take(message);
+        }
+    }
+
+    fn take(&mut self, message: ToWorker) {
+        match &message {
+            ToWorker::Assign(assignment) => self.runs.push(Run {
+                assignment: (**assignment).clone(),
+                head: Head::default(),
+                seconds: 0,
+                funded: assignment.funded.get(),
+            }),
+            ToWorker::ReceiptPosted {
+                lease, seq, hash, ..
+            } => {
+                if let Some(run) = self.run(*lease) {
+                    run.head.seq = *seq;
+                    run.head.hash.clone_from(hash);
+                }
+            }
+            ToWorker::Fund { lease, funded, .. } => {
+                let funded = funded.get();
+                if let Some(run) = self.run(*lease) {
+                    run.funded = funded;
+                }
+            }
+            ToWorker::Closed { lease, .. } | ToWorker::LeaseRefused { lease, .. } => {
+                let lease = *lease;
+                self.runs.retain(|run| run.assignment.lease != lease);
+            }
+            ToWorker::Renewed { refused, .. } => {
+                self.runs.retain(|run| {
+                    refused
+                        .iter()
+                        .all(|claim| claim.lease != run.assignment.lease)
+                });
+            }
+            _ => {}
+        }
+        self.seen.push(message);
+    }
+
+    fn run(&mut self, lease: LeaseId) -> Option<&mut Run> {
+        self.runs
+            .iter_mut()
+            .find(|run| run.assignment.lease == lease)
+    }
+
+    pub async fn start(&mut self, world: &World) -> (LeaseId, Epoch) {
+        self.read();
+        let run = self.runs.last().expect("an assignment");
+        let (lease, epoch) = (run.assignment.lease, run.assignment.epoch);
+        self.send(
+            world,
+            FromWorker::Started {
+                lease,
+                epoch,
+                elapsed_ms: 0,
+            },
+        )
+        .await
+        .expect("starts");
+        (lease, epoch)
+    }
+
+    pub async fn beat(&mut self, world: &World) {
+        self.beats += 1;
+        let leases = self
+            .runs
+            .iter()
+            .map(|run| LeaseBeat {
+                lease: run.assignment.lease,
+                epoch: run.assignment.epoch,
+                receipt: run.receipt(&self.key, false),
+            })
+            .collect();
+        let message = FromWorker::Heartbeat {
+            seq: self.beats,
+            draining: false,
+            load: HostLoad::default(),
+            leases,
+        };
+        match self.send(world, message).await {
+            Ok(()) | Err(Error::SupersededConnection) => {}
+            Err(other) => panic!("a heartbeat failed: {other}"),
+        }
+    }
+
+    /// Delivers seconds one by one, as the clock goes, within what is paid for.
+    pub async fn work(&mut self, world: &World, seconds: u64) {
+        for _ in 0..seconds {
+            world.pass(1_000);
+            for run in &mut self.runs {
+                run.seconds = (run.seconds + 1).min(run.funded);
+            }
+            self.beat(world).await;
+            world.tick().await;
+            self.read();
+        }
+    }
+
+    pub async fn end(&mut self, world: &World, end: RunEnd) {
+        for _ in 0..5 {
+            let Some(run) = self.runs.last() else {
+                return;
+            };
+            let (lease, epoch) = (run.assignment.lease, run.assignment.epoch);
+            let receipt = run.receipt(&self.key, true);
+            self.send(
+                world,
+                FromWorker::Ended {
+                    lease,
+                    epoch,
+                    end: end.clone(),
+                    receipt,
+                },
+            )
+            .await
+            .expect("ends");
+        }
+        assert!(
+            self.runs.is_empty(),
+            "the lease was not closed: {:?}",
+            self.seen.last()
+        );
+    }
+}
