@@ -143,10 +143,10 @@ fn bottom(context: SessionContext) -> AnyView {
         })
     };
     view! {
-        <div class="bottom">
+        <aside class="bottom" aria-label=t.nav_bar>
             <Transition fallback=|| ()>{meter}</Transition>
             <nav class="tabbar" aria-label=t.nav_phone>{place_links(true, 4)}</nav>
-        </div>
+        </aside>
     }
     .into_any()
 }

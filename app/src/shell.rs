@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue, header};
 use leptos::nonce::use_nonce;
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 use leptos_axum::ResponseOptions;
 use leptos_meta::{HashedStylesheet, MetaTags};
 
@@ -58,10 +58,16 @@ fn frame_colour(theme: Theme) -> AnyView {
     match theme {
         Theme::Light => view! { <meta name="theme-color" content=FRAME_LIGHT/> }.into_any(),
         Theme::Dark => view! { <meta name="theme-color" content=FRAME_DARK/> }.into_any(),
-        Theme::Auto => view! {
-            <meta name="theme-color" media="(prefers-color-scheme: light)" content=FRAME_LIGHT/>
-            <meta name="theme-color" media="(prefers-color-scheme: dark)" content=FRAME_DARK/>
-        }
+        Theme::Auto => [
+            ("(prefers-color-scheme: light)", FRAME_LIGHT),
+            ("(prefers-color-scheme: dark)", FRAME_DARK),
+        ]
+        .map(|(media, colour)| {
+            html::meta()
+                .name("theme-color")
+                .attr("media", media)
+                .content(colour)
+        })
         .into_any(),
     }
 }

@@ -19,6 +19,8 @@ pub enum Sorted {
 pub struct Column {
     pub label: &'static str,
     pub end: bool,
+    /// Read, not seen: the button below says enough.
+    pub hidden: bool,
     pub sort: Option<(String, Option<Sorted>)>,
 }
 
@@ -27,6 +29,7 @@ impl Column {
         Self {
             label,
             end: false,
+            hidden: false,
             sort: None,
         }
     }
@@ -36,6 +39,17 @@ impl Column {
         Self {
             label,
             end: true,
+            hidden: false,
+            sort: None,
+        }
+    }
+
+    /// Of buttons.
+    pub const fn action(label: &'static str) -> Self {
+        Self {
+            label,
+            end: true,
+            hidden: true,
             sort: None,
         }
     }
@@ -108,6 +122,10 @@ pub fn table(
         .into_iter()
         .map(|column| {
             let (label, aria_sort) = match column.sort {
+                None if column.hidden => (
+                    view! { <span class="sr">{column.label}</span> }.into_any(),
+                    None,
+                ),
                 None => (view! { {column.label} }.into_any(), None),
                 Some((href, sorted)) => {
                     let (aria, arrow) = match sorted {

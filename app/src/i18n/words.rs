@@ -19,6 +19,7 @@ words! {
     skip: "Skip to content", "跳到正文";
     nav_label: "Main", "主导航";
     nav_phone: "Places", "主要页面";
+    nav_bar: "Meter and places", "计量与页面";
     nav_home: "IOG, to the market", "IOG，前往市场";
     nav_market: "Market", "市场";
     nav_jobs: "Jobs", "任务";
@@ -125,6 +126,7 @@ words! {
     filter_country: "Country", "国家";
     filter_idle: "Free now", "仅空闲";
     filter_apply: "Filter", "筛选";
+    filter_title: "Filter and search", "筛选与搜索";
     rent: "Rent", "租用";
     rent_label: "Rent {} on {}", "租用 {}（{}）";
     rent_not_now: "Not free", "不空闲";
@@ -136,6 +138,7 @@ words! {
     col_cpus: "CPU · RAM", "CPU · 内存";
     col_reputation: "Reputation", "信誉";
     col_region: "Region", "地区";
+    col_action: "Action", "操作";
     col_state: "State", "状态";
     device_idle: "Free", "空闲";
     device_hired: "Hired", "已租出";
@@ -381,10 +384,22 @@ words! {
 pub const SENTENCES: &[(&str, &str)] = &[
     ("Some fields need a change.", "有些字段需要修改。"),
     ("E-mail or password is not right.", "邮箱或密码不正确。"),
-    ("This idempotency key was used before with another request; use a new key for a new request.", "此表单已提交过，请刷新页面后再试。"),
-    ("Something failed on our side; nothing was changed. Please try again.", "我们这边出了问题，没有任何改动，请重试。"),
-    ("an e-mail address like you@example.org", "邮箱地址，例如 you@example.org"),
-    ("8 to 200 characters; a few words you remember are good", "8 到 200 个字符；几个您记得住的词就很好"),
+    (
+        "This idempotency key was used before with another request; use a new key for a new request.",
+        "此表单已提交过，请刷新页面后再试。",
+    ),
+    (
+        "Something failed on our side; nothing was changed. Please try again.",
+        "我们这边出了问题，没有任何改动，请重试。",
+    ),
+    (
+        "an e-mail address like you@example.org",
+        "邮箱地址，例如 you@example.org",
+    ),
+    (
+        "8 to 200 characters; a few words you remember are good",
+        "8 到 200 个字符；几个您记得住的词就很好",
+    ),
     ("1 to 80 characters on one line", "单行，1 到 80 个字符"),
     ("Please sign in.", "请先登录。"),
     ("There is no such job.", "没有这个任务。"),

@@ -174,7 +174,7 @@ fn key_table(keys: &[KeyView], version: RwSignal<u32>, t: &'static Words) -> Any
         Column::new(t.key_name),
         Column::new(t.key_scopes),
         Column::end(t.key_used),
-        Column::end(""),
+        Column::action(t.col_action),
     ];
     table(t.keys_title, columns, rows)
 }

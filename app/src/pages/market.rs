@@ -165,6 +165,7 @@ fn supply_line(supply: Resource<Result<NetworkView, Fault>>) -> AnyView {
 fn filters(query: Memo<Query>) -> AnyView {
     let t = words();
     let now = query.get_untracked();
+    let open = !now.is_empty();
     let classes = [("", t.filter_any), ("gpu", "GPU"), ("cpu", "CPU")]
         .into_iter()
         .map(|(code, word)| {
@@ -173,7 +174,9 @@ fn filters(query: Memo<Query>) -> AnyView {
         })
         .collect_view();
     view! {
-        <search class="sticky-filters">
+        <search>
+            <details class="filter" open=open>
+            <summary class="btn">{t.filter_title}</summary>
             <Form method="GET" action="/">
                 <div class="chips">
                     <div class="field">
@@ -188,7 +191,7 @@ fn filters(query: Memo<Query>) -> AnyView {
                         <label for="max">{t.filter_max}</label>
                         <input class="input" id="max" name="max" inputmode="decimal" value=now.max autocomplete="off"/>
                     </div>
-                    <div class="field max-md:hidden">
+                    <div class="field">
                         <label for="country">{t.filter_country}</label>
                         <input class="input" id="country" name="country" maxlength="2" value=now.country autocomplete="off"/>
                     </div>
@@ -197,6 +200,7 @@ fn filters(query: Memo<Query>) -> AnyView {
                     <button class="btn" type="submit">{t.filter_apply}</button>
                 </div>
             </Form>
+            </details>
         </search>
     }
     .into_any()
@@ -260,7 +264,7 @@ fn results(found: OffersView, query: Memo<Query>, filter: Memo<OfferFilter>) -> 
             query.column(t.col_reputation, "reputation", true),
             Column::new(t.col_region),
             Column::new(t.col_state),
-            Column::end(""),
+            Column::action(t.col_action),
         ];
         table(t.market_title, columns, rows)
     })
