@@ -29,7 +29,7 @@ OWNERS = [
     {"name": "Chi", "email": "chi@example.com", "node": "chi-studio", "country": "SG", "price": "1.2"},
 ]
 CREDIT_IO = "50"
-READY_SECONDS, DRAIN_SECONDS, STOP_SECONDS = 60, 10, 15
+READY_SECONDS, DRAIN_SECONDS, STOP_SECONDS = 60, 20, 15
 PR_SET_PDEATHSIG = 1
 
 
@@ -147,6 +147,8 @@ class Stack:
             "LEPTOS_OUTPUT_NAME": "iog",
             "LEPTOS_HASH_FILES": "true",
             "LEPTOS_ENV": "PROD",
+            # Their logs go to files.
+            "NO_COLOR": "1",
         }
         return {**os.environ, **defaults, **more}
 
@@ -222,7 +224,7 @@ class Stack:
                 self.remember()
             log = self.data / "log" / f"{owner['node']}.log"
             # Ctrl-C is not kept waiting for a long job: it is stopped, paid for what it ran, and matched again at the next start.
-            command = [self.programs / "iog-worker", "run", "--state", folder, "--server", self.url, "--drain-timeout", str(DRAIN_SECONDS // 2)]
+            command = [self.programs / "iog-worker", "run", "--state", folder, "--server", self.url, "--drain-timeout", "5"]
             self.workers.append(Child(f"{owner['name']}'s worker", command, log, self.env()))
         for owner, worker in zip(OWNERS, self.workers):
             self.wait_for(f"The device of {owner['node']} on the market", worker, lambda: self.is_offered(owner["node"]), seconds=30)
