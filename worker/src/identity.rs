@@ -28,7 +28,7 @@ pub enum IdentityError {
         wanted: u32,
     },
     #[error(
-        "another iog-worker already uses {0}; give this one a directory of its own with --state-dir"
+        "another iog-worker already uses {0}; give this one a directory of its own with --state"
     )]
     InUse(String),
     #[error(
@@ -81,6 +81,7 @@ impl Identity {
             .mode(0o700)
             .create(directory)
             .map_err(io_at(directory))?;
+        close_if_empty(directory)?;
         refuse_looser(directory, 0o700)?;
         let lock = lock(directory)?;
         let path = directory.join(KEY);
@@ -165,6 +166,19 @@ fn lock(directory: &Path) -> Result<File, IdentityError> {
         }
         Err(error) => Err(io_at(&path)(error.into())),
     }
+}
+
+/// An empty directory was made for us by a person or a script; nobody can have read anything in it yet.
+fn close_if_empty(directory: &Path) -> Result<(), IdentityError> {
+    let empty = fs::read_dir(directory)
+        .map_err(io_at(directory))?
+        .next()
+        .is_none();
+    if empty {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
+            .map_err(io_at(directory))?;
+    }
+    Ok(())
 }
 
 fn refuse_looser(path: &Path, wanted: u32) -> Result<(), IdentityError> {

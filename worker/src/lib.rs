@@ -7,6 +7,13 @@
 //! Invariants: no job outlives its lease; no job sees the owner's files, processes or network; a message of an old
 //! epoch changes nothing; one agent per state directory.
 
+pub mod agent;
 pub mod devices;
+mod files;
 pub mod identity;
+mod job;
+mod lease;
+pub mod link;
+mod logs;
+mod metrics;
 pub mod sandbox;

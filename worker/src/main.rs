@@ -1,8 +1,263 @@
-//! The `iog-worker` program.
+//! The `iog-worker` program: `join` once, `run` from then on.
 
-fn main() -> std::process::ExitCode {
-    if let Some(code) = worker::sandbox::run_if_helper() {
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use kernel::{Amount, PricePerSecond};
+use protocol::spec::{NAME_MAX, is_country};
+use tracing_subscriber::EnvFilter;
+use worker::agent::{Agent, Settings};
+use worker::identity::{Identity, State};
+use worker::link::origin;
+use worker::sandbox;
+
+/// Lends this machine's devices to jobs on IOG, isolated and paid by the second.
+#[derive(Parser)]
+#[command(name = "iog-worker", version, about, long_about = None, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// What to log: error, warn, info, debug, or a tracing filter.
+    #[arg(long, global = true, env = "IOG_WORKER_LOG", default_value = "info")]
+    log: String,
+    /// Log as JSON lines.
+    #[arg(long, global = true, env = "IOG_WORKER_LOG_JSON")]
+    log_json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Enrol this machine with a join token from the portal, then run.
+    Join(Join),
+    /// Take jobs until told to stop (SIGTERM drains: no new jobs, running ones are waited for).
+    Run(Run),
+}
+
+#[derive(Args)]
+struct Join {
+    /// Address of the exchange, such as https://iog.example.
+    #[arg(long, env = "IOG_WORKER_SERVER", value_parser = origin)]
+    server: String,
+    /// The one-time token from the portal's Fleet page.
+    #[arg(long, env = "IOG_JOIN_TOKEN", hide_env_values = true)]
+    token: String,
+    /// How the portal calls this machine [default: its host name].
+    #[arg(long, value_parser = node_name)]
+    name: Option<String>,
+    /// Where it stands: two capital letters, such as CH.
+    #[arg(long, value_parser = country)]
+    country: Option<String>,
+    /// Price of each device, in IO an hour; it can be changed in the portal.
+    #[arg(long, value_parser = price)]
+    price_per_hour: Option<PricePerSecond>,
+    /// Only enrol; do not take jobs yet.
+    #[arg(long)]
+    enroll_only: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Args)]
+struct Run {
+    /// Use this address of the exchange from now on.
+    #[arg(long, env = "IOG_WORKER_SERVER", value_parser = origin)]
+    server: Option<String>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Args)]
+struct Options {
+    /// Directory of this node's key and state [default: /var/lib/iog-worker for root, else ~/.local/state/iog-worker].
+    #[arg(long, alias = "state-dir", env = "IOG_WORKER_STATE")]
+    state: Option<PathBuf>,
+    /// Memory offered with the CPU device, in MiB [default: all but a tenth].
+    #[arg(long)]
+    memory_mib: Option<u64>,
+    /// A directory of this machine that jobs may read at the same path, such as /opt/models. May be given again.
+    #[arg(long = "lend", value_name = "DIRECTORY", value_parser = lent)]
+    lend: Vec<PathBuf>,
+    /// How long running jobs may go on after SIGTERM, in seconds; then they are stopped.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    drain_timeout: u64,
+}
+
+fn node_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let fits =
+        !name.is_empty() && name.chars().count() <= NAME_MAX && !name.chars().any(char::is_control);
+    if fits {
+        Ok(name.to_owned())
+    } else {
+        Err(format!("1 to {NAME_MAX} characters on one line"))
+    }
+}
+
+fn country(text: &str) -> Result<String, String> {
+    if is_country(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("two capital letters, such as CH".to_owned())
+    }
+}
+
+fn price(text: &str) -> Result<PricePerSecond, String> {
+    Amount::parse_io(text)
+        .and_then(PricePerSecond::from_per_hour)
+        .map_err(|error| error.to_string())
+}
+
+/// Only what the sandbox's own root does not hold already.
+fn lent(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text)
+        .canonicalize()
+        .map_err(|error| error.to_string())?;
+    let taken = [
+        "/job", "/tmp", "/dev", "/proc", "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64",
+        "/space",
+    ];
+    if !path.is_dir() || path == Path::new("/") || taken.iter().any(|place| path.starts_with(place))
+    {
+        return Err(
+            "give a directory, such as /opt/models, outside of /usr, /etc, /tmp and the like"
+                .to_owned(),
+        );
+    }
+    Ok(path)
+}
+
+fn main() -> ExitCode {
+    // Before any thread exists: this same program is also the helper that makes a sandbox.
+    if let Some(code) = sandbox::run_if_helper() {
         return code;
     }
-    std::process::ExitCode::FAILURE
+    let cli = Cli::parse();
+    if let Err(message) = start_logging(&cli) {
+        return fail(&message);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}")),
+    };
+    match runtime.block_on(work(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(&message),
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the person at the terminal is told why"
+)]
+fn fail(message: &str) -> ExitCode {
+    eprintln!("iog-worker: {message}");
+    ExitCode::FAILURE
+}
+
+fn start_logging(cli: &Cli) -> Result<(), String> {
+    let filter =
+        EnvFilter::try_new(&cli.log).map_err(|error| format!("--log {}: {error}", cli.log))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if cli.log_json {
+        log.json().init()
+    } else {
+        log.with_ansi(false).init()
+    }
+    Ok(())
+}
+
+async fn work(command: Command) -> Result<(), String> {
+    // Two TLS libraries' worth of defaults are in reach; this one is meant.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match command {
+        Command::Join(join) => run_join(join).await,
+        Command::Run(run) => {
+            let identity = open(&run.options)?;
+            let mut state = identity.state().map_err(|error| error.to_string())?;
+            if let Some(server) = run.server {
+                state.server = server;
+            }
+            agent(identity, state, &run.options, None)
+                .await?
+                .run()
+                .await
+                .map_err(|error| error.to_string())
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
+async fn run_join(join: Join) -> Result<(), String> {
+    let identity = open(&join.options)?;
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let state = State {
+        server: join.server.clone(),
+        name: join.name.unwrap_or(host),
+        country: join.country,
+        price: join.price_per_hour,
+        node: None,
+    };
+    let mut agent = agent(identity, state, &join.options, Some(join.token)).await?;
+    let welcome = agent.enroll().await.map_err(|error| error.to_string())?;
+    println!(
+        "Joined {} as {} ({}).",
+        join.server, welcome.node_name, welcome.node
+    );
+    if join.enroll_only {
+        return Ok(());
+    }
+    agent.run().await.map_err(|error| error.to_string())
+}
+
+fn open(options: &Options) -> Result<Identity, String> {
+    let directory = match &options.state {
+        Some(directory) => directory.clone(),
+        None if rustix::process::geteuid().is_root() => PathBuf::from("/var/lib/iog-worker"),
+        None => std::env::home_dir()
+            .ok_or("no home directory; name one with --state")?
+            .join(".local/state/iog-worker"),
+    };
+    Identity::open(&directory).map_err(|error| error.to_string())
+}
+
+async fn agent(
+    identity: Identity,
+    state: State,
+    options: &Options,
+    join_token: Option<String>,
+) -> Result<Agent, String> {
+    // The very program that runs, also after an update has put another in its place.
+    let helper = PathBuf::from("/proc/self/exe");
+    let instance = identity
+        .public_key()
+        .get(..12)
+        .unwrap_or_default()
+        .to_owned();
+    let settings = Settings {
+        sandbox: sandbox::Options {
+            helper,
+            instance,
+            lent: options
+                .lend
+                .iter()
+                .map(|path| (path.clone(), path.clone()))
+                .collect(),
+        },
+        memory_mib: options.memory_mib,
+        drain_timeout: Duration::from_secs(options.drain_timeout),
+    };
+    Agent::new(identity, state, settings, join_token)
+        .await
+        .map_err(|error| error.to_string())
 }

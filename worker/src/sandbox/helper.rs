@@ -477,11 +477,11 @@ impl Helper {
             match action {
                 Action::Freeze => {
                     let _ = self.group.group.freeze(true);
-                    agent.say(&FromHelper::Frozen);
+                    agent.say(&FromHelper::Frozen { at_ms: now });
                 }
                 Action::Thaw => {
                     let _ = self.group.group.freeze(false);
-                    agent.say(&FromHelper::Thawed);
+                    agent.say(&FromHelper::Thawed { at_ms: now });
                 }
                 Action::Terminate => signal_process(run.process.as_ref(), Signal::TERM),
                 Action::KillJob => signal_process(run.process.as_ref(), Signal::KILL),

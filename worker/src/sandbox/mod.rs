@@ -76,6 +76,12 @@ impl Probe {
     }
 }
 
+/// All the memory of this machine: what no job can pass.
+pub fn memory_bytes() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram.saturating_mul(u64::from(info.mem_unit))
+}
+
 /// How sandboxes are made here.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -147,6 +153,7 @@ impl Sandbox {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut child = Command::new(&self.options.helper)
+            .arg0("iog-worker")
             .arg(HELPER_ARGUMENT)
             .arg(serde_json::to_string(&config).map_err(std::io::Error::from)?)
             .env_clear()

@@ -92,8 +92,12 @@ pub enum FromHelper {
         at_ms: u64,
     },
     Sample(Usage),
-    Frozen,
-    Thawed,
+    Frozen {
+        at_ms: u64,
+    },
+    Thawed {
+        at_ms: u64,
+    },
     Ended(Box<Report>),
 }
 

@@ -1,6 +1,8 @@
 //! The worker's tests with real processes, in one program: linking is what costs time.
 
+mod agent;
 mod common;
 mod escape;
+mod exchange;
 mod sandbox;
 mod watchdog;

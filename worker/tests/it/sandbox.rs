@@ -244,7 +244,7 @@ async fn silence_freezes_and_then_kills_and_a_renewal_thaws() {
     let mut seen = Vec::new();
     let report = loop {
         match running.events.next().await.expect("a report") {
-            FromHelper::Frozen if seen.is_empty() => {
+            FromHelper::Frozen { .. } if seen.is_empty() => {
                 seen.push("frozen");
                 running
                     .control
@@ -254,8 +254,8 @@ async fn silence_freezes_and_then_kills_and_a_renewal_thaws() {
                     .await
                     .expect("send");
             }
-            FromHelper::Frozen => seen.push("frozen"),
-            FromHelper::Thawed => seen.push("thawed"),
+            FromHelper::Frozen { .. } => seen.push("frozen"),
+            FromHelper::Thawed { .. } => seen.push("thawed"),
             FromHelper::Ended(report) => break report,
             _ => {}
         }

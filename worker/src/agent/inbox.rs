@@ -1,0 +1,301 @@
+//! What the exchange says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::{Epoch, LeaseId};
+use protocol::worker::{Assignment, FromWorker, LeaseClaim, StopReason, ToWorker};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
+
+use super::{Agent, AgentError, Held};
+use crate::files::Files;
+use crate::job::{JobTask, OUTPUT_KEPT, Order};
+use crate::lease::{Lease, Stage};
+use crate::link::LinkError;
+use crate::sandbox;
+
+const MIB: u64 = 1024 * 1024;
+
+impl Agent {
+    pub(super) async fn on_message(&mut self, message: ToWorker) -> Result<(), AgentError> {
+        match message {
+            ToWorker::Assign(assignment) => self.assign(*assignment).await,
+            ToWorker::Renewed {
+                seq,
+                renewed,
+                refused,
+            } => self.renewed(seq, &renewed, &refused),
+            ToWorker::ReceiptPosted {
+                lease,
+                epoch,
+                seq,
+                hash,
+            } => {
+                if let Some(held) = self.of_epoch(lease, epoch) {
+                    held.lease.posted(seq, hash);
+                    // An end that was signed over the receipt before must be signed anew.
+                    self.say_ended(lease, true).await;
+                }
+            }
+            ToWorker::Fund {
+                lease,
+                epoch,
+                funded,
+            } => {
+                if let Some(held) = self.of_epoch(lease, epoch) {
+                    held.lease.funded = held.lease.funded.max(funded);
+                    let order = Order::Fund {
+                        ms: held.lease.funded.get().saturating_mul(1_000),
+                    };
+                    if held.orders.try_send(order).is_err() {
+                        tracing::warn!(%lease, "more funds could not be told to the job's sandbox");
+                    }
+                }
+            }
+            ToWorker::Stop {
+                lease,
+                epoch,
+                reason,
+                grace_ms,
+            } => self.stop(lease, epoch, reason, grace_ms).await,
+            ToWorker::LogAck {
+                lease,
+                epoch,
+                offset,
+            } => {
+                if let Some(held) = self.of_epoch(lease, epoch) {
+                    let free = held.lease.log.acknowledge(offset);
+                    held.log_room.add_permits(free);
+                    self.say_ended(lease, false).await;
+                }
+            }
+            ToWorker::Closed { lease, epoch } => {
+                if self.of_epoch(lease, epoch).is_some() {
+                    tracing::info!(%lease, "the lease is closed");
+                    self.held.remove(&lease);
+                }
+            }
+            ToWorker::LeaseRefused { lease, epoch } => self.discard(LeaseClaim { lease, epoch }),
+            ToWorker::Refused { reason, message } => {
+                let error = LinkError::Refused { reason, message };
+                if error.is_final() {
+                    return Err(error.into());
+                }
+                self.line_lost(&error);
+                self.retry_at = Instant::now() + self.backoff.next(self.has_work(), rand::random());
+            }
+            // Both belong to the beginning of a connection; here they say nothing.
+            ToWorker::Challenge { .. } | ToWorker::Welcome { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The lease, when it is the one and the epoch that is meant.
+    pub(super) fn of_epoch(&mut self, lease: LeaseId, epoch: Epoch) -> Option<&mut Held> {
+        self.held
+            .get_mut(&lease)
+            .filter(|held| held.lease.epoch() == epoch)
+    }
+
+    fn renewed(&mut self, seq: u64, renewed: &[LeaseClaim], refused: &[LeaseClaim]) {
+        let Some(sent_at) = self
+            .beats
+            .iter()
+            .find(|(number, _)| *number == seq)
+            .map(|(_, sent)| *sent)
+        else {
+            return;
+        };
+        self.beats.retain(|(number, _)| *number > seq);
+        self.alive_at = self.alive_at.max(sent_at);
+        let ttl = self
+            .welcome
+            .as_ref()
+            .map_or(0, |welcome| welcome.lease_ttl_ms);
+        for claim in renewed {
+            if let Some(held) = self.of_epoch(claim.lease, claim.epoch) {
+                held.lease.renewed_at = held.lease.renewed_at.max(sent_at);
+                held.extend(sent_at.saturating_add(ttl));
+            }
+        }
+        for claim in refused {
+            self.discard(*claim);
+        }
+    }
+
+    /// The lease is not ours any more: whatever runs ends now, and nothing more is said about it.
+    fn discard(&mut self, claim: LeaseClaim) {
+        if self.of_epoch(claim.lease, claim.epoch).is_some() {
+            tracing::warn!(lease = %claim.lease, epoch = claim.epoch.get(), "the exchange no longer acknowledges this lease; its work ends");
+            self.held.remove(&claim.lease);
+        }
+    }
+
+    async fn stop(&mut self, lease: LeaseId, epoch: Epoch, reason: StopReason, grace_ms: u64) {
+        let Some(held) = self.of_epoch(lease, epoch) else {
+            return;
+        };
+        tracing::info!(%lease, ?reason, "told to stop a job");
+        held.stop(sandbox::StopReason::Requested, reason, grace_ms);
+        if matches!(held.lease.stage, Stage::Preparing(_)) {
+            // Nothing ran yet that could end politely.
+            if let Some(task) = held.task.take() {
+                task.abort();
+            }
+            let end = reason.end(&held.lease.assignment.spec);
+            self.over(lease, end).await;
+        }
+    }
+
+    /// Why this machine will not run it.
+    fn objection(&self, assignment: &Assignment) -> Option<String> {
+        if self.draining.is_some() {
+            return Some("this worker is shutting down".to_owned());
+        }
+        if self.sandbox.is_none() {
+            return Some(format!(
+                "this machine cannot isolate jobs: {}",
+                self.isolation_problems.join("; ")
+            ));
+        }
+        if !self
+            .devices
+            .facts
+            .iter()
+            .any(|device| device.uuid == assignment.device_uuid)
+        {
+            return Some(format!(
+                "this machine has no device {}",
+                assignment.device_uuid
+            ));
+        }
+        let resources = &assignment.spec.resources;
+        let wanted = resources
+            .memory_mib
+            .saturating_add(resources.disk_mib)
+            .saturating_mul(MIB);
+        let memory = sandbox::memory_bytes();
+        (wanted > memory).then(|| {
+            format!(
+                "memory and disk together need {} MiB, this machine has {}",
+                wanted / MIB,
+                memory / MIB
+            )
+        })
+    }
+
+    /// The exchange gives a device to one lease: an older one on the same device, or of an older epoch, is over.
+    fn end_stale(&mut self, assignment: &Assignment) {
+        let stale: Vec<LeaseId> = self
+            .held
+            .values()
+            .map(|held| &held.lease)
+            .filter(|lease| {
+                let same_device = lease.assignment.device_uuid == assignment.device_uuid;
+                lease.id() == assignment.lease || lease.is_working() && same_device
+            })
+            .map(Lease::id)
+            .collect();
+        for old in stale {
+            tracing::warn!(lease = %old, "the exchange gave its device to another lease; its work ends");
+            self.held.remove(&old);
+        }
+    }
+
+    async fn assign(&mut self, assignment: Assignment) {
+        let (id, epoch) = (assignment.lease, assignment.epoch);
+        if self.of_epoch(id, epoch).is_some() {
+            // Given again after an outage.
+            self.say_status(id).await;
+            return;
+        }
+        tracing::info!(lease = %id, epoch = epoch.get(), job = %assignment.job, name = assignment.spec.name, "a job is assigned");
+        let objection = self.objection(&assignment);
+        if objection.is_none() {
+            self.end_stale(&assignment);
+        }
+        let ttl = self
+            .welcome
+            .as_ref()
+            .map_or(0, |welcome| welcome.lease_ttl_ms);
+        let (until, lease_until) = watch::channel(self.alive_at.saturating_add(ttl));
+        let (orders, received) = mpsc::channel(32);
+        let mut held = Held {
+            until,
+            orders,
+            log_room: Arc::new(Semaphore::new(OUTPUT_KEPT)),
+            task: None,
+            spool: self.identity.directory().join("spool").join(id.to_string()),
+            flushed_at: Instant::now(),
+            said_ended_at: None,
+            over_at: None,
+            lease: Lease::new(assignment, self.alive_at),
+        };
+        match (&self.sandbox, objection) {
+            (Some(sandbox), None) => {
+                let task = JobTask {
+                    assignment: held.lease.assignment.clone(),
+                    sandbox: Arc::clone(sandbox),
+                    prepared: self.spare.take().await,
+                    files: Files {
+                        client: self.client.clone(),
+                        server: self.state.server.clone(),
+                        token: held.lease.assignment.transfer_token.clone(),
+                    },
+                    spool: held.spool.clone(),
+                    lease_until,
+                    orders: received,
+                    events: self.events.clone(),
+                    log_room: Arc::clone(&held.log_room),
+                };
+                held.task = Some(tokio::spawn(task.run()));
+                self.held.insert(id, held);
+            }
+            (_, reason) => {
+                let reason = reason.unwrap_or_default();
+                tracing::warn!(lease = %id, reason, "the job is rejected");
+                held.lease.stage = Stage::Rejected(reason);
+                self.held.insert(id, held);
+                self.say_ended(id, true).await;
+            }
+        }
+    }
+
+    /// Where a lease is, in full: after a new connection, or when the exchange asks by assigning it again.
+    pub(super) async fn say_status(&mut self, id: LeaseId) {
+        let now = sandbox::boottime_ms();
+        let Some(held) = self.held.get(&id) else {
+            return;
+        };
+        let lease = &held.lease;
+        let (lease_id, epoch) = (lease.id(), lease.epoch());
+        let started = lease.clock.has_started().then(|| FromWorker::Started {
+            lease: lease_id,
+            epoch,
+            elapsed_ms: lease.clock.ran_ms(now),
+        });
+        let preparing = match lease.stage {
+            Stage::Preparing(Some(phase)) => Some(FromWorker::Preparing {
+                lease: lease_id,
+                epoch,
+                phase,
+            }),
+            Stage::Uploading => Some(FromWorker::Preparing {
+                lease: lease_id,
+                epoch,
+                phase: protocol::worker::Phase::Uploading,
+            }),
+            _ => None,
+        };
+        for message in started.into_iter().chain(preparing) {
+            self.say(message).await;
+        }
+        self.say_ended(id, true).await;
+    }
+
+    /// After a job has started, another sandbox is made ready.
+    pub(super) fn refill_soon(&mut self) {
+        self.refill(Duration::from_millis(20));
+    }
+}

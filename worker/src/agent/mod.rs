@@ -1,0 +1,515 @@
+//! The agent: holds leases, keeps the line to the exchange, and decides what the jobs' tasks do.
+//!
+//! One loop owns all state; jobs run in tasks of their own and talk to it through a bounded channel. Nothing of a running job is
+//! kept on disk: when the agent dies, its jobs die with it, and the exchange gives them to others.
+
+mod inbox;
+mod jobs;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::OptionFuture;
+use kernel::{LeaseId, Timestamp};
+use protocol::worker::{FromWorker, Hello, LeaseBeat, PROTOCOL_VERSION, StopReason};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::devices::{Devices, LoadMeter, host_facts};
+use crate::identity::{Identity, IdentityError, State};
+use crate::job::{JobEvent, Order, Spare};
+use crate::lease::{Lease, Stage};
+use crate::link::{Backoff, Link, LinkError, Welcome, work_until};
+use crate::sandbox::{self, Sandbox, boottime_ms};
+
+/// A heartbeat that is not answered within this time means that the line is dead, however open it looks.
+const ANSWER_WITHIN_MS: u64 = 2_500;
+const IDLE_ANSWER_WITHIN_MS: u64 = 10_000;
+const FLUSH_EVERY: Duration = Duration::from_millis(100);
+const SAY_ENDED_EVERY: Duration = Duration::from_secs(2);
+/// Of all leases together in one flush: well below what the exchange admits in a second.
+const FLUSH_BYTES_MAX: usize = 512 * 1024;
+/// From SIGTERM to SIGKILL for jobs that are still there when draining is over.
+const DRAIN_GRACE_MS: u64 = 5_000;
+/// How long ended work waits to be accounted for when the worker stops.
+const ACCOUNT_WITHIN: Duration = Duration::from_secs(10);
+
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error("cannot make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[from] std::io::Error),
+}
+
+/// What the owner decides.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub sandbox: sandbox::Options,
+    /// Of the CPU device; `None`: all but a reserve for the owner.
+    pub memory_mib: Option<u64>,
+    pub drain_timeout: Duration,
+}
+
+/// A lease and what is needed to carry it out.
+struct Held {
+    lease: Lease,
+    until: watch::Sender<u64>,
+    orders: mpsc::Sender<Order>,
+    log_room: Arc<Semaphore>,
+    task: Option<JoinHandle<()>>,
+    spool: PathBuf,
+    flushed_at: Instant,
+    said_ended_at: Option<Instant>,
+    over_at: Option<Instant>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Ends the job at once if it still runs: its sandbox hangs on the task.
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+        let _ = std::fs::remove_dir_all(&self.spool);
+    }
+}
+
+struct Draining {
+    deadline: Instant,
+    stopped: bool,
+    idle_since: Option<Instant>,
+}
+
+pub struct Agent {
+    identity: Arc<Identity>,
+    state: State,
+    settings: Settings,
+    join_token: Option<String>,
+    devices: Devices,
+    sandbox: Option<Arc<Sandbox>>,
+    isolation_problems: Vec<String>,
+    client: reqwest::Client,
+    held: BTreeMap<LeaseId, Held>,
+    events: mpsc::Sender<(LeaseId, JobEvent)>,
+    heard: mpsc::Receiver<(LeaseId, JobEvent)>,
+    spare: Spare,
+    link: Option<Link>,
+    connecting: Option<(u64, JoinHandle<Result<Link, LinkError>>)>,
+    backoff: Backoff,
+    retry_at: Instant,
+    next_beat: Instant,
+    /// Heartbeats of this connection that are not answered yet: number, when sent.
+    beats: VecDeque<(u64, u64)>,
+    beat_seq: u64,
+    /// The exchange knew us alive after this moment: what was last answered was sent then.
+    alive_at: u64,
+    welcome: Option<Welcome>,
+    draining: Option<Draining>,
+    load: LoadMeter,
+}
+
+impl Agent {
+    /// Looks at the machine and makes ready; does not connect yet.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub async fn new(
+        identity: Identity,
+        state: State,
+        settings: Settings,
+        join_token: Option<String>,
+    ) -> Result<Self, AgentError> {
+        let probe = Sandbox::probe(&settings.sandbox).await;
+        for problem in &probe.missing {
+            tracing::error!(
+                problem,
+                "jobs cannot be isolated here, so none will be taken"
+            );
+        }
+        let sandbox = if probe.possible() {
+            Sandbox::open(settings.sandbox.clone()).ok().map(Arc::new)
+        } else {
+            None
+        };
+        let devices = Devices::find(&identity.public_key(), settings.memory_mib);
+        // Spools are of this directory's agent alone, and the lock says that no other lives.
+        let _ = std::fs::remove_dir_all(identity.directory().join("spool"));
+        let (events, heard) = mpsc::channel(256);
+        let mut agent = Self {
+            identity: Arc::new(identity),
+            state,
+            settings,
+            join_token,
+            devices,
+            sandbox,
+            isolation_problems: probe.missing,
+            client: crate::files::client()?,
+            held: BTreeMap::new(),
+            events,
+            heard,
+            spare: Spare::default(),
+            link: None,
+            connecting: None,
+            backoff: Backoff::default(),
+            retry_at: Instant::now(),
+            next_beat: Instant::now(),
+            beats: VecDeque::new(),
+            beat_seq: 0,
+            alive_at: 0,
+            welcome: None,
+            draining: None,
+            load: LoadMeter::default(),
+        };
+        agent.refill(Duration::ZERO);
+        Ok(agent)
+    }
+
+    /// Connects once, so that the exchange takes the join token and remembers this node; then leaves.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    pub async fn enroll(&mut self) -> Result<Welcome, AgentError> {
+        let link = Link::open(&self.identity, self.hello()).await?;
+        let welcome = link.welcome.clone();
+        self.remember(&welcome)?;
+        link.close().await;
+        Ok(welcome)
+    }
+
+    /// Runs until it is told to stop, or is refused for good.
+    ///
+    /// # Errors
+    /// A final refusal, which names what the owner can do.
+    pub async fn run(mut self) -> Result<(), AgentError> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut flush = interval(FLUSH_EVERY);
+        flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.may_leave() {
+            let linked = self.link.is_some();
+            let wants_flush = linked && !self.held.is_empty();
+            let disconnected = !linked && self.connecting.is_none();
+            let line = OptionFuture::from(self.link.as_mut().map(Link::next));
+            let attempt = OptionFuture::from(self.connecting.as_mut().map(|(_, task)| task));
+            let drain_at = self
+                .draining
+                .as_ref()
+                .map_or(self.next_beat, Draining::wakes_at);
+            tokio::select! {
+                Some((lease, event)) = self.heard.recv() => self.on_job(lease, event).await,
+                Some(message) = line, if linked => match message {
+                    Ok(message) => self.on_message(message).await?,
+                    Err(error) => self.line_lost(&error),
+                },
+                Some(result) = attempt => self.on_attempt(result).await?,
+                () = sleep_until(self.retry_at), if disconnected => self.connect(),
+                () = sleep_until(self.next_beat), if linked => self.beat().await,
+                _ = flush.tick(), if wants_flush => self.flush().await,
+                () = sleep_until(drain_at), if self.draining.is_some() => self.drain_on(),
+                _ = terminate.recv() => if self.drain() { break },
+                _ = interrupt.recv() => if self.drain() { break },
+            }
+        }
+        if let Some(link) = self.link.take() {
+            link.close().await;
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            protocol: PROTOCOL_VERSION,
+            public_key: self.identity.public_key(),
+            server: self.state.server.clone(),
+            signature: String::new(),
+            join_token: self.join_token.clone(),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            name: self.state.name.clone(),
+            country: self.state.country.clone(),
+            price: self.state.price,
+            host: host_facts(self.identity.directory(), self.isolation_problems.clone()),
+            devices: self.devices.facts.clone(),
+            leases: self.held.values().map(|held| held.lease.claim()).collect(),
+        }
+    }
+
+    fn remember(&mut self, welcome: &Welcome) -> Result<(), IdentityError> {
+        self.join_token = None;
+        let state = State {
+            node: Some(welcome.node),
+            name: welcome.node_name.clone(),
+            ..self.state.clone()
+        };
+        if state != self.state {
+            self.identity.save(&state)?;
+            self.state = state;
+        }
+        Ok(())
+    }
+
+    // ---- The line ----------------------------------------------------------------------------------------------
+
+    fn connect(&mut self) {
+        let (identity, hello) = (Arc::clone(&self.identity), self.hello());
+        let task = tokio::spawn(async move { Link::open(&identity, hello).await });
+        self.connecting = Some((boottime_ms(), task));
+    }
+
+    async fn on_attempt(
+        &mut self,
+        result: Result<Result<Link, LinkError>, tokio::task::JoinError>,
+    ) -> Result<(), AgentError> {
+        let began = self.connecting.take().map_or(0, |(began, _)| began);
+        let error = match result {
+            Ok(Ok(link)) => {
+                self.connected(link).await?;
+                return Ok(());
+            }
+            Ok(Err(error)) => error,
+            Err(_) => LinkError::Silent("the attempt was given up".to_owned()),
+        };
+        if error.is_final() {
+            return Err(error.into());
+        }
+        if matches!(error, LinkError::Down(_)) {
+            self.server_is_down(began);
+        }
+        let wait = self.backoff.next(self.has_work(), rand::random());
+        self.retry_at = Instant::now() + wait;
+        tracing::warn!(%error, retry_ms = wait.as_millis(), "no line to the exchange");
+        Ok(())
+    }
+
+    async fn connected(&mut self, link: Link) -> Result<(), AgentError> {
+        let welcome = link.welcome.clone();
+        tracing::info!(node = %welcome.node, name = welcome.node_name, server = self.state.server, "connected");
+        self.remember(&welcome)?;
+        self.backoff.reset();
+        self.alive_at = self.alive_at.max(link.greeted_at);
+        self.welcome = Some(welcome);
+        self.link = Some(link);
+        self.beats.clear();
+        self.beat_seq = 0;
+        let ids: Vec<LeaseId> = self.held.keys().copied().collect();
+        for id in ids {
+            if let Some(held) = self.held.get_mut(&id) {
+                held.lease.rewind();
+                held.said_ended_at = None;
+            }
+            self.say_status(id).await;
+        }
+        self.beat().await;
+        Ok(())
+    }
+
+    fn line_lost(&mut self, error: &LinkError) {
+        tracing::warn!(%error, "the line to the exchange is lost");
+        self.link = None;
+        self.beats.clear();
+        self.retry_at = Instant::now();
+    }
+
+    /// Somebody answers for the server that it is not there: our leases go on, within the grace.
+    fn server_is_down(&mut self, seen_at: u64) {
+        let Some(welcome) = &self.welcome else { return };
+        for held in self.held.values() {
+            let until = work_until(
+                held.lease.renewed_at,
+                Some(seen_at),
+                welcome.lease_ttl_ms,
+                welcome.server_down_grace_ms,
+            );
+            held.extend(until);
+        }
+    }
+
+    /// Sends when there is a line; a message that is lost with it is said again on the next one.
+    async fn say(&mut self, message: FromWorker) {
+        let Some(link) = &mut self.link else { return };
+        if let Err(error) = link.send(&message).await {
+            self.line_lost(&error);
+        }
+    }
+
+    async fn beat(&mut self) {
+        let (now, issued_at) = (boottime_ms(), wall_clock());
+        let patience = if self.has_work() {
+            ANSWER_WITHIN_MS
+        } else {
+            IDLE_ANSWER_WITHIN_MS
+        };
+        if self
+            .beats
+            .front()
+            .is_some_and(|(_, sent)| now.saturating_sub(*sent) > patience)
+        {
+            self.line_lost(&LinkError::Silent("heartbeats are not answered".to_owned()));
+            return;
+        }
+        let key = self.identity.key();
+        let leases = self
+            .held
+            .values()
+            .filter(|held| !matches!(held.lease.stage, Stage::Rejected(_)))
+            .map(|held| LeaseBeat {
+                lease: held.lease.id(),
+                epoch: held.lease.epoch(),
+                // The last receipt travels with `Ended` alone.
+                receipt: if held.lease.is_over() {
+                    None
+                } else {
+                    held.lease.receipt(key, now, issued_at)
+                },
+            })
+            .collect();
+        self.beat_seq += 1;
+        let beat = FromWorker::Heartbeat {
+            seq: self.beat_seq,
+            draining: self.draining.is_some(),
+            load: self.load.look(),
+            leases,
+        };
+        self.beats.push_back((self.beat_seq, now));
+        let every = self
+            .welcome
+            .as_ref()
+            .map_or(Duration::from_secs(1), |welcome| welcome.heartbeat);
+        self.next_beat = Instant::now() + every;
+        self.say(beat).await;
+        let over: Vec<LeaseId> = self
+            .held
+            .iter()
+            .filter(|(_, held)| held.lease.is_over())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in over {
+            self.say_ended(id, false).await;
+        }
+    }
+
+    // ---- Leaving -----------------------------------------------------------------------------------------------
+
+    fn has_work(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// The first signal begins to drain; answers true for the second, which ends everything now.
+    fn drain(&mut self) -> bool {
+        if self.draining.is_some() {
+            tracing::warn!("stopping at once");
+            return true;
+        }
+        let working = self
+            .held
+            .values()
+            .filter(|held| held.lease.is_working())
+            .count();
+        tracing::info!(
+            working,
+            "draining: no new jobs; running ones have until the timeout; signal again to stop at once"
+        );
+        self.draining = Some(Draining {
+            deadline: Instant::now() + self.settings.drain_timeout,
+            stopped: false,
+            idle_since: None,
+        });
+        self.next_beat = Instant::now();
+        false
+    }
+
+    fn drain_on(&mut self) {
+        let now = Instant::now();
+        let working = self.held.values().any(|held| held.lease.is_working());
+        let Some(draining) = &mut self.draining else {
+            return;
+        };
+        if !working {
+            draining.idle_since.get_or_insert(now);
+        }
+        if working && !draining.stopped && now >= draining.deadline {
+            draining.stopped = true;
+            for held in self
+                .held
+                .values_mut()
+                .filter(|held| held.lease.is_working())
+            {
+                held.stop(
+                    sandbox::StopReason::Drain,
+                    StopReason::Drained,
+                    DRAIN_GRACE_MS,
+                );
+            }
+        }
+    }
+
+    fn may_leave(&self) -> bool {
+        let Some(draining) = &self.draining else {
+            return false;
+        };
+        self.held.is_empty()
+            || draining
+                .idle_since
+                .is_some_and(|since| since.elapsed() > ACCOUNT_WITHIN)
+    }
+
+    fn refill(&mut self, after: Duration) {
+        if let (Some(sandbox), None) = (&self.sandbox, &self.draining) {
+            self.spare.refill(sandbox, after);
+        }
+    }
+}
+
+impl Draining {
+    /// Looks again soon: what it waits for is in other hands.
+    fn wakes_at(&self) -> Instant {
+        let soon = Instant::now() + Duration::from_millis(200);
+        if self.stopped {
+            soon
+        } else {
+            soon.min(self.deadline.max(Instant::now() + Duration::from_millis(1)))
+        }
+    }
+}
+
+impl Held {
+    /// Never shortens.
+    fn extend(&self, until: u64) {
+        self.until.send_if_modified(|now| {
+            let longer = until > *now;
+            if longer {
+                *now = until;
+            }
+            longer
+        });
+    }
+
+    fn stop(&mut self, reason: sandbox::StopReason, told: StopReason, grace_ms: u64) {
+        self.lease.stop.get_or_insert(told);
+        if self
+            .orders
+            .try_send(Order::Stop { reason, grace_ms })
+            .is_err()
+        {
+            tracing::warn!(lease = %self.lease.id(), "the job does not listen; it ends with its lease");
+        }
+    }
+}
+
+/// The wall clock, for what people read.
+fn wall_clock() -> Timestamp {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    Timestamp::from_millis(
+        now.tv_sec
+            .saturating_mul(1_000)
+            .saturating_add(now.tv_nsec / 1_000_000),
+    )
+}

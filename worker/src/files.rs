@@ -1,0 +1,261 @@
+//! A lease's files over HTTP: its bundle down (checked against its hash), its artefacts up.
+
+use std::fs::File;
+use std::io::SeekFrom;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures::StreamExt;
+use kernel::LeaseId;
+use protocol::spec::{BUNDLE_BYTES_MAX, is_inner_path};
+use protocol::worker::ARTEFACTS_MAX;
+use reqwest::{Client, StatusCode, Url};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio_util::io::ReaderStream;
+
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(700);
+/// No progress for so long ends an attempt.
+const STALLED: Duration = Duration::from_secs(20);
+
+/// The exchange's file routes for one lease.
+#[derive(Debug, Clone)]
+pub struct Files {
+    pub client: Client,
+    pub server: String,
+    pub token: String,
+}
+
+/// A client without a limit on the whole transfer, but on each wait.
+pub fn client() -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .read_timeout(STALLED)
+        .build()
+}
+
+enum Failure {
+    /// Trying again cannot help.
+    Final(String),
+    Again(String),
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Again(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Final(format!("this worker's disk: {error}"))
+    }
+}
+
+impl Files {
+    /// Fetches the bundle with this hash into `to`.
+    ///
+    /// # Errors
+    /// Why not, after several attempts.
+    pub async fn fetch(&self, hash: &str, to: &Path) -> Result<(), String> {
+        let url = address(&self.server, &["bundles", hash], None)?;
+        retry(|| self.fetch_once(&url, hash, to))
+            .await
+            .map_err(|why| format!("the bundle could not be fetched: {why}"))
+    }
+
+    async fn fetch_once(&self, url: &Url, hash: &str, to: &Path) -> Result<(), Failure> {
+        let response = self
+            .client
+            .get(url.clone())
+            .bearer_auth(&self.token)
+            .send()
+            .await?;
+        accepted(response.status())?;
+        let mut file = tokio::fs::File::create(to).await?;
+        let mut digest = Sha256::new();
+        let mut size = 0_u64;
+        let mut body = response.bytes_stream();
+        while let Some(bytes) = body.next().await {
+            let bytes = bytes?;
+            size = size.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            if size > BUNDLE_BYTES_MAX {
+                return Err(Failure::Final(format!(
+                    "it is larger than {BUNDLE_BYTES_MAX} bytes"
+                )));
+            }
+            digest.update(&bytes);
+            file.write_all(&bytes).await?;
+        }
+        file.flush().await?;
+        if hex::encode(digest.finalize()) == hash {
+            Ok(())
+        } else {
+            Err(Failure::Again(
+                "what came does not have the hash that the job names".to_owned(),
+            ))
+        }
+    }
+
+    /// Sends each file of the artefacts' tar. Answers a remark for each that could not be sent.
+    pub async fn upload(&self, lease: LeaseId, tar: &Path) -> Vec<String> {
+        let listing = {
+            let tar = tar.to_owned();
+            tokio::task::spawn_blocking(move || list(&tar)).await
+        };
+        let entries = match listing {
+            Ok(Ok(entries)) => entries,
+            Ok(Err(error)) => return vec![format!("The artefacts cannot be read: {error}")],
+            Err(error) => return vec![format!("The artefacts cannot be read: {error}")],
+        };
+        let mut remarks = Vec::new();
+        for (count, entry) in entries.iter().enumerate() {
+            if count >= ARTEFACTS_MAX {
+                remarks.push(format!("Only the first {ARTEFACTS_MAX} of {} files are kept; pack many small ones into one.", entries.len()));
+                break;
+            }
+            if let Err(why) = self.upload_one(lease, tar, entry).await {
+                remarks.push(format!("The file {} was not kept: {why}", entry.path));
+            }
+        }
+        remarks
+    }
+
+    async fn upload_one(&self, lease: LeaseId, tar: &Path, entry: &Entry) -> Result<(), String> {
+        if !is_inner_path(&entry.path) {
+            return Err("its name cannot be a path here".to_owned());
+        }
+        let url = address(
+            &self.server,
+            &["artefacts", &lease.to_string()],
+            Some(&entry.path),
+        )?;
+        retry(|| async {
+            let mut file = tokio::fs::File::open(tar).await?;
+            file.seek(SeekFrom::Start(entry.position)).await?;
+            let body = reqwest::Body::wrap_stream(ReaderStream::new(file.take(entry.size)));
+            let request = self.client.put(url.clone()).bearer_auth(&self.token);
+            let response = request
+                .header("content-length", entry.size)
+                .body(body)
+                .send()
+                .await?;
+            let status = response.status();
+            if status.is_client_error() {
+                let detail = response
+                    .json::<protocol::Problem>()
+                    .await
+                    .map(|problem| problem.detail);
+                return Err(Failure::Final(
+                    detail.unwrap_or_else(|_| format!("refused ({status})")),
+                ));
+            }
+            accepted(status)
+        })
+        .await
+    }
+}
+
+fn address(server: &str, parts: &[&str], path: Option<&str>) -> Result<Url, String> {
+    let mut url =
+        Url::parse(&format!("{server}/api/v1/worker")).map_err(|error| error.to_string())?;
+    url.path_segments_mut()
+        .map_err(|()| "the server's address takes no path".to_owned())?
+        .extend(parts);
+    if let Some(path) = path {
+        url.query_pairs_mut().append_pair("path", path);
+    }
+    Ok(url)
+}
+
+fn accepted(status: StatusCode) -> Result<(), Failure> {
+    if status.is_success() {
+        Ok(())
+    } else if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        Err(Failure::Again(format!("the server answered {status}")))
+    } else {
+        Err(Failure::Final(format!("the server answered {status}")))
+    }
+}
+
+async fn retry<F: Future<Output = Result<(), Failure>>>(
+    mut attempt: impl FnMut() -> F,
+) -> Result<(), String> {
+    let mut last = String::new();
+    for count in 1..=ATTEMPTS {
+        match attempt().await {
+            Ok(()) => return Ok(()),
+            Err(Failure::Final(why)) => return Err(why),
+            Err(Failure::Again(why)) => last = why,
+        }
+        tokio::time::sleep(PAUSE * count).await;
+    }
+    Err(last)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    path: String,
+    position: u64,
+    size: u64,
+}
+
+fn list(tar: &PathBuf) -> std::io::Result<Vec<Entry>> {
+    let mut archive = tar::Archive::new(File::open(tar)?);
+    let mut entries = Vec::new();
+    for entry in archive.entries_with_seek()? {
+        let entry = entry?;
+        entries.push(Entry {
+            path: entry.path()?.to_string_lossy().into_owned(),
+            position: entry.raw_file_position(),
+            size: entry.size(),
+        });
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_found_where_they_lie_in_the_tar() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("tar");
+        let mut tar = tar::Builder::new(File::create(&path).expect("create"));
+        for (name, content) in [("a", "xx"), ("sub/b", "yyy")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            tar.append_data(&mut header, name, content.as_bytes())
+                .expect("append");
+        }
+        tar.into_inner().expect("tar");
+        let whole = std::fs::read(&path).expect("read");
+        let entries = list(&path).expect("list");
+        let content = |entry: &Entry| {
+            let from = usize::try_from(entry.position).expect("small");
+            whole[from..from + usize::try_from(entry.size).expect("small")].to_vec()
+        };
+        assert_eq!(
+            entries
+                .iter()
+                .map(|entry| entry.path.as_str())
+                .collect::<Vec<_>>(),
+            ["a", "sub/b"]
+        );
+        assert_eq!(
+            (content(&entries[0]), content(&entries[1])),
+            (b"xx".to_vec(), b"yyy".to_vec())
+        );
+    }
+
+    #[test]
+    fn names_are_encoded_in_the_address() {
+        let url = address("http://h:1", &["artefacts", "x"], Some("a b/ü&c")).expect("url");
+        assert_eq!(
+            url.as_str(),
+            "http://h:1/api/v1/worker/artefacts/x?path=a+b%2F%C3%BC%26c"
+        );
+    }
+}

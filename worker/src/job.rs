@@ -1,0 +1,375 @@
+//! Carries one assignment out: inputs, sandbox, output, artefacts. One task for each lease; what it sees it tells the
+//! agent, and what the agent decides it passes to the sandbox. Dropping the task ends the job at once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::LeaseId;
+use protocol::worker::{Assignment, Phase, Stream};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::files::Files;
+use crate::sandbox::{
+    self, Control, Events, FREEZE_BEFORE_MS, FromHelper, JobLimits, Prepared, Report, Running,
+    Sandbox, SandboxError, StartJob, ToHelper, Usage, boottime_ms,
+};
+
+/// Output kept for an exchange that does not take it; then the job waits in its write call.
+pub const OUTPUT_KEPT: usize = 1024 * 1024;
+const READ_MAX: usize = 16 * 1024;
+const MIB: u64 = 1024 * 1024;
+/// All artefacts of a job together.
+const ARTEFACTS_BYTES_MAX: u64 = protocol::spec::BUNDLE_BYTES_MAX;
+/// SIGTERM to SIGKILL, when a limit of the job's own is reached.
+pub const STOP_GRACE_MS: u64 = 10_000;
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What happens to a job.
+#[derive(Debug)]
+pub enum JobEvent {
+    Phase(Phase),
+    Started {
+        at_ms: u64,
+    },
+    Output {
+        stream: Stream,
+        bytes: Vec<u8>,
+    },
+    Usage(Usage),
+    Frozen {
+        at_ms: u64,
+    },
+    Thawed {
+        at_ms: u64,
+    },
+    /// The process is over.
+    Over(Box<Report>),
+    /// It never ran: the job's fault.
+    FailedToStart(String),
+    /// This machine cannot run it.
+    Rejected(String),
+    /// Output is complete and artefacts are uploaded; remarks for the log.
+    Done(Vec<String>),
+}
+
+/// What the agent decides about a job.
+#[derive(Debug, Clone, Copy)]
+pub enum Order {
+    Stop {
+        reason: sandbox::StopReason,
+        grace_ms: u64,
+    },
+    Fund {
+        ms: u64,
+    },
+}
+
+pub struct JobTask {
+    pub assignment: Assignment,
+    pub sandbox: Arc<Sandbox>,
+    /// Made before the job was known.
+    pub prepared: Option<Prepared>,
+    pub files: Files,
+    /// A directory of this lease alone; removed by the agent when the lease is forgotten.
+    pub spool: PathBuf,
+    /// The lease's end (`CLOCK_BOOTTIME`), as renewed.
+    pub lease_until: watch::Receiver<u64>,
+    pub orders: mpsc::Receiver<Order>,
+    pub events: mpsc::Sender<(LeaseId, JobEvent)>,
+    pub log_room: Arc<Semaphore>,
+}
+
+impl JobTask {
+    pub async fn run(mut self) {
+        let running = match self.start().await {
+            Ok(Some(running)) => running,
+            Ok(None) => return,
+            Err(event) => {
+                self.tell(event).await;
+                return;
+            }
+        };
+        let artefacts = self.spool.join("artefacts.tar");
+        let Running {
+            stdout,
+            stderr,
+            control,
+            events,
+        } = running;
+        let teller = Teller {
+            lease: self.assignment.lease,
+            events: self.events.clone(),
+            room: Arc::clone(&self.log_room),
+        };
+        let (report, (), ()) = tokio::join!(
+            watch_over(&mut self, control, events),
+            teller.read(stdout, Stream::Stdout),
+            teller.read(stderr, Stream::Stderr),
+        );
+        let mut remarks = Vec::new();
+        if let Some(report) = report {
+            if report.artefacts.left_out > 0 {
+                remarks.push(format!(
+                    "{} entries in $IOG_OUTPUT were not kept: too large together, or not files.",
+                    report.artefacts.left_out
+                ));
+            }
+            if report.artefacts.files > 0 {
+                self.tell(JobEvent::Phase(Phase::Uploading)).await;
+                remarks.extend(self.files.upload(self.assignment.lease, &artefacts).await);
+            }
+        }
+        self.tell(JobEvent::Done(remarks)).await;
+    }
+
+    async fn tell(&self, event: JobEvent) {
+        // The agent is there as long as this task: it owns it.
+        let _ = self.events.send((self.assignment.lease, event)).await;
+    }
+
+    /// Fetches, isolates, starts. `None` when it was stopped before.
+    async fn start(&mut self) -> Result<Option<Running>, JobEvent> {
+        let bundle = match &self.assignment.spec.bundle {
+            Some(hash) => {
+                self.tell(JobEvent::Phase(Phase::Fetching)).await;
+                let to = self.spool.join("bundle.tar");
+                std::fs::create_dir_all(&self.spool)
+                    .map_err(|error| JobEvent::Rejected(format!("the worker's disk: {error}")))?;
+                self.files
+                    .fetch(hash, &to)
+                    .await
+                    .map_err(JobEvent::FailedToStart)?;
+                Some(to)
+            }
+            None => None,
+        };
+        self.lease_holds().await;
+        let job = self.start_job(bundle);
+        if let Some(prepared) = self.prepared.take() {
+            match prepared.start(job.clone()).await {
+                Ok(running) => return Ok(Some(running)),
+                Err(error) => {
+                    tracing::warn!(%error, "the prepared sandbox is gone; making another")
+                }
+            }
+        }
+        self.tell(JobEvent::Phase(Phase::Isolating)).await;
+        let fresh = async {
+            self.sandbox
+                .prepare()
+                .await?
+                .start(self.start_job(job.bundle))
+                .await
+        };
+        let running = fresh
+            .await
+            .map_err(|error: SandboxError| JobEvent::Rejected(error.to_string()))?;
+        Ok(Some(running))
+    }
+
+    /// An assignment may have waited in a socket while this process was stopped: nothing starts before the exchange
+    /// is known to hold the lease still.
+    async fn lease_holds(&mut self) {
+        let _ = self
+            .lease_until
+            .wait_for(|until| *until > boottime_ms() + FREEZE_BEFORE_MS + 500)
+            .await;
+    }
+
+    fn start_job(&self, bundle: Option<PathBuf>) -> StartJob {
+        let assignment = &self.assignment;
+        let spec = &assignment.spec;
+        StartJob {
+            command: spec.command.clone(),
+            env: environment(assignment),
+            files: spec
+                .files
+                .iter()
+                .map(|file| (file.path.clone(), file.content.clone()))
+                .collect(),
+            bundle,
+            limits: JobLimits {
+                memory_bytes: spec.resources.memory_mib.saturating_mul(MIB),
+                disk_bytes: spec.resources.disk_mib.saturating_mul(MIB),
+                cpu_millis: u64::from(spec.resources.cpus).saturating_mul(1_000),
+                pids: u64::from(spec.resources.pids),
+            },
+            lease_until_ms: *self.lease_until.borrow(),
+            funded_ms: Some(assignment.funded.get().saturating_mul(1_000)),
+            time_limit_ms: Some(spec.limits.duration_seconds.saturating_mul(1_000)),
+            stop_grace_ms: STOP_GRACE_MS,
+            artefacts: self.spool.join("artefacts.tar"),
+            artefacts_max_bytes: ARTEFACTS_BYTES_MAX,
+        }
+    }
+}
+
+/// Exactly what the specification gives, the few that programs cannot do without, and what the job may want to know.
+fn environment(assignment: &Assignment) -> Vec<(String, String)> {
+    let mut env = std::collections::BTreeMap::from(
+        [
+            ("PATH", PATH),
+            ("HOME", "/job"),
+            ("LANG", "C.UTF-8"),
+            ("TMPDIR", "/tmp"),
+        ]
+        .map(|(k, v)| (k.to_owned(), v.to_owned())),
+    );
+    env.extend(assignment.spec.env.clone());
+    env.extend(
+        [
+            ("IOG_JOB", assignment.job.to_string()),
+            ("IOG_LEASE", assignment.lease.to_string()),
+            ("IOG_EPOCH", assignment.epoch.get().to_string()),
+            ("IOG_NODE", assignment.node.to_string()),
+            ("IOG_DEVICE", assignment.device_uuid.clone()),
+            ("IOG_CPUS", assignment.spec.resources.cpus.to_string()),
+            ("IOG_OUTPUT", "/job/out".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    env.into_iter().collect()
+}
+
+/// Passes orders and renewals in, and events out, until the sandbox has reported its end.
+async fn watch_over(
+    task: &mut JobTask,
+    mut control: Control,
+    mut events: Events,
+) -> Option<Report> {
+    let (mut renewals_open, mut orders_open) = (true, true);
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(FromHelper::Started { at_ms }) => task.tell(JobEvent::Started { at_ms }).await,
+                Some(FromHelper::Sample(usage)) => task.tell(JobEvent::Usage(usage)).await,
+                Some(FromHelper::Frozen { at_ms }) => task.tell(JobEvent::Frozen { at_ms }).await,
+                Some(FromHelper::Thawed { at_ms }) => task.tell(JobEvent::Thawed { at_ms }).await,
+                Some(FromHelper::Ended(report)) => {
+                    task.tell(JobEvent::Over(report.clone())).await;
+                    tokio::spawn(async move { events.gone().await });
+                    return Some(*report);
+                }
+                Some(FromHelper::Ready) => {}
+                Some(FromHelper::Failed { why }) => {
+                    task.tell(JobEvent::Over(lost_helper(Some(why)))).await;
+                    return None;
+                }
+                None => {
+                    task.tell(JobEvent::Over(lost_helper(None))).await;
+                    return None;
+                }
+            },
+            changed = task.lease_until.changed(), if renewals_open => {
+                renewals_open = changed.is_ok();
+                let until_ms = *task.lease_until.borrow_and_update();
+                // A helper that is gone says so through its events.
+                let _ = control.send(&ToHelper::Lease { until_ms }).await;
+            }
+            order = task.orders.recv(), if orders_open => match order {
+                Some(Order::Stop { reason, grace_ms }) => { let _ = control.send(&ToHelper::Stop { reason, grace_ms }).await; }
+                Some(Order::Fund { ms }) => { let _ = control.send(&ToHelper::Funded { ms }).await; }
+                None => orders_open = false,
+            },
+        }
+    }
+}
+
+/// The helper was killed (and the kernel ended the job with it), or its sandbox died before it had the job.
+fn lost_helper(why: Option<String>) -> Box<Report> {
+    let end = match why {
+        Some(why) => sandbox::End::FailedToStart { why },
+        None => sandbox::End::Killed {
+            reason: sandbox::StopReason::HelperLost,
+        },
+    };
+    Box::new(Report {
+        end,
+        exit_code: None,
+        ran_ms: 0,
+        peak_memory_bytes: 0,
+        usage: Usage::default(),
+        artefacts: sandbox::Artefacts::default(),
+    })
+}
+
+struct Teller {
+    lease: LeaseId,
+    events: mpsc::Sender<(LeaseId, JobEvent)>,
+    room: Arc<Semaphore>,
+}
+
+impl Teller {
+    /// Reads a stream to its end, never faster than there is room to keep it.
+    async fn read(&self, mut from: impl AsyncRead + Unpin, stream: Stream) {
+        let mut buffer = vec![0; READ_MAX];
+        loop {
+            let count = match from.read(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(count) => count,
+            };
+            let Some(bytes) = buffer.get(..count) else {
+                return;
+            };
+            let Ok(permits) = self
+                .room
+                .acquire_many(u32::try_from(count).unwrap_or(u32::MAX))
+                .await
+            else {
+                return;
+            };
+            // Given back when the exchange has acknowledged the text.
+            permits.forget();
+            let event = JobEvent::Output {
+                stream,
+                bytes: bytes.to_vec(),
+            };
+            if self.events.send((self.lease, event)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// A sandbox that is kept ready for the next job.
+#[derive(Debug, Default)]
+pub struct Spare {
+    ready: Option<Prepared>,
+    making: Option<tokio::task::JoinHandle<Result<Prepared, SandboxError>>>,
+}
+
+impl Spare {
+    /// Begins to make one, after a moment for the job that was just started to get going.
+    pub fn refill(&mut self, sandbox: &Arc<Sandbox>, after: Duration) {
+        if self.ready.is_some() || self.making.is_some() {
+            return;
+        }
+        let sandbox = Arc::clone(sandbox);
+        self.making = Some(tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            sandbox.prepare().await
+        }));
+    }
+
+    /// Takes the spare if there is one.
+    pub async fn take(&mut self) -> Option<Prepared> {
+        if let Some(making) = self.making.take_if(|making| making.is_finished()) {
+            match making.await {
+                Ok(Ok(prepared)) => self.ready = Some(prepared),
+                Ok(Err(error)) => tracing::warn!(%error, "no sandbox can be kept ready"),
+                Err(_) => {}
+            }
+        }
+        self.ready.take()
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        if let Some(making) = &self.making {
+            making.abort();
+        }
+    }
+}
