@@ -10,7 +10,7 @@ use leptos_router::{SsrMode, path};
 use crate::api::session::SetPreferences;
 use crate::components::icon::mark;
 use crate::components::page::provide_announcer;
-use crate::components::{Icon, Meter, ToastArea, icon, provide_toasts};
+use crate::components::{Icon, Meter, Parts, ToastArea, attr, icon, part, provide_toasts};
 use crate::i18n::{Locale, words};
 use crate::live::provide_link;
 use crate::pages;
@@ -89,20 +89,20 @@ fn place_links(with_icons: bool, count: usize) -> AnyView {
         .into_iter()
         .take(count)
         .map(|(href, below, drawing, word)| {
-            let here = move || is_here(&path.read(), href, below).then_some("page");
+            let here = attr(move || is_here(&path.read(), href, below).then_some("page"));
             let drawing = with_icons.then(|| icon(drawing));
             view! { <a href=href aria-current=here>{drawing}{word}</a> }
         })
-        .collect_view()
+        .parts()
         .into_any()
 }
 
 fn header(context: SessionContext) -> AnyView {
     let t = words();
-    let me = move || {
+    let me = part(move || {
         Suspend::new(async move {
-            match context.session.await {
-                Ok(Some(session)) => {
+            match context.session().await {
+                Some(session) => {
                     context.follow(&session);
                     let first = session.meter;
                     let meter =
@@ -116,7 +116,7 @@ fn header(context: SessionContext) -> AnyView {
                 _ => view! { <a class="me-link" href="/sign-in">{t.sign_in}</a> }.into_any(),
             }
         })
-    };
+    });
     view! {
         <header class="top">
             <div class="shell">
@@ -132,16 +132,16 @@ fn header(context: SessionContext) -> AnyView {
 /// A phone's bar: the meter when signed in, then the places.
 fn bottom(context: SessionContext) -> AnyView {
     let t = words();
-    let meter = move || {
+    let meter = part(move || {
         Suspend::new(async move {
-            context.session.await.ok().flatten().map(|session| {
+            context.session().await.map(|session| {
                 let first = session.meter;
                 let meter =
                     Signal::derive(move || reading(&context.meter.get().unwrap_or(first), t));
                 view! { <Meter reading=meter href="/billing"/> }
             })
         })
-    };
+    });
     view! {
         <aside class="bottom" aria-label=t.nav_bar>
             <Transition fallback=|| ()>{meter}</Transition>
@@ -164,7 +164,7 @@ fn choice(
             let lang = (name == "locale").then_some(code);
             view! { <button class="link-btn" type="submit" name=name value=code lang=lang aria-pressed=pressed>{word}</button> }
         })
-        .collect_view();
+        .parts();
     view! {
         <form method="post" action=SetPreferences::url() role="group" aria-label=label>{buttons}</form>
     }

@@ -28,6 +28,25 @@ impl FromServerFnError for Fault {
             _ => Problem::new(Code::Internal, "The server's answer could not be read."),
         })
     }
+
+    fn ser(&self) -> leptos::server_fn::Bytes {
+        #[cfg(feature = "ssr")]
+        set_status(self);
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+}
+
+/// A refusal answers with its own status, unless a plain form is sent back to its page with it.
+#[cfg(feature = "ssr")]
+fn set_status(fault: &Fault) {
+    let status = http::StatusCode::from_u16(fault.0.status);
+    if let (Some(response), Ok(status), false) = (
+        use_context::<leptos_axum::ResponseOptions>(),
+        status,
+        crate::api::is_plain_form(),
+    ) {
+        response.set_status(status);
+    }
 }
 
 impl From<Problem> for Fault {
@@ -123,9 +142,9 @@ fn translated(english: &str, locale: Locale) -> Option<&'static str> {
 
 /// What a failed action says on top of its form; nothing when every message stands at a field already.
 pub fn form_fault(fault: Signal<Option<Fault>>, fields: &'static [&'static str]) -> AnyView {
-    use crate::components::{Tone, notice};
+    use crate::components::{Tone, notice, part};
     let locale = crate::i18n::locale();
-    (move || {
+    part(move || {
         fault
             .get()
             .filter(|fault| !fault.is_of_fields(fields))

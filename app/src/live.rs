@@ -139,10 +139,8 @@ pub fn link() -> RwSignal<Link> {
 /// server rendered may be older than the subscription.
 pub fn watch(topic: Topic, handler: impl Fn(&News) + 'static) {
     let handler: Handler = Rc::new(handler);
-    // The reference-counted handler stays in the browser's one thread.
-    let handler = StoredValue::new_local(handler);
     Effect::new(move || {
-        let handler = handler.get_value();
+        let handler = Rc::clone(&handler);
         let (number, watched) = hub(|hub| {
             let number = hub.next_handler;
             hub.next_handler = number.wrapping_add(1);

@@ -2,12 +2,13 @@
 
 use leptos::prelude::*;
 use protocol::live::{Live, Topic};
-use protocol::view::{AccountView, Meter as MeterView};
+use protocol::view::{AccountView, BalanceView, Meter as MeterView};
 use serde::{Deserialize, Serialize};
 
-use crate::api;
+use crate::api::billing::Balance;
+use crate::api::session::Who;
+use crate::api::{Data, ask, decode, then};
 use crate::components::{Reading, Tone};
-use crate::fault::Fault;
 use crate::format;
 use crate::i18n::Words;
 use crate::live::{News, watch};
@@ -25,14 +26,14 @@ pub struct Session {
 /// Who is signed in (read once per page load; signing in and out load the page again) and what the meter shows.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionContext {
-    pub session: Resource<Result<Option<Session>, Fault>>,
+    data: Data,
     /// What the live socket said last; before that the session's own reading counts.
     pub meter: RwSignal<Option<MeterView>>,
 }
 
 pub fn provide_session() -> SessionContext {
     let context = SessionContext {
-        session: Resource::new_blocking(|| (), |()| api::session::who()),
+        data: ask(Who {}).data(),
         meter: RwSignal::new(None),
     };
     provide_context(context);
@@ -40,16 +41,26 @@ pub fn provide_session() -> SessionContext {
 }
 
 impl SessionContext {
+    /// Who is signed in, if anybody; nobody when it cannot be told.
+    pub async fn session(self) -> Option<Session> {
+        let answer = self.data.await.ok()?;
+        decode::<Option<Session>>(&answer).ok()?
+    }
+
+    /// The same, when it is known already.
+    pub fn known(self) -> Option<Session> {
+        let answer = self.data.get_untracked()?.ok()?;
+        decode::<Option<Session>>(&answer).ok()?
+    }
+
     /// Follows the account's topic as long as the calling component lives.
     pub fn follow(self, session: &Session) {
         let meter = self.meter;
         watch(Topic::Account(session.account.id), move |news| match news {
             News::Frame(Live::Meter { meter: fresh, .. }) => _ = meter.try_set(Some(*fresh)),
             News::Frame(_) => {}
-            News::Reread => leptos::task::spawn_local(async move {
-                if let Ok(balance) = api::billing::balance().await {
-                    _ = meter.try_set(Some(balance.meter));
-                }
+            News::Reread => then(ask(Balance {}), move |balance: BalanceView| {
+                _ = meter.try_set(Some(balance.meter));
             }),
         });
     }

@@ -2,6 +2,7 @@
 
 use kernel::KeyId;
 use leptos::prelude::*;
+use leptos::server_fn::codec::Json;
 use protocol::view::{KeyView, NewKeyView};
 #[cfg(feature = "ssr")]
 use protocol::{Problem, view::Scope};
@@ -20,7 +21,7 @@ pub struct Keys {
     pub secret: Option<String>,
 }
 
-#[server(prefix = "/fn", endpoint = "keys")]
+#[server(prefix = "/fn", endpoint = "keys", input = Json)]
 pub async fn read_keys() -> Result<Keys, Fault> {
     let actor = super::actor().await?;
     let keys = super::exchange()?.keys(&actor).await?;

@@ -10,7 +10,7 @@ use crate::fault::Fault;
 #[cfg(feature = "ssr")]
 const ENTRIES_PER_PAGE: u32 = 50;
 
-#[server(prefix = "/fn", endpoint = "balance")]
+#[server(prefix = "/fn", endpoint = "balance", input = Json)]
 pub async fn balance() -> Result<BalanceView, Fault> {
     let actor = super::actor().await?;
     Ok(super::exchange()?.balance(&actor).await?)

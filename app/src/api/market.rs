@@ -11,7 +11,7 @@ pub async fn offers(filter: OfferFilter) -> Result<OffersView, Fault> {
     Ok(super::exchange()?.offers(&filter)?)
 }
 
-#[server(prefix = "/fn", endpoint = "network")]
+#[server(prefix = "/fn", endpoint = "network", input = Json)]
 pub async fn network() -> Result<NetworkView, Fault> {
     Ok(super::exchange()?.network().await?)
 }

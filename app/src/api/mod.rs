@@ -6,13 +6,16 @@
 
 pub mod account;
 pub mod billing;
+mod call;
 pub mod jobs;
 pub mod market;
 pub mod nodes;
 pub mod session;
 
+pub use call::{Answer, Ask, Data, Post, PostForm, ask, data, decode, then};
+
 #[cfg(feature = "ssr")]
-pub(crate) use door::{actor, actor_or_none, answer_form, exchange, flash, parts};
+pub(crate) use door::{actor, actor_or_none, answer_form, exchange, flash, is_plain_form, parts};
 
 #[cfg(feature = "ssr")]
 mod door {
@@ -59,7 +62,7 @@ mod door {
     }
 
     /// Whether a plain form was posted, without JavaScript: then the answer must be a page.
-    fn is_plain_form() -> bool {
+    pub fn is_plain_form() -> bool {
         header(&header::ACCEPT).is_some_and(|accept| accept.contains("text/html"))
     }
 

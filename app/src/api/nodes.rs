@@ -4,6 +4,7 @@
 use kernel::{Amount, PricePerSecond};
 use kernel::{DeviceId, NodeId};
 use leptos::prelude::*;
+use leptos::server_fn::codec::Json;
 #[cfg(feature = "ssr")]
 use protocol::Problem;
 use protocol::view::{EarningsView, JoinTokenView, NodeView};
@@ -22,7 +23,7 @@ pub struct Fleet {
     pub join: Option<String>,
 }
 
-#[server(prefix = "/fn", endpoint = "fleet")]
+#[server(prefix = "/fn", endpoint = "fleet", input = Json)]
 pub async fn read_fleet() -> Result<Fleet, Fault> {
     let actor = super::actor().await?;
     let exchange = super::exchange()?;
@@ -75,7 +76,7 @@ pub async fn remove_node(id: NodeId) -> Result<(), Fault> {
     Ok(())
 }
 
-#[server(prefix = "/fn", endpoint = "earnings")]
+#[server(prefix = "/fn", endpoint = "earnings", input = Json)]
 pub async fn earnings() -> Result<EarningsView, Fault> {
     let actor = super::actor().await?;
     Ok(super::exchange()?.earnings(&actor).await?)

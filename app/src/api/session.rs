@@ -1,6 +1,7 @@
 //! Signing up, in and out, and what a visitor prefers.
 
 use leptos::prelude::*;
+use leptos::server_fn::codec::Json;
 
 use crate::fault::Fault;
 use crate::session::Session;
@@ -37,7 +38,7 @@ mod cookies {
 }
 
 /// Who is signed in.
-#[server(prefix = "/fn", endpoint = "session")]
+#[server(prefix = "/fn", endpoint = "session", input = Json)]
 pub async fn who() -> Result<Option<Session>, Fault> {
     let Some(actor) = super::actor_or_none().await? else {
         return Ok(None);

@@ -2,6 +2,8 @@
 
 use leptos::prelude::*;
 
+use super::dynamic::{attr, flag, part};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {
     Primary,
@@ -30,11 +32,11 @@ pub fn Submit(
 ) -> AnyView {
     view! {
         <div class="field">
-            <button class=kind.class() type="submit" aria-busy=move || busy.get().then_some("true")
-                disabled=move || busy.get() || off_because.get().is_some()>
+            <button class=kind.class() type="submit" aria-busy=attr(move || busy.get().then_some("true"))
+                disabled=flag(move || busy.get() || off_because.get().is_some())>
                 {label}
             </button>
-            {move || off_because.get().map(|why| view! { <p class="hint">{why}</p> })}
+            {part(move || off_because.get().map(|why| view! { <p class="hint">{why}</p> }))}
         </div>
     }
     .into_any()

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
+use super::dynamic::{attr, part};
 use super::plot::{SIZE, Sample, Span, nearest, path, thin};
 use crate::format;
 
@@ -38,8 +39,8 @@ pub fn Chart(
     // Share of the width under the pointer, while there is one.
     let cursor = RwSignal::new(None::<f64>);
     let shown = Memo::new(move |_| samples.with(|samples| thin(samples, MOST_POINTS)));
-    let span = Memo::new(move |_| shown.with(|samples| Span::of(samples)));
-    let picked = Memo::new(move |_| {
+    let span = Signal::derive(move || shown.with(|samples| Span::of(samples)));
+    let picked = Signal::derive(move || {
         shown.with(|samples| match cursor.get() {
             Some(share) => nearest(samples, &span.get(), share),
             None => samples.last().copied(),
@@ -57,7 +58,7 @@ pub fn Chart(
         <figure class="chart">
             <div class="chart-head">
                 <h3>{title}</h3>
-                <output>{move || picked.get().map(|sample| unit.write(sample.value))}</output>
+                <output>{part(move || picked.get().map(|sample| unit.write(sample.value)))}</output>
             </div>
             <div class="plot">
                 <svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label=name
@@ -69,25 +70,25 @@ pub fn Chart(
                     }
                     on:pointerleave=move |_| cursor.set(None)>
                     <path class="grid" d="M0 0H100M0 50H100M0 100H100"/>
-                    <path class="line" d=move || shown.with(|samples| path(samples, &span.get(), gap_ms))/>
-                    <path class="cursor" d=move || {
+                    <path class="line" d=attr(move || Some(shown.with(|samples| path(samples, &span.get(), gap_ms))))/>
+                    <path class="cursor" d=attr(move || {
                         cursor.get().and(picked.get()).map(|sample| {
                             let (x, y) = span.get().place(&sample);
                             format!("M{x:.2} 0V{SIZE}M0 {y:.2}H{SIZE}")
                         })
-                    }/>
+                    })/>
                 </svg>
                 <div class="ylabels" aria-hidden="true">
-                    <span>{move || label(0)}</span><span>{move || label(1)}</span><span>{move || label(2)}</span>
+                    <span>{part(move || label(0))}</span><span>{part(move || label(1))}</span><span>{part(move || label(2))}</span>
                 </div>
             </div>
             <div class="xlabels" aria-hidden="true">
-                <span>{move || time(|span| span.from)}</span>
-                <span>{move || match (cursor.get(), picked.get()) {
+                <span>{part(move || time(|span| span.from))}</span>
+                <span>{part(move || match (cursor.get(), picked.get()) {
                     (Some(_), Some(sample)) => Some(format::time_of_day(sample.at)),
                     _ => None,
-                }}</span>
-                <span>{move || time(|span| span.to)}</span>
+                })}</span>
+                <span>{part(move || time(|span| span.to))}</span>
             </div>
         </figure>
     }

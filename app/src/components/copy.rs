@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 
+use super::dynamic::part;
 use super::icon::{Icon, icon};
 use super::toast::toast;
 use crate::i18n::words;
@@ -58,7 +59,7 @@ pub fn CopyLine(#[prop(into)] text: String, label: &'static str) -> AnyView {
         <div class="copy">
             <code>{text}</code>
             <button type="button" aria-label=label title=label on:click=copy>
-                {move || icon(if copied.get() { Icon::Done } else { Icon::Copy })}
+                {part(move || icon(if copied.get() { Icon::Done } else { Icon::Copy }))}
             </button>
         </div>
     }

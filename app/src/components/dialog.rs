@@ -6,6 +6,7 @@
 use leptos::{html, prelude::*};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 
+use super::dynamic::effect;
 use crate::i18n::words;
 
 #[component]
@@ -36,7 +37,7 @@ pub fn Confirm(
             );
         }
     };
-    Effect::new(move || {
+    effect(move || {
         let Some(dialog) = node.get() else { return };
         if open.get() {
             // The server wrote `open`, which is not modal: close it before it is shown as one.

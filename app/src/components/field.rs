@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::dynamic::{Parts, attr, part};
 use super::icon::{Icon, icon};
 
 /// The `aria-describedby` of a control with these parts.
@@ -29,11 +30,11 @@ fn frame(
         <div class="field">
             <label for=id>{label}</label>
             {control}
-            {move || {
+            {part(move || {
                 error.get().map(|error| {
                     view! { <p class="field-error" id=error_id.clone()>{icon(Icon::Bad)}<span>{error}</span></p> }
                 })
-            }}
+            })}
             {hint}
         </div>
     }
@@ -65,8 +66,8 @@ pub fn Field(
     let input = view! {
         <input class="input" id=id.clone() name=name type=kind value=value autocomplete=autocomplete
             inputmode=input_mode required=required maxlength=max_length
-            aria-invalid=move || error.get().map(|_| "true")
-            aria-describedby=move || described_by(&own, has_hint, error.get().is_some())
+            aria-invalid=attr(move || error.get().map(|_| "true"))
+            aria-describedby=attr(move || described_by(&own, has_hint, error.get().is_some()))
             on:input=move |event| if let Some(bind) = bind { bind.set(event_target_value(&event)) }/>
     }
     .into_any();
@@ -92,8 +93,8 @@ pub fn TextField(
     let value = bind.map_or(value, |bind| bind.get_untracked());
     let control = view! {
         <textarea class="input" id=name name=name rows=rows spellcheck="false" autocapitalize="off"
-            aria-invalid=move || error.get().map(|_| "true")
-            aria-describedby=move || described_by(name, has_hint, error.get().is_some())
+            aria-invalid=attr(move || error.get().map(|_| "true"))
+            aria-describedby=attr(move || described_by(name, has_hint, error.get().is_some()))
             on:input=move |event| if let Some(bind) = bind { bind.set(event_target_value(&event)) }>
             {value}
         </textarea>
@@ -121,11 +122,11 @@ pub fn SelectField(
             let selected = code == value;
             view! { <option value=code selected=selected>{word}</option> }
         })
-        .collect_view();
+        .parts();
     let control = view! {
         <select class="input" id=name name=name
-            aria-invalid=move || error.get().map(|_| "true")
-            aria-describedby=move || described_by(name, has_hint, error.get().is_some())
+            aria-invalid=attr(move || error.get().map(|_| "true"))
+            aria-describedby=attr(move || described_by(name, has_hint, error.get().is_some()))
             on:change=move |event| if let Some(bind) = bind { bind.set(event_target_value(&event)) }>
             {options}
         </select>

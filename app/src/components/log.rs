@@ -2,6 +2,7 @@
 
 use leptos::{html, prelude::*};
 
+use super::dynamic::{effect, part};
 use crate::i18n::{fill, words};
 
 /// Older lines leave the document; they stay on the server and in the download.
@@ -77,7 +78,7 @@ pub fn LogView(#[prop(into)] tail: Signal<LogTail>, label: &'static str) -> AnyV
     let t = words();
     let node = NodeRef::<html::Div>::new();
     let follow = RwSignal::new(true);
-    Effect::new(move || {
+    effect(move || {
         tail.track();
         if follow.get()
             && let Some(element) = node.get()
@@ -99,10 +100,10 @@ pub fn LogView(#[prop(into)] tail: Signal<LogTail>, label: &'static str) -> AnyV
     view! {
         <div class="row-actions justify-between mb-2">
             <span class="hint">
-                {move || {
+                {part(move || {
                     let dropped = tail.read().dropped;
                     (dropped > 0).then(|| fill(t.log_dropped, &[&dropped.to_string()]))
-                }}
+                })}
             </span>
             <label class="check">
                 <input type="checkbox" prop:checked=move || follow.get() checked

@@ -3,6 +3,7 @@
 
 use leptos::prelude::*;
 
+use super::dynamic::{attr, part};
 use super::state::Tone;
 use crate::i18n::words;
 
@@ -27,16 +28,18 @@ pub fn Meter(
     #[prop(optional)] href: Option<&'static str>,
 ) -> AnyView {
     let t = words();
-    let tone = move || match reading.read().tone {
-        Tone::Bad => "bad",
-        Tone::Warn => "warn",
-        Tone::Ok | Tone::Busy | Tone::Idle => "ok",
-    };
+    let tone = attr(move || {
+        Some(match reading.read().tone {
+            Tone::Bad => "bad",
+            Tone::Warn => "warn",
+            Tone::Ok | Tone::Busy | Tone::Idle => "ok",
+        })
+    });
     let list = view! {
         <dl>
-            <div><dt>{t.meter_rate}</dt><dd>{move || reading.get().rate}</dd></div>
-            <div><dt>{t.meter_spent}</dt><dd>{move || reading.get().spent}</dd></div>
-            <div class="runway"><dt>{move || reading.read().left_label}</dt><dd>{move || reading.get().left}</dd></div>
+            <div><dt>{t.meter_rate}</dt><dd>{part(move || reading.get().rate)}</dd></div>
+            <div><dt>{t.meter_spent}</dt><dd>{part(move || reading.get().spent)}</dd></div>
+            <div class="runway"><dt>{part(move || reading.read().left_label)}</dt><dd>{part(move || reading.get().left)}</dd></div>
         </dl>
     };
     let body = match href {

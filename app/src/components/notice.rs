@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::dynamic::Parts;
 use super::icon::{Icon, icon};
 use super::state::Tone;
 
@@ -43,7 +44,7 @@ pub fn failed(title: &'static str, cause: String, retry: (&'static str, String))
 
 /// Grey rows of the height of the real ones, so that nothing jumps.
 pub fn skeleton_rows(label: &'static str, rows: usize) -> AnyView {
-    let rows = (0..rows).map(|_| view! { <span></span> }).collect_view();
+    let rows = (0..rows).map(|_| view! { <span></span> }).parts();
     view! { <div class="skeleton rows" role="status" aria-label=label>{rows}</div> }.into_any()
 }
 

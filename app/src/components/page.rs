@@ -4,6 +4,8 @@
 use leptos::{html, prelude::*};
 use leptos_meta::Title;
 
+use super::dynamic::{effect, part};
+
 /// What was announced last; empty on the first page, which the browser announces itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Announcer {
@@ -24,7 +26,7 @@ impl Announcer {
     /// The invisible line that screen readers watch.
     pub fn area(self) -> AnyView {
         let text = self.text;
-        view! { <p class="sr" aria-live="polite">{move || text.get()}</p> }.into_any()
+        view! { <p class="sr" aria-live="polite">{part(move || text.get())}</p> }.into_any()
     }
 }
 
@@ -39,7 +41,7 @@ pub fn PageHead(
     let heading = NodeRef::<html::H1>::new();
     let announcer = use_context::<Announcer>();
     let name = title.clone();
-    Effect::new(move || {
+    effect(move || {
         let (Some(heading), Some(announcer)) = (heading.get(), announcer) else {
             return;
         };

@@ -5,6 +5,7 @@
 
 use leptos::prelude::*;
 
+use super::dynamic::Parts;
 use super::icon::{Icon, icon};
 
 /// Which way a column is sorted.
@@ -139,7 +140,7 @@ pub fn table(
             let class = if column.end { "end" } else { "" };
             view! { <th role="columnheader" scope="col" class=class aria-sort=aria_sort>{label}</th> }
         })
-        .collect_view();
+        .parts();
     view! {
         <div class="tablewrap">
             <table class="data" role="table">
@@ -157,6 +158,6 @@ pub fn row(cells: Vec<Cell>) -> AnyView {
     let cells = cells
         .into_iter()
         .map(|cell| view! { <td role="cell" class=cell.class data-label=cell.label>{cell.view}</td> })
-        .collect_view();
+        .parts();
     view! { <tr role="row">{cells}</tr> }.into_any()
 }

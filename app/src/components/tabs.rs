@@ -2,6 +2,8 @@
 
 use leptos::prelude::*;
 
+use super::dynamic::{Parts, attr};
+
 /// `tabs` are (code, word, href); `current` is the code of the open one.
 pub fn tabs(
     label: &'static str,
@@ -13,9 +15,9 @@ pub fn tabs(
         .map(|(code, word, href)| {
             view! {
                 <a href=href data-noscroll="true"
-                    aria-current=move || (current.read().as_str() == code).then_some("page")>{word}</a>
+                    aria-current=attr(move || (current.read().as_str() == code).then_some("page"))>{word}</a>
             }
         })
-        .collect_view();
+        .parts();
     view! { <nav class="tabs" aria-label=label>{links}</nav> }.into_any()
 }

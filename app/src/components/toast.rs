@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 
+use super::dynamic::keyed;
 use super::icon::{Icon, icon};
 use crate::i18n::words;
 
@@ -50,12 +51,20 @@ pub fn ToastArea() -> AnyView {
     let Toasts(list) = toasts();
     view! {
         <div class="toasts" role="status" aria-live="polite">
-            <For each=move || list.get() key=|(number, _)| *number let:entry>
-                <div class="toast">
-                    <span>{entry.1}</span>
-                    <button type="button" aria-label=t.close on:click=move |_| dismiss(list, entry.0)>{icon(Icon::Cross)}</button>
-                </div>
-            </For>
+            {keyed(
+                move || list.with(|list| list.iter().map(|(number, _)| number.to_string()).collect()),
+                move |key| {
+                    let number = key.parse().unwrap_or_default();
+                    let message = list.with_untracked(|list| list.iter().find(|(known, _)| *known == number).map(|(_, message)| message.to_string()));
+                    view! {
+                        <div class="toast">
+                            <span>{message}</span>
+                            <button type="button" aria-label=t.close on:click=move |_| dismiss(list, number)>{icon(Icon::Cross)}</button>
+                        </div>
+                    }
+                    .into_any()
+                },
+            )}
         </div>
     }
     .into_any()

@@ -1,17 +1,17 @@
 //! The account: who is signed in, API keys, sessions. Language and theme stand in the footer of every page.
 
-use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_router::hooks::use_location;
-use protocol::view::{KeyView, Scope};
+use protocol::view::{KeyView, NewKeyView, Scope};
 
-use super::{fault_of, field_error, load, wording};
-use crate::api::account::{Keys, MakeKey, RevokeKey, read_keys};
+use super::{field_error, load, wording};
+use crate::api::account::{Keys, MakeKey, ReadKeys, RevokeKey};
 use crate::api::session::{SignOut, SignOutEverywhere};
+use crate::api::{Post, PostForm, ask, data};
 use crate::components::{
-    Cell, CheckField, Column, CopyLine, Field, PageHead, Submit, Tone, notice, row, skeleton_rows,
-    table, tabs, tag,
+    Cell, CheckField, Column, CopyLine, Field, PageHead, Parts, Submit, Tone, notice, part, row,
+    skeleton_rows, table, tabs, tag,
 };
 use crate::fault::form_fault;
 use crate::format;
@@ -35,7 +35,7 @@ pub fn me_tabs() -> AnyView {
 pub fn page() -> impl IntoView {
     let t = words();
     let version = RwSignal::new(0_u32);
-    let held = Resource::new(move || version.get(), |_| read_keys());
+    let held = data(Signal::derive(move || ask(ReadKeys {}).nth(version.get())));
     view! {
         <PageHead title=t.account_title/>
         {me_tabs()}
@@ -55,8 +55,8 @@ fn who() -> AnyView {
     let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
     view! {
         <Transition fallback=move || skeleton_rows(t.loading, 1)>
-            {move || Suspend::new(async move {
-                context.session.await.ok().flatten().map(|session| {
+            {part(move || Suspend::new(async move {
+                context.session().await.map(|session| {
                     let account = session.account;
                     view! {
                         <section class="card">
@@ -70,7 +70,7 @@ fn who() -> AnyView {
                         </section>
                     }
                 })
-            })}
+            }))}
         </Transition>
     }
     .into_any()
@@ -96,46 +96,42 @@ fn sign_outs() -> AnyView {
 
 fn key_cards(held: Keys, version: RwSignal<u32>) -> AnyView {
     let t = words();
-    let make = ServerAction::<MakeKey>::new();
-    let fault = fault_of(make.value());
-    let first_secret = held.secret;
-    let secret = Memo::new(move |_| match make.value().get() {
-        Some(Ok(new)) => Some(new.secret),
-        _ => first_secret.clone(),
-    });
+    let make = Post::to::<MakeKey>();
+    let fault = make.fault();
+    let secret = RwSignal::new(held.secret);
     let list = RwSignal::new(held.keys);
-    Effect::new(move || {
-        if let Some(Ok(new)) = make.value().get() {
-            list.update(|list| list.insert(0, new.key));
-        }
+    make.on_answer(move |new: NewKeyView| {
+        secret.set(Some(new.secret));
+        list.update(|list| list.insert(0, new.key));
     });
     let boxes = [("read", Scope::Read), ("jobs", Scope::Jobs), ("nodes", Scope::Nodes)]
+        .into_iter()
         .map(|(name, scope)| view! { <CheckField name=name value=scope.as_str() label=wording::scope(scope, t) checked=scope == Scope::Read/> })
-        .collect_view();
+        .parts();
     let scope_error = field_error(fault, "scopes");
     view! {
         <section class="card grid gap-4">
             <h2>{t.keys_title}</h2>
             <p class="prose">{t.keys_text}</p>
-            {move || secret.get().map(|secret| {
+            {part(move || secret.get().map(|secret| {
                 notice(Tone::Ok, view! {
                     <p class="font-medium mb-2">{t.key_made}</p>
                     <CopyLine text=secret label=t.key_copy/>
                 })
-            })}
-            {move || key_table(&list.get(), version, t)}
+            }))}
+            {part(move || key_table(&list.get(), version, t))}
             {form_fault(fault, &["name", "scopes"])}
-            <ActionForm action=make>
+            <PostForm post=make>
                 <div class="grid gap-3 max-w-md">
                     <Field name="name" label=t.key_name required=true max_length=80 error=field_error(fault, "name")/>
                     <fieldset>
                         <legend class="legend">{t.key_scopes}</legend>
                         {boxes}
-                        {move || scope_error.get().map(|error| view! { <p class="field-error">{error}</p> })}
+                        {part(move || scope_error.get().map(|error| view! { <p class="field-error">{error}</p> }))}
                     </fieldset>
-                    <Submit label=t.key_make busy=make.pending()/>
+                    <Submit label=t.key_make busy=make.pending/>
                 </div>
-            </ActionForm>
+            </PostForm>
         </section>
     }
     .into_any()
@@ -148,28 +144,24 @@ fn key_table(keys: &[KeyView], version: RwSignal<u32>, t: &'static Words) -> Any
     let rows = keys
         .iter()
         .map(|key| {
-            let revoke = ServerAction::<RevokeKey>::new();
+            let revoke = Post::to::<RevokeKey>();
             let id = key.id.to_string();
-            Effect::new(move || {
-                if matches!(revoke.value().get(), Some(Ok(()))) {
-                    version.update(|version| *version += 1);
-                }
-            });
-            let scopes = key.scopes.iter().map(|scope| tag(scope.as_str())).collect_view();
+            revoke.on_answer(move |()| version.update(|version| *version += 1));
+            let scopes = key.scopes.iter().map(|scope| tag(scope.as_str())).parts();
             let used = key.last_used_at.map_or_else(|| t.key_never.to_owned(), format::moment);
             row(vec![
                 Cell::title(view! { {key.name.clone()}" "<span class="mono hint">{key.prefix.clone()}"…"</span> }),
                 Cell::new(t.key_scopes, view! { <span class="flex flex-wrap gap-1">{scopes}</span> }),
                 Cell::end(t.key_used, used),
                 Cell::action(view! {
-                    <ActionForm action=revoke>
+                    <PostForm post=revoke>
                         <input type="hidden" name="id" value=id/>
                         <button class="btn danger" type="submit">{t.key_revoke}</button>
-                    </ActionForm>
+                    </PostForm>
                 }),
             ])
         })
-        .collect_view();
+        .parts();
     let columns = vec![
         Column::new(t.key_name),
         Column::new(t.key_scopes),

@@ -1,14 +1,15 @@
 //! The balance, what is set aside, and every movement.
 
-use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use protocol::view::{BalanceView, EntryView, Page};
 
-use super::{fault_of, live_dot, load, stale_notice, wording};
-use crate::api::billing::{TakeDemoCredit, balance, entries};
+use super::{live_dot, load, stale_notice, wording};
+use crate::api::billing::{Balance, Entries, TakeDemoCredit};
+use crate::api::{Post, PostForm, ask, data};
 use crate::components::{
-    Cell, Column, Kind, Meter, PageHead, Submit, empty, row, skeleton_block, skeleton_rows, table,
+    Cell, Column, Kind, Meter, PageHead, Parts, Submit, empty, part, row, skeleton_block,
+    skeleton_rows, table,
 };
 use crate::fault::form_fault;
 use crate::format;
@@ -17,15 +18,15 @@ use crate::session::{SessionContext, reading};
 
 pub fn page() -> impl IntoView {
     let t = words();
-    let take = ServerAction::<TakeDemoCredit>::new();
+    let take = Post::to::<TakeDemoCredit>();
     let query = use_query_map();
-    let before =
-        Memo::new(move |_| query.with(|query| query.get("before").and_then(|id| id.parse().ok())));
-    let now = Resource::new(move || take.version().get(), |_| balance());
-    let moves = Resource::new(
-        move || (before.get(), take.version().get()),
-        |(before, _)| entries(before),
-    );
+    let before = move || query.with(|query| query.get("before").and_then(|id| id.parse().ok()));
+    let version = RwSignal::new(0_u32);
+    take.on_answer(move |_: BalanceView| version.update(|version| *version += 1));
+    let now = data(Signal::derive(move || ask(Balance {}).nth(version.get())));
+    let moves = data(Signal::derive(move || {
+        ask(Entries { before: before() }).nth(version.get())
+    }));
     view! {
         <PageHead title=t.billing_title lead=t.billing_lead/>
         {super::account::me_tabs()}
@@ -36,20 +37,20 @@ pub fn page() -> impl IntoView {
     }
 }
 
-fn balance_card(balance: BalanceView, take: ServerAction<TakeDemoCredit>) -> AnyView {
+fn balance_card(balance: BalanceView, take: Post) -> AnyView {
     let t = words();
     let live = use_context::<SessionContext>().map(|context| context.meter);
     let first = balance.meter;
-    let meter = Memo::new(move |_| live.and_then(|live| live.get()).unwrap_or(first));
+    let meter = Signal::derive(move || live.and_then(|live| live.get()).unwrap_or(first));
     let shown = Signal::derive(move || reading(&meter.get(), t));
-    let fault = fault_of(take.value());
+    let fault = take.fault();
     let demo = balance.demo_credit.map(|credit| {
         view! {
             <div class="card mt-4">
                 <h2>{t.demo_title}</h2>
                 <p class="prose mb-4">{fill(t.demo_text, &[&format::io(credit)])}</p>
                 {form_fault(fault, &[])}
-                <ActionForm action=take><Submit label=t.demo_take kind=Kind::Primary busy=take.pending()/></ActionForm>
+                <PostForm post=take><Submit label=t.demo_take kind=Kind::Primary busy=take.pending/></PostForm>
             </div>
         }
     });
@@ -57,8 +58,8 @@ fn balance_card(balance: BalanceView, take: ServerAction<TakeDemoCredit>) -> Any
     view! {
         <div class="row-actions justify-end mb-3">{live_dot()}</div>
         <dl class="figures">
-            <div><dt>{t.book_available}</dt><dd>{move || format::io(meter.get().available)}</dd></div>
-            <div><dt>{t.book_held}</dt><dd>{move || format::io(meter.get().held)}</dd></div>
+            <div><dt>{t.book_available}</dt><dd>{part(move || format::io(meter.get().available))}</dd></div>
+            <div><dt>{t.book_held}</dt><dd>{part(move || format::io(meter.get().held))}</dd></div>
             <div><dt>{t.book_earned}</dt><dd>{earned}</dd></div>
         </dl>
         <div class="panel-meter mt-4"><Meter reading=shown/></div>
@@ -77,11 +78,7 @@ fn entry_table(page: Page<EntryView>) -> AnyView {
             Some((t.launch, "/launch".to_owned())),
         );
     }
-    let rows = page
-        .items
-        .iter()
-        .map(|entry| entry_row(entry, t))
-        .collect_view();
+    let rows = page.items.iter().map(|entry| entry_row(entry, t)).parts();
     let columns = vec![
         Column::new(t.col_entry),
         Column::end(t.col_amount),

@@ -4,8 +4,11 @@ use leptos::prelude::*;
 use protocol::view::EarningsView;
 
 use super::{load, wording};
-use crate::api::nodes::earnings;
-use crate::components::{Cell, Column, PageHead, Tone, empty, notice, row, skeleton_rows, table};
+use crate::api::nodes::Earnings;
+use crate::api::{ask, then};
+use crate::components::{
+    Cell, Column, PageHead, Parts, Tone, effect, empty, notice, part, row, skeleton_rows, table,
+};
 use crate::format;
 use crate::i18n::{Words, words};
 
@@ -14,7 +17,7 @@ const REREAD_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub fn page() -> impl IntoView {
     let t = words();
-    let made = Resource::new(|| (), |()| earnings());
+    let made = ask(Earnings {}).data();
     view! {
         <PageHead title=t.earnings_title lead=t.earnings_lead/>
         {super::nodes::earn_tabs()}
@@ -26,19 +29,15 @@ pub fn page() -> impl IntoView {
 fn show(first: EarningsView) -> AnyView {
     let t = words();
     let made = RwSignal::new(first);
-    Effect::new(move || {
+    effect(move || {
         let reread = move || {
-            leptos::task::spawn_local(async move {
-                if let Ok(fresh) = earnings().await {
-                    _ = made.try_set(fresh);
-                }
-            });
+            then(ask(Earnings {}), move |fresh| _ = made.try_set(fresh));
         };
         if let Ok(timer) = set_interval_with_handle(reread, REREAD_EVERY) {
             on_cleanup(move || timer.clear());
         }
     });
-    (move || made.with(|made| view(made, t))).into_any()
+    part(move || made.with(|made| view(made, t))).into_any()
 }
 
 fn view(made: &EarningsView, t: &'static Words) -> AnyView {
@@ -61,7 +60,7 @@ fn view(made: &EarningsView, t: &'static Words) -> AnyView {
                 Cell::end(t.col_earned, format::io(device.earned)),
             ])
         })
-        .collect_view();
+        .parts();
     let leases = made
         .leases
         .iter()
@@ -74,7 +73,7 @@ fn view(made: &EarningsView, t: &'static Words) -> AnyView {
                 Cell::end(t.col_begun, format::moment(lease.granted_at)),
             ])
         })
-        .collect_view();
+        .parts();
     let leases = if made.leases.is_empty() {
         notice(Tone::Idle, t.earnings_no_leases)
     } else {

@@ -7,8 +7,9 @@ use protocol::view::{JobSummary, Page};
 
 use super::wording;
 use super::{live_dot, load, stale_notice};
-use crate::api;
-use crate::components::{Cell, Column, PageHead, empty, row, skeleton_rows, table};
+use crate::api::jobs::Jobs;
+use crate::api::{ask, data, then};
+use crate::components::{Cell, Column, PageHead, Parts, empty, part, row, skeleton_rows, table};
 use crate::format;
 use crate::i18n::{Words, words};
 use crate::live::{News, watch};
@@ -17,15 +18,14 @@ use crate::session::SessionContext;
 pub fn page() -> impl IntoView {
     let t = words();
     let query = use_query_map();
-    let before =
-        Memo::new(move |_| query.with(|query| query.get("before").and_then(|id| id.parse().ok())));
-    let jobs = Resource::new(move || before.get(), api::jobs::jobs);
+    let before = move || query.with(|query| query.get("before").and_then(|id| id.parse().ok()));
+    let jobs = data(Signal::derive(move || ask(Jobs { before: before() })));
     view! {
         <PageHead title=t.jobs_title lead=t.jobs_lead
             actions=view! { <a class="btn primary" href="/launch">{t.launch}</a> }.into_any()/>
         <div class="row-actions justify-end mb-3">{live_dot()}</div>
         {stale_notice()}
-        {load(jobs, |t| skeleton_rows(t.loading, 4), move |page| list(page, before.get_untracked().is_none()))}
+        {load(jobs, |t| skeleton_rows(t.loading, 4), move |page| list(page, untrack(before).is_none()))}
     }
 }
 
@@ -38,18 +38,18 @@ fn list(page: Page<JobSummary>, first: bool) -> AnyView {
     }
     let older = next.map(|before| view! { <p class="mt-4"><a class="btn" href=format!("/jobs?before={before}")>{t.older}</a></p> });
     view! {
-        {move || {
+        {part(move || {
             let jobs = jobs.get();
             if jobs.is_empty() {
                 return empty(t.jobs_empty, t.jobs_empty_text, Some((t.launch, "/launch".to_owned())));
             }
-            let rows = jobs.iter().map(|job| job_row(job, t)).collect_view();
+            let rows = jobs.iter().map(|job| job_row(job, t)).parts();
             let columns = vec![
                 Column::new(t.col_job), Column::new(t.col_state), Column::new(t.col_device), Column::end(t.col_price),
                 Column::end(t.col_time), Column::end(t.col_spent), Column::end(t.col_created),
             ];
             table(t.jobs_title, columns, rows)
-        }}
+        })}
         {older}
     }
     .into_any()
@@ -60,7 +60,7 @@ fn follow(jobs: RwSignal<Vec<JobSummary>>) {
     let Some(context) = use_context::<SessionContext>() else {
         return;
     };
-    let Some(Ok(Some(session))) = context.session.get_untracked() else {
+    let Some(session) = context.known() else {
         return;
     };
     watch(wording::account_topic(&session), move |news| match news {
@@ -73,11 +73,12 @@ fn follow(jobs: RwSignal<Vec<JobSummary>>) {
             );
         }
         News::Frame(_) => {}
-        News::Reread => leptos::task::spawn_local(async move {
-            if let Ok(fresh) = api::jobs::jobs(None).await {
+        News::Reread => then(
+            ask(Jobs { before: None }),
+            move |fresh: Page<JobSummary>| {
                 _ = jobs.try_set(fresh.items);
-            }
-        }),
+            },
+        ),
     });
 }
 

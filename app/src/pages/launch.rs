@@ -1,16 +1,19 @@
 //! Launching a job: an example or an own command, what it needs, and what it costs before it is sent.
 
-use leptos::form::{ActionForm, FromFormData};
+use kernel::JobId;
+use leptos::form::FromFormData;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_query_map};
 use protocol::view::{OfferView, QuoteLineKind, QuoteView};
 use protocol::{Code, Problem};
 use wasm_bindgen::JsCast;
 
-use super::{fault_of, field_error, load, wording};
-use crate::api::jobs::{Launch, open_launch, quote};
+use super::{field_error, load, wording};
+use crate::api::jobs::{Launch, OpenLaunch, Quote};
+use crate::api::{Post, PostForm, ask, data};
 use crate::components::{
-    Field, Kind, PageHead, SelectField, Submit, TextField, Tone, notice, skeleton_block, tag,
+    Field, Kind, PageHead, Parts, SelectField, Submit, TextField, Tone, notice, part,
+    skeleton_block, tag,
 };
 use crate::fault::{Fault, form_fault};
 use crate::format;
@@ -29,14 +32,14 @@ pub fn page() -> impl IntoView {
     let t = words();
     let query = use_query_map();
     let text = move |key: &'static str| query.with(|query| query.get(key).unwrap_or_default());
-    let source = Memo::new(move |_| (text("template"), text("device")));
-    let page = Resource::new(
-        move || source.get(),
-        |(template, device)| open_launch(template, device),
-    );
+    let source = move || (text("template"), text("device"));
+    let asked = Signal::derive(move || {
+        let (template, device) = source();
+        ask(OpenLaunch { template, device })
+    });
     view! {
         <PageHead title=t.launch_title lead=t.launch_lead/>
-        {load(page, |t| skeleton_block(t.loading), move |page| show(page, source.get_untracked()))}
+        {load(data(asked), |t| skeleton_block(t.loading), move |page| show(page, untrack(source)))}
     }
 }
 
@@ -56,31 +59,29 @@ fn show(page: LaunchPage, (template, device): (String, String)) -> AnyView {
     let gone =
         (!device.is_empty() && offer.is_none()).then(|| notice(Tone::Warn, t.launch_device_gone));
     let quoted: RwSignal<Quoted> = RwSignal::new(quote.map(|quote| quote.map_err(Fault)));
-    let action = ServerAction::<Launch>::new();
-    let fault = fault_of(action.value());
+    let post = Post::to::<Launch>();
+    let fault = post.fault();
     let navigate = use_navigate();
-    Effect::new(move || {
-        if let Some(Ok(id)) = action.value().get() {
-            navigate(
-                &format!("/jobs/{id}"),
-                leptos_router::NavigateOptions::default(),
-            );
-        }
+    post.on_answer(move |id: JobId| {
+        navigate(
+            &format!("/jobs/{id}"),
+            leptos_router::NavigateOptions::default(),
+        )
     });
     let fields: &'static [&'static str] = const { &SPEC_FIELDS };
     view! {
         {gone}
         {choices(&templates, &chosen, &device)}
-        <ActionForm action=action>
+        <PostForm post=post>
             <div class="grid gap-6 lg:grid-cols-[1fr_20rem] items-start" on:input=move |event| requote(&event, quoted)>
                 <div class="grid gap-6 min-w-0">
                     {form_fault(fault, fields)}
                     {work_fields(&form, fault)}
                     {need_fields(form, fault)}
                 </div>
-                <aside class="lg:sticky lg:top-20 grid gap-4">{quote_card(quoted, offer, action.pending().into())}</aside>
+                <aside class="lg:sticky lg:top-20 grid gap-4">{quote_card(quoted, offer, post.pending.into())}</aside>
             </div>
-        </ActionForm>
+        </PostForm>
     }
     .into_any()
 }
@@ -127,7 +128,7 @@ fn choices(templates: &[String], chosen: &str, device: &str) -> AnyView {
                 </a>
             }
         })
-        .collect_view();
+        .parts();
     view! { <nav class="choices mb-6 sm:grid-cols-2 lg:grid-cols-4" aria-label=t.launch_templates>{links}</nav> }.into_any()
 }
 
@@ -157,7 +158,7 @@ fn requote(event: &leptos::ev::Event, quoted: RwSignal<Quoted>) {
         match form.spec() {
             Err(problem) => _ = quoted.try_set(Some(Err(Fault(problem)))),
             Ok(spec) => leptos::task::spawn_local(async move {
-                let answer = quote(spec).await;
+                let answer = ask(Quote { spec }).get::<QuoteView>().await;
                 if ASKED.get() == asked {
                     _ = quoted.try_set(Some(answer));
                 }
@@ -266,7 +267,7 @@ fn quote_card(quoted: RwSignal<Quoted>, offer: Option<OfferView>, busy: Signal<b
             </div></div>
         }
     });
-    let figures = move || match quoted.get() {
+    let figures = part(move || match quoted.get() {
         None => view! { <p class="hint">{t.quote_waiting}</p> }.into_any(),
         Some(Ok(quote)) => quote_lines(&quote, t),
         Some(Err(fault)) => {
@@ -275,7 +276,7 @@ fn quote_card(quoted: RwSignal<Quoted>, offer: Option<OfferView>, busy: Signal<b
             let fields = fields
                 .iter()
                 .map(|problem| view! { <li><span class="mono">{problem.field.clone()}</span>": "{problem.message.clone()}</li> })
-                .collect_view();
+                .parts();
             let tone = if no_match { Tone::Warn } else { Tone::Idle };
             notice(
                 tone,
@@ -285,11 +286,11 @@ fn quote_card(quoted: RwSignal<Quoted>, offer: Option<OfferView>, busy: Signal<b
                 },
             )
         }
-    };
-    let submit = move || {
+    });
+    let submit = part(move || {
         Suspend::new(async move {
             let session = match use_context::<SessionContext>() {
-                Some(context) => context.session.await.ok().flatten(),
+                Some(context) => context.session().await,
                 None => None,
             };
             match session {
@@ -297,7 +298,7 @@ fn quote_card(quoted: RwSignal<Quoted>, offer: Option<OfferView>, busy: Signal<b
                 None => view! { <a class="btn primary" href="/sign-in?next=%2Flaunch">{t.launch_sign_in}</a> }.into_any(),
             }
         })
-    };
+    });
     view! {
         <section class="card grid gap-4" aria-live="polite">
             <h2>{t.quote}</h2>
@@ -321,7 +322,7 @@ fn quote_lines(quote: &QuoteView, t: &'static Words) -> AnyView {
             };
             view! { <div class="contents"><dt>{word}</dt><dd>{format::per_hour_amount(line.per_hour, t)}</dd></div> }
         })
-        .collect_view();
+        .parts();
     let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
     view! {
         <p class="figure">{format::per_hour_amount(quote.per_hour, t)}</p>

@@ -1,18 +1,22 @@
 //! The market, which is also the front door: what can be rented now and what an hour costs.
 
 use leptos::prelude::*;
-use leptos_router::components::Form;
-use leptos_router::hooks::use_query_map;
+use leptos_router::NavigateOptions;
+use leptos_router::hooks::{use_navigate, use_query_map};
 use protocol::live::{Live, Topic};
 use protocol::spec::DeviceClass;
 use protocol::state::DeviceState;
 use protocol::view::{NetworkView, OfferFilter, OfferView, OffersView};
 
+use wasm_bindgen::JsCast;
+
 use super::wording;
 use super::{live_dot, load, stale_notice};
-use crate::api::market::{network, offers};
-use crate::components::{Cell, Column, PageHead, Sorted, empty, row, skeleton_rows, table, tag};
-use crate::fault::Fault;
+use crate::api::market::{Network, Offers};
+use crate::api::{Ask, Data, ask, data, decode, then};
+use crate::components::{
+    Cell, Column, PageHead, Parts, Sorted, empty, part, row, skeleton_rows, table, tag,
+};
 use crate::format;
 use crate::i18n::{Words, fill, words};
 use crate::live::{News, watch};
@@ -36,9 +40,9 @@ const SORTS: [(&str, Sorted); 3] = [
 ];
 
 impl Query {
-    fn read() -> Memo<Self> {
+    fn read() -> Signal<Self> {
         let query = use_query_map();
-        Memo::new(move |_| {
+        Signal::derive(move || {
             query.with(|query| {
                 let text = |key| query.get(key).unwrap_or_default().trim().to_owned();
                 Self {
@@ -127,34 +131,38 @@ impl Query {
 pub fn page() -> impl IntoView {
     let t = words();
     let query = Query::read();
-    let filter = Memo::new(move |_| query.with(Query::filter));
-    let found = Resource::new(move || filter.get(), offers);
-    let supply = Resource::new(|| (), |()| network());
+    let asked = Signal::derive(move || {
+        ask(Offers {
+            filter: query.with(Query::filter),
+        })
+    });
+    let found = data(asked);
+    let supply = ask(Network {}).data();
     view! {
         <PageHead title=t.market_title lead=t.market_lead
             actions=view! { <a class="btn primary" href="/launch">{t.launch}</a> }.into_any()/>
         {filters(query)}
         <div class="row-actions justify-between my-3">{supply_line(supply)}{live_dot()}</div>
         {stale_notice()}
-        {load(found, |t| skeleton_rows(t.loading, 4), move |found| results(found, query, filter))}
+        {load(found, |t| skeleton_rows(t.loading, 4), move |found| results(found, query, asked))}
     }
 }
 
 /// The network in one line; claimed and proven supply stand apart. It is left out rather than shown wrong.
-fn supply_line(supply: Resource<Result<NetworkView, Fault>>) -> AnyView {
+fn supply_line(supply: Data) -> AnyView {
     let t = words();
     view! {
         <p class="hint">
             <Transition fallback=move || t.loading>
-                {move || Suspend::new(async move {
-                    supply.await.ok().map(|n| {
+                {part(move || Suspend::new(async move {
+                    supply.await.ok().and_then(|text| decode::<NetworkView>(&text).ok()).map(|n| {
                         let count = |n: u32| n.to_string();
                         fill(t.market_supply, &[
                             &count(n.nodes_online), &count(n.gpus_proven), &count(n.gpus_claimed),
                             &count(n.cpus_claimed), &count(n.jobs_running),
                         ])
                     })
-                })}
+                }))}
             </Transition>
         </p>
     }
@@ -162,22 +170,38 @@ fn supply_line(supply: Resource<Result<NetworkView, Fault>>) -> AnyView {
 }
 
 /// A GET form: the filter lives in the address, so it can be shared and works without JavaScript.
-fn filters(query: Memo<Query>) -> AnyView {
+fn filters(query: Signal<Query>) -> AnyView {
     let t = words();
     let now = query.get_untracked();
     let open = !now.is_empty();
+    let navigate = use_navigate();
+    let search = move |event: leptos::ev::SubmitEvent| {
+        let form = event
+            .current_target()
+            .and_then(|form| form.dyn_into::<web_sys::HtmlFormElement>().ok());
+        let data = form.and_then(|form| web_sys::FormData::new_with_form(&form).ok());
+        let query = data
+            .and_then(|data| web_sys::UrlSearchParams::new_with_str_sequence_sequence(&data).ok());
+        if let Some(query) = query {
+            event.prevent_default();
+            navigate(
+                &format!("/?{}", String::from(query.to_string())),
+                NavigateOptions::default(),
+            );
+        }
+    };
     let classes = [("", t.filter_any), ("gpu", "GPU"), ("cpu", "CPU")]
         .into_iter()
         .map(|(code, word)| {
             let selected = code == now.class;
             view! { <option value=code selected=selected>{word}</option> }
         })
-        .collect_view();
+        .parts();
     view! {
         <search>
             <details class="filter" open=open>
             <summary class="btn">{t.filter_title}</summary>
-            <Form method="GET" action="/">
+            <form method="get" action="/" on:submit=search>
                 <div class="chips">
                     <div class="field">
                         <label for="model">{t.filter_model}</label>
@@ -199,21 +223,19 @@ fn filters(query: Memo<Query>) -> AnyView {
                     <label class="check"><input type="checkbox" name="idle" value="1" checked=now.idle/><span>{t.filter_idle}</span></label>
                     <button class="btn" type="submit">{t.filter_apply}</button>
                 </div>
-            </Form>
+            </form>
             </details>
         </search>
     }
     .into_any()
 }
 
-fn results(found: OffersView, query: Memo<Query>, filter: Memo<OfferFilter>) -> AnyView {
+fn results(found: OffersView, query: Signal<Query>, asked: Signal<Ask>) -> AnyView {
     let t = words();
     let list = RwSignal::new(found.offers);
     let reread = move || {
-        leptos::task::spawn_local(async move {
-            if let Ok(fresh) = offers(filter.get_untracked()).await {
-                _ = list.try_set(fresh.offers);
-            }
+        then(asked.get_untracked(), move |fresh: OffersView| {
+            _ = list.try_set(fresh.offers);
         });
     };
     watch(Topic::Market, move |news| match news {
@@ -233,7 +255,7 @@ fn results(found: OffersView, query: Memo<Query>, filter: Memo<OfferFilter>) -> 
         News::Frame(_) => {}
         News::Reread => reread(),
     });
-    (move || {
+    part(move || {
         let mut offers = list.get();
         let query = query.get();
         if offers.is_empty() {
@@ -252,10 +274,7 @@ fn results(found: OffersView, query: Memo<Query>, filter: Memo<OfferFilter>) -> 
             };
         }
         query.order(&mut offers);
-        let rows = offers
-            .iter()
-            .map(|offer| offer_row(offer, t))
-            .collect_view();
+        let rows = offers.iter().map(|offer| offer_row(offer, t)).parts();
         let columns = vec![
             Column::new(t.col_device),
             query.column(t.col_price, "price", true),

@@ -13,26 +13,34 @@ pub mod not_found;
 pub mod sign_in;
 mod wording;
 
+use std::sync::Arc;
+
 use leptos::prelude::*;
 use leptos_router::components::Redirect;
 use leptos_router::hooks::use_location;
 use protocol::Code;
+use serde::de::DeserializeOwned;
 
-use crate::components::{failed, notice, shape};
+use crate::api::{Data, decode};
+use crate::components::{failed, notice, part, shape};
 use crate::fault::Fault;
 use crate::i18n::{Words, locale, words};
 use crate::live::{Link, link};
 
 /// Shows what a resource holds: grey rows while it loads, the cause when it failed, the sign-in page when nobody is
 /// signed in.
-fn load<T>(
-    resource: Resource<Result<T, Fault>>,
+fn load<T: DeserializeOwned>(
+    data: Data,
     waiting: fn(&'static Words) -> AnyView,
-    show: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static,
-) -> AnyView
-where
-    T: Clone + Send + Sync + 'static,
-{
+    show: impl Fn(T) -> AnyView + Send + Sync + 'static,
+) -> AnyView {
+    // From here on without the type: this is compiled once.
+    load_text(data, waiting, Arc::new(move |text| decode(text).map(&show)))
+}
+
+type Show = Arc<dyn Fn(&str) -> Result<AnyView, Fault> + Send + Sync>;
+
+fn load_text(data: Data, waiting: fn(&'static Words) -> AnyView, show: Show) -> AnyView {
     let t = words();
     let location = use_location();
     let here = Signal::derive(move || {
@@ -47,11 +55,11 @@ where
     let locale = locale();
     view! {
         <Transition fallback=move || waiting(t)>
-            {move || {
-                let show = show.clone();
+            {part(move || {
+                let show = Arc::clone(&show);
                 Suspend::new(async move {
-                    match resource.await {
-                        Ok(value) => show(value),
+                    match data.await.and_then(|text| show(&text)) {
+                        Ok(view) => view,
                         Err(fault) if fault.code() == Code::Unauthenticated => {
                             view! { <Redirect path=sign_in_path(&here.get_untracked())/> }.into_any()
                         }
@@ -62,7 +70,7 @@ where
                         }
                     }
                 })
-            }}
+            })}
         </Transition>
     }
     .into_any()
@@ -95,11 +103,11 @@ fn live_dot() -> AnyView {
     let link = link();
     view! {
         <span class="live" role="status">
-            {move || {
+            {part(move || {
                 let link = link.get();
                 let class = link.tone().class();
                 view! { <span class=class>{shape(link.tone())}</span><span>{link.word(t)}</span> }
-            }}
+            })}
         </span>
     }
     .into_any()
@@ -109,27 +117,12 @@ fn live_dot() -> AnyView {
 fn stale_notice() -> AnyView {
     let t = words();
     let link = link();
-    (move || match link.get() {
+    part(move || match link.get() {
         Link::Still | Link::Live => None,
         Link::Retrying => Some(notice(Link::Retrying.tone(), t.stale_retrying)),
         Link::Offline => Some(notice(Link::Offline.tone(), t.stale_offline)),
     })
     .into_any()
-}
-
-/// What a server action was refused with, while it was.
-fn fault_of<T, S>(value: S) -> Signal<Option<Fault>>
-where
-    T: Send + Sync + 'static,
-    S: With<Value = Option<Result<T, Fault>>> + Send + Sync + Copy + 'static,
-{
-    Signal::derive(move || {
-        value.with(|value| {
-            value
-                .as_ref()
-                .and_then(|answer| answer.as_ref().err().cloned())
-        })
-    })
 }
 
 /// The message for one field of a form.

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 use protocol::live::{Live, Topic};
-use protocol::view::{NodeDeviceView, NodeView};
+use protocol::view::{JoinTokenView, NodeDeviceView, NodeView};
 
-use super::{fault_of, field_error, live_dot, load, stale_notice, wording};
-use crate::api::nodes::{self, Fleet, MakeJoinToken, RemoveNode, SetPaused, SetPrice};
+use super::{field_error, live_dot, load, stale_notice, wording};
+use crate::api::nodes::{Fleet, MakeJoinToken, ReadFleet, RemoveNode, SetPaused, SetPrice};
+use crate::api::{Post, PostForm, ask, then};
 use crate::components::{
-    CopyLine, Field, Icon, Kind, PageHead, Submit, Tone, icon, notice, skeleton_rows, state, tabs,
-    tag, toast, toasts,
+    CopyLine, Field, Icon, Kind, PageHead, Parts, Submit, Tone, attr, effect, icon, keyed, notice,
+    part, skeleton_rows, state, tabs, tag, toast, toasts,
 };
-use crate::fault::{Fault, form_fault};
+use crate::fault::form_fault;
 use crate::format;
 use crate::i18n::{Words, fill, words};
 use crate::live::{News, watch};
@@ -38,7 +38,7 @@ pub fn earn_tabs() -> AnyView {
 
 pub fn page() -> impl IntoView {
     let t = words();
-    let fleet = Resource::new(|| (), |()| nodes::read_fleet());
+    let fleet = ask(ReadFleet {}).data();
     view! {
         <PageHead title=t.nodes_title lead=t.nodes_lead/>
         {earn_tabs()}
@@ -49,54 +49,45 @@ pub fn page() -> impl IntoView {
 fn show(fleet: Fleet) -> AnyView {
     let t = words();
     let machines = RwSignal::new(fleet.nodes);
-    let join = ServerAction::<MakeJoinToken>::new();
-    let first_line = fleet.join;
-    let line = Memo::new(move |_| match join.value().get() {
-        Some(Ok(token)) => Some(token.command),
-        _ => first_line.clone(),
-    });
+    let join = Post::to::<MakeJoinToken>();
+    let line = RwSignal::new(fleet.join);
+    join.on_answer(move |token: JoinTokenView| line.set(Some(token.command)));
     // Which machines there were when the line was made: a further one is the one that was waited for.
-    let before = StoredValue::new(machines.with_untracked(Vec::len));
-    let waiting = Memo::new(move |_| {
-        line.with(Option::is_some) && machines.with(Vec::len) <= before.get_value()
-    });
+    let before = machines.with_untracked(Vec::len);
+    let waiting =
+        Signal::derive(move || line.with(Option::is_some) && machines.with(Vec::len) <= before);
     let reread = move || {
-        leptos::task::spawn_local(async move {
-            if let Ok(fresh) = nodes::read_fleet().await {
-                _ = machines.try_set(fresh.nodes);
-            }
+        then(ask(ReadFleet {}), move |fresh: Fleet| {
+            _ = machines.try_set(fresh.nodes)
         });
     };
-    Effect::new(move || {
+    effect(move || {
         if waiting.get()
             && let Ok(timer) = set_interval_with_handle(reread, LOOK_EVERY)
         {
             on_cleanup(move || timer.clear());
         }
     });
-    let ids = Memo::new(move |_| {
-        machines.with(|nodes| nodes.iter().map(|node| node.id).collect::<Vec<_>>())
-    });
-    let list = move || {
-        let ids = ids.get();
-        if ids.is_empty() {
-            return view! { <div class="empty"><h2>{t.nodes_empty}</h2><p>{t.nodes_empty_text}</p></div> }.into_any();
-        }
-        view! {
-            <div class="row-actions justify-end mb-3">{live_dot()}</div>
-            <div class="grid gap-4">
-                <For each=move || ids.clone() key=|id| *id let:id>
-                    {machine(id, machines, reread)}
-                </For>
-            </div>
-        }
-        .into_any()
+    let ids = move || {
+        machines.with(|nodes| {
+            nodes
+                .iter()
+                .map(|node| node.id.to_string())
+                .collect::<Vec<_>>()
+        })
     };
+    let none = part(move || {
+        machines
+            .with(Vec::is_empty)
+            .then(|| view! { <div class="empty"><h2>{t.nodes_empty}</h2><p>{t.nodes_empty_text}</p></div> })
+    });
     view! {
         {stale_notice()}
         <div class="grid gap-6">
             {join_card(join, line, waiting, machines, before)}
-            {list}
+            {none}
+            <div class="row-actions justify-end">{live_dot()}</div>
+            {keyed(ids, move |id| id.parse().map_or_else(|_| ().into_any(), |id| machine(id, machines, reread)))}
         </div>
     }
     .into_any()
@@ -104,18 +95,27 @@ fn show(fleet: Fleet) -> AnyView {
 
 /// One line to copy, and what has happened with it so far.
 fn join_card(
-    join: ServerAction<MakeJoinToken>,
-    line: Memo<Option<String>>,
-    waiting: Memo<bool>,
+    join: Post,
+    line: RwSignal<Option<String>>,
+    waiting: Signal<bool>,
     machines: RwSignal<Vec<NodeView>>,
-    before: StoredValue<usize>,
+    before: usize,
 ) -> AnyView {
     let t = words();
-    let fault = fault_of(join.value());
-    let steps = move || {
+    let fault = join.fault();
+    let shown = part(move || {
         line.get().map(|line| {
+            view! {
+                <p class="prose">{t.join_run}</p>
+                <CopyLine text=line label=t.join_copy/>
+                <p class="hint">{t.join_once}</p>
+            }
+        })
+    });
+    let steps = part(move || {
+        line.with(Option::is_some).then(|| {
             let newest = machines.with(|nodes| {
-                (nodes.len() > before.get_value())
+                (nodes.len() > before)
                     .then(|| nodes.iter().max_by_key(|n| n.joined_at).cloned())
                     .flatten()
             });
@@ -141,27 +141,25 @@ fn join_card(
                 };
                 view! { <li><span class=class>{icon(drawing)}</span><span>{word}</span></li> }
             })
-            .collect_view();
+            .parts();
             let wait = waiting
                 .get()
                 .then(|| view! { <p class="hint" role="status">{t.join_waiting}</p> });
             view! {
-                <p class="prose">{t.join_run}</p>
-                <CopyLine text=line label=t.join_copy/>
-                <p class="hint">{t.join_once}</p>
                 <ul class="checklist">{steps}</ul>
                 {wait}
             }
         })
-    };
+    });
     view! {
         <section class="card grid gap-4">
             <h2>{t.join_title}</h2>
             {form_fault(fault, &[])}
+            {shown}
             {steps}
-            <ActionForm action=join>
-                <Submit label=t.join_button kind=Kind::Primary busy=join.pending()/>
-            </ActionForm>
+            <PostForm post=join>
+                <Submit label=t.join_button kind=Kind::Primary busy=join.pending/>
+            </PostForm>
         </section>
     }
     .into_any()
@@ -185,37 +183,32 @@ fn machine(
         News::Frame(_) => {}
         News::Reread => reread(),
     });
-    let node =
-        Memo::new(move |_| machines.with(|nodes| nodes.iter().find(|node| node.id == id).cloned()));
-    let remove = ServerAction::<RemoveNode>::new();
-    let fault = fault_of(remove.value());
-    Effect::new(move || {
-        if matches!(remove.value().get(), Some(Ok(()))) {
-            reread();
-        }
+    let node = Signal::derive(move || {
+        machines.with(|nodes| nodes.iter().find(|node| node.id == id).cloned())
     });
-    let devices = Memo::new(move |_| {
+    let remove = Post::to::<RemoveNode>();
+    remove.on_answer(move |()| reread());
+    let fault = remove.fault();
+    let devices = move || {
         node.with(|node| {
             node.iter()
-                .flat_map(|node| node.devices.iter().map(|device| device.id))
+                .flat_map(|node| node.devices.iter().map(|device| device.id.to_string()))
                 .collect::<Vec<_>>()
         })
-    });
+    };
     view! {
         <article class="card grid gap-4">
-            {move || node.get().map(|node| machine_head(&node, t))}
-            <For each=move || devices.get() key=|id| *id let:device>
-                {device_card(device, node, machines)}
-            </For>
+            {part(move || node.get().map(|node| machine_head(&node, t)))}
+            {keyed(devices, move |id| id.parse().map_or_else(|_| ().into_any(), |id| device_card(id, node, machines)))}
             {form_fault(fault, &[])}
             <details>
                 <summary class="min-h-11 flex items-center">{t.node_more}</summary>
-                {move || node.get().map(|node| machine_facts(&node, t))}
-                <ActionForm action=remove>
+                {part(move || node.get().map(|node| machine_facts(&node, t)))}
+                <PostForm post=remove>
                     <input type="hidden" name="id" value=id.to_string()/>
                     <p class="hint my-2">{t.node_remove_hint}</p>
-                    <Submit label=t.node_remove kind=Kind::Danger busy=remove.pending()/>
-                </ActionForm>
+                    <Submit label=t.node_remove kind=Kind::Danger busy=remove.pending/>
+                </PostForm>
             </details>
         </article>
     }
@@ -242,7 +235,7 @@ fn machine_head(node: &NodeView, t: &'static Words) -> AnyView {
             .isolation_problems
             .iter()
             .map(|why| view! { <li>{why.clone()}</li> })
-            .collect_view();
+            .parts();
         notice(
             Tone::Warn,
             view! { <p class="font-medium">{t.node_no_isolation}</p><ul>{items}</ul> },
@@ -285,11 +278,11 @@ fn machine_facts(node: &NodeView, t: &'static Words) -> AnyView {
 /// One device: what it does, what it has made, each rule of earning, and its price.
 fn device_card(
     id: kernel::DeviceId,
-    node: Memo<Option<NodeView>>,
+    node: Signal<Option<NodeView>>,
     machines: RwSignal<Vec<NodeView>>,
 ) -> AnyView {
     let t = words();
-    let device = Memo::new(move |_| {
+    let device = Signal::derive(move || {
         node.with(|node| {
             node.iter()
                 .flat_map(|node| &node.devices)
@@ -297,29 +290,27 @@ fn device_card(
                 .cloned()
         })
     });
-    let price = ServerAction::<SetPrice>::new();
-    let pause = ServerAction::<SetPaused>::new();
-    let price_fault = fault_of(price.value());
+    let price = Post::to::<SetPrice>();
+    let pause = Post::to::<SetPaused>();
+    let price_fault = price.fault();
     let toasts = toasts();
-    let take = move |answer: Option<Result<NodeView, Fault>>, word: &'static str| {
-        if let Some(Ok(fresh)) = answer {
-            machines.update(|nodes| {
-                if let Some(known) = nodes.iter_mut().find(|known| known.id == fresh.id) {
-                    *known = fresh;
-                }
-            });
-            toast(toasts, word);
-        }
+    let take = move |fresh: NodeView, word: &'static str| {
+        machines.update(|nodes| {
+            if let Some(known) = nodes.iter_mut().find(|known| known.id == fresh.id) {
+                *known = fresh;
+            }
+        });
+        toast(toasts, word);
     };
-    Effect::new(move || take(price.value().get(), t.price_set));
-    Effect::new(move || take(pause.value().get(), t.state_set));
+    price.on_answer(move |node| take(node, t.price_set));
+    pause.on_answer(move |node| take(node, t.state_set));
     let current = device.with_untracked(|device| {
         device
             .as_ref()
             .map(|device| device.price.to_io_per_hour())
             .unwrap_or_default()
     });
-    let paused = Memo::new(move |_| {
+    let paused = Signal::derive(move || {
         device.with(|device| {
             device
                 .as_ref()
@@ -328,24 +319,24 @@ fn device_card(
     });
     view! {
         <div class="border-t border-line pt-4 grid gap-4 md:grid-cols-2">
-            <div class="min-w-0">{move || device.get().map(|device| device_facts(&device, t))}</div>
+            <div class="min-w-0">{part(move || device.get().map(|device| device_facts(&device, t)))}</div>
             <div class="min-w-0 grid gap-3 content-start">
                 {form_fault(price_fault, &["per_hour"])}
-                <ActionForm action=price>
+                <PostForm post=price>
                     <input type="hidden" name="device" value=id.to_string()/>
                     <div class="flex items-end gap-2">
                         <div class="flex-1 min-w-0">
                             <Field name="per_hour" id=format!("price-{id}") label=t.price_label unit="IO/h" input_mode="decimal" value=current
                                 error=field_error(price_fault, "per_hour")/>
                         </div>
-                        <Submit label=t.price_button busy=price.pending()/>
+                        <Submit label=t.price_button busy=price.pending/>
                     </div>
-                </ActionForm>
-                <ActionForm action=pause>
+                </PostForm>
+                <PostForm post=pause>
                     <input type="hidden" name="device" value=id.to_string()/>
-                    <input type="hidden" name="paused" value=move || (!paused.get()).to_string()/>
-                    <button class="btn" type="submit">{move || if paused.get() { t.resume } else { t.pause }}</button>
-                </ActionForm>
+                    <input type="hidden" name="paused" value=attr(move || Some((!paused.get()).to_string()))/>
+                    <button class="btn" type="submit">{part(move || if paused.get() { t.resume } else { t.pause })}</button>
+                </PostForm>
             </div>
         </div>
     }
@@ -372,7 +363,7 @@ fn device_facts(device: &NodeDeviceView, t: &'static Words) -> AnyView {
                 </li>
             }
         })
-        .collect_view();
+        .parts();
     view! {
         <p class="flex flex-wrap items-center gap-2">
             <strong>{device.model.clone()}</strong>{tag(wording::class(device.class))}

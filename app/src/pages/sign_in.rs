@@ -1,13 +1,13 @@
 //! Signing in and signing up.
 
-use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-use super::{fault_of, field_error};
+use super::field_error;
 use crate::api::session::{SignIn, SignUp};
+use crate::api::{Post, PostForm};
 use crate::components::{Field, Kind, PageHead, Submit};
-use crate::fault::{Fault, form_fault};
+use crate::fault::form_fault;
 use crate::i18n::words;
 use crate::session::safe_next;
 
@@ -17,42 +17,33 @@ fn next() -> String {
 }
 
 /// Loads the next page from the server, so that nothing of the visitor is left in this one.
-fn go_when_done<T: Clone + Send + Sync + 'static>(
-    value: impl With<Value = Option<Result<T, Fault>>> + Copy + Send + Sync + 'static,
-    path: fn(&T) -> &str,
-) {
-    Effect::new(move || {
-        value.with(|value| {
-            if let Some(Ok(answer)) = value {
-                _ = window().location().set_href(path(answer));
-            }
-        });
-    });
+fn go(next: &str) {
+    _ = window().location().set_href(next);
 }
 
 pub fn page() -> impl IntoView {
     let t = words();
-    let action = ServerAction::<SignIn>::new();
-    let fault = fault_of(action.value());
+    let post = Post::to::<SignIn>();
+    let fault = post.fault();
     let next = next();
     let other = format!(
         "/sign-up?next={}",
         leptos_router::location::Url::escape(&next)
     );
-    go_when_done(action.value(), |next: &String| next);
+    post.on_answer(|next: String| go(&next));
     view! {
         <div class="max-w-md">
             <PageHead title=t.sign_in lead=t.sign_in_lead/>
-            <ActionForm action=action>
+            <PostForm post=post>
                 <div class="card grid gap-4">
                     {form_fault(fault, &["email", "password"])}
                     <input type="hidden" name="next" value=next/>
                     <Field name="email" label=t.email kind="email" autocomplete="username" required=true error=field_error(fault, "email")/>
                     <Field name="password" label=t.password kind="password" autocomplete="current-password" required=true
                         error=field_error(fault, "password")/>
-                    <Submit label=t.sign_in kind=Kind::Primary busy=action.pending()/>
+                    <Submit label=t.sign_in kind=Kind::Primary busy=post.pending/>
                 </div>
-            </ActionForm>
+            </PostForm>
             <p class="mt-4">{t.no_account}" "<a href=other>{t.sign_up}</a></p>
         </div>
     }
@@ -60,18 +51,18 @@ pub fn page() -> impl IntoView {
 
 pub fn sign_up_page() -> impl IntoView {
     let t = words();
-    let action = ServerAction::<SignUp>::new();
-    let fault = fault_of(action.value());
+    let post = Post::to::<SignUp>();
+    let fault = post.fault();
     let next = next();
     let other = format!(
         "/sign-in?next={}",
         leptos_router::location::Url::escape(&next)
     );
-    go_when_done(action.value(), |next: &String| next);
+    post.on_answer(|next: String| go(&next));
     view! {
         <div class="max-w-md">
             <PageHead title=t.sign_up lead=t.sign_up_lead/>
-            <ActionForm action=action>
+            <PostForm post=post>
                 <div class="card grid gap-4">
                     {form_fault(fault, &["name", "email", "password"])}
                     <input type="hidden" name="next" value=next/>
@@ -79,9 +70,9 @@ pub fn sign_up_page() -> impl IntoView {
                     <Field name="email" label=t.email kind="email" autocomplete="username" required=true error=field_error(fault, "email")/>
                     <Field name="password" label=t.password kind="password" autocomplete="new-password" required=true
                         hint=t.password_hint error=field_error(fault, "password")/>
-                    <Submit label=t.sign_up kind=Kind::Primary busy=action.pending()/>
+                    <Submit label=t.sign_up kind=Kind::Primary busy=post.pending/>
                 </div>
-            </ActionForm>
+            </PostForm>
             <p class="mt-4">{t.have_account}" "<a href=other>{t.sign_in}</a></p>
         </div>
     }

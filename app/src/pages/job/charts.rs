@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use protocol::view::{JobView, SampleView};
 
-use crate::components::{Chart, Sample, Tone, Unit, notice, skeleton_block};
+use crate::components::{Chart, Parts, Sample, Tone, Unit, notice, part, skeleton_block};
 use crate::i18n::words;
 
 /// Numbers that a job prints come when it has them, not each second.
@@ -52,7 +52,7 @@ pub fn metrics(job: RwSignal<JobView>, samples: RwSignal<Option<Vec<SampleView>>
         })
     });
     let names = job.with_untracked(|job| job.spec.metrics.clone());
-    (move || {
+    part(move || {
         if !loaded.get() {
             return skeleton_block(t.loading);
         }
@@ -69,7 +69,7 @@ pub fn metrics(job: RwSignal<JobView>, samples: RwSignal<Option<Vec<SampleView>>
                 });
                 view! { <div class="card"><Chart title=name unit=Unit::Plain samples=samples gap_ms=METRIC_GAP_MS/></div> }
             })
-            .collect_view();
+            .parts();
         let cpu = curve(samples, |sample| Some(f64::from(sample.data.cpu_percent)));
         let memory = curve(samples, |sample| Some(f64::from(sample.data.memory_mib) * MIB));
         let gpu = has_gpu.get().then(|| {

@@ -4,18 +4,19 @@ mod charts;
 mod tabs;
 
 use kernel::JobId;
-use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use protocol::live::{Live, Topic};
 use protocol::state::JobState;
-use protocol::view::{JobView, ReceiptView, SampleView};
+use protocol::view::{JobView, LogPage, ReceiptView, SampleView};
 
 use super::wording;
-use super::{fault_of, live_dot, load, stale_notice};
-use crate::api::jobs::{self, JobPage, Stop};
+use super::{live_dot, load, stale_notice};
+use crate::api::jobs::{Job, JobPage, Log, ReadJobPage, Receipts, Samples, Stop};
+use crate::api::{Post, PostForm, ask, data, then};
 use crate::components::{
-    Confirm, Kind, LogTail, Meter, PageHead, Submit, Tone, notice, skeleton_block, tabs as tab_bar,
+    Confirm, Kind, LogTail, Meter, PageHead, Parts, Submit, Tone, effect, notice, part,
+    skeleton_block, tabs as tab_bar,
 };
 use crate::fault::form_fault;
 use crate::format;
@@ -49,19 +50,21 @@ pub fn page() -> impl IntoView {
     let t = words();
     let params = use_params_map();
     let query = use_query_map();
-    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
-    let tab = Memo::new(move |_| {
+    let id = Signal::derive(move || params.with(|params| params.get("id").unwrap_or_default()));
+    let tab = Signal::derive(move || {
         let tab = query.with(|query| query.get("tab").unwrap_or_default());
         let known = [LOGS, COST, RECEIPTS, FILES].contains(&tab.as_str());
         if known { tab } else { METRICS.to_owned() }
     });
-    let page = Resource::new(
-        move || id.get(),
-        move |id| jobs::read_job_page(id, tab.get_untracked()),
-    );
-    let title = Memo::new(move |_| format!("{} {}", t.job, format::short_id(&id.get())));
+    let page = data(Signal::derive(move || {
+        ask(ReadJobPage {
+            id: id.get(),
+            tab: tab.get_untracked(),
+        })
+    }));
+    let title = format!("{} {}", t.job, format::short_id(&id.get_untracked()));
     view! {
-        <PageHead title=title.get_untracked()/>
+        <PageHead title=title/>
         {load(page, |t| skeleton_block(t.loading), move |page| show(page, tab.into()))}
     }
 }
@@ -86,16 +89,12 @@ impl State {
     /// Reads what a tab shows; in the browser, when it is opened and when frames were lost.
     fn read(self, tab: &str) {
         match tab {
-            METRICS => leptos::task::spawn_local(async move {
-                if let Ok(samples) = jobs::samples(self.id).await {
-                    _ = self.samples.try_set(Some(samples));
-                }
+            METRICS => then(ask(Samples { id: self.id }), move |samples| {
+                _ = self.samples.try_set(Some(samples))
             }),
             LOGS => self.read_log(),
-            RECEIPTS => leptos::task::spawn_local(async move {
-                if let Ok(receipts) = jobs::receipts(self.id).await {
-                    _ = self.receipts.try_set(Some(receipts));
-                }
+            RECEIPTS => then(ask(Receipts { id: self.id }), move |receipts| {
+                _ = self.receipts.try_set(Some(receipts))
             }),
             _ => {}
         }
@@ -112,7 +111,7 @@ impl State {
                 .log
                 .try_with_untracked(|log| log.as_ref().map_or(0, |log| log.last))
                 .unwrap_or_default();
-            while let Ok(page) = jobs::log(self.id, after).await {
+            while let Ok(page) = ask(Log { id: self.id, after }).get::<LogPage>().await {
                 after = page.next;
                 let taken = self
                     .log
@@ -126,11 +125,12 @@ impl State {
     }
 
     fn reread(self, tab: &str) {
-        leptos::task::spawn_local(async move {
-            if let Ok(job) = jobs::job(self.id.to_string()).await {
-                _ = self.job.try_set(job);
-            }
-        });
+        then(
+            ask(Job {
+                id: self.id.to_string(),
+            }),
+            move |job| _ = self.job.try_set(job),
+        );
         self.read(tab);
     }
 
@@ -199,7 +199,7 @@ fn show(page: JobPage, tab: Signal<String>) -> AnyView {
         News::Frame(frame) => state.take(frame),
         News::Reread => state.reread(&tab.get_untracked()),
     });
-    Effect::new(move || {
+    effect(move || {
         let tab = tab.get();
         let missing = match tab.as_str() {
             METRICS => state.samples.with_untracked(Option::is_none),
@@ -224,13 +224,13 @@ fn show(page: JobPage, tab: Signal<String>) -> AnyView {
         ],
         tab,
     );
-    let body = move || match tab.get().as_str() {
+    let body = part(move || match tab.get().as_str() {
         LOGS => tabs::logs(state.log, state.id),
         COST => tabs::cost(state.job),
         RECEIPTS => tabs::receipts(state.receipts, state.id),
         FILES => tabs::files(state.job),
         _ => charts::metrics(state.job, state.samples),
-    };
+    });
     view! {
         {stale_notice()}
         {head(state)}
@@ -248,10 +248,10 @@ fn head(state: State) -> AnyView {
     let job = state.job;
     let query = use_query_map();
     let path = format!("/jobs/{}", state.id);
-    let stop = ServerAction::<Stop>::new();
-    let fault = fault_of(stop.value());
+    let stop = Post::to::<Stop>();
+    let fault = stop.fault();
     let asked =
-        Memo::new(move |_| query.with(|query| query.get("confirm").as_deref() == Some("stop")));
+        Signal::derive(move || query.with(|query| query.get("confirm").as_deref() == Some("stop")));
     let over = Memo::new(move |_| job.with(|job| job.summary.state.is_final()));
     let open = Signal::derive(move || asked.get() && !over.get());
     let ask = format!("{path}?confirm=stop");
@@ -266,30 +266,30 @@ fn head(state: State) -> AnyView {
     view! {
         <div class="row-actions justify-between mb-4">
             <div class="flex flex-wrap items-center gap-x-4 gap-y-1">
-                <h2 class="text-16">{move || job.with(|job| job.summary.name.clone())}</h2>
-                <span role="status">{move || wording::job_state(job.with(|job| job.summary.state), t)}</span>
+                <h2 class="text-16">{part(move || job.with(|job| job.summary.name.clone()))}</h2>
+                <span role="status">{part(move || wording::job_state(job.with(|job| job.summary.state), t))}</span>
                 {live_dot()}
             </div>
-            {move || (!over.get()).then(|| view! { <a class="btn danger" href=ask.clone() data-noscroll="true">{t.stop}</a> })}
+            {part(move || (!over.get()).then(|| view! { <a class="btn danger" href=ask.clone() data-noscroll="true">{t.stop}</a> }))}
         </div>
         {form_fault(fault, &[])}
         <Confirm open=open title=t.stop_title text=t.stop_text close=path>
-            <ActionForm action=stop>
+            <PostForm post=stop>
                 <input type="hidden" name="id" value=state.id.to_string()/>
-                <Submit label=t.stop kind=Kind::Danger busy=stop.pending()/>
-            </ActionForm>
+                <Submit label=t.stop kind=Kind::Danger busy=stop.pending/>
+            </PostForm>
         </Confirm>
         {steps(job)}
         <div class="panel-meter my-4"><Meter reading=meter/></div>
-        {move || job.with(|job| {
+        {part(move || job.with(|job| {
             let end = job.summary.end.as_ref().filter(|_| job.summary.state.is_final())?;
             Some(view! { <div class="mb-4">{notice(wording::end_tone(end), wording::run_end(end, t))}</div> })
-        })}
-        {move || {
+        }))}
+        {part(move || {
             // Lost its machine and waits for another: said plainly, with what it costs (nothing).
             let again = job.with(|job| job.summary.restarts > 0 && job.summary.state == JobState::Matching);
             again.then(|| notice(Tone::Warn, t.job_again))
-        }}
+        })}
     }
     .into_any()
 }
@@ -297,7 +297,7 @@ fn head(state: State) -> AnyView {
 /// Where the job is on its way.
 fn steps(job: RwSignal<JobView>) -> AnyView {
     let t = words();
-    (move || {
+    part(move || {
         let state = job.with(|job| job.summary.state);
         let restarts = job.with(|job| job.summary.restarts);
         let ways = [
@@ -319,7 +319,7 @@ fn steps(job: RwSignal<JobView>) -> AnyView {
                 let drawing = crate::components::shape(if passed { Tone::Ok } else if step == state { Tone::Busy } else { Tone::Idle });
                 view! { <li aria-current=current><span class="state"><span class=step_class(passed, step == state)>{drawing}</span></span>{word}</li> }
             })
-            .collect_view();
+            .parts();
         let again = (restarts > 0).then(|| view! { <li>{fill(t.job_restarts, &[&restarts.to_string()])}</li> });
         view! { <ol class="steps" aria-label=t.job_steps>{items}{again}</ol> }
     })

@@ -5,8 +5,8 @@ use leptos::prelude::*;
 use protocol::view::{JobView, LogLine, ReceiptView, Stream};
 
 use crate::components::{
-    Cell, Column, Icon, LogTail, LogView, Tone, icon, notice, row, skeleton_block, skeleton_rows,
-    table,
+    Cell, Column, Icon, LogTail, LogView, Parts, Tone, icon, notice, part, row, skeleton_block,
+    skeleton_rows, table,
 };
 use crate::format;
 use crate::i18n::{Words, words};
@@ -25,11 +25,11 @@ pub fn logs(log: RwSignal<Option<LogTail>>, id: JobId) -> AnyView {
     let tail = Signal::derive(move || log.get().unwrap_or_default());
     let download = format!("/api/v1/jobs/{id}/logs");
     view! {
-        {move || if loaded.get() {
+        {part(move || if loaded.get() {
             view! { <LogView tail=tail label=t.tab_logs/> }.into_any()
         } else {
             skeleton_block(t.loading)
-        }}
+        })}
         <p class="mt-2"><a class="btn quiet" href=download rel="external">{icon(Icon::Download)}{t.log_json}</a></p>
     }
     .into_any()
@@ -41,7 +41,7 @@ fn fact(label: &'static str, value: String) -> AnyView {
 
 pub fn cost(job: RwSignal<JobView>) -> AnyView {
     let t = words();
-    let figures = move || {
+    let figures = part(move || {
         job.with(|job| {
             let summary = &job.summary;
             let left = job.spec.duration().minus_or_zero(summary.seconds);
@@ -53,14 +53,10 @@ pub fn cost(job: RwSignal<JobView>) -> AnyView {
                 {fact(t.cost_limit_left, format::duration(left, t))}
             }
         })
-    };
-    let leases = move || {
+    });
+    let leases = part(move || {
         job.with(|job| {
-            let rows = job
-                .leases
-                .iter()
-                .map(|lease| lease_row(lease, t))
-                .collect_view();
+            let rows = job.leases.iter().map(|lease| lease_row(lease, t)).parts();
             if job.leases.is_empty() {
                 return notice(Tone::Idle, t.leases_none);
             }
@@ -74,7 +70,7 @@ pub fn cost(job: RwSignal<JobView>) -> AnyView {
             ];
             table(t.leases_title, columns, rows)
         })
-    };
+    });
     view! {
         <dl class="figures">{figures}</dl>
         <p class="hint my-3 prose">{t.cost_note}</p>
@@ -102,7 +98,7 @@ fn lease_row(lease: &protocol::view::LeaseView, t: &'static Words) -> AnyView {
 
 pub fn receipts(receipts: RwSignal<Option<Vec<ReceiptView>>>, id: JobId) -> AnyView {
     let t = words();
-    let list = move || {
+    let list = part(move || {
         receipts.with(|receipts| {
             let Some(receipts) = receipts else {
                 return skeleton_rows(t.loading, 2);
@@ -113,7 +109,7 @@ pub fn receipts(receipts: RwSignal<Option<Vec<ReceiptView>>>, id: JobId) -> AnyV
             let rows = receipts
                 .iter()
                 .map(|receipt| receipt_row(receipt, t))
-                .collect_view();
+                .parts();
             let columns = vec![
                 Column::new(t.col_receipt),
                 Column::end(t.col_delivered),
@@ -123,7 +119,7 @@ pub fn receipts(receipts: RwSignal<Option<Vec<ReceiptView>>>, id: JobId) -> AnyV
             ];
             table(t.tab_receipts, columns, rows)
         })
-    };
+    });
     let json = format!("/api/v1/jobs/{id}/receipts");
     view! {
         <p class="prose mb-3">{t.receipts_note}</p>
@@ -154,7 +150,7 @@ fn receipt_row(view: &ReceiptView, t: &'static Words) -> AnyView {
 
 pub fn files(job: RwSignal<JobView>) -> AnyView {
     let t = words();
-    (move || {
+    part(move || {
         job.with(|job| {
             if job.artefacts.is_empty() {
                 let text = if job.summary.state.is_final() { t.files_none } else { t.files_not_yet };
@@ -174,7 +170,7 @@ pub fn files(job: RwSignal<JobView>) -> AnyView {
                         Cell::wide("SHA-256", view! { <span class="mono">{hash}"…"</span> }),
                     ])
                 })
-                .collect_view();
+                .parts();
             table(t.tab_files, vec![Column::new(t.col_file), Column::end(t.col_size), Column::new("SHA-256")], rows)
         })
     })
@@ -185,7 +181,7 @@ pub fn files(job: RwSignal<JobView>) -> AnyView {
 pub fn happened(job: RwSignal<JobView>) -> AnyView {
     let t = words();
     let locale = crate::i18n::locale();
-    let events = move || {
+    let events = part(move || {
         job.with(|job| {
             job.events
                 .iter()
@@ -203,9 +199,9 @@ pub fn happened(job: RwSignal<JobView>) -> AnyView {
                         </li>
                     }
                 })
-                .collect_view()
+                .parts()
         })
-    };
+    });
     view! {
         <div class="card">
             <h2>{t.happened}</h2>
