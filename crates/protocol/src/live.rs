@@ -1,4 +1,6 @@
-//! The browsers' socket, `/api/v1/live`: JSON text frames both ways.
+//! The browsers' socket, `/api/v1/live`: JSON text frames both ways. What the server sends has its kind as the one key,
+//! `{"frame": {"topic": …, "seq": …, "data": {"meter": {…}}}}`: read in one pass, where a kind inside the object would
+//! have the browser keep a copy of everything before it knows what it is.
 //!
 //! A client subscribes to topics, each with the last sequence number that it saw. The server answers with what it
 //! missed, or, when that is no longer kept (or the server restarted: another `boot`), with `Resync`: read the whole
@@ -85,7 +87,7 @@ pub enum FromBrowser {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum ToBrowser {
     /// The subscription stands; frames after `seq` follow.
     Subscribed {
@@ -117,7 +119,7 @@ pub enum ToBrowser {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Live {
     /// A job's state, with the event that changed it.
     Job {

@@ -1,0 +1,33 @@
+//! `make bench`: measures IOG beside a floor in the same run, prints a table, and appends one JSON line a row to
+//! `target/bench/results.jsonl`.
+//!
+//! Owns: how each figure is taken. Deliberately absent: verdicts in tests. Machines are shared and noisy, so what counts is the
+//! ratio to what ran beside it; `holds` is computed from the goal, never written by hand.
+//!
+//! `bench` runs all rows; `bench submit_start receipts` those whose names begin so.
+
+mod floor;
+mod receipts;
+mod row;
+mod submit;
+
+use row::Row;
+
+#[tokio::main]
+async fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == floor::WORKER) {
+        floor::worker(&words).await;
+        return;
+    }
+    let wanted =
+        |name: &str| words.is_empty() || words.iter().any(|word| name.starts_with(word.as_str()));
+    let mut rows: Vec<Row> = Vec::new();
+    if wanted("submit_start") {
+        rows.extend(submit::measure().await);
+    }
+    if wanted("receipts_verify") {
+        rows.push(receipts::measure());
+    }
+    row::report(&rows);
+}
