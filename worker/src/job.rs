@@ -151,7 +151,7 @@ impl JobTask {
             match prepared.start(job.clone()).await {
                 Ok(running) => return Ok(Some(running)),
                 Err(error) => {
-                    tracing::warn!(%error, "the prepared sandbox is gone; making another")
+                    tracing::warn!(%error, "the prepared sandbox is gone; making another");
                 }
             }
         }
@@ -254,11 +254,11 @@ async fn watch_over(
                 }
                 Some(FromHelper::Ready) => {}
                 Some(FromHelper::Failed { why }) => {
-                    task.tell(JobEvent::Over(lost_helper(Some(why)))).await;
+                    task.tell(JobEvent::Over(Box::new(lost_helper(Some(why))))).await;
                     return None;
                 }
                 None => {
-                    task.tell(JobEvent::Over(lost_helper(None))).await;
+                    task.tell(JobEvent::Over(Box::new(lost_helper(None)))).await;
                     return None;
                 }
             },
@@ -278,21 +278,21 @@ async fn watch_over(
 }
 
 /// The helper was killed (and the kernel ended the job with it), or its sandbox died before it had the job.
-fn lost_helper(why: Option<String>) -> Box<Report> {
+fn lost_helper(why: Option<String>) -> Report {
     let end = match why {
         Some(why) => sandbox::End::FailedToStart { why },
         None => sandbox::End::Killed {
             reason: sandbox::StopReason::HelperLost,
         },
     };
-    Box::new(Report {
+    Report {
         end,
         exit_code: None,
         ran_ms: 0,
         peak_memory_bytes: 0,
         usage: Usage::default(),
         artefacts: sandbox::Artefacts::default(),
-    })
+    }
 }
 
 struct Teller {

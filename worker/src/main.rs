@@ -145,7 +145,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    match runtime.block_on(work(cli.command)) {
+    match runtime.block_on(Box::pin(work(cli.command))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(&message),
     }
@@ -167,9 +167,9 @@ fn start_logging(cli: &Cli) -> Result<(), String> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     if cli.log_json {
-        log.json().init()
+        log.json().init();
     } else {
-        log.with_ansi(false).init()
+        log.with_ansi(false).init();
     }
     Ok(())
 }
@@ -178,16 +178,15 @@ async fn work(command: Command) -> Result<(), String> {
     // Two TLS libraries' worth of defaults are in reach; this one is meant.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match command {
-        Command::Join(join) => run_join(join).await,
+        Command::Join(join) => Box::pin(run_join(join)).await,
         Command::Run(run) => {
             let identity = open(&run.options)?;
             let mut state = identity.state().map_err(|error| error.to_string())?;
             if let Some(server) = run.server {
                 state.server = server;
             }
-            agent(identity, state, &run.options, None)
-                .await?
-                .run()
+            let agent = agent(identity, state, &run.options, None).await?;
+            Box::pin(agent.run())
                 .await
                 .map_err(|error| error.to_string())
         }
@@ -217,7 +216,9 @@ async fn run_join(join: Join) -> Result<(), String> {
     if join.enroll_only {
         return Ok(());
     }
-    agent.run().await.map_err(|error| error.to_string())
+    Box::pin(agent.run())
+        .await
+        .map_err(|error| error.to_string())
 }
 
 fn open(options: &Options) -> Result<Identity, String> {

@@ -70,7 +70,7 @@ impl Agent {
             }
             JobEvent::Over(report) => self.process_over(id, &report),
             JobEvent::FailedToStart(reason) => {
-                self.over(id, RunEnd::FailedToStart { reason }).await
+                self.over(id, RunEnd::FailedToStart { reason }).await;
             }
             JobEvent::Rejected(reason) => {
                 tracing::error!(%lease, reason, "the job cannot be run here");

@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -540,6 +540,12 @@ impl Helper {
 
 /// Opened only now: creating a file is not on the way from submit to start, and most jobs leave none.
 fn order_packing(sandbox: &OwnedFd, artefacts: &Path) -> io::Result<()> {
+    if let Some(directory) = artefacts.parent() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
+    }
     let mut options = File::options();
     options.write(true).create(true).truncate(true).mode(0o600);
     let file = open_named(artefacts, &options)?;

@@ -104,7 +104,7 @@ impl Watchdog {
                     terminated: false,
                     kill_at,
                     killed: false,
-                })
+                });
             }
         }
     }

@@ -79,14 +79,10 @@ impl Worker {
             state,
             _dir: dir,
         };
-        worker.heard_beat(exchange);
-        worker
-    }
-
-    fn heard_beat(&self, exchange: &Exchange) {
         exchange.hear(SOON, "a heartbeat", |message| {
             matches!(message, FromWorker::Heartbeat { .. }).then_some(())
         });
+        worker
     }
 
     fn signal(&self, signal: Signal) {

@@ -35,6 +35,8 @@ async fn a_job_gets_its_inputs_its_environment_and_keeps_its_artefacts() {
     );
     job.bundle = Some(bundle);
     job.files.push(("note".into(), " note".into()));
+    // The directory is made when there is something to put into it.
+    job.artefacts = dir.path().join("spool/of/this/artefacts.tar");
     job.env.push(("WORDS".into(), "two words".into()));
     let outcome = run(job).await;
     assert_eq!(outcome.err, "oops\n");
@@ -54,8 +56,9 @@ async fn a_job_gets_its_inputs_its_environment_and_keeps_its_artefacts() {
             "job"
         ]
     );
-    let mut kept =
-        tar::Archive::new(File::open(dir.path().join("artefacts.tar")).expect("artefacts"));
+    let mut kept = tar::Archive::new(
+        File::open(dir.path().join("spool/of/this/artefacts.tar")).expect("artefacts"),
+    );
     let names: Vec<_> = kept
         .entries()
         .expect("entries")
