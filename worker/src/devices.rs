@@ -48,6 +48,26 @@ impl Devices {
         Self { nvml, facts }
     }
 
+    /// What a job needs of /dev to use this device and no other; empty for the CPU.
+    pub fn nodes(&self, uuid: &str) -> Vec<String> {
+        let device = self
+            .nvml
+            .as_ref()
+            .and_then(|nvml| nvml.device_by_uuid(uuid).ok());
+        let Some(minor) = device.and_then(|device| device.minor_number().ok()) else {
+            return Vec::new();
+        };
+        // The driver's own doors are shared by all devices; they open none without the device's node.
+        let names = [
+            format!("nvidia{minor}"),
+            "nvidiactl".to_owned(),
+            "nvidia-uvm".to_owned(),
+            "nvidia-uvm-tools".to_owned(),
+        ];
+        let there = |name: &String| Path::new("/dev").join(name).exists();
+        names.into_iter().filter(there).collect()
+    }
+
     /// The load of the GPU with this UUID; `None` for the CPU, whose load the job's cgroup tells.
     pub fn gpu_load(&self, uuid: &str) -> Option<GpuLoad> {
         let device = self.nvml.as_ref()?.device_by_uuid(uuid).ok()?;
@@ -230,6 +250,7 @@ mod tests {
         assert_eq!((cpu.class, cpu.memory_mib), (DeviceClass::Cpu, 1_000));
         assert!(!cpu.model.is_empty());
         assert_eq!(devices.gpu_load(&cpu.uuid), None);
+        assert!(devices.nodes(&cpu.uuid).is_empty());
     }
 
     #[test]

@@ -71,6 +71,8 @@ pub struct JobTask {
     pub sandbox: Arc<Sandbox>,
     /// Made before the job was known.
     pub prepared: Option<Prepared>,
+    /// Names in /dev of the device; a sandbox with them is made for this job alone.
+    pub device_nodes: Vec<String>,
     pub files: Files,
     /// A directory of this lease alone; removed by the agent when the lease is forgotten.
     pub spool: PathBuf,
@@ -158,7 +160,7 @@ impl JobTask {
         self.tell(JobEvent::Phase(Phase::Isolating)).await;
         let fresh = async {
             self.sandbox
-                .prepare()
+                .prepare_with(&self.device_nodes)
                 .await?
                 .start(self.start_job(job.bundle))
                 .await

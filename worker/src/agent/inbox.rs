@@ -234,10 +234,16 @@ impl Agent {
         };
         match (&self.sandbox, objection) {
             (Some(sandbox), None) => {
+                let device_nodes = self.devices.nodes(&held.lease.assignment.device_uuid);
                 let task = JobTask {
                     assignment: held.lease.assignment.clone(),
                     sandbox: Arc::clone(sandbox),
-                    prepared: self.spare.take().await,
+                    prepared: if device_nodes.is_empty() {
+                        self.spare.take().await
+                    } else {
+                        None
+                    },
+                    device_nodes,
                     files: Files {
                         client: self.client.clone(),
                         server: self.state.server.clone(),

@@ -45,7 +45,7 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
     )?;
     step("set the host name", rustix::system::sethostname(b"job"))?;
     step("bring loopback up", sys::loopback_up())?;
-    let space = rootfs::build(&config.lent)?;
+    let space = rootfs::build(&config.lent, &config.device_nodes)?;
     drop_bounding_set()?;
     step("install seccomp filters", seccomp::install_early())?;
     step(

@@ -143,12 +143,21 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError`] naming the step that failed.
     pub async fn prepare(&self) -> Result<Prepared, SandboxError> {
+        self.prepare_with(&[]).await
+    }
+
+    /// The same with nodes of the host's /dev, for the one job that rents that device.
+    ///
+    /// # Errors
+    /// [`SandboxError`] naming the step that failed.
+    pub async fn prepare_with(&self, device_nodes: &[String]) -> Result<Prepared, SandboxError> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let me = rustix::process::getpid().as_raw_nonzero();
         let config = HelperConfig {
             name: format!("iog-{}-{me}-{number}", self.options.instance),
             cgroups: self.cgroups.clone(),
             lent: self.options.lent.clone(),
+            device_nodes: device_nodes.to_vec(),
         };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;

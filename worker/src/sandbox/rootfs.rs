@@ -50,7 +50,7 @@ const MASKED: [&str; 11] = [
 const PROC_READ_ONLY: [&str; 4] = ["sys", "bus", "fs", "irq"];
 
 /// Builds the root and moves into it. Answers a handle to the writable space, which gets its size later.
-pub fn build(lent: &[(PathBuf, PathBuf)]) -> Setup<OwnedFd> {
+pub fn build(lent: &[(PathBuf, PathBuf)], device_nodes: &[String]) -> Setup<OwnedFd> {
     // Nothing mounted here may travel back to the host.
     step(
         "make mounts private",
@@ -67,7 +67,7 @@ pub fn build(lent: &[(PathBuf, PathBuf)]) -> Setup<OwnedFd> {
     tmpfs(base, "size=1m,nr_inodes=512,mode=755", nosuid_nodev)?;
     programs(base)?;
     etc(base)?;
-    devices(base)?;
+    devices(base, device_nodes)?;
     for (from, to) in lent {
         let inside = base.join(to.strip_prefix("/").unwrap_or(to));
         step(
@@ -157,11 +157,11 @@ fn etc(base: &Path) -> Setup<()> {
     Ok(())
 }
 
-fn devices(base: &Path) -> Setup<()> {
+fn devices(base: &Path, rented: &[String]) -> Setup<()> {
     let dev = base.join("dev");
     step("make /dev", fs::create_dir(&dev))?;
     step("make /dev/shm", fs::create_dir(dev.join("shm")))?;
-    for name in DEVICES {
+    for name in DEVICES.into_iter().chain(rented.iter().map(String::as_str)) {
         let to = dev.join(name);
         step(name, File::create(&to))?;
         step(

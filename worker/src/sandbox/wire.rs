@@ -24,6 +24,8 @@ pub struct HelperConfig {
     pub cgroups: super::cgroup::Hierarchy,
     /// Host directories that the owner lends to jobs, read-only: (where it is, where the job sees it).
     pub lent: Vec<(PathBuf, PathBuf)>,
+    /// Names in /dev of the rented device, such as `nvidia0`; empty for the CPU.
+    pub device_nodes: Vec<String>,
 }
 
 /// One job, as the sandbox needs it.

@@ -286,3 +286,19 @@ async fn a_prepared_sandbox_that_is_not_used_leaves_nothing() {
     ))
     .is_empty()));
 }
+
+#[tokio::test]
+async fn a_rented_device_is_there_and_no_other() {
+    let dir = tempdir();
+    let look = "for name in tty ptmx vda kmsg mem; do [ -e /dev/$name ] && echo $name; done; echo";
+    assert_eq!(run(shell(dir.path(), look)).await.passed(), "\n");
+    let prepared = sandbox()
+        .prepare_with(&["tty".to_owned()])
+        .await
+        .expect("sandbox");
+    let running = prepared
+        .start(shell(dir.path(), look))
+        .await
+        .expect("start");
+    assert_eq!(finish(running).await.passed(), "tty\n\n");
+}
