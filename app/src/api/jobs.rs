@@ -1,6 +1,6 @@
 //! Quotes, jobs and what they leave behind.
 
-use kernel::JobId;
+use kernel::{DeviceId, JobId};
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 use protocol::JobSpec;
@@ -37,7 +37,7 @@ pub async fn open_launch(template: String, device: String) -> Result<LaunchPage,
         offer.class.as_str().clone_into(&mut form.class);
     }
     let quote = match form.spec() {
-        Ok(spec) => Some(quote_for(&spec).await?),
+        Ok(spec) => Some(quote_for(&spec, chosen).await?),
         Err(_) => None,
     };
     Ok(LaunchPage {
@@ -52,18 +52,18 @@ pub async fn open_launch(template: String, device: String) -> Result<LaunchPage,
 }
 
 #[cfg(feature = "ssr")]
-async fn quote_for(spec: &JobSpec) -> Result<Result<QuoteView, Problem>, Fault> {
+async fn quote_for(spec: &JobSpec, device: Option<DeviceId>) -> Result<Result<QuoteView, Problem>, Fault> {
     let actor = super::actor_or_none().await?;
     Ok(super::exchange()?
-        .quote(actor.as_ref(), spec)
+        .quote(actor.as_ref(), spec, device)
         .await
         .map_err(|error| error.problem()))
 }
 
 /// What the job would cost; a visitor may ask too.
 #[server(prefix = "/fn", endpoint = "quote", input = Json)]
-pub async fn quote(spec: JobSpec) -> Result<QuoteView, Fault> {
-    Ok(quote_for(&spec).await??)
+pub async fn quote(spec: JobSpec, device: Option<DeviceId>) -> Result<QuoteView, Fault> {
+    Ok(quote_for(&spec, device).await??)
 }
 
 /// Sends a job from the launch form; answers with its id.

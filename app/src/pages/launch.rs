@@ -155,10 +155,11 @@ fn requote(event: &leptos::ev::Event, quoted: RwSignal<Quoted>) {
         let Ok(Launch { form }) = Launch::from_form_data(&data) else {
             return;
         };
+        let device = form.device().ok().flatten();
         match form.spec() {
             Err(problem) => _ = quoted.try_set(Some(Err(Fault(problem)))),
             Ok(spec) => leptos::task::spawn_local(async move {
-                let answer = ask(Quote { spec }).get::<QuoteView>().await;
+                let answer = ask(Quote { spec, device }).get::<QuoteView>().await;
                 if ASKED.get() == asked {
                     _ = quoted.try_set(Some(answer));
                 }

@@ -181,11 +181,17 @@ impl Exchange {
         })
     }
 
-    /// What a job would cost now, and on which device. Without a signed-in actor the balance counts as zero.
+    /// What a job would cost now, and on which device: the best that fits, or the one that is named. Without a signed-in
+    /// actor the balance counts as zero.
     ///
     /// # Errors
     /// Bad fields are named; [`Error::NoMatch`] tells what each constraint removed.
-    pub async fn quote(&self, actor: Option<&Actor>, spec: &JobSpec) -> Result<QuoteView, Error> {
+    pub async fn quote(
+        &self,
+        actor: Option<&Actor>,
+        spec: &JobSpec,
+        device: Option<DeviceId>,
+    ) -> Result<QuoteView, Error> {
         if let Some(actor) = actor {
             actor.require(Scope::Jobs)?;
         }
@@ -196,7 +202,7 @@ impl Exchange {
         };
         let fees = self.fees();
         let settings = &self.inner.settings;
-        let request = self.request(spec, None);
+        let request = self.request(spec, device);
         let memory = self.memory();
         let choice = memory.book.choose(&request).map_err(Error::NoMatch)?;
         let price = choice.offer.price;

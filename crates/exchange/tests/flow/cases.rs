@@ -22,7 +22,11 @@ async fn a_job_is_metered_paid_and_its_receipts_verify() {
         );
         let mut worker = Worker::new(1, PRICE);
         worker.join(&world, &otto).await;
-        let quote = world.exchange.quote(Some(&rita), &spec("")).await.unwrap();
+        let quote = world
+            .exchange
+            .quote(Some(&rita), &spec(""), None)
+            .await
+            .unwrap();
         assert!(quote.affordable);
         let job = world
             .exchange
@@ -349,7 +353,7 @@ async fn without_money_nothing_starts() {
     assert!(
         !world
             .exchange
-            .quote(Some(&rita), &spec(""))
+            .quote(Some(&rita), &spec(""), None)
             .await
             .unwrap()
             .affordable

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use exchange::Exchange;
+use kernel::DeviceId;
 use protocol::JobSpec;
 use protocol::view::{ModelPriceView, NetworkView, OfferFilter, OffersView, QuoteView, Scope};
 use serde::Deserialize;
@@ -35,6 +36,9 @@ pub async fn network(State(exchange): State<Exchange>) -> Answer<NetworkView> {
 #[serde(deny_unknown_fields)]
 pub struct NewQuote {
     spec: JobSpec,
+    /// This offer and no other.
+    #[serde(default)]
+    device: Option<DeviceId>,
 }
 
 /// What a job would cost and where it would run. When nothing matches, the refusal names the fields that removed offers.
@@ -48,5 +52,5 @@ pub async fn quote(
     if let Some(actor) = &actor {
         actor.require(Scope::Jobs)?;
     }
-    Ok(Json(exchange.quote(actor.as_ref(), &new.spec).await?))
+    Ok(Json(exchange.quote(actor.as_ref(), &new.spec, new.device).await?))
 }
