@@ -117,6 +117,17 @@ impl Config {
             Err(ConfigError(read.problems))
         }
     }
+
+    /// Leptos names the site's files after the hashes in a file beside the program, and panics on each page when that
+    /// file is missing. Better: pages without their scripts and styles, and one line that says why.
+    pub fn check_site(&mut self) {
+        let beside = std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_path_buf)).unwrap_or_default();
+        let hashes = beside.join(self.leptos.hash_file.as_ref());
+        if self.leptos.hash_files && !hashes.is_file() {
+            tracing::error!(file = %hashes.display(), "the site was not built for this program; pages come without scripts and styles");
+            self.leptos.hash_files = false;
+        }
+    }
 }
 
 fn read_file(path: Option<&Path>) -> Result<String, ConfigError> {
@@ -148,7 +159,7 @@ fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         fee_requester: read.share("fee_requester_bp", d.fee_requester),
         fee_owner: read.share("fee_owner_bp", d.fee_owner),
         demo_credit: read.amount("demo_credit_io"),
-        escrow_window: read.seconds("escrow_window_s", 10, 86_400, d.escrow_window),
+        escrow_window: read.seconds("escrow_window_s", 1, 86_400, d.escrow_window),
         escrow_minimum: read.seconds("escrow_minimum_s", 1, 86_400, d.escrow_minimum),
         funds_low: read.seconds("funds_low_s", 1, 86_400, d.funds_low),
         receipt_interval: read.seconds("receipt_interval_s", 1, 3_600, d.receipt_interval),
@@ -160,8 +171,7 @@ fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         log_bytes_max: read.number("log_bytes_max", 1_024, 1 << 30, d.log_bytes_max),
         requeue_patience: read.seconds("requeue_patience_s", 1, 604_800, d.requeue_patience),
         session_ttl: read.seconds("session_ttl_s", 60, 31_536_000, d.session_ttl),
-        join_token_ttl: read.seconds("join_token_ttl_s", 10, 604_800, d.join_token_ttl),
-        ..d
+        join_token_ttl: read.seconds("join_token_ttl_s", 1, 604_800, d.join_token_ttl),
     };
     if settings.lease_ttl_ms < settings.heartbeat_ms.saturating_mul(2) {
         read.problems.push(format!(

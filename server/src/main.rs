@@ -133,14 +133,17 @@ fn start(cli: Cli) -> anyhow::Result<()> {
     runtime.block_on(run(cli.command.unwrap_or(Command::Serve), config))
 }
 
-async fn run(command: Command, config: Config) -> anyhow::Result<()> {
+async fn run(command: Command, mut config: Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.settings.data_dir)
         .with_context(|| format!("IOG_DATA_DIR={} cannot be made", config.settings.data_dir.display()))?;
     let exchange = Exchange::open(config.settings.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))
         .await
         .context("the exchange cannot be opened")?;
     match command {
-        Command::Serve => return serve(exchange, &config).await,
+        Command::Serve => {
+            config.check_site();
+            return serve(exchange, &config).await;
+        }
         Command::Account(AccountCommand::Create(new)) => create_account(&exchange, new).await?,
         Command::Key(KeyCommand::Create { email, name, scopes }) => {
             let actor = actor(&exchange, &email).await?;
@@ -204,9 +207,10 @@ async fn serve(exchange: Exchange, config: &Config) -> anyhow::Result<()> {
     tracing::info!("closing; leases stay, workers connect again");
     // Sockets, loops and the listener all wait for this one word.
     _ = close.send(true);
-    match tokio::time::timeout(CLOSE_WITHIN, serving).await {
-        Ok(served) => served??,
-        Err(_) => tracing::warn!("some requests took too long and were cut off"),
+    if let Ok(served) = tokio::time::timeout(CLOSE_WITHIN, serving).await {
+        served??;
+    } else {
+        tracing::warn!("some requests took too long and were cut off");
     }
     for task in loops {
         task.await?;

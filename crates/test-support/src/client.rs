@@ -95,6 +95,9 @@ impl Client {
     }
 
     /// The same where the server may not be there.
+    ///
+    /// # Errors
+    /// When no answer came.
     pub async fn try_send(
         &self,
         method: Method,

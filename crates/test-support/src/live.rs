@@ -22,7 +22,10 @@ impl LiveSocket {
         Self::try_open(client).await.unwrap_or_else(|status| panic!("the live socket is refused: {status}"))
     }
 
-    /// `Err`: the status that refused it.
+    /// The same where it may be refused.
+    ///
+    /// # Errors
+    /// The status that refused it.
     pub async fn try_open(client: &Client) -> Result<Self, StatusCode> {
         let address = format!("{}/api/v1/live", client.url.replacen("http", "ws", 1));
         let mut request = address.into_client_request().expect("an address");

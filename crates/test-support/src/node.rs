@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use protocol::view::OffersView;
+use protocol::state::DeviceState;
+use protocol::view::{OfferView, OffersView};
 
 use crate::client::Client;
 use crate::process::{Process, binary};
@@ -46,9 +47,10 @@ impl Node {
     }
 
     pub async fn on_the_market(&self, client: &Client) {
-        wait_until(&format!("{} is offered", self.name), OFFERED_WITHIN, || async {
+        wait_until(&format!("{} is offered and free", self.name), OFFERED_WITHIN, || async {
             let offers: OffersView = client.get("/api/v1/offers").await.ok();
-            offers.offers.iter().any(|offer| offer.node_name == self.name).then_some(())
+            let free = |offer: &OfferView| offer.node_name == self.name && offer.state == DeviceState::Idle;
+            offers.offers.iter().any(free).then_some(())
         })
         .await;
     }

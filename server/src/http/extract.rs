@@ -6,7 +6,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use protocol::{Code, FieldProblem, Problem};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::problem::Refused;
 
@@ -46,7 +46,7 @@ pub async fn body(request: Request) -> Result<bytes::Bytes, Refused> {
         return Err(too_large());
     }
     to_bytes(request.into_body(), limit).await.map_err(|error| {
-        let limited = std::error::Error::source(&error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+        let limited = std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
         if limited {
             too_large()
         } else {
@@ -58,22 +58,36 @@ pub async fn body(request: Request) -> Result<bytes::Bytes, Refused> {
 /// # Errors
 /// `invalid` (status 400 when it is not JSON at all, 422 when a field is wrong), naming the field by its path.
 pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
+    // serde would read a struct from an array too, field by field in an order that nobody promised.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| not_json(&error))?;
+        return Err(Refused::new(Code::Invalid, "The body must be a JSON object."));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let field = match error.path().to_string() {
-            path if path == "." => String::new(),
-            path => path,
-        };
+        let place = error.path().to_string();
         let inner = error.into_inner();
         if inner.is_data() {
+            let message = inner.to_string();
             let problem = Problem::new(Code::Invalid, "Some fields need a change.");
-            Refused(problem.with_fields(vec![FieldProblem::new(field, inner.to_string())]))
+            Refused(problem.with_fields(vec![FieldProblem::new(field(&place, &message), message)]))
         } else {
             not_json(&inner)
         }
     })?;
     deserializer.end().map_err(|error| not_json(&error))?;
     Ok(read)
+}
+
+/// The place that serde was at, and, where a field is missing there, that field.
+fn field(place: &str, message: &str) -> String {
+    let place = place.trim_start_matches('.');
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    match (place, missing) {
+        (place, None) => place.to_owned(),
+        ("", Some(missing)) => missing.to_owned(),
+        (place, Some(missing)) => format!("{place}.{missing}"),
+    }
 }
 
 fn not_json(error: &serde_json::Error) -> Refused {
@@ -157,7 +171,7 @@ mod tests {
     use protocol::JobSpec;
 
     fn refusal(text: &str) -> Problem {
-        read_json::<JobSpec>(text.as_bytes()).err().expect("refused").0
+        read_json::<JobSpec>(text.as_bytes()).expect_err("refused").0
     }
 
     #[test]
@@ -168,7 +182,9 @@ mod tests {
         assert_eq!(problem.fields[0].field, "gpus");
         assert!(problem.fields[0].message.contains("unknown field"), "{problem:?}");
         let problem = refusal(r#"{"name":"x"}"#);
-        assert!(problem.fields[0].message.contains("command"), "{problem:?}");
+        assert_eq!(problem.fields[0].field, "command");
+        let problem = refusal(r#"{"name":"x","command":["a"],"files":[{"path":"x"}]}"#);
+        assert_eq!(problem.fields[0].field, "files[0].content");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::state::AppState;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// 256 MiB over a slow line.
-const DEADLINE_FILES: Duration = Duration::from_secs(15 * 60);
+const DEADLINE_FILES: Duration = Duration::from_mins(15);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Bundles in, artefacts in and out.
@@ -83,7 +83,10 @@ pub async fn bounded_body(request: Request, next: Next) -> Response {
 }
 
 pub fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response<Body> {
-    let cause = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let cause = match cause.downcast::<String>() {
+        Ok(text) => *text,
+        Err(cause) => cause.downcast::<&'static str>().map_or_else(|_| "without words".to_owned(), |text| (*text).to_owned()),
+    };
     tracing::error!(cause, "a handler panicked");
     Refused::new(Code::Internal, "Something went wrong on our side; nothing was changed. Try again.").into_response()
 }

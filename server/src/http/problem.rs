@@ -1,7 +1,7 @@
 //! Refusals on their way out: every error of `/api` leaves as `application/problem+json` (RFC 9457), whoever made it.
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -12,8 +12,6 @@ use protocol::{Code, FieldProblem, Problem};
 pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// A plain-text refusal of axum or tower-http is at most a sentence.
 const PLAIN_BYTES_MAX: usize = 4 * 1024;
-/// A server function's refusal with its fields.
-const FAULT_BYTES_MAX: usize = 256 * 1024;
 /// By this header server_fn marks an answer that is a refusal.
 const SERVER_FN_ERROR: &str = "serverfnerror";
 
@@ -81,8 +79,7 @@ impl IntoResponse for Refused {
     }
 }
 
-/// The last word on errors: what a layer or a library refused in plain text becomes a problem, and a server function's
-/// refusal gets the status that its code has (server_fn answers 500 to all of them).
+/// The last word on errors: what a layer or a library refused in plain text becomes a problem.
 pub async fn normalise(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
@@ -92,27 +89,15 @@ pub async fn normalise(request: Request, next: Next) -> Response {
     if !failed || !ours || is_problem(&response) {
         return response;
     }
+    // A server function's own refusal: already a problem, in the encoding that its page reads.
     if response.headers().contains_key(SERVER_FN_ERROR) {
-        return with_its_own_status(response).await;
+        return response;
     }
     as_problem(response, &method, &path).await
 }
 
 fn is_problem(response: &Response) -> bool {
     response.headers().get(CONTENT_TYPE) == Some(&PROBLEM_JSON)
-}
-
-async fn with_its_own_status(response: Response) -> Response {
-    let (mut parts, body) = response.into_parts();
-    let Ok(bytes) = to_bytes(body, FAULT_BYTES_MAX).await else {
-        return Refused::new(Code::Internal, "The answer could not be made.").into_response();
-    };
-    if let Ok(problem) = serde_json::from_slice::<Problem>(&bytes)
-        && let Ok(status) = StatusCode::from_u16(problem.status)
-    {
-        parts.status = status;
-    }
-    Response::from_parts(parts, Body::from(bytes))
 }
 
 async fn as_problem(response: Response, method: &Method, path: &str) -> Response {

@@ -30,8 +30,8 @@ const MESSAGE_BYTES_MAX: usize = 4 * 1024;
 const QUEUE: usize = 64;
 const SEND_WITHIN: Duration = Duration::from_secs(20);
 const PING_EVERY: Duration = Duration::from_secs(20);
-const SILENCE_MAX: Duration = Duration::from_secs(60);
-const ASK_AGAIN_EVERY: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
+const ASK_AGAIN_EVERY: Duration = Duration::from_mins(1);
 /// Subscribing and unsubscribing in a circle costs us lookups: so many at once, then one a second.
 const WISHES_BURST: u32 = 200;
 

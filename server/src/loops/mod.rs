@@ -12,9 +12,9 @@ use crate::http::problem::Chain;
 use crate::state::{AppState, Closing};
 
 const TICK_EVERY: Duration = Duration::from_millis(250);
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_EVERY: Duration = Duration::from_mins(1);
 /// The same failure, four times a second, says nothing new.
-const REPEAT_AFTER: Duration = Duration::from_secs(60);
+const REPEAT_AFTER: Duration = Duration::from_mins(1);
 
 /// Starts both; they end by themselves when the process closes.
 pub fn start(state: &AppState) -> [JoinHandle<()>; 2] {

@@ -1,1 +1,28 @@
-//! Integration tests.
+//! The server as a whole: the real program, real workers where work is done, spoken ones where only words matter.
+//!
+//! One binary, because linking a server is slow. The programs must be built first: `cargo build -p server -p worker`.
+
+mod api;
+mod authorisation;
+mod crash;
+mod gateway;
+mod isolation;
+mod journey;
+mod live;
+mod money;
+mod openapi;
+mod program;
+mod races;
+
+use std::time::Duration;
+
+/// Long enough for a loaded machine; a test that waits so long has failed.
+const SOON: Duration = Duration::from_mins(1);
+
+/// Heartbeats and leases short enough that a test need not wait for minutes.
+const QUICK: [(&str, &str); 4] = [
+    ("IOG_HEARTBEAT_MS", "400"),
+    ("IOG_LEASE_TTL_MS", "3000"),
+    ("IOG_REGRANT_MARGIN_MS", "1000"),
+    ("IOG_STARTUP_GRACE_MS", "6000"),
+];

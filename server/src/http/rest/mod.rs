@@ -12,9 +12,9 @@ use axum::Router;
 use http::StatusCode;
 use protocol::Problem;
 use serde::Deserialize;
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{IntoParams, IntoResponses};
+use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -26,7 +26,7 @@ type Answer<T> = Result<Json<T>, Refused>;
 
 /// The routes and the document that describes them.
 pub fn router() -> (Router<AppState>, OpenApi) {
-    OpenApiRouter::with_openapi(head())
+    let (router, mut document) = OpenApiRouter::with_openapi(head())
         .routes(routes!(market::offers))
         .routes(routes!(market::prices))
         .routes(routes!(market::network))
@@ -50,7 +50,26 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(account::entries))
         .routes(routes!(account::keys, account::make_key))
         .routes(routes!(account::revoke_key))
-        .split_for_parts()
+        .split_for_parts();
+    describe_successes(&mut document);
+    (router, document)
+}
+
+/// The format wants words for each answer; for a success they are the operation's own.
+fn describe_successes(document: &mut OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            let words = operation.summary.clone().unwrap_or_default();
+            for response in operation.responses.responses.values_mut() {
+                if let RefOr::T(response) = response
+                    && response.description.is_empty()
+                {
+                    response.description.clone_from(&words);
+                }
+            }
+        }
+    }
 }
 
 /// `GET /api/openapi.json`.
@@ -69,6 +88,11 @@ fn head() -> OpenApi {
         "A browser's session; requests that change something must come from the portal's own origin",
     ));
     let mut components = Components::new();
+    // Refusals are described for all routes at once, so nothing else brings their shape in.
+    let mut shapes = Vec::new();
+    Problem::schemas(&mut shapes);
+    components.schemas.extend(shapes);
+    components.schemas.insert(Problem::name().into_owned(), Problem::schema());
     components.add_security_scheme("key", SecurityScheme::Http(key));
     components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
     OpenApiBuilder::new()

@@ -52,7 +52,7 @@ pub async fn make_join_token(
 
 /// Whether a worker has joined with it yet.
 #[utoipa::path(get, path = "/api/v1/nodes/join-tokens/{id}", tag = "nodes", params(("id" = JoinTokenId, Path)),
-    responses((status = 200, body = JoinTokenState), Refusals), security(("key" = ["read"]), ("session" = [])))]
+    responses((status = 200, body = JoinTokenState), Refusals), security(("key" = ["nodes"]), ("session" = [])))]
 pub async fn join_token(
     State(exchange): State<Exchange>,
     Signed(actor): Signed,

@@ -1,0 +1,307 @@
+//! Every route and every server function is asked by those who may not: nobody, a foreign page, another account, a key
+//! without the scope. The lists come from the router and from Leptos, so that a new door without a line here fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::Method;
+use protocol::Code;
+use protocol::view::{JoinTokenView, KeyView, NodeView};
+use serde_json::{Value, json};
+use test_support::{Account, Client, FakeWorker, TestApp, job};
+
+/// Who may use a door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Public,
+    /// With this scope, or a session.
+    Scope(&'static str),
+    /// A session; no key, whatever its scopes.
+    Person,
+}
+
+use Door::{Person, Public, Scope};
+
+/// Method, path in the document, who may.
+const ROUTES: [(&str, &str, Door); 27] = [
+    ("GET", "/api/v1/offers", Public),
+    ("GET", "/api/v1/market/prices", Public),
+    ("GET", "/api/v1/network", Public),
+    ("POST", "/api/v1/quotes", Public),
+    ("POST", "/api/v1/bundles", Scope("jobs")),
+    ("POST", "/api/v1/jobs", Scope("jobs")),
+    ("GET", "/api/v1/jobs", Scope("read")),
+    ("GET", "/api/v1/jobs/{id}", Scope("read")),
+    ("DELETE", "/api/v1/jobs/{id}", Scope("jobs")),
+    ("GET", "/api/v1/jobs/{id}/logs", Scope("read")),
+    ("GET", "/api/v1/jobs/{id}/samples", Scope("read")),
+    ("GET", "/api/v1/jobs/{id}/receipts", Scope("read")),
+    ("GET", "/api/v1/jobs/{id}/artefacts/{artefact}", Scope("read")),
+    ("GET", "/api/v1/nodes", Scope("read")),
+    ("GET", "/api/v1/nodes/{id}", Scope("read")),
+    ("DELETE", "/api/v1/nodes/{id}", Scope("nodes")),
+    ("POST", "/api/v1/nodes/join-tokens", Scope("nodes")),
+    ("GET", "/api/v1/nodes/join-tokens/{id}", Scope("nodes")),
+    ("PATCH", "/api/v1/devices/{id}", Scope("nodes")),
+    ("GET", "/api/v1/earnings", Scope("read")),
+    ("GET", "/api/v1/account", Scope("read")),
+    ("GET", "/api/v1/balance", Scope("read")),
+    ("POST", "/api/v1/balance/demo-credit", Person),
+    ("GET", "/api/v1/ledger/entries", Scope("read")),
+    ("GET", "/api/v1/keys", Scope("read")),
+    ("POST", "/api/v1/keys", Person),
+    ("DELETE", "/api/v1/keys/{id}", Person),
+];
+
+/// What belongs to Bo.
+struct Things {
+    job: String,
+    node: String,
+    device: String,
+    token: String,
+    key: String,
+    _worker: FakeWorker,
+}
+
+async fn things(app: &TestApp, bo: &Account) -> Things {
+    let worker = app.fake(bo, "bo", "1").await;
+    let nodes: Vec<NodeView> = bo.rest.get("/api/v1/nodes").await.ok();
+    let job = bo.submit(&job("bos", &["true"])).await.summary.id.to_string();
+    let token: JoinTokenView = bo.rest.send(Method::POST, "/api/v1/nodes/join-tokens", "", "").await.ok();
+    let keys: Vec<KeyView> = bo.rest.get("/api/v1/keys").await.ok();
+    Things {
+        job,
+        node: nodes[0].id.to_string(),
+        device: nodes[0].devices[0].id.to_string(),
+        token: token.id.to_string(),
+        key: keys[0].id.to_string(),
+        _worker: worker,
+    }
+}
+
+impl Things {
+    /// The document's path with Bo's ids in it.
+    fn path(&self, path: &str) -> String {
+        let id = match path {
+            _ if path.starts_with("/api/v1/jobs/") => &self.job,
+            _ if path.starts_with("/api/v1/nodes/join-tokens/") => &self.token,
+            _ if path.starts_with("/api/v1/nodes/") => &self.node,
+            _ if path.starts_with("/api/v1/devices/") => &self.device,
+            _ => &self.key,
+        };
+        path.replace("{id}", id).replace("{artefact}", "art_00000000000000000000000000000000")
+    }
+}
+
+/// A request that would be right, but for who asks.
+async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer {
+    let verb: Method = method.parse().expect("a method");
+    let body: Value = match (method, path) {
+        ("POST", "/api/v1/jobs" | "/api/v1/quotes") => json!({ "spec": job("x", &["true"]) }),
+        ("POST", "/api/v1/keys") => json!({ "name": "x", "scopes": ["read"] }),
+        ("PATCH", _) => json!({ "paused": true }),
+        ("POST", "/api/v1/bundles") => return client.send(verb, path, "application/x-tar", vec![0; 1024]).await,
+        _ => return client.send(verb, path, "", "").await,
+    };
+    client.json(verb, path, &body).await
+}
+
+/// A browser that signed in, as its pages ask.
+pub async fn browser(app: &TestApp, account: &Account) -> Client {
+    let form = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("email", account.email.as_str()), ("password", &account.password), ("next", "/")])
+        .finish();
+    let answer = app.anyone().at_home().send(Method::POST, "/fn/sign-in", "application/x-www-form-urlencoded", form).await;
+    assert!(answer.status.is_success(), "{} {}", answer.status, answer.text());
+    let set = answer.header("set-cookie").expect("a cookie").to_owned();
+    for attribute in ["__Host-iog_session=", "HttpOnly", "Secure", "SameSite=Lax", "Path=/"] {
+        assert!(set.contains(attribute), "{attribute} in {set}");
+    }
+    let cookie = set.split(';').next().expect("a pair").to_owned();
+    app.anyone().at_home().with("cookie", &cookie)
+}
+
+#[tokio::test]
+async fn each_route_refuses_those_who_may_not() {
+    let app = TestApp::start().await;
+    let documented: BTreeSet<(String, String)> = documented(&app).await;
+    let listed: BTreeSet<(String, String)> =
+        ROUTES.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+    assert_eq!(documented, listed, "a new route needs its line in ROUTES");
+
+    let (ada, bo) = (app.account("ada", Some("50")), app.account("bo", Some("50")));
+    let things = things(&app, &bo).await;
+    let session = browser(&app, &ada).await;
+    let without: BTreeMap<&str, Client> = [("read", "jobs,nodes"), ("jobs", "read,nodes"), ("nodes", "read,jobs")]
+        .into_iter()
+        .map(|(lacking, scopes)| (lacking, app.anyone().with_key(&app.key(&ada.email, scopes))))
+        .collect();
+
+    for (method, path, door) in ROUTES {
+        let filled = things.path(path);
+        let what = format!("{method} {path}");
+        let mutates = method != "GET";
+        if door != Public {
+            let refused = ask(&app.anyone().at_home(), method, &filled).await.refused(401);
+            assert_eq!(refused.code, Code::Unauthenticated, "{what}");
+        }
+        ask(&app.anyone().with_key("iog_0123456789abcdef"), method, &filled).await.refused(401);
+        if mutates {
+            for foreign in ["https://evil.example", "null", "http://127.0.0.1:1"] {
+                let refused = ask(&session.with("origin", foreign), method, &filled).await.refused(403);
+                assert_eq!(refused.code, Code::ForeignOrigin, "{what} from {foreign}");
+            }
+            let silent = ask(&session.without("origin"), method, &filled).await.refused(403);
+            assert_eq!(silent.code, Code::ForeignOrigin, "{what} without an origin");
+        }
+        match door {
+            Public => {}
+            Scope(scope) => {
+                let refused = ask(&without[scope], method, &filled).await.refused(403);
+                assert_eq!(refused.code, Code::Forbidden, "{what} with a key that lacks {scope}");
+            }
+            Person => {
+                ask(&ada.rest, method, &filled).await.refused(403);
+            }
+        }
+        if path.contains('{') {
+            for client in [&session, &ada.rest] {
+                if door == Person && client.headers().contains_key("authorization") {
+                    continue;
+                }
+                let refused = ask(client, method, &filled).await.refused(404);
+                assert_eq!(refused.code, Code::NotFound, "{what} of another account");
+            }
+        }
+    }
+    // After all that, Bo's things are as they were.
+    let node: NodeView = bo.rest.get(&format!("/api/v1/nodes/{}", things.node)).await.ok();
+    assert_ne!(node.devices[0].state, protocol::state::DeviceState::Paused);
+    let still: Value = bo.rest.get(&format!("/api/v1/jobs/{}", things.job)).await.ok();
+    assert_eq!(still["state"], "starting");
+}
+
+async fn documented(app: &TestApp) -> BTreeSet<(String, String)> {
+    let document: Value = app.anyone().get("/api/openapi.json").await.ok();
+    let paths = document["paths"].as_object().expect("paths");
+    let operations = paths.iter().flat_map(|(path, item)| {
+        let methods = item.as_object().expect("operations").keys();
+        methods.map(move |method| (method.to_uppercase(), path.clone()))
+    });
+    operations.collect()
+}
+
+/// Server functions: name, whether anybody may call it, and arguments as JSON (`None`: a form) with Bo's ids.
+fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)> {
+    let form = |text: &str| Err(text.to_owned());
+    let Things { job, node, device, key, .. } = things;
+    let spec = test_support::job("x", &["true"]);
+    vec![
+        ("keys", false, Ok(json!({}))),
+        ("make-key", false, form("name=x&read=read")),
+        ("revoke-key", false, form(&format!("id={key}"))),
+        ("balance", false, Ok(json!({}))),
+        ("entries", false, Ok(json!({ "before": null }))),
+        ("demo-credit", false, form("")),
+        ("launch-page", true, Ok(json!({ "template": "", "device": "" }))),
+        ("quote", true, Ok(json!({ "spec": spec }))),
+        ("launch", false, form("name=x&command=true")),
+        ("jobs", false, Ok(json!({ "before": null }))),
+        ("job", false, Ok(json!({ "id": job }))),
+        ("job-page", false, Ok(json!({ "id": job, "tab": "" }))),
+        ("stop", false, form(&format!("id={job}"))),
+        ("log", false, Ok(json!({ "id": job, "after": 0 }))),
+        ("samples", false, Ok(json!({ "id": job }))),
+        ("receipts", false, Ok(json!({ "id": job }))),
+        ("offers", true, Ok(json!({ "filter": {} }))),
+        ("network", true, Ok(json!({}))),
+        ("fleet", false, Ok(json!({}))),
+        ("join-token", false, form("")),
+        ("price", false, form(&format!("device={device}&per_hour=0"))),
+        ("pause", false, form(&format!("device={device}&paused=true"))),
+        ("remove-node", false, form(&format!("id={node}"))),
+        ("earnings", false, Ok(json!({}))),
+        ("session", true, Ok(json!({}))),
+        ("sign-in", true, form("email=nobody%40example.com&password=wrong&next=%2F")),
+        ("sign-up", true, form("name=&email=&password=&next=%2F")),
+        ("sign-out", true, form("")),
+        ("sign-out-everywhere", false, form("")),
+        ("preferences", true, form("locale=en")),
+    ]
+}
+
+async fn call(client: &Client, name: &str, arguments: &Result<Value, String>) -> test_support::Answer {
+    let path = format!("/fn/{name}");
+    match arguments {
+        Ok(value) => client.post(&path, value).await,
+        Err(form) => client.send(Method::POST, &path, "application/x-www-form-urlencoded", form.clone()).await,
+    }
+}
+
+#[tokio::test]
+async fn each_server_function_refuses_those_who_may_not() {
+    let app = TestApp::start().await;
+    let (ada, bo) = (app.account("ada", Some("50")), app.account("bo", Some("50")));
+    let things = things(&app, &bo).await;
+    let functions = functions(&things);
+
+    let mut registered: Vec<String> = Vec::new();
+    for (method, path) in server::http::pages::server_functions() {
+        assert_eq!(method, Method::POST, "{path}: a GET would pass SameSite=Lax");
+        registered.push(path);
+    }
+    registered.sort();
+    let mut listed: Vec<String> = functions.iter().map(|(name, ..)| format!("/fn/{name}")).collect();
+    listed.sort();
+    assert_eq!(registered, listed, "a new server function needs its line in functions()");
+    for path in server::auth::limits::SIGN_INS {
+        assert!(registered.iter().any(|known| known == path), "{path} is rate-limited but is none");
+    }
+
+    let session = browser(&app, &ada).await;
+    for (name, public, arguments) in &functions {
+        for foreign in [session.with("origin", "https://evil.example"), session.without("origin")] {
+            let refused = call(&foreign, name, arguments).await.refused(403);
+            assert_eq!(refused.code, Code::ForeignOrigin, "{name}");
+        }
+        // A key is for REST; it does not make a foreign page one of ours.
+        let keyed = app.anyone().with_key(&ada.key).with("origin", "https://evil.example");
+        call(&keyed, name, arguments).await.refused(403);
+        if !public {
+            let answer = call(&app.anyone().at_home(), name, arguments).await;
+            assert_eq!(answer.status.as_u16(), 401, "{name} by nobody: {}", answer.text());
+        }
+        let text = match arguments {
+            Ok(value) => value.to_string(),
+            Err(form) => form.clone(),
+        };
+        let names_a_thing = [&things.job, &things.node, &things.device, &things.key].iter().any(|id| text.contains(*id));
+        if names_a_thing {
+            let answer = call(&session, name, arguments).await;
+            assert_eq!(answer.status.as_u16(), 404, "{name} on another's thing: {}", answer.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_was_ended_is_nobody() {
+    let app = TestApp::start().await;
+    let ada = app.account("ada", None);
+    let (one, two) = (browser(&app, &ada).await, browser(&app, &ada).await);
+    one.get("/api/v1/account").await.ok::<Value>();
+    call(&one, "sign-out", &Err(String::new())).await;
+    one.get("/api/v1/account").await.refused(401);
+    two.get("/api/v1/account").await.ok::<Value>();
+    call(&two, "sign-out-everywhere", &Err(String::new())).await;
+    two.get("/api/v1/account").await.refused(401);
+}
+
+#[tokio::test]
+async fn fault_io_net_april_2024_a_header_does_not_say_who_asks() {
+    let app = TestApp::start().await;
+    let (ada, bo) = (app.account("ada", None), app.account("bo", None));
+    for name in ["x-user-id", "user-id", "x-account-id", "x-forwarded-user", "x-device-id", "x-remote-user"] {
+        app.anyone().with(name, &bo.id).get("/api/v1/account").await.refused(401);
+        let me: Value = ada.rest.with(name, &bo.id).get("/api/v1/account").await.ok();
+        assert_eq!(me["id"], ada.id.as_str(), "{name}");
+    }
+}
