@@ -109,7 +109,7 @@ fn header(context: SessionContext) -> AnyView {
                         Signal::derive(move || reading(&context.meter.get().unwrap_or(first), t));
                     view! {
                         <Meter reading=meter href="/billing"/>
-                        <a class="me-link" href="/account">{icon(Icon::Me)}{session.account.name}</a>
+                        <a class="me-link" href="/account">{icon(Icon::Me)}{session.name}</a>
                     }
                     .into_any()
                 }
@@ -166,7 +166,7 @@ fn choice(
         })
         .parts();
     view! {
-        <form method="post" action=SetPreferences::url() role="group" aria-label=label>{buttons}</form>
+        <form method="post" action=SetPreferences::url()><div role="group" aria-label=label>{buttons}</div></form>
     }
     .into_any()
 }

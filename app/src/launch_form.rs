@@ -262,6 +262,14 @@ impl LaunchForm {
         }
     }
 
+    /// Each field by its name.
+    pub fn fields(&self) -> BTreeMap<String, String> {
+        let value = serde_json::to_value(self).ok();
+        value
+            .and_then(|value| serde_json::from_value(value).ok())
+            .unwrap_or_default()
+    }
+
     /// # Errors
     /// When the chosen device is not an id.
     pub fn device(&self) -> Result<Option<DeviceId>, Problem> {

@@ -13,12 +13,12 @@
 
 pub mod api;
 mod app;
-mod components;
+pub mod components;
 mod fault;
 pub mod format;
 pub mod i18n;
 mod keyboard;
-mod launch_form;
+pub mod launch_form;
 mod live;
 mod pages;
 pub mod prefs;

@@ -9,8 +9,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use kernel::Timestamp;
 use leptos::prelude::*;
-use protocol::live::{FromBrowser, Live, ToBrowser, Topic};
+use protocol::view::{LogLine, Meter};
+use protocol::worker::Metric;
+use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{MessageEvent, WebSocket};
 
@@ -54,10 +57,48 @@ impl Link {
     }
 }
 
+/// What the server says, as much of it as pages show: `protocol::live` holds the whole. Offers, states and machines
+/// are only noted as changed, because the server writes them (see `pages::fragment`).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Incoming {
+    #[serde(rename = "type")]
+    kind: String,
+    topic: String,
+    boot: String,
+    seq: u64,
+    message: String,
+    data: Frame,
+}
+
+/// What happened, by its name in `protocol::live::Live`, with what came along.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Frame {
+    pub kind: String,
+    pub meter: Option<Meter>,
+    pub lines: Vec<LogLine>,
+    pub samples: Vec<SampleRow>,
+}
+
+/// One second of a job: `protocol::view::SampleView` without what charts do not show.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampleRow {
+    pub at: Timestamp,
+    pub cpu_percent: f32,
+    pub memory_mib: f32,
+    #[serde(default)]
+    pub gpu_percent: Option<f32>,
+    #[serde(default)]
+    pub gpu_memory_mib: Option<f32>,
+    #[serde(default)]
+    pub metrics: Vec<Metric>,
+}
+
 /// What a subscriber is told.
 #[derive(Debug)]
 pub enum News<'a> {
-    Frame(&'a Live),
+    Frame(&'a Frame),
     /// Read the whole again; frames go on from there.
     Reread,
 }
@@ -82,7 +123,7 @@ struct Hub {
     socket: Option<Socket>,
     open: bool,
     attempts: u32,
-    topics: BTreeMap<Topic, Watched>,
+    topics: BTreeMap<String, Watched>,
     next_handler: u32,
     link: Option<RwSignal<Link>>,
 }
@@ -137,7 +178,7 @@ pub fn link() -> RwSignal<Link> {
 
 /// Watches a topic as long as the calling component lives. The first thing a handler hears is `Reread`: what the
 /// server rendered may be older than the subscription.
-pub fn watch(topic: Topic, handler: impl Fn(&News) + 'static) {
+pub fn watch(topic: String, handler: impl Fn(&News) + 'static) {
     let handler: Handler = Rc::new(handler);
     Effect::new(move || {
         let handler = Rc::clone(&handler);
@@ -146,7 +187,7 @@ pub fn watch(topic: Topic, handler: impl Fn(&News) + 'static) {
             hub.next_handler = number.wrapping_add(1);
             let watched = hub.topics.contains_key(&topic);
             hub.topics
-                .entry(topic)
+                .entry(topic.clone())
                 .or_default()
                 .handlers
                 .insert(number, Rc::clone(&handler));
@@ -154,55 +195,78 @@ pub fn watch(topic: Topic, handler: impl Fn(&News) + 'static) {
         });
         if watched {
             // The subscription stands already, so its beginning will not be told again.
-            handler(&News::Reread);
+            untrack(|| handler(&News::Reread));
         } else {
-            subscribe(topic);
+            subscribe(&topic);
         }
         connect();
-        on_cleanup(move || unwatch(topic, number));
+        let topic = topic.clone();
+        on_cleanup(move || unwatch(&topic, number));
     });
 }
 
-fn unwatch(topic: Topic, number: u32) {
+fn unwatch(topic: &str, number: u32) {
     let last = hub(|hub| {
-        let Some(watched) = hub.topics.get_mut(&topic) else {
+        let Some(watched) = hub.topics.get_mut(topic) else {
             return false;
         };
         watched.handlers.remove(&number);
         let last = watched.handlers.is_empty();
         if last {
-            hub.topics.remove(&topic);
+            hub.topics.remove(topic);
         }
         last
     });
     if last {
-        send(&FromBrowser::Unsubscribe { topic });
+        send(&format!(
+            r#"{{"type":"unsubscribe","topic":{}}}"#,
+            quoted(topic)
+        ));
     }
 }
 
-fn send(message: &FromBrowser) {
-    let Ok(text) = serde_json::to_string(message) else {
-        return;
-    };
+/// A text as JSON.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+fn send(message: &str) {
     let socket = hub(|hub| {
-        hub.open
-            .then(|| hub.socket.as_ref().map(|s| s.socket.clone()))
-            .flatten()
+        if hub.open {
+            hub.socket.as_ref().map(|s| s.socket.clone())
+        } else {
+            None
+        }
     });
     if let Some(socket) = socket {
         // A socket that is closing reports it through its close event.
-        _ = socket.send_with_str(&text);
+        _ = socket.send_with_str(message);
     }
 }
 
-fn subscribe(topic: Topic) {
-    let seen = hub(|hub| {
-        hub.topics
-            .get(&topic)
-            .and_then(|watched| watched.seen.clone())
+/// `protocol::live::FromBrowser::Subscribe`.
+fn subscription(topic: &str, seen: Option<&(String, u64)>) -> String {
+    let topic = quoted(topic);
+    match seen {
+        Some((boot, since)) => {
+            format!(
+                r#"{{"type":"subscribe","topic":{topic},"boot":{},"since":{since}}}"#,
+                quoted(boot)
+            )
+        }
+        None => format!(r#"{{"type":"subscribe","topic":{topic}}}"#),
+    }
+}
+
+fn subscribe(topic: &str) {
+    let message = hub(|hub| {
+        let seen = hub
+            .topics
+            .get(topic)
+            .and_then(|watched| watched.seen.as_ref());
+        subscription(topic, seen)
     });
-    let (boot, since) = seen.unzip();
-    send(&FromBrowser::Subscribe { topic, boot, since });
+    send(&message);
 }
 
 fn address() -> Option<String> {
@@ -230,8 +294,8 @@ fn connect() {
             hub.attempts = 0;
         });
         set_link(Link::Live);
-        let topics: Vec<Topic> = hub(|hub| hub.topics.keys().copied().collect());
-        topics.into_iter().for_each(subscribe);
+        let topics: Vec<String> = hub(|hub| hub.topics.keys().cloned().collect());
+        topics.iter().for_each(|topic| subscribe(topic));
     });
     let on_message = Closure::new(|event: MessageEvent| {
         if let Some(message) = event
@@ -279,69 +343,57 @@ fn retry() {
     set_timeout(reopen, wait(attempts, js_sys::Math::random()));
 }
 
-fn receive(message: ToBrowser) {
-    match message {
-        ToBrowser::Subscribed { topic, boot, seq } => {
-            // Going on from where we were: what was missed follows as frames. Otherwise this is the beginning.
-            let first = hub(|hub| {
-                let watched = hub.topics.get_mut(&topic)?;
-                let first = watched.seen.is_none();
-                if first {
-                    watched.seen = Some((boot, seq));
-                }
-                first.then_some(())
-            });
-            if first.is_some() {
-                tell(topic, &News::Reread);
+fn receive(message: Incoming) {
+    let Incoming {
+        kind,
+        topic,
+        boot,
+        seq,
+        message,
+        data,
+    } = message;
+    // Whether the whole has to be read again; absent: whether the frame is new.
+    let told = hub(|hub| {
+        let watched = hub.topics.get_mut(&topic)?;
+        match (kind.as_str(), &mut watched.seen) {
+            // The beginning. Otherwise we go on from where we were, and what was missed follows as frames.
+            ("subscribed", None) | ("resync", _) => {
+                watched.seen = Some((boot, seq));
+                Some(true)
             }
-        }
-        ToBrowser::Frame { topic, seq, data } => {
-            let fresh = hub(|hub| {
-                let Some((_, last)) = hub
-                    .topics
-                    .get_mut(&topic)
-                    .and_then(|watched| watched.seen.as_mut())
-                else {
-                    return false;
-                };
-                let fresh = seq > *last;
-                if fresh {
-                    *last = seq;
-                }
-                fresh
-            });
-            if fresh {
-                tell(topic, &News::Frame(&data));
+            ("frame", Some((_, last))) if seq > *last => {
+                *last = seq;
+                Some(false)
             }
+            // `lagged` is followed by `resync`.
+            _ => None,
         }
-        ToBrowser::Resync { topic, boot, seq } => {
-            hub(|hub| {
-                if let Some(watched) = hub.topics.get_mut(&topic) {
-                    watched.seen = Some((boot, seq));
-                }
-            });
-            tell(topic, &News::Reread);
-        }
-        // `Resync` follows by itself.
-        ToBrowser::Lagged { .. } => {}
-        ToBrowser::Refused { topic, message } => {
-            // Signed out elsewhere, most likely; the page's next request says so properly.
-            leptos::logging::log!("live: {topic:?} refused: {message}");
-        }
+    });
+    match told {
+        Some(true) => tell(&topic, &News::Reread),
+        Some(false) => tell(&topic, &News::Frame(&data)),
+        // Signed out elsewhere, most likely; the page's next request says so properly.
+        None if kind == "refused" => leptos::logging::log!("live: {topic} refused: {message}"),
+        None => {}
     }
 }
 
-fn tell(topic: Topic, news: &News) {
+fn tell(topic: &str, news: &News) {
     // Cloned first: a handler may watch or unwatch.
     let handlers: Vec<Handler> = hub(|hub| {
-        hub.topics
-            .get(&topic)
-            .map(|w| w.handlers.values().cloned().collect())
+        let watched = hub.topics.get(topic);
+        watched
+            .map(|watched| watched.handlers.values().cloned().collect())
             .unwrap_or_default()
     });
     for handler in handlers {
         handler(news);
     }
+}
+
+/// Tells of any change on the market.
+pub fn watch_market(changed: impl Fn() + 'static) {
+    watch("market".to_owned(), move |_| changed());
 }
 
 #[cfg(test)]
@@ -355,5 +407,73 @@ mod tests {
         assert_eq!(wait(40, 1.0), SLOWEST_RETRY);
         assert_eq!(wait(40, 0.0), SLOWEST_RETRY / 2);
         assert!(wait(40, 9.0) <= SLOWEST_RETRY);
+    }
+
+    #[test]
+    fn what_the_server_says_is_understood() {
+        use protocol::live::{FromBrowser, Live, ToBrowser, Topic};
+        use protocol::view::{SampleData, SampleView};
+
+        let lease = kernel::LeaseId::new(Timestamp::from_millis(1), [1; 10]);
+        let sample = SampleView {
+            at: Timestamp::from_millis(7_000),
+            lease,
+            data: SampleData {
+                seq: 3,
+                second: 7,
+                cpu_percent: 98.5,
+                memory_mib: 12.0,
+                gpu_percent: None,
+                gpu_memory_mib: None,
+                metrics: vec![Metric {
+                    name: "loss".into(),
+                    value: 0.25,
+                }],
+            },
+        };
+        let read = |message: &ToBrowser| {
+            let text = serde_json::to_string(message).expect("json");
+            serde_json::from_str::<Incoming>(&text).expect("understood")
+        };
+        let frame = |data| {
+            read(&ToBrowser::Frame {
+                topic: Topic::Market,
+                seq: 5,
+                data,
+            })
+        };
+        let samples = frame(Live::Samples {
+            samples: vec![sample],
+        });
+        assert_eq!(
+            (samples.kind.as_str(), samples.topic.as_str(), samples.seq),
+            ("frame", "market", 5)
+        );
+        assert_eq!(samples.data.kind, "samples");
+        assert_eq!(samples.data.samples[0].metrics[0].value, 0.25);
+        let meter = frame(Live::Meter {
+            meter: Meter::default(),
+            at: Timestamp::from_millis(1),
+        });
+        assert_eq!(meter.data.meter, Some(Meter::default()));
+        let gone = read(&ToBrowser::Refused {
+            topic: None,
+            message: "no".into(),
+        });
+        assert_eq!(
+            (gone.kind.as_str(), gone.message.as_str()),
+            ("refused", "no")
+        );
+
+        let asked = subscription("market", Some(&("b\"1".to_owned(), 9)));
+        let asked: FromBrowser = serde_json::from_str(&asked).expect("valid");
+        assert_eq!(
+            asked,
+            FromBrowser::Subscribe {
+                topic: Topic::Market,
+                boot: Some("b\"1".into()),
+                since: Some(9)
+            }
+        );
     }
 }

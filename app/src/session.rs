@@ -1,14 +1,13 @@
 //! The signed-in account as pages see it, and the meter in the header.
 
 use leptos::prelude::*;
-use protocol::live::{Live, Topic};
-use protocol::view::{AccountView, BalanceView, Meter as MeterView};
+use protocol::view::Meter as MeterView;
 use serde::{Deserialize, Serialize};
 
-use crate::api::billing::Balance;
+use crate::api::billing::ReadMeter;
 use crate::api::session::Who;
 use crate::api::{Data, ask, decode, then};
-use crate::components::{Reading, Tone};
+use crate::components::{Reading, Tone, effect};
 use crate::format;
 use crate::i18n::Words;
 use crate::live::{News, watch};
@@ -19,7 +18,9 @@ pub const SESSION_COOKIE: &str = "__Host-iog_session";
 /// Who is signed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    pub account: AccountView,
+    pub name: String,
+    /// The account's topic on the live socket.
+    pub topic: String,
     pub meter: MeterView,
 }
 
@@ -47,23 +48,43 @@ impl SessionContext {
         decode::<Option<Session>>(&answer).ok()?
     }
 
-    /// The same, when it is known already.
-    pub fn known(self) -> Option<Session> {
-        let answer = self.data.get_untracked()?.ok()?;
-        decode::<Option<Session>>(&answer).ok()?
-    }
-
     /// Follows the account's topic as long as the calling component lives.
     pub fn follow(self, session: &Session) {
         let meter = self.meter;
-        watch(Topic::Account(session.account.id), move |news| match news {
-            News::Frame(Live::Meter { meter: fresh, .. }) => _ = meter.try_set(Some(*fresh)),
-            News::Frame(_) => {}
-            News::Reread => then(ask(Balance {}), move |balance: BalanceView| {
-                _ = meter.try_set(Some(balance.meter));
+        watch(session.topic.clone(), move |news| match news {
+            News::Frame(frame) => {
+                if let Some(fresh) = frame.meter {
+                    _ = meter.try_set(Some(fresh));
+                }
+            }
+            News::Reread => then(ask(ReadMeter {}), move |fresh| {
+                _ = meter.try_set(Some(fresh))
             }),
         });
     }
+}
+
+/// Tells when a job of the account, and with it its money, changed.
+pub fn watch_account(changed: impl Fn() + Copy + Send + Sync + 'static) {
+    let Some(context) = use_context::<SessionContext>() else {
+        return;
+    };
+    // Who is signed in may still be on its way.
+    let topic = Memo::new(move |_| {
+        let answer = context.data.get().and_then(Result::ok);
+        let session = answer.and_then(|answer| decode::<Option<Session>>(&answer).ok().flatten());
+        session.map(|session| session.topic).unwrap_or_default()
+    });
+    effect(move || {
+        let topic = topic.get();
+        if !topic.is_empty() {
+            watch(topic, move |news| match news {
+                News::Frame(frame) if frame.kind == "job" => changed(),
+                News::Frame(_) => {}
+                News::Reread => changed(),
+            });
+        }
+    });
 }
 
 /// The meter in words. Under half an hour is a warning, under five minutes an alarm.

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use protocol::Problem;
+#[cfg(feature = "ssr")]
 use protocol::spec::{JobSpec, Limits, Placement, Resources};
-use protocol::view::{OfferView, QuoteView};
 use serde::{Deserialize, Serialize};
 
 use crate::launch_form::LaunchForm;
 
 /// An example, as the form shows it.
+#[cfg(feature = "ssr")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
     /// `digits`, `mandelbrot` or `hello`; the page has the words for each.
@@ -23,17 +23,25 @@ pub struct Template {
 pub struct LaunchPage {
     /// The ids of all examples.
     pub templates: Vec<String>,
-    /// Filled from the chosen example, with a fresh [`LaunchForm::request`].
-    pub form: LaunchForm,
-    /// The device that was chosen on the market, while it is there.
-    pub offer: Option<OfferView>,
-    /// For the form as it is; absent when it is not complete yet.
-    pub quote: Option<Result<QuoteView, Problem>>,
+    /// A [`LaunchForm`] by the names of its fields: the browser only puts them into inputs.
+    pub fields: BTreeMap<String, String>,
+    /// The device that was chosen on the market is not there any more.
+    pub device_gone: bool,
+    pub quote: QuotePart,
+}
+
+/// A quote as the server writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotePart {
+    pub html: String,
+    /// Why the job cannot be started with this balance; empty when it can.
+    pub off_because: String,
 }
 
 /// The id of the empty form.
 pub const OWN: &str = "own";
 
+#[cfg(feature = "ssr")]
 impl LaunchPage {
     /// The form of the chosen example; of the first one when none is; empty for an own command.
     pub fn first_form(templates: &[Template], chosen: &str) -> LaunchForm {

@@ -10,7 +10,7 @@ test('the fleet shows the machine, its device and each rule of earning', async (
   await expect(machine.locator('.checklist li').first()).toBeVisible();
 });
 
-test('a price is set and shown, and rubbish is refused at the field', async ({ page }) => {
+test('a price is set and shown, and rubbish is refused with a reason', async ({ page }) => {
   await signIn(page, 'owner');
   await open(page, '/nodes');
   const field = page.locator('input[name=per_hour]').first();
@@ -18,11 +18,11 @@ test('a price is set and shown, and rubbish is refused at the field', async ({ p
   const button = page.locator('form', { has: field }).locator('button[type=submit]');
   await field.fill('cheap');
   await button.click();
-  await expect(page.locator('.field-error').first()).toBeVisible();
+  await expect(page.locator('[role=alert]')).toContainText('not a number');
   await field.fill(before);
   await button.click();
   await expect(page.locator('.toast')).toBeVisible();
-  await expect(page.locator('.field-error')).toHaveCount(0);
+  await expect(page.locator('[role=alert]')).toHaveCount(0);
 });
 
 test('a device is paused, leaves the market, and comes back', async ({ page }) => {

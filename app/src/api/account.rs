@@ -2,34 +2,15 @@
 
 use kernel::KeyId;
 use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
-use protocol::view::{KeyView, NewKeyView};
+use protocol::view::NewKeyView;
 #[cfg(feature = "ssr")]
 use protocol::{Problem, view::Scope};
-use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 
 /// What a plain form leaves for the account page, to show it once.
 #[cfg(feature = "ssr")]
-const KEY_FLASH: &str = "iog_key";
-
-/// The keys, and the secret that a plain form has just asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Keys {
-    pub keys: Vec<KeyView>,
-    pub secret: Option<String>,
-}
-
-#[server(prefix = "/fn", endpoint = "keys", input = Json)]
-pub async fn read_keys() -> Result<Keys, Fault> {
-    let actor = super::actor().await?;
-    let keys = super::exchange()?.keys(&actor).await?;
-    Ok(Keys {
-        keys,
-        secret: super::flashed(KEY_FLASH),
-    })
-}
+pub(crate) const KEY_FLASH: &str = "iog_key";
 
 /// Each scope is its own box, absent when it is not ticked: lists do not survive every form encoding.
 #[server(prefix = "/fn", endpoint = "make-key")]

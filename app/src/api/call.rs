@@ -95,8 +95,12 @@ impl Ask {
         #[cfg(feature = "ssr")]
         let answer = (self.run)().await;
         #[cfg(not(feature = "ssr"))]
-        let answer =
-            send_wrapper::SendWrapper::new(post(self.path, Some("application/json"), self.body.into())).await;
+        let answer = send_wrapper::SendWrapper::new(post(
+            self.path,
+            Some("application/json"),
+            self.body.into(),
+        ))
+        .await;
         answer
     }
 
@@ -213,20 +217,13 @@ impl Post {
         });
     }
 
-    fn send(self, form: &web_sys::HtmlFormElement) {
+    fn send(self, form: web_sys::HtmlFormElement) {
         if self.pending.get_untracked() {
             return;
         }
-        let Ok(data) = web_sys::FormData::new_with_form(form) else {
-            return;
-        };
-        // A form's data as one url-encoded text, as the browser itself would post it.
-        let Ok(text) = web_sys::UrlSearchParams::new_with_str_sequence_sequence(&data) else {
-            return;
-        };
         self.pending.set(true);
         leptos::task::spawn_local(async move {
-            let answer = post(self.path, None, text.into()).await;
+            let answer = send_form(&form).await;
             _ = self.pending.try_set(false);
             match answer {
                 Ok(text) => {
@@ -239,6 +236,23 @@ impl Post {
     }
 }
 
+/// A form's data as one url-encoded text, as the browser itself would post it.
+pub fn form_data(form: &web_sys::HtmlFormElement) -> Option<web_sys::UrlSearchParams> {
+    let data = web_sys::FormData::new_with_form(form).ok()?;
+    web_sys::UrlSearchParams::new_with_str_sequence_sequence(&data).ok()
+}
+
+/// Posts a form to its own address.
+pub async fn send_form(form: &web_sys::HtmlFormElement) -> Answer {
+    send_form_to(form, &form.action()).await
+}
+
+/// Posts a form to another address.
+pub async fn send_form_to(form: &web_sys::HtmlFormElement, path: &str) -> Answer {
+    let data = form_data(form).ok_or_else(unreadable)?;
+    post(path, None, data.into()).await
+}
+
 /// A form that posts without leaving the page, and as a plain form where there is no JavaScript.
 #[component]
 pub fn PostForm(post: Post, children: Children) -> AnyView {
@@ -248,7 +262,7 @@ pub fn PostForm(post: Post, children: Children) -> AnyView {
             .and_then(|form| form.dyn_into::<web_sys::HtmlFormElement>().ok());
         if let Some(form) = form {
             event.prevent_default();
-            post.send(&form);
+            post.send(form);
         }
     };
     view! { <form method="post" action=post.path on:submit=submit>{children()}</form> }.into_any()

@@ -1,69 +1,52 @@
-//! Quotes, jobs and what they leave behind.
+//! Quotes, jobs and what they print. What a job is and costs is written by the server (see `parts`).
 
-use kernel::{DeviceId, JobId};
+use kernel::JobId;
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
-use protocol::JobSpec;
 #[cfg(feature = "ssr")]
 use protocol::Problem;
-use protocol::view::{JobSummary, JobView, LogPage, Page, QuoteView, ReceiptView, SampleView};
+use protocol::view::{LogPage, Meter};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::launch_form::LaunchForm;
-use crate::templates::LaunchPage;
+use crate::live::SampleRow;
+use crate::templates::{LaunchPage, QuotePart};
 
-/// How many jobs a page of the list holds.
-#[cfg(feature = "ssr")]
-const JOBS_PER_PAGE: u32 = 50;
 /// How many chunks of output are sent at once.
 #[cfg(feature = "ssr")]
 const LOG_CHUNKS: u32 = 500;
 
-/// What the launch page starts from: the examples, the device chosen on the market, a quote for what the form says
-/// at first, and a fresh number for it.
+/// What the launch page starts from: the examples, a form, and what it would cost as it is.
 #[server(prefix = "/fn", endpoint = "launch-page", input = Json)]
 pub async fn open_launch(template: String, device: String) -> Result<LaunchPage, Fault> {
     let templates = crate::templates::all();
     let mut form = LaunchPage::first_form(templates, &template);
     form.device = device;
     form.request = leptos::nonce::Nonce::new().to_string();
-    let chosen = form.device().ok().flatten();
-    let offer = match chosen {
+    let offer = match form.device().ok().flatten() {
         Some(device) => super::exchange()?.offer(device),
         None => None,
     };
     if let Some(offer) = &offer {
         offer.class.as_str().clone_into(&mut form.class);
     }
-    let quote = match form.spec() {
-        Ok(spec) => Some(quote_for(&spec, chosen).await?),
-        Err(_) => None,
-    };
+    let quote = crate::pages::launch::quote_part(&form).await?;
     Ok(LaunchPage {
         templates: templates
             .iter()
             .map(|template| template.id.clone())
             .collect(),
-        form,
-        offer,
+        device_gone: !form.device.is_empty() && offer.is_none(),
         quote,
+        fields: form.fields(),
     })
 }
 
-#[cfg(feature = "ssr")]
-async fn quote_for(spec: &JobSpec, device: Option<DeviceId>) -> Result<Result<QuoteView, Problem>, Fault> {
-    let actor = super::actor_or_none().await?;
-    Ok(super::exchange()?
-        .quote(actor.as_ref(), spec, device)
-        .await
-        .map_err(|error| error.problem()))
-}
-
-/// What the job would cost; a visitor may ask too.
-#[server(prefix = "/fn", endpoint = "quote", input = Json)]
-pub async fn quote(spec: JobSpec, device: Option<DeviceId>) -> Result<QuoteView, Fault> {
-    Ok(quote_for(&spec, device).await??)
+/// What the form as it stands would cost; a visitor may ask too.
+#[server(prefix = "/fn", endpoint = "quote")]
+pub async fn quote(#[server(flatten)] form: LaunchForm) -> Result<QuotePart, Fault> {
+    crate::pages::launch::quote_part(&form).await
 }
 
 /// Sends a job from the launch form; answers with its id.
@@ -80,53 +63,65 @@ pub async fn launch(#[server(flatten)] form: LaunchForm) -> Result<JobId, Fault>
     Ok(id)
 }
 
-#[server(prefix = "/fn", endpoint = "jobs", input = Json)]
-pub async fn jobs(before: Option<JobId>) -> Result<Page<JobSummary>, Fault> {
-    let actor = super::actor().await?;
-    Ok(super::exchange()?
-        .jobs(&actor, before, JOBS_PER_PAGE)
-        .await?)
+/// What changes of a job while its page is open, and what its open tab draws.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobPage {
+    /// The job's topic on the live socket.
+    pub topic: String,
+    /// Ended for good.
+    pub over: bool,
+    pub meter: Meter,
+    /// The names of the numbers that it prints.
+    pub metrics: Vec<String>,
+    pub samples: Option<Vec<SampleRow>>,
+    pub log: Option<LogPage>,
 }
 
 /// `id` is text because it comes from the address bar.
-#[server(prefix = "/fn", endpoint = "job", input = Json)]
-pub async fn job(id: String) -> Result<JobView, Fault> {
-    let actor = super::actor().await?;
-    Ok(super::exchange()?.job(&actor, parse(&id)?).await?)
-}
-
-/// A job with what its open tab shows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct JobPage {
-    pub job: JobView,
-    pub samples: Option<Vec<SampleView>>,
-    pub log: Option<LogPage>,
-    pub receipts: Option<Vec<ReceiptView>>,
-}
-
 #[server(prefix = "/fn", endpoint = "job-page", input = Json)]
 pub async fn read_job_page(id: String, tab: String) -> Result<JobPage, Fault> {
     let actor = super::actor().await?;
     let exchange = super::exchange()?;
     let id = parse(&id)?;
     let job = exchange.job(&actor, id).await?;
-    let (mut samples, mut log, mut receipts) = (None, None, None);
+    let (mut samples, mut log) = (None, None);
     match tab.as_str() {
         "logs" => log = Some(exchange.logs(&actor, id, 0, LOG_CHUNKS).await?),
-        "receipts" => receipts = Some(exchange.receipts(&actor, id).await?),
-        "metrics" => samples = Some(exchange.samples(&actor, id).await?),
+        "metrics" => samples = Some(rows(exchange.samples(&actor, id).await?)),
         _ => {}
     }
+    let over = job.summary.state.is_final();
+    let mut meter = job.meter;
+    if over {
+        // Nothing runs any more: what it has cost is what counts.
+        meter.spent = job.summary.spent;
+    }
+    let topic = protocol::live::Topic::Job(id).to_string();
     Ok(JobPage {
-        job,
+        topic,
+        over,
+        meter,
+        metrics: job.spec.metrics,
         samples,
         log,
-        receipts,
     })
 }
 
 #[cfg(feature = "ssr")]
-fn parse(id: &str) -> Result<JobId, Fault> {
+fn rows(samples: Vec<protocol::view::SampleView>) -> Vec<SampleRow> {
+    let row = |sample: protocol::view::SampleView| SampleRow {
+        at: sample.at,
+        cpu_percent: sample.data.cpu_percent,
+        memory_mib: sample.data.memory_mib,
+        gpu_percent: sample.data.gpu_percent,
+        gpu_memory_mib: sample.data.gpu_memory_mib,
+        metrics: sample.data.metrics,
+    };
+    samples.into_iter().map(row).collect()
+}
+
+#[cfg(feature = "ssr")]
+pub(crate) fn parse(id: &str) -> Result<JobId, Fault> {
     let unknown = |_| Problem::new(protocol::Code::NotFound, "There is no such job.");
     Ok(id.parse().map_err(unknown)?)
 }
@@ -140,21 +135,15 @@ pub async fn stop(id: String) -> Result<(), Fault> {
 }
 
 #[server(prefix = "/fn", endpoint = "log", input = Json)]
-pub async fn log(id: JobId, after: u64) -> Result<LogPage, Fault> {
+pub async fn log(id: String, after: u64) -> Result<LogPage, Fault> {
     let actor = super::actor().await?;
     Ok(super::exchange()?
-        .logs(&actor, id, after, LOG_CHUNKS)
+        .logs(&actor, parse(&id)?, after, LOG_CHUNKS)
         .await?)
 }
 
 #[server(prefix = "/fn", endpoint = "samples", input = Json)]
-pub async fn samples(id: JobId) -> Result<Vec<SampleView>, Fault> {
+pub async fn samples(id: String) -> Result<Vec<SampleRow>, Fault> {
     let actor = super::actor().await?;
-    Ok(super::exchange()?.samples(&actor, id).await?)
-}
-
-#[server(prefix = "/fn", endpoint = "receipts", input = Json)]
-pub async fn receipts(id: JobId) -> Result<Vec<ReceiptView>, Fault> {
-    let actor = super::actor().await?;
-    Ok(super::exchange()?.receipts(&actor, id).await?)
+    Ok(rows(super::exchange()?.samples(&actor, parse(&id)?).await?))
 }

@@ -8,11 +8,13 @@ pub mod account;
 pub mod billing;
 mod call;
 pub mod jobs;
-pub mod market;
 pub mod nodes;
+pub mod parts;
 pub mod session;
 
-pub use call::{Answer, Ask, Data, Post, PostForm, ask, data, decode, then};
+pub use call::{
+    Answer, Ask, Data, Post, PostForm, ask, data, decode, form_data, send_form, send_form_to, then,
+};
 
 #[cfg(feature = "ssr")]
 pub(crate) use door::{actor, actor_or_none, answer_form, exchange, flash, is_plain_form, parts};

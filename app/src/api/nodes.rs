@@ -4,38 +4,19 @@
 use kernel::{Amount, PricePerSecond};
 use kernel::{DeviceId, NodeId};
 use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
 #[cfg(feature = "ssr")]
 use protocol::Problem;
-use protocol::view::{EarningsView, JoinTokenView, NodeView};
-use serde::{Deserialize, Serialize};
+use protocol::view::JoinTokenView;
 
 use crate::fault::Fault;
 
 /// What a plain form leaves for the fleet page, to show it once.
 #[cfg(feature = "ssr")]
-const JOIN_FLASH: &str = "iog_join";
-
-/// The fleet, and the join line that a plain form has just asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Fleet {
-    pub nodes: Vec<NodeView>,
-    pub join: Option<String>,
-}
-
-#[server(prefix = "/fn", endpoint = "fleet", input = Json)]
-pub async fn read_fleet() -> Result<Fleet, Fault> {
-    let actor = super::actor().await?;
-    let exchange = super::exchange()?;
-    let nodes = exchange.nodes(&actor).await?;
-    let join =
-        super::flashed(JOIN_FLASH).map(|token| join_line(&exchange.settings().public_url, &token));
-    Ok(Fleet { nodes, join })
-}
+pub(crate) const JOIN_FLASH: &str = "iog_join";
 
 /// The one line to copy, as the exchange writes it.
 #[cfg(feature = "ssr")]
-fn join_line(server: &str, token: &str) -> String {
+pub(crate) fn join_line(server: &str, token: &str) -> String {
     format!("iog-worker join --server {server} --token {token}")
 }
 
@@ -49,23 +30,23 @@ pub async fn make_join_token() -> Result<JoinTokenView, Fault> {
 
 /// `per_hour` is a decimal number of IO.
 #[server(prefix = "/fn", endpoint = "price")]
-pub async fn set_price(device: DeviceId, per_hour: String) -> Result<NodeView, Fault> {
+pub async fn set_price(device: DeviceId, per_hour: String) -> Result<(), Fault> {
     let actor = super::actor().await?;
     let price = Amount::parse_io(&per_hour).and_then(PricePerSecond::from_per_hour);
     let price = price.map_err(|error| Problem::field("per_hour", error.to_string()))?;
-    let node = super::exchange()?.set_price(&actor, device, price).await?;
+    super::exchange()?.set_price(&actor, device, price).await?;
     super::answer_form("/nodes");
-    Ok(node)
+    Ok(())
 }
 
 #[server(prefix = "/fn", endpoint = "pause")]
-pub async fn set_paused(device: DeviceId, paused: bool) -> Result<NodeView, Fault> {
+pub async fn set_paused(device: DeviceId, paused: bool) -> Result<(), Fault> {
     let actor = super::actor().await?;
-    let node = super::exchange()?
+    super::exchange()?
         .set_paused(&actor, device, paused)
         .await?;
     super::answer_form("/nodes");
-    Ok(node)
+    Ok(())
 }
 
 #[server(prefix = "/fn", endpoint = "remove-node")]
@@ -74,10 +55,4 @@ pub async fn remove_node(id: NodeId) -> Result<(), Fault> {
     super::exchange()?.remove_node(&actor, id).await?;
     super::answer_form("/nodes");
     Ok(())
-}
-
-#[server(prefix = "/fn", endpoint = "earnings", input = Json)]
-pub async fn earnings() -> Result<EarningsView, Fault> {
-    let actor = super::actor().await?;
-    Ok(super::exchange()?.earnings(&actor).await?)
 }

@@ -40,13 +40,19 @@ mod cookies {
 /// Who is signed in.
 #[server(prefix = "/fn", endpoint = "session", input = Json)]
 pub async fn who() -> Result<Option<Session>, Fault> {
+    use protocol::live::Topic;
+
     let Some(actor) = super::actor_or_none().await? else {
         return Ok(None);
     };
     let exchange = super::exchange()?;
     let account = exchange.account(&actor).await?;
     let meter = exchange.meter(&actor).await?;
-    Ok(Some(Session { account, meter }))
+    Ok(Some(Session {
+        name: account.name,
+        topic: Topic::Account(account.id).to_string(),
+        meter,
+    }))
 }
 
 /// Answers with the page to go to.

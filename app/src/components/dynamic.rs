@@ -19,6 +19,11 @@ pub fn attr<S: Into<String>>(mut with: impl FnMut() -> Option<S> + Send + 'stati
     Box::new(move || with().map(Into::into))
 }
 
+/// HTML of our own server.
+pub fn html(with: impl FnMut() -> String + Send + 'static) -> Box<dyn FnMut() -> String + Send> {
+    Box::new(with)
+}
+
 /// An attribute that is there or not.
 pub fn flag(with: impl FnMut() -> bool + Send + 'static) -> Flag {
     Box::new(with)

@@ -43,7 +43,7 @@ pub fn Meter(
         </dl>
     };
     let body = match href {
-        Some(href) => view! { <a href=href aria-label=t.meter_label>{list}</a> }.into_any(),
+        Some(href) => view! { <a href=href>{list}</a> }.into_any(),
         None => list.into_any(),
     };
     view! { <div class="meter" data-tone=tone>{body}</div> }.into_any()

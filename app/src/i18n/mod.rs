@@ -79,7 +79,7 @@ impl Locale {
 
 /// The locale of the page that is being built.
 pub fn locale() -> Locale {
-    use_context().unwrap_or(Locale::En)
+    use_context().unwrap_or_else(|| crate::prefs::Prefs::current().locale)
 }
 
 /// The words of the page that is being built. Take them at the top of a component and keep them: an event handler

@@ -105,6 +105,7 @@ words! {
     key_used: "Last used", "最近使用";
     key_never: "Never", "从未使用";
     key_revoke: "Revoke", "撤销";
+    key_revoked: "Key revoked", "密钥已撤销";
     scope_read: "Read: see everything of the account", "读取：查看账户的全部内容";
     scope_jobs: "Jobs: quote, submit and stop", "任务：报价、提交和停止";
     scope_nodes: "Nodes: join, price, pause and remove", "机器：加入、定价、暂停和移除";
@@ -313,6 +314,7 @@ words! {
     node_no_isolation: "This machine cannot isolate jobs, so none are sent to it", "这台机器无法隔离任务，因此不会收到任务";
     node_more: "Details and removal", "详情与移除";
     node_remove: "Remove this machine", "移除这台机器";
+    node_removed: "Machine removed", "机器已移除";
     node_remove_hint: "Possible while no job runs on it. It can join again with a new line.", "没有任务运行时才可移除。之后可用新的命令重新加入。";
     fact_system: "System", "系统";
     fact_size: "Size", "规格";
@@ -365,6 +367,7 @@ words! {
     demo_title: "Demo credit", "演示额度";
     demo_text: "This server gives {} once, to try things out. It is not real money.", "本服务器一次性赠送 {} 供试用，并非真实资金。";
     demo_take: "Take it", "领取";
+    demo_taken: "Demo credit booked", "演示额度已到账";
     entries_title: "Movements", "变动明细";
     entries_empty: "No movements yet", "还没有变动";
     entries_empty_text: "The first job sets some balance aside and pays from it by the second.", "第一个任务会冻结部分余额，并按秒从中支付。";

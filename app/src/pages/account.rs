@@ -1,22 +1,25 @@
 //! The account: who is signed in, API keys, sessions. Language and theme stand in the footer of every page.
 
+#[cfg(feature = "ssr")]
+mod part;
+
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_router::hooks::use_location;
-use protocol::view::{KeyView, NewKeyView, Scope};
+use serde::Deserialize;
 
-use super::{field_error, load, wording};
-use crate::api::account::{Keys, MakeKey, ReadKeys, RevokeKey};
+use super::field_error;
+use super::fragment::Fragment;
+use crate::api::account::MakeKey;
 use crate::api::session::{SignOut, SignOutEverywhere};
-use crate::api::{Post, PostForm, ask, data};
+use crate::api::{Post, PostForm};
 use crate::components::{
-    Cell, CheckField, Column, CopyLine, Field, PageHead, Parts, Submit, Tone, notice, part, row,
-    skeleton_rows, table, tabs, tag,
+    CheckField, CopyLine, Field, PageHead, Parts, Submit, Tone, notice, part, skeleton_rows, tabs,
 };
 use crate::fault::form_fault;
-use crate::format;
-use crate::i18n::{Words, words};
-use crate::session::SessionContext;
+use crate::i18n::words;
+#[cfg(feature = "ssr")]
+pub use part::{keys_part, who_part};
 
 /// The account and its money are two sides of one place.
 pub fn me_tabs() -> AnyView {
@@ -32,48 +35,24 @@ pub fn me_tabs() -> AnyView {
     )
 }
 
+/// Of a new key, all that the page needs.
+#[derive(Deserialize)]
+struct Secret {
+    secret: String,
+}
+
 pub fn page() -> impl IntoView {
     let t = words();
-    let version = RwSignal::new(0_u32);
-    let held = data(Signal::derive(move || ask(ReadKeys {}).nth(version.get())));
+    let who = Fragment::new("account", String::new);
     view! {
         <PageHead title=t.account_title/>
         {me_tabs()}
         <div class="grid gap-6">
-            {who()}
-            {load(held, |t| skeleton_rows(t.loading, 2), move |keys| key_cards(keys, version))}
+            {who.view(|t| skeleton_rows(t.loading, 1))}
+            {keys()}
             {sign_outs()}
         </div>
     }
-}
-
-fn who() -> AnyView {
-    let t = words();
-    let Some(context) = use_context::<SessionContext>() else {
-        return ().into_any();
-    };
-    let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
-    view! {
-        <Transition fallback=move || skeleton_rows(t.loading, 1)>
-            {part(move || Suspend::new(async move {
-                context.session().await.map(|session| {
-                    let account = session.account;
-                    view! {
-                        <section class="card">
-                            <h2>{t.account_who}</h2>
-                            <dl class="facts">
-                                {fact(t.name, account.name)}
-                                {fact(t.email, account.email)}
-                                <div class="contents"><dt>{t.account_id}</dt><dd class="mono">{account.id.to_string()}</dd></div>
-                                {fact(t.account_since, format::moment(account.created_at))}
-                            </dl>
-                        </section>
-                    }
-                })
-            }))}
-        </Transition>
-    }
-    .into_any()
 }
 
 /// Plain forms: the page that follows is loaded afresh.
@@ -94,32 +73,33 @@ fn sign_outs() -> AnyView {
     .into_any()
 }
 
-fn key_cards(held: Keys, version: RwSignal<u32>) -> AnyView {
+fn keys() -> AnyView {
     let t = words();
+    let held = Fragment::new("keys", String::new);
     let make = Post::to::<MakeKey>();
     let fault = make.fault();
-    let secret = RwSignal::new(held.secret);
-    let list = RwSignal::new(held.keys);
-    make.on_answer(move |new: NewKeyView| {
-        secret.set(Some(new.secret));
-        list.update(|list| list.insert(0, new.key));
+    let secret = RwSignal::new(String::new());
+    make.on_answer(move |new: Secret| {
+        secret.set(new.secret);
+        held.refresh();
     });
-    let boxes = [("read", Scope::Read), ("jobs", Scope::Jobs), ("nodes", Scope::Nodes)]
+    let boxes = [("read", t.scope_read), ("jobs", t.scope_jobs), ("nodes", t.scope_nodes)]
         .into_iter()
-        .map(|(name, scope)| view! { <CheckField name=name value=scope.as_str() label=wording::scope(scope, t) checked=scope == Scope::Read/> })
+        .map(|(name, word)| view! { <CheckField name=name value=name label=word checked=name == "read"/> })
         .parts();
     let scope_error = field_error(fault, "scopes");
     view! {
         <section class="card grid gap-4">
             <h2>{t.keys_title}</h2>
             <p class="prose">{t.keys_text}</p>
-            {part(move || secret.get().map(|secret| {
-                notice(Tone::Ok, view! {
+            {part(move || {
+                let secret = secret.get();
+                (!secret.is_empty()).then(|| notice(Tone::Ok, view! {
                     <p class="font-medium mb-2">{t.key_made}</p>
                     <CopyLine text=secret label=t.key_copy/>
-                })
-            }))}
-            {part(move || key_table(&list.get(), version, t))}
+                }))
+            })}
+            {held.view(|t| skeleton_rows(t.loading, 1))}
             {form_fault(fault, &["name", "scopes"])}
             <PostForm post=make>
                 <div class="grid gap-3 max-w-md">
@@ -135,38 +115,4 @@ fn key_cards(held: Keys, version: RwSignal<u32>) -> AnyView {
         </section>
     }
     .into_any()
-}
-
-fn key_table(keys: &[KeyView], version: RwSignal<u32>, t: &'static Words) -> AnyView {
-    if keys.is_empty() {
-        return view! { <p class="hint">{t.keys_none}</p> }.into_any();
-    }
-    let rows = keys
-        .iter()
-        .map(|key| {
-            let revoke = Post::to::<RevokeKey>();
-            let id = key.id.to_string();
-            revoke.on_answer(move |()| version.update(|version| *version += 1));
-            let scopes = key.scopes.iter().map(|scope| tag(scope.as_str())).parts();
-            let used = key.last_used_at.map_or_else(|| t.key_never.to_owned(), format::moment);
-            row(vec![
-                Cell::title(view! { {key.name.clone()}" "<span class="mono hint">{key.prefix.clone()}"…"</span> }),
-                Cell::new(t.key_scopes, view! { <span class="flex flex-wrap gap-1">{scopes}</span> }),
-                Cell::end(t.key_used, used),
-                Cell::action(view! {
-                    <PostForm post=revoke>
-                        <input type="hidden" name="id" value=id/>
-                        <button class="btn danger" type="submit">{t.key_revoke}</button>
-                    </PostForm>
-                }),
-            ])
-        })
-        .parts();
-    let columns = vec![
-        Column::new(t.key_name),
-        Column::new(t.key_scopes),
-        Column::end(t.key_used),
-        Column::action(t.col_action),
-    ];
-    table(t.keys_title, columns, rows)
 }

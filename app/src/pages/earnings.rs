@@ -1,107 +1,29 @@
 //! What the owner's devices have made.
 
-use leptos::prelude::*;
-use protocol::view::EarningsView;
+#[cfg(feature = "ssr")]
+mod part;
 
-use super::{load, wording};
-use crate::api::nodes::Earnings;
-use crate::api::{ask, then};
-use crate::components::{
-    Cell, Column, PageHead, Parts, Tone, effect, empty, notice, part, row, skeleton_rows, table,
-};
-use crate::format;
-use crate::i18n::{Words, words};
+use std::time::Duration;
+
+use leptos::prelude::*;
+
+use super::fragment::Fragment;
+use crate::components::{PageHead, skeleton_rows};
+use crate::i18n::words;
+#[cfg(feature = "ssr")]
+pub use part::part;
 
 /// While something earns, the figures are read again this often.
-const REREAD_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+const REFRESH_EVERY: Duration = Duration::from_secs(5);
 
 pub fn page() -> impl IntoView {
     let t = words();
-    let made = ask(Earnings {}).data();
+    let made = Fragment::new("earnings", String::new);
+    made.refresh_every(REFRESH_EVERY);
     view! {
         <PageHead title=t.earnings_title lead=t.earnings_lead/>
         {super::nodes::earn_tabs()}
         {super::stale_notice()}
-        {load(made, |t| skeleton_rows(t.loading, 3), show)}
+        {made.view(|t| skeleton_rows(t.loading, 3))}
     }
-}
-
-fn show(first: EarningsView) -> AnyView {
-    let t = words();
-    let made = RwSignal::new(first);
-    effect(move || {
-        let reread = move || {
-            then(ask(Earnings {}), move |fresh| _ = made.try_set(fresh));
-        };
-        if let Ok(timer) = set_interval_with_handle(reread, REREAD_EVERY) {
-            on_cleanup(move || timer.clear());
-        }
-    });
-    part(move || made.with(|made| view(made, t))).into_any()
-}
-
-fn view(made: &EarningsView, t: &'static Words) -> AnyView {
-    if made.devices.is_empty() {
-        return empty(
-            t.earnings_empty,
-            t.earnings_empty_text,
-            Some((t.join_title, "/nodes".to_owned())),
-        );
-    }
-    let fact =
-        |label: &'static str, value: String| view! { <div><dt>{label}</dt><dd>{value}</dd></div> };
-    let devices = made
-        .devices
-        .iter()
-        .map(|device| {
-            row(vec![
-                Cell::title(format!("{} · {}", device.node_name, device.model)),
-                Cell::end(t.col_delivered, format::duration(device.seconds, t)),
-                Cell::end(t.col_earned, format::io(device.earned)),
-            ])
-        })
-        .parts();
-    let leases = made
-        .leases
-        .iter()
-        .map(|lease| {
-            row(vec![
-                Cell::title(format!("{} · {}", lease.node_name, lease.model)),
-                Cell::new(t.col_state, wording::lease_state(lease.state, t)),
-                Cell::end(t.col_delivered, format::duration(lease.seconds, t)),
-                Cell::end(t.col_earned, format::io(lease.earned)),
-                Cell::end(t.col_begun, format::moment(lease.granted_at)),
-            ])
-        })
-        .parts();
-    let leases = if made.leases.is_empty() {
-        notice(Tone::Idle, t.earnings_no_leases)
-    } else {
-        let columns = vec![
-            Column::new(t.col_device),
-            Column::new(t.col_state),
-            Column::end(t.col_delivered),
-            Column::end(t.col_earned),
-            Column::end(t.col_begun),
-        ];
-        table(t.earnings_leases, columns, leases)
-    };
-    let device_columns = vec![
-        Column::new(t.col_device),
-        Column::end(t.col_delivered),
-        Column::end(t.col_earned),
-    ];
-    view! {
-        <dl class="figures mb-6">
-            {fact(t.earnings_total, format::io(made.earned))}
-            {fact(t.earnings_today, format::io(made.today))}
-            {fact(t.earnings_rate, format::per_hour(made.rate, t))}
-        </dl>
-        <h2 class="mb-3">{t.earnings_devices}</h2>
-        {table(t.earnings_devices, device_columns, devices)}
-        <h2 class="mt-6 mb-3">{t.earnings_leases}</h2>
-        {leases}
-        <p class="hint prose mt-3">{t.earnings_note}</p>
-    }
-    .into_any()
 }

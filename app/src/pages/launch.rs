@@ -1,32 +1,40 @@
 //! Launching a job: an example or an own command, what it needs, and what it costs before it is sent.
 
-use kernel::JobId;
-use leptos::form::FromFormData;
+#[cfg(feature = "ssr")]
+mod part;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_router::hooks::{use_navigate, use_query_map};
-use protocol::view::{OfferView, QuoteLineKind, QuoteView};
-use protocol::{Code, Problem};
 use wasm_bindgen::JsCast;
 
-use super::{field_error, load, wording};
+use super::{field_error, load};
 use crate::api::jobs::{Launch, OpenLaunch, Quote};
-use crate::api::{Post, PostForm, ask, data};
+use crate::api::{Post, PostForm, ask, data, decode, send_form_to};
 use crate::components::{
-    Field, Kind, PageHead, Parts, SelectField, Submit, TextField, Tone, notice, part,
-    skeleton_block, tag,
+    Field, Kind, PageHead, Parts, SelectField, Submit, TextField, Tone, html, notice, part,
+    skeleton_block,
 };
 use crate::fault::{Fault, form_fault};
-use crate::format;
-use crate::i18n::{Words, fill, locale, words};
-use crate::launch_form::{FIELDS, LaunchForm};
+use crate::i18n::{Words, words};
+use crate::launch_form::FIELDS;
 use crate::session::SessionContext;
-use crate::templates::{LaunchPage, OWN};
+use crate::templates::{LaunchPage, OWN, QuotePart};
+#[cfg(feature = "ssr")]
+pub use part::quote_part;
 
 /// Typing asks for a quote only after a pause.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(400);
 
-/// What is known about the price: nothing while a first answer is on its way.
-type Quoted = Option<Result<QuoteView, Fault>>;
+/// The form's values by the names of its fields.
+type Fields = BTreeMap<String, String>;
+
+fn value(fields: &Fields, name: &str) -> String {
+    fields.get(name).cloned().unwrap_or_default()
+}
 
 pub fn page() -> impl IntoView {
     let t = words();
@@ -47,8 +55,8 @@ fn show(page: LaunchPage, (template, device): (String, String)) -> AnyView {
     let t = words();
     let LaunchPage {
         templates,
-        form,
-        offer,
+        fields,
+        device_gone,
         quote,
     } = page;
     let chosen = if template.is_empty() {
@@ -56,30 +64,28 @@ fn show(page: LaunchPage, (template, device): (String, String)) -> AnyView {
     } else {
         template
     };
-    let gone =
-        (!device.is_empty() && offer.is_none()).then(|| notice(Tone::Warn, t.launch_device_gone));
-    let quoted: RwSignal<Quoted> = RwSignal::new(quote.map(|quote| quote.map_err(Fault)));
+    let gone = device_gone.then(|| notice(Tone::Warn, t.launch_device_gone));
+    let quoted = RwSignal::new(quote);
     let post = Post::to::<Launch>();
     let fault = post.fault();
     let navigate = use_navigate();
-    post.on_answer(move |id: JobId| {
+    post.on_answer(move |id: String| {
         navigate(
             &format!("/jobs/{id}"),
             leptos_router::NavigateOptions::default(),
         )
     });
-    let fields: &'static [&'static str] = const { &SPEC_FIELDS };
     view! {
         {gone}
         {choices(&templates, &chosen, &device)}
         <PostForm post=post>
             <div class="grid gap-6 lg:grid-cols-[1fr_20rem] items-start" on:input=move |event| requote(&event, quoted)>
                 <div class="grid gap-6 min-w-0">
-                    {form_fault(fault, fields)}
-                    {work_fields(&form, fault)}
-                    {need_fields(form, fault)}
+                    {form_fault(fault, &SPEC_FIELDS)}
+                    {work_fields(&fields, fault)}
+                    {need_fields(&fields, fault)}
                 </div>
-                <aside class="lg:sticky lg:top-20 grid gap-4">{quote_card(quoted, offer, post.pending.into())}</aside>
+                <aside class="lg:sticky lg:top-20 grid gap-4">{quote_card(quoted, post.pending.into())}</aside>
             </div>
         </PostForm>
     }
@@ -87,7 +93,7 @@ fn show(page: LaunchPage, (template, device): (String, String)) -> AnyView {
 }
 
 /// The specification's names of all fields that have a place for a message.
-const SPEC_FIELDS: [&str; FIELDS.len()] = {
+static SPEC_FIELDS: [&str; FIELDS.len()] = {
     let mut names = [""; FIELDS.len()];
     let mut index = 0;
     while index < names.len() {
@@ -132,8 +138,8 @@ fn choices(templates: &[String], chosen: &str, device: &str) -> AnyView {
     view! { <nav class="choices mb-6 sm:grid-cols-2 lg:grid-cols-4" aria-label=t.launch_templates>{links}</nav> }.into_any()
 }
 
-/// Reads the form as it stands and asks what it costs, after a pause.
-fn requote(event: &leptos::ev::Event, quoted: RwSignal<Quoted>) {
+/// Asks what the form as it stands would cost, after a pause.
+fn requote(event: &leptos::ev::Event, quoted: RwSignal<QuotePart>) {
     let form = event
         .target()
         .and_then(|target| target.dyn_into::<web_sys::Element>().ok());
@@ -141,64 +147,55 @@ fn requote(event: &leptos::ev::Event, quoted: RwSignal<Quoted>) {
     let Some(form) = form.and_then(|form| form.dyn_into::<web_sys::HtmlFormElement>().ok()) else {
         return;
     };
-    let asked = ASKED.with(|asked| {
-        asked.set(asked.get().wrapping_add(1));
-        asked.get()
-    });
+    let asked = ASKED.get().wrapping_add(1);
+    ASKED.set(asked);
     let ask = move || {
         if ASKED.get() != asked {
             return;
         }
-        let Ok(data) = web_sys::FormData::new_with_form(&form) else {
-            return;
-        };
-        let Ok(Launch { form }) = Launch::from_form_data(&data) else {
-            return;
-        };
-        let device = form.device().ok().flatten();
-        match form.spec() {
-            Err(problem) => _ = quoted.try_set(Some(Err(Fault(problem)))),
-            Ok(spec) => leptos::task::spawn_local(async move {
-                let answer = ask(Quote { spec, device }).get::<QuoteView>().await;
-                if ASKED.get() == asked {
-                    _ = quoted.try_set(Some(answer));
-                }
-            }),
-        }
+        leptos::task::spawn_local(async move {
+            let answer = send_form_to(&form, Quote::PATH).await;
+            // Unreachable for a moment: the last quote stays until the next key.
+            if let Ok(part) = answer.and_then(|text| decode(&text))
+                && ASKED.get() == asked
+            {
+                _ = quoted.try_set(part);
+            }
+        });
     };
     set_timeout(ask, PAUSE);
 }
 
 thread_local! {
     /// The number of the last question; an answer to an older one is dropped.
-    static ASKED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    static ASKED: Cell<u32> = const { Cell::new(0) };
 }
 
 /// What runs.
-fn work_fields(form: &LaunchForm, fault: Signal<Option<Fault>>) -> AnyView {
+fn work_fields(form: &Fields, fault: Signal<Option<Fault>>) -> AnyView {
     let t = words();
-    let has_file = !form.file_path.is_empty();
+    let has_file = !value(form, "file_path").is_empty();
     view! {
         <section class="card grid gap-4">
             <h2>{t.launch_work}</h2>
-            <input type="hidden" name="request" value=form.request.clone()/>
-            <input type="hidden" name="device" value=form.device.clone()/>
-            <Field name="name" label=t.job_name value=form.name.clone() required=true max_length=80 error=field_error(fault, "name")/>
-            <TextField name="command" label=t.job_command rows=2 value=form.command.clone() hint=t.job_command_hint
+            <input type="hidden" name="request" value=value(form, "request")/>
+            <input type="hidden" name="device" value=value(form, "device")/>
+            <Field name="name" label=t.job_name value=value(form, "name") required=true max_length=80 error=field_error(fault, "name")/>
+            <TextField name="command" label=t.job_command rows=2 value=value(form, "command") hint=t.job_command_hint
                 error=field_error(fault, "command")/>
             <details open=has_file>
                 <summary class="legend min-h-11 flex items-center">{t.job_file}</summary>
                 <div class="grid gap-4 mt-2">
-                    <Field name="file_path" label=t.job_file_path value=form.file_path.clone() hint=t.job_file_hint
+                    <Field name="file_path" label=t.job_file_path value=value(form, "file_path") hint=t.job_file_hint
                         error=field_error(fault, "files")/>
-                    <TextField name="file_content" label=t.job_file_content rows=10 value=form.file_content.clone()/>
+                    <TextField name="file_content" label=t.job_file_content rows=10 value=value(form, "file_content")/>
                 </div>
             </details>
             <details>
                 <summary class="legend min-h-11 flex items-center">{t.launch_more_work}</summary>
                 <div class="grid gap-4 mt-2">
-                    <TextField name="env" label=t.job_env rows=3 value=form.env.clone() hint=t.job_env_hint error=field_error(fault, "env")/>
-                    <Field name="metrics" label=t.job_metrics value=form.metrics.clone() hint=t.job_metrics_hint
+                    <TextField name="env" label=t.job_env rows=3 value=value(form, "env") hint=t.job_env_hint error=field_error(fault, "env")/>
+                    <Field name="metrics" label=t.job_metrics value=value(form, "metrics") hint=t.job_metrics_hint
                         error=field_error(fault, "metrics")/>
                 </div>
             </details>
@@ -208,7 +205,7 @@ fn work_fields(form: &LaunchForm, fault: Signal<Option<Fault>>) -> AnyView {
 }
 
 /// What it needs and what it may cost.
-fn need_fields(form: LaunchForm, fault: Signal<Option<Fault>>) -> AnyView {
+fn need_fields(form: &Fields, fault: Signal<Option<Fault>>) -> AnyView {
     let t = words();
     let classes = [("cpu", "CPU"), ("gpu", "GPU")]
         .map(|(code, word)| (code.to_owned(), word.to_owned()))
@@ -217,26 +214,26 @@ fn need_fields(form: LaunchForm, fault: Signal<Option<Fault>>) -> AnyView {
         <section class="card grid gap-4">
             <h2>{t.launch_needs}</h2>
             <div class="grid gap-4 grid-cols-2 md:grid-cols-3">
-                <SelectField name="class" label=t.filter_class options=classes value=form.class error=field_error(fault, "resources.class")/>
-                <Field name="cpus" label=t.need_cpus input_mode="numeric" value=form.cpus error=field_error(fault, "resources.cpus")/>
-                <Field name="memory_mib" label=t.need_memory unit="MiB" input_mode="numeric" value=form.memory_mib
+                <SelectField name="class" label=t.filter_class options=classes value=value(form, "class") error=field_error(fault, "resources.class")/>
+                <Field name="cpus" label=t.need_cpus input_mode="numeric" value=value(form, "cpus") error=field_error(fault, "resources.cpus")/>
+                <Field name="memory_mib" label=t.need_memory unit="MiB" input_mode="numeric" value=value(form, "memory_mib")
                     error=field_error(fault, "resources.memory_mib")/>
-                <Field name="disk_mib" label=t.need_disk unit="MiB" input_mode="numeric" value=form.disk_mib
+                <Field name="disk_mib" label=t.need_disk unit="MiB" input_mode="numeric" value=value(form, "disk_mib")
                     error=field_error(fault, "resources.disk_mib")/>
-                <Field name="minutes" label=t.need_minutes unit=t.unit_min input_mode="numeric" value=form.minutes
+                <Field name="minutes" label=t.need_minutes unit=t.unit_min input_mode="numeric" value=value(form, "minutes")
                     error=field_error(fault, "limits.duration_seconds")/>
-                <Field name="max_price" label=t.need_max_price unit="IO/h" input_mode="decimal" value=form.max_price
+                <Field name="max_price" label=t.need_max_price unit="IO/h" input_mode="decimal" value=value(form, "max_price")
                     error=field_error(fault, "limits.max_price_per_hour")/>
             </div>
             <details>
                 <summary class="legend min-h-11 flex items-center">{t.launch_more_needs}</summary>
                 <div class="grid gap-4 grid-cols-2 md:grid-cols-3 mt-2">
-                    <Field name="model" label=t.filter_model value=form.model error=field_error(fault, "resources.model")/>
-                    <Field name="countries" label=t.need_countries value=form.countries error=field_error(fault, "placement.countries")/>
-                    <Field name="min_reputation" label=t.need_reputation input_mode="numeric" value=form.min_reputation
+                    <Field name="model" label=t.filter_model value=value(form, "model") error=field_error(fault, "resources.model")/>
+                    <Field name="countries" label=t.need_countries value=value(form, "countries") error=field_error(fault, "placement.countries")/>
+                    <Field name="min_reputation" label=t.need_reputation input_mode="numeric" value=value(form, "min_reputation")
                         error=field_error(fault, "placement.min_reputation")/>
-                    <Field name="pids" label=t.need_pids input_mode="numeric" value=form.pids error=field_error(fault, "resources.pids")/>
-                    <Field name="restarts" label=t.need_restarts input_mode="numeric" value=form.restarts
+                    <Field name="pids" label=t.need_pids input_mode="numeric" value=value(form, "pids") error=field_error(fault, "resources.pids")/>
+                    <Field name="restarts" label=t.need_restarts input_mode="numeric" value=value(form, "restarts")
                         error=field_error(fault, "limits.max_restarts")/>
                 </div>
             </details>
@@ -246,47 +243,10 @@ fn need_fields(form: LaunchForm, fault: Signal<Option<Fault>>) -> AnyView {
 }
 
 /// The price before it is paid, and the button.
-fn quote_card(quoted: RwSignal<Quoted>, offer: Option<OfferView>, busy: Signal<bool>) -> AnyView {
+fn quote_card(quoted: RwSignal<QuotePart>, busy: Signal<bool>) -> AnyView {
     let t = words();
-    let locale = locale();
-    let poor = Signal::derive(move || {
-        quoted.with(|quoted| match quoted {
-            Some(Ok(quote)) if !quote.affordable => Some(fill(
-                t.launch_poor,
-                &[&format::io(quote.first_hold), &format::io(quote.available)],
-            )),
-            _ => None,
-        })
-    });
-    let chosen = offer.map(|offer| {
-        view! {
-            <div class="notice"><div>
-                <p class="hint">{t.launch_on}</p>
-                <p class="font-medium">{format!("{} · {}", offer.model, offer.node_name)}" "{tag(wording::class(offer.class))}</p>
-                <p>{format::per_hour_amount(offer.per_hour, t)}</p>
-                <p><a href="/launch" rel="external">{t.launch_any_device}</a></p>
-            </div></div>
-        }
-    });
-    let figures = part(move || match quoted.get() {
-        None => view! { <p class="hint">{t.quote_waiting}</p> }.into_any(),
-        Some(Ok(quote)) => quote_lines(&quote, t),
-        Some(Err(fault)) => {
-            let no_match = fault.code() == Code::NoMatch;
-            let Problem { fields, .. } = &fault.0;
-            let fields = fields
-                .iter()
-                .map(|problem| view! { <li><span class="mono">{problem.field.clone()}</span>": "{problem.message.clone()}</li> })
-                .parts();
-            let tone = if no_match { Tone::Warn } else { Tone::Idle };
-            notice(
-                tone,
-                view! {
-                    <p class="font-medium">{fault.title(t)}</p><p>{fault.sentence(locale)}</p>
-                    <ul class="hint mt-1">{fields}</ul>
-                },
-            )
-        }
+    let off = Signal::derive(move || {
+        quoted.with(|part| (!part.off_because.is_empty()).then(|| part.off_because.clone()))
     });
     let submit = part(move || {
         Suspend::new(async move {
@@ -295,46 +255,18 @@ fn quote_card(quoted: RwSignal<Quoted>, offer: Option<OfferView>, busy: Signal<b
                 None => None,
             };
             match session {
-                Some(_) => view! { <Submit label=t.launch_submit kind=Kind::Primary busy=busy off_because=poor/> }.into_any(),
+                Some(_) => view! { <Submit label=t.launch_submit kind=Kind::Primary busy=busy off_because=off/> }.into_any(),
                 None => view! { <a class="btn primary" href="/sign-in?next=%2Flaunch">{t.launch_sign_in}</a> }.into_any(),
             }
         })
     });
     view! {
-        <section class="card grid gap-4" aria-live="polite">
+        <section class="card grid gap-4">
             <h2>{t.quote}</h2>
-            {chosen}
-            {figures}
+            <div class="grid gap-3" aria-live="polite" inner_html=html(move || quoted.with(|part| part.html.clone()))></div>
             <Transition fallback=|| ()>{submit}</Transition>
             <p class="hint">{t.quote_note}</p>
         </section>
-    }
-    .into_any()
-}
-
-fn quote_lines(quote: &QuoteView, t: &'static Words) -> AnyView {
-    let lines = quote
-        .lines
-        .iter()
-        .map(|line| {
-            let word = match line.kind {
-                QuoteLineKind::Device => t.quote_device,
-                QuoteLineKind::Fee => t.quote_fee,
-            };
-            view! { <div class="contents"><dt>{word}</dt><dd>{format::per_hour_amount(line.per_hour, t)}</dd></div> }
-        })
-        .parts();
-    let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
-    view! {
-        <p class="figure">{format::per_hour_amount(quote.per_hour, t)}</p>
-        <p class="hint">{format!("{} · {}", quote.offer.model, quote.offer.node_name)}" · "{fill(t.quote_matching, &[&quote.matching.to_string()])}</p>
-        <dl class="facts">
-            {lines}
-            {fact(t.quote_at_most, format::io(quote.at_most))}
-            {fact(t.quote_hold, format::io(quote.first_hold))}
-            {fact(t.quote_available, format::io(quote.available))}
-            {fact(t.meter_runway, format::duration(quote.runway, t))}
-        </dl>
     }
     .into_any()
 }

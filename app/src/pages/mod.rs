@@ -4,6 +4,7 @@
 pub mod account;
 pub mod billing;
 pub mod earnings;
+mod fragment;
 pub mod job;
 pub mod jobs;
 pub mod launch;
@@ -11,6 +12,7 @@ pub mod market;
 pub mod nodes;
 pub mod not_found;
 pub mod sign_in;
+#[cfg(feature = "ssr")]
 mod wording;
 
 use std::sync::Arc;

@@ -1,10 +1,9 @@
 //! States, ends and events of the domain in the words of a language.
 
 use leptos::prelude::AnyView;
-use protocol::live::Topic;
 use protocol::spec::DeviceClass;
 use protocol::state::{DeviceState, JobState, LeaseState, RunEnd};
-use protocol::view::{Book, EarnRule, EntryKind, JobEventKind, Scope};
+use protocol::view::{Book, EarnRule, EntryKind, JobEventKind};
 
 use crate::components::{Tone, state};
 use crate::format;
@@ -116,14 +115,6 @@ pub fn book(book: Option<Book>, t: &Words) -> &'static str {
     }
 }
 
-pub fn scope(scope: Scope, t: &Words) -> &'static str {
-    match scope {
-        Scope::Read => t.scope_read,
-        Scope::Jobs => t.scope_jobs,
-        Scope::Nodes => t.scope_nodes,
-    }
-}
-
 /// A rule of earning, and what to do where it fails.
 pub fn earn_rule(rule: EarnRule, t: &Words) -> (&'static str, &'static str) {
     match rule {
@@ -133,9 +124,4 @@ pub fn earn_rule(rule: EarnRule, t: &Words) -> (&'static str, &'static str) {
         EarnRule::Priced => (t.rule_priced, t.fix_priced),
         EarnRule::Hired => (t.rule_hired, t.fix_hired),
     }
-}
-
-/// The topic of the account behind a session.
-pub fn account_topic(session: &crate::session::Session) -> Topic {
-    Topic::Account(session.account.id)
 }

@@ -1,56 +1,66 @@
 //! One job: its state, what it costs, and behind tabs what it measured, printed, cost, was receipted and left.
 
 mod charts;
-mod tabs;
+#[cfg(feature = "ssr")]
+pub mod parts;
 
-use kernel::JobId;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
-use protocol::live::{Live, Topic};
-use protocol::state::JobState;
-use protocol::view::{JobView, LogPage, ReceiptView, SampleView};
+use protocol::view::{LogLine, LogPage, Meter as MeterView, Stream};
 
-use super::wording;
+use super::fragment::Fragment;
 use super::{live_dot, load, stale_notice};
-use crate::api::jobs::{Job, JobPage, Log, ReadJobPage, Receipts, Samples, Stop};
+use crate::api::jobs::{JobPage, Log, ReadJobPage, Samples, Stop};
 use crate::api::{Post, PostForm, ask, data, then};
 use crate::components::{
-    Confirm, Kind, LogTail, Meter, PageHead, Parts, Submit, Tone, effect, notice, part,
-    skeleton_block, tabs as tab_bar,
+    Confirm, Icon, Kind, LogTail, LogView, Meter, PageHead, Submit, effect, icon, part,
+    skeleton_block, skeleton_rows, tabs as tab_bar,
 };
 use crate::fault::form_fault;
 use crate::format;
-use crate::i18n::{fill, words};
-use crate::live::{News, watch};
+use crate::i18n::words;
+use crate::live::{Frame, News, SampleRow, watch};
 use crate::session::reading;
 
 /// A chart needs no more, and a job of days must not fill the page's memory.
 const SAMPLES_MAX: usize = 1_200;
 
 /// What a tab is called in the address.
-pub const METRICS: &str = "metrics";
-pub const LOGS: &str = "logs";
-pub const COST: &str = "cost";
-pub const RECEIPTS: &str = "receipts";
-pub const FILES: &str = "files";
+const METRICS: &str = "metrics";
+const LOGS: &str = "logs";
+const COST: &str = "cost";
+const RECEIPTS: &str = "receipts";
+const FILES: &str = "files";
 
-/// Everything that changes while the page is open. What a tab needs is read when it is first opened.
+/// What changes each second while the page is open. What a tab needs is read when it is first opened.
 #[derive(Debug, Clone, Copy)]
 struct State {
-    id: JobId,
-    job: RwSignal<JobView>,
-    samples: RwSignal<Option<Vec<SampleView>>>,
-    log: RwSignal<Option<LogTail>>,
-    receipts: RwSignal<Option<Vec<ReceiptView>>>,
+    id: StoredValue<String>,
+    over: RwSignal<bool>,
+    meter: RwSignal<Option<MeterView>>,
+    samples: RwSignal<Vec<SampleRow>>,
+    samples_read: RwSignal<bool>,
+    log: RwSignal<LogTail>,
+    log_read: RwSignal<bool>,
     /// More output is being read.
     reading_log: StoredValue<bool>,
+}
+
+/// The parts that the server writes.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    head: Fragment,
+    happened: Fragment,
+    cost: Fragment,
+    receipts: Fragment,
+    files: Fragment,
 }
 
 pub fn page() -> impl IntoView {
     let t = words();
     let params = use_params_map();
     let query = use_query_map();
-    let id = Signal::derive(move || params.with(|params| params.get("id").unwrap_or_default()));
+    let id = move || params.with(|params| params.get("id").unwrap_or_default());
     let tab = Signal::derive(move || {
         let tab = query.with(|query| query.get("tab").unwrap_or_default());
         let known = [LOGS, COST, RECEIPTS, FILES].contains(&tab.as_str());
@@ -58,30 +68,46 @@ pub fn page() -> impl IntoView {
     });
     let page = data(Signal::derive(move || {
         ask(ReadJobPage {
-            id: id.get(),
+            id: id(),
             tab: tab.get_untracked(),
         })
     }));
-    let title = format!("{} {}", t.job, format::short_id(&id.get_untracked()));
+    let title = format!("{} {}", t.job, format::short_id(&untrack(id)));
+    let written = Written {
+        head: Fragment::new("job-head", id),
+        happened: Fragment::new("job-events", id),
+        cost: Fragment::new("job-cost", id),
+        receipts: Fragment::new("job-receipts", id),
+        files: Fragment::new("job-files", id),
+    };
     view! {
         <PageHead title=title/>
-        {load(page, |t| skeleton_block(t.loading), move |page| show(page, tab.into()))}
+        {load(page, |t| skeleton_block(t.loading), move |page| show(page, tab, untrack(id), written))}
+    }
+}
+
+/// Takes lines into what is shown; the worker's own remarks look like errors, because they explain them.
+fn take_lines(tail: &mut LogTail, lines: &[LogLine]) {
+    for line in lines {
+        tail.push(line.seq, line.stream != Stream::Stdout, &line.text);
     }
 }
 
 impl State {
-    fn new(page: JobPage) -> Self {
-        let log = page.log.map(|page| {
-            let mut tail = LogTail::default();
-            tabs::take_lines(&mut tail, &page.lines);
-            tail
-        });
+    fn new(page: JobPage, id: String) -> Self {
+        let mut tail = LogTail::default();
+        let log_read = page.log.is_some();
+        if let Some(log) = page.log {
+            take_lines(&mut tail, &log.lines);
+        }
         Self {
-            id: page.job.summary.id,
-            job: RwSignal::new(page.job),
-            samples: RwSignal::new(page.samples),
-            log: RwSignal::new(log),
-            receipts: RwSignal::new(page.receipts),
+            id: StoredValue::new(id),
+            over: RwSignal::new(page.over),
+            meter: RwSignal::new(Some(page.meter)),
+            samples_read: RwSignal::new(page.samples.is_some()),
+            samples: RwSignal::new(page.samples.unwrap_or_default()),
+            log: RwSignal::new(tail),
+            log_read: RwSignal::new(log_read),
             reading_log: StoredValue::new(false),
         }
     }
@@ -89,13 +115,16 @@ impl State {
     /// Reads what a tab shows; in the browser, when it is opened and when frames were lost.
     fn read(self, tab: &str) {
         match tab {
-            METRICS => then(ask(Samples { id: self.id }), move |samples| {
-                _ = self.samples.try_set(Some(samples))
-            }),
+            METRICS => then(
+                ask(Samples {
+                    id: self.id.get_value(),
+                }),
+                move |samples| {
+                    _ = self.samples.try_set(samples);
+                    _ = self.samples_read.try_set(true);
+                },
+            ),
             LOGS => self.read_log(),
-            RECEIPTS => then(ask(Receipts { id: self.id }), move |receipts| {
-                _ = self.receipts.try_set(Some(receipts))
-            }),
             _ => {}
         }
     }
@@ -109,13 +138,19 @@ impl State {
         leptos::task::spawn_local(async move {
             let mut after = self
                 .log
-                .try_with_untracked(|log| log.as_ref().map_or(0, |log| log.last))
+                .try_with_untracked(|log| log.last)
                 .unwrap_or_default();
-            while let Ok(page) = ask(Log { id: self.id, after }).get::<LogPage>().await {
+            let id = self.id.get_value();
+            while let Ok(page) = ask(Log {
+                id: id.clone(),
+                after,
+            })
+            .get::<LogPage>()
+            .await
+            {
                 after = page.next;
-                let taken = self
-                    .log
-                    .try_update(|log| tabs::take_lines(log.get_or_insert_default(), &page.lines));
+                let taken = self.log.try_update(|log| take_lines(log, &page.lines));
+                _ = self.log_read.try_set(true);
                 if !page.more || taken.is_none() {
                     break;
                 }
@@ -124,94 +159,96 @@ impl State {
         });
     }
 
-    fn reread(self, tab: &str) {
+    /// Reads whether it is over and what it has cost.
+    fn reread(self) {
         then(
-            ask(Job {
-                id: self.id.to_string(),
+            ask(ReadJobPage {
+                id: self.id.get_value(),
+                tab: String::new(),
             }),
-            move |job| _ = self.job.try_set(job),
+            move |page: JobPage| {
+                _ = self.over.try_set(page.over);
+                _ = self.meter.try_set(Some(page.meter));
+            },
         );
-        self.read(tab);
     }
 
-    fn take(self, frame: &Live) {
-        match frame {
-            Live::Job { job, event, meter } => {
-                let ended = job.state.is_final();
-                _ = self.job.try_update(|known| {
-                    known.summary.clone_from(job);
-                    known.meter = *meter;
-                    if let Some(event) = event
-                        .clone()
-                        .filter(|event| known.events.last() != Some(event))
-                    {
-                        known.events.push(event);
-                    }
-                });
-                if ended || event.is_some() {
-                    // Leases and files change together with the state.
-                    self.reread(COST);
+    fn take(self, frame: &Frame) {
+        if let Some(meter) = frame.meter {
+            _ = self.meter.try_set(Some(meter));
+        }
+        if !frame.samples.is_empty() {
+            _ = self.samples.try_update(|known| {
+                known.extend(frame.samples.iter().cloned());
+                if known.len() > SAMPLES_MAX {
+                    let mut keep = false;
+                    known.retain(|_| {
+                        keep = !keep;
+                        keep
+                    });
                 }
-            }
-            Live::Meter { meter, .. } => _ = self.job.try_update(|job| job.meter = *meter),
-            Live::Samples { samples } => {
-                _ = self.samples.try_update(|known| {
-                    let Some(known) = known else { return };
-                    known.extend(samples.iter().cloned());
-                    if known.len() > SAMPLES_MAX {
-                        let mut keep = false;
-                        known.retain(|_| {
-                            keep = !keep;
-                            keep
-                        });
-                    }
-                });
-            }
-            Live::Log { lines } => {
-                let gap = self.log.try_update(|log| {
-                    let Some(log) = log else { return false };
-                    let gap = lines
-                        .first()
-                        .is_some_and(|line| line.seq > log.last.saturating_add(1));
-                    if !gap {
-                        tabs::take_lines(log, lines);
-                    }
-                    gap
-                });
-                if gap == Some(true) {
-                    self.read_log();
+            });
+        }
+        if !frame.lines.is_empty() && self.log_read.try_get_untracked() == Some(true) {
+            let gap = self.log.try_update(|log| {
+                let gap = frame
+                    .lines
+                    .first()
+                    .is_some_and(|line| line.seq > log.last.saturating_add(1));
+                if !gap {
+                    take_lines(log, &frame.lines);
                 }
+                gap
+            });
+            if gap == Some(true) {
+                self.read_log();
             }
-            Live::Receipt { .. } => {
-                if self.receipts.try_with_untracked(Option::is_some) == Some(true) {
-                    self.read(RECEIPTS);
-                }
-            }
-            Live::Node { .. } | Live::Offer { .. } | Live::OfferGone { .. } => {}
         }
     }
 }
 
-fn show(page: JobPage, tab: Signal<String>) -> AnyView {
+fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> AnyView {
     let t = words();
-    let state = State::new(page);
-    watch(Topic::Job(state.id), move |news| match news {
-        News::Frame(frame) => state.take(frame),
-        News::Reread => state.reread(&tab.get_untracked()),
+    let topic = page.topic.clone();
+    let metrics = page.metrics.clone();
+    let state = State::new(page, id.clone());
+    watch(topic, move |news| match news {
+        News::Frame(frame) => {
+            state.take(frame);
+            match frame.kind.as_str() {
+                "job" => {
+                    state.reread();
+                    written.head.refresh();
+                    written.happened.refresh();
+                    written.cost.refresh();
+                    written.files.refresh();
+                }
+                "receipt" => {
+                    written.receipts.refresh();
+                    written.cost.refresh();
+                }
+                _ => {}
+            }
+        }
+        News::Reread => {
+            state.reread();
+            state.read(&tab.get_untracked());
+            written.head.refresh();
+            written.happened.refresh();
+        }
     });
     effect(move || {
         let tab = tab.get();
         let missing = match tab.as_str() {
-            METRICS => state.samples.with_untracked(Option::is_none),
+            METRICS => !state.samples_read.get_untracked(),
             LOGS => true,
-            RECEIPTS => state.receipts.with_untracked(Option::is_none),
             _ => false,
         };
         if missing {
             state.read(&tab);
         }
     });
-    let base = format!("/jobs/{}", state.id);
+    let base = format!("/jobs/{id}");
     let link = |code: &str| format!("{base}?tab={code}");
     let bar = tab_bar(
         t.job_tabs,
@@ -225,124 +262,65 @@ fn show(page: JobPage, tab: Signal<String>) -> AnyView {
         tab,
     );
     let body = part(move || match tab.get().as_str() {
-        LOGS => tabs::logs(state.log, state.id),
-        COST => tabs::cost(state.job),
-        RECEIPTS => tabs::receipts(state.receipts, state.id),
-        FILES => tabs::files(state.job),
-        _ => charts::metrics(state.job, state.samples),
+        LOGS => logs(state),
+        COST => written.cost.view(|t| skeleton_block(t.loading)),
+        RECEIPTS => written.receipts.view(|t| skeleton_rows(t.loading, 2)),
+        FILES => written.files.view(|t| skeleton_rows(t.loading, 1)),
+        _ => charts::metrics(&metrics, state.samples, state.samples_read),
     });
     view! {
         {stale_notice()}
-        {head(state)}
+        {head(state, written, &id)}
         <div class="grid gap-6 lg:grid-cols-[1fr_18rem]">
             <div class="min-w-0">{bar}{body}</div>
-            <section class="min-w-0">{tabs::happened(state.job)}</section>
+            <section class="min-w-0">{written.happened.view(|t| skeleton_block(t.loading))}</section>
         </div>
     }
     .into_any()
 }
 
-/// State, meter, how it ended, and the way to stop it.
-fn head(state: State) -> AnyView {
+/// State, meter, and the way to stop it.
+fn head(state: State, written: Written, id: &str) -> AnyView {
     let t = words();
-    let job = state.job;
     let query = use_query_map();
-    let path = format!("/jobs/{}", state.id);
+    let path = format!("/jobs/{id}");
     let stop = Post::to::<Stop>();
-    let fault = stop.fault();
-    let asked =
-        Signal::derive(move || query.with(|query| query.get("confirm").as_deref() == Some("stop")));
-    let over = Memo::new(move |_| job.with(|job| job.summary.state.is_final()));
-    let open = Signal::derive(move || asked.get() && !over.get());
-    let ask = format!("{path}?confirm=stop");
-    let meter = Signal::derive(move || {
-        let mut reading = job.with(|job| reading(&job.meter, t));
-        if over.get() {
-            // Nothing runs: the job's own total is what counts.
-            reading.spent = job.with(|job| format::io(job.summary.spent));
-        }
-        reading
+    let open = Signal::derive(move || {
+        let asked = query.with(|query| query.get("confirm").as_deref() == Some("stop"));
+        asked && !state.over.get()
     });
+    let ask = format!("{path}?confirm=stop");
+    let meter = Signal::derive(move || reading(&state.meter.get().unwrap_or_default(), t));
     view! {
-        <div class="row-actions justify-between mb-4">
-            <div class="flex flex-wrap items-center gap-x-4 gap-y-1">
-                <h2 class="text-16">{part(move || job.with(|job| job.summary.name.clone()))}</h2>
-                <span role="status">{part(move || wording::job_state(job.with(|job| job.summary.state), t))}</span>
+        <div class="flex flex-wrap items-start justify-between gap-x-6 gap-y-3 mb-4">
+            <div class="min-w-0 flex-1">{written.head.view(|t| skeleton_rows(t.loading, 1))}</div>
+            <div class="row-actions">
                 {live_dot()}
+                {part(move || (!state.over.get()).then(|| view! { <a class="btn danger" href=ask.clone() data-noscroll="true">{t.stop}</a> }))}
             </div>
-            {part(move || (!over.get()).then(|| view! { <a class="btn danger" href=ask.clone() data-noscroll="true">{t.stop}</a> }))}
         </div>
-        {form_fault(fault, &[])}
+        {form_fault(stop.fault(), &[])}
         <Confirm open=open title=t.stop_title text=t.stop_text close=path>
             <PostForm post=stop>
-                <input type="hidden" name="id" value=state.id.to_string()/>
+                <input type="hidden" name="id" value=state.id.get_value()/>
                 <Submit label=t.stop kind=Kind::Danger busy=stop.pending/>
             </PostForm>
         </Confirm>
-        {steps(job)}
-        <div class="panel-meter my-4"><Meter reading=meter/></div>
-        {part(move || job.with(|job| {
-            let end = job.summary.end.as_ref().filter(|_| job.summary.state.is_final())?;
-            Some(view! { <div class="mb-4">{notice(wording::end_tone(end), wording::run_end(end, t))}</div> })
-        }))}
-        {part(move || {
-            // Lost its machine and waits for another: said plainly, with what it costs (nothing).
-            let again = job.with(|job| job.summary.restarts > 0 && job.summary.state == JobState::Matching);
-            again.then(|| notice(Tone::Warn, t.job_again))
-        })}
+        <div class="panel-meter mb-4"><Meter reading=meter/></div>
     }
     .into_any()
 }
 
-/// Where the job is on its way.
-fn steps(job: RwSignal<JobView>) -> AnyView {
+fn logs(state: State) -> AnyView {
     let t = words();
-    part(move || {
-        let state = job.with(|job| job.summary.state);
-        let restarts = job.with(|job| job.summary.restarts);
-        let ways = [
-            (JobState::Matching, t.job_matching),
-            (JobState::Starting, t.job_starting),
-            (JobState::Running, t.job_running),
-        ];
-        let last = match state {
-            JobState::Failed => (JobState::Failed, t.job_failed),
-            JobState::Stopped => (JobState::Stopped, t.job_stopped),
-            _ => (JobState::Finished, t.job_finished),
-        };
-        let items = ways
-            .into_iter()
-            .chain([last])
-            .map(|(step, word)| {
-                let current = (step == state).then_some("step");
-                let passed = passed(step, state);
-                let drawing = crate::components::shape(if passed { Tone::Ok } else if step == state { Tone::Busy } else { Tone::Idle });
-                view! { <li aria-current=current><span class="state"><span class=step_class(passed, step == state)>{drawing}</span></span>{word}</li> }
-            })
-            .parts();
-        let again = (restarts > 0).then(|| view! { <li>{fill(t.job_restarts, &[&restarts.to_string()])}</li> });
-        view! { <ol class="steps" aria-label=t.job_steps>{items}{again}</ol> }
-    })
-    .into_any()
-}
-
-const fn step_class(passed: bool, current: bool) -> &'static str {
-    if passed {
-        "tone-ok"
-    } else if current {
-        "tone-busy"
-    } else {
-        "tone-idle"
+    let download = format!("/api/v1/jobs/{}/logs", state.id.get_value());
+    view! {
+        {part(move || if state.log_read.get() {
+            view! { <LogView tail=state.log label=t.tab_logs/> }.into_any()
+        } else {
+            skeleton_block(t.loading)
+        })}
+        <p class="mt-2"><a class="btn" href=download rel="external">{icon(Icon::Download)}{t.log_json}</a></p>
     }
-}
-
-/// Whether a job in `state` has left `step` behind.
-fn passed(step: JobState, state: JobState) -> bool {
-    let order = |state| match state {
-        JobState::Matching => 0,
-        JobState::Starting => 1,
-        JobState::Running => 2,
-        JobState::Finished | JobState::Failed | JobState::Stopped => 3,
-    };
-    order(step) < order(state) || (step == state && state == JobState::Finished)
+    .into_any()
 }

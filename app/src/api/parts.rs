@@ -1,0 +1,34 @@
+//! Parts of pages that the server writes, in the browser's stead: tables and cards that only show. The browser puts
+//! them in and asks again when something changed, so it needs neither the types nor the code of what is in them.
+
+use leptos::prelude::*;
+use leptos::server_fn::codec::Json;
+
+use crate::fault::Fault;
+
+/// The part of this name as HTML. `arg` is what the part is about: a job's id, a filter, where a list begins.
+#[server(prefix = "/fn", endpoint = "part", input = Json)]
+pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
+    use crate::pages::{account, billing, earnings, job, jobs, market, nodes};
+    let view = match name.as_str() {
+        "market" => market::part(&arg).await?,
+        "jobs" => jobs::part(&arg).await?,
+        "job-head" => job::parts::head(&arg).await?,
+        "job-cost" => job::parts::cost(&arg).await?,
+        "job-receipts" => job::parts::receipts(&arg).await?,
+        "job-files" => job::parts::files(&arg).await?,
+        "job-events" => job::parts::happened(&arg).await?,
+        "nodes" => nodes::fleet_part(&arg).await?,
+        "earnings" => earnings::part().await?,
+        "account" => account::who_part().await?,
+        "keys" => account::keys_part().await?,
+        "balance" => billing::balance_part().await?,
+        "entries" => billing::entries_part(&arg).await?,
+        _ => {
+            return Err(
+                protocol::Problem::new(protocol::Code::NotFound, "There is no such part.").into(),
+            );
+        }
+    };
+    Ok(view.to_html())
+}

@@ -1,0 +1,140 @@
+//! Shows a part that the server wrote, and asks for it again when it is told that something changed.
+
+use std::time::Duration;
+
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+
+use super::load;
+use crate::api::parts::ReadPart;
+use crate::api::{Ask, ask, data, send_form, then};
+use crate::components::{Toasts, effect, html, toast, toasts};
+use crate::fault::{Fault, form_fault};
+use crate::i18n::Words;
+
+/// Several changes within this time are one.
+const PAUSE: Duration = Duration::from_millis(300);
+
+#[derive(Debug, Clone, Copy)]
+pub struct Fragment {
+    name: &'static str,
+    arg: Signal<String>,
+    /// What stands in the page, once it does.
+    shown: StoredValue<Option<RwSignal<String>>>,
+    /// A new reading is on its way.
+    due: StoredValue<bool>,
+}
+
+impl Fragment {
+    pub fn new(name: &'static str, arg: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self {
+            name,
+            arg: Signal::derive(arg),
+            shown: StoredValue::new(None),
+            due: StoredValue::new(false),
+        }
+    }
+
+    fn ask(self) -> Ask {
+        ask(ReadPart {
+            name: self.name.to_owned(),
+            arg: self.arg.get(),
+        })
+    }
+
+    pub fn view(self, waiting: fn(&'static Words) -> AnyView) -> AnyView {
+        let asked = Signal::derive(move || self.ask());
+        load(data(asked), waiting, move |first: String| {
+            let now = RwSignal::new(first);
+            self.shown.set_value(Some(now));
+            let fault = RwSignal::new(None);
+            let toasts = toasts();
+            // Forms inside are posted from here; without JavaScript they are plain forms.
+            let submit = move |event: leptos::ev::SubmitEvent| self.submit(&event, fault, toasts);
+            view! {
+                {form_fault(fault.into(), &[])}
+                <div data-part=self.name inner_html=html(move || now.get()) on:submit=submit></div>
+            }
+            .into_any()
+        })
+    }
+
+    /// Reads it again, soon.
+    pub fn refresh(self) {
+        if self.due.try_get_value() != Some(false) {
+            return;
+        }
+        self.due.set_value(true);
+        set_timeout(
+            move || {
+                if self.due.try_set_value(false).is_some() || self.is_edited() {
+                    return;
+                }
+                let Some(Some(now)) = self.shown.try_get_value() else {
+                    return;
+                };
+                then(untrack(move || self.ask()), move |fresh: String| {
+                    if now.try_with_untracked(|now| *now != fresh) == Some(true)
+                        && !self.is_edited()
+                    {
+                        _ = now.try_set(fresh);
+                    }
+                });
+            },
+            PAUSE,
+        );
+    }
+
+    /// Reads it again every so often, as long as the calling component lives.
+    pub fn refresh_every(self, period: Duration) {
+        effect(move || {
+            if let Ok(timer) = set_interval_with_handle(move || self.refresh(), period) {
+                on_cleanup(move || timer.clear());
+            }
+        });
+    }
+
+    /// Somebody is typing in it: what they typed is worth more than the newest figure.
+    fn is_edited(self) -> bool {
+        document().active_element().is_some_and(|active| {
+            active.tag_name() == "INPUT"
+                && active
+                    .closest(&format!("[data-part={}]", self.name))
+                    .ok()
+                    .flatten()
+                    .is_some()
+        })
+    }
+
+    fn submit(
+        self,
+        event: &leptos::ev::SubmitEvent,
+        fault: RwSignal<Option<Fault>>,
+        toasts: Toasts,
+    ) {
+        let form = event
+            .target()
+            .and_then(|form| form.dyn_into::<web_sys::HtmlFormElement>().ok());
+        let Some(form) = form.filter(|form| form.method() == "post") else {
+            return;
+        };
+        event.prevent_default();
+        leptos::task::spawn_local(async move {
+            let answer = send_form(&form).await;
+            if answer.is_ok() {
+                // What was typed is kept now, so the part may be written anew.
+                if let Some(active) = document()
+                    .active_element()
+                    .and_then(|e| e.dyn_into::<web_sys::HtmlElement>().ok())
+                {
+                    _ = active.blur();
+                }
+                self.refresh();
+                if let Some(done) = form.get_attribute("data-done") {
+                    toast(toasts, done);
+                }
+            }
+            _ = fault.try_set(answer.err());
+        });
+    }
+}

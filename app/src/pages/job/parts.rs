@@ -1,0 +1,266 @@
+//! What a job is, costs and leaves, as the server writes it. `id` comes from the address bar.
+
+use leptos::prelude::*;
+use protocol::state::JobState;
+use protocol::view::{JobView, ReceiptView};
+
+use crate::api::jobs::parse;
+use crate::api::{actor, exchange};
+use crate::components::{Cell, Column, Icon, Parts, Tone, icon, notice, row, shape, table};
+use crate::fault::Fault;
+use crate::format;
+use crate::i18n::{Locale, Words, fill, locale, words};
+use crate::pages::wording;
+
+async fn job(id: &str) -> Result<JobView, Fault> {
+    let actor = actor().await?;
+    Ok(exchange()?.job(&actor, parse(id)?).await?)
+}
+
+/// State, the way it went, and how it ended.
+pub async fn head(id: &str) -> Result<AnyView, Fault> {
+    let job = job(id).await?;
+    let t = words();
+    let summary = &job.summary;
+    let end = summary.end.as_ref().filter(|_| summary.state.is_final());
+    let end = end.map(|end| notice(wording::end_tone(end), wording::run_end(end, t)));
+    // Lost its machine and waits for another: said plainly, with what it costs (nothing).
+    let again = summary.restarts > 0 && summary.state == JobState::Matching;
+    let again = again.then(|| notice(Tone::Warn, t.job_again));
+    Ok(view! {
+        <div class="flex flex-wrap items-center gap-x-4 gap-y-1 mb-3">
+            <h2 class="text-16">{summary.name.clone()}</h2>
+            <span role="status">{wording::job_state(summary.state, t)}</span>
+        </div>
+        {steps(&job, t)}
+        <div class="mt-4 empty:hidden">{end}{again}</div>
+    }
+    .into_any())
+}
+
+/// Where the job is on its way.
+fn steps(job: &JobView, t: &'static Words) -> AnyView {
+    let state = job.summary.state;
+    let last = match state {
+        JobState::Failed => (JobState::Failed, t.job_failed),
+        JobState::Stopped => (JobState::Stopped, t.job_stopped),
+        _ => (JobState::Finished, t.job_finished),
+    };
+    let items = [
+        (JobState::Matching, t.job_matching),
+        (JobState::Starting, t.job_starting),
+        (JobState::Running, t.job_running),
+        last,
+    ]
+    .into_iter()
+    .map(|(step, word)| {
+        let current = (step == state).then_some("step");
+        let tone = tone_of(step, state);
+        view! { <li aria-current=current><span class=tone.class()>{shape(tone)}</span>{word}</li> }
+    })
+    .parts();
+    let restarts = job.summary.restarts;
+    let again =
+        (restarts > 0).then(|| view! { <li>{fill(t.job_restarts, &[&restarts.to_string()])}</li> });
+    view! { <ol class="steps" aria-label=t.job_steps>{items}{again}</ol> }.into_any()
+}
+
+/// How `step` looks to a job in `state`: behind it, where it is, or still ahead.
+fn tone_of(step: JobState, state: JobState) -> Tone {
+    let order = |state| match state {
+        JobState::Matching => 0,
+        JobState::Starting => 1,
+        JobState::Running => 2,
+        JobState::Finished | JobState::Failed | JobState::Stopped => 3,
+    };
+    match state {
+        JobState::Failed if step == state => Tone::Bad,
+        JobState::Stopped if step == state => Tone::Idle,
+        JobState::Finished if step == state => Tone::Ok,
+        _ if order(step) < order(state) => Tone::Ok,
+        _ if step == state => Tone::Busy,
+        _ => Tone::Idle,
+    }
+}
+
+fn fact(label: &'static str, value: String) -> AnyView {
+    view! { <div><dt>{label}</dt><dd>{value}</dd></div> }.into_any()
+}
+
+pub async fn cost(id: &str) -> Result<AnyView, Fault> {
+    let job = job(id).await?;
+    let t = words();
+    let summary = &job.summary;
+    let left = job.spec.duration().minus_or_zero(summary.seconds);
+    let rate = summary
+        .per_hour
+        .map_or_else(|| "–".to_owned(), |price| format::per_hour_amount(price, t));
+    let leases = if job.leases.is_empty() {
+        notice(Tone::Idle, t.leases_none)
+    } else {
+        let rows = job.leases.iter().map(|lease| lease_row(lease, t)).parts();
+        let columns = vec![
+            Column::new(t.col_machine),
+            Column::new(t.col_state),
+            Column::end(t.col_price),
+            Column::end(t.col_time),
+            Column::end(t.col_charged),
+            Column::new(t.col_end),
+        ];
+        table(t.leases_title, columns, rows)
+    };
+    Ok(view! {
+        <dl class="figures">
+            {fact(t.cost_spent, format::io(summary.spent))}
+            {fact(t.cost_rate, rate)}
+            {fact(t.cost_seconds, format::duration(summary.seconds, t))}
+            {fact(t.cost_held, format::io(job.meter.held))}
+            {fact(t.cost_limit_left, format::duration(left, t))}
+        </dl>
+        <p class="hint my-3 prose">{t.cost_note}</p>
+        <h2 class="mb-3">{t.leases_title}</h2>
+        {leases}
+    }
+    .into_any())
+}
+
+fn lease_row(lease: &protocol::view::LeaseView, t: &'static Words) -> AnyView {
+    let end = lease
+        .end
+        .as_ref()
+        .map(|end| wording::run_end(end, t))
+        .unwrap_or_default();
+    row(vec![
+        Cell::title(format!("{} · {}", lease.node_name, lease.device_model)),
+        Cell::new(t.col_state, wording::lease_state(lease.state, t)),
+        Cell::end(t.col_price, format::per_hour(lease.price, t)),
+        Cell::end(t.col_time, format::duration(lease.seconds, t)),
+        Cell::end(t.col_charged, format::io(lease.charged)),
+        Cell::wide(t.col_end, end),
+    ])
+}
+
+pub async fn receipts(id: &str) -> Result<AnyView, Fault> {
+    let actor = actor().await?;
+    let receipts = exchange()?.receipts(&actor, parse(id)?).await?;
+    let t = words();
+    let list = if receipts.is_empty() {
+        notice(Tone::Idle, t.receipts_none)
+    } else {
+        let rows = receipts
+            .iter()
+            .map(|receipt| receipt_row(receipt, t))
+            .parts();
+        let columns = vec![
+            Column::new(t.col_receipt),
+            Column::end(t.col_delivered),
+            Column::end(t.col_charged),
+            Column::end(t.col_posted),
+            Column::new(t.col_hash),
+        ];
+        table(t.tab_receipts, columns, rows)
+    };
+    let json = format!("/api/v1/jobs/{id}/receipts");
+    Ok(view! {
+        <p class="prose mb-3">{t.receipts_note}</p>
+        {list}
+        <p class="mt-2"><a class="btn" href=json rel="external">{icon(Icon::Download)}{t.receipts_json}</a></p>
+    }
+    .into_any())
+}
+
+fn receipt_row(view: &ReceiptView, t: &'static Words) -> AnyView {
+    let receipt = &view.receipt;
+    let last = receipt
+        .last
+        .then(|| view! { <span class="tag">{t.receipt_last}</span> });
+    let hash = view.hash.get(..16).unwrap_or(&view.hash).to_owned();
+    row(vec![
+        Cell::title(view! {
+            <span class="flex items-center gap-2">
+                <span class="mono">{format!("{} · {}", format::short_id(&receipt.lease.to_string()), receipt.seq)}</span>{last}
+            </span>
+        }),
+        Cell::end(t.col_delivered, format::duration(receipt.seconds, t)),
+        Cell::end(t.col_charged, format::io(view.charged)),
+        Cell::end(t.col_posted, format::moment(view.posted_at)),
+        Cell::wide(t.col_hash, view! { <span class="mono">{hash}"…"</span> }),
+    ])
+}
+
+pub async fn files(id: &str) -> Result<AnyView, Fault> {
+    let job = job(id).await?;
+    let t = words();
+    if job.artefacts.is_empty() {
+        let text = if job.summary.state.is_final() {
+            t.files_none
+        } else {
+            t.files_not_yet
+        };
+        return Ok(notice(Tone::Idle, text));
+    }
+    let rows = job
+        .artefacts
+        .iter()
+        .map(|file| {
+            let href = format!("/api/v1/jobs/{}/artefacts/{}", job.summary.id, file.id);
+            let hash = file.sha256.get(..16).unwrap_or(&file.sha256).to_owned();
+            #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+            let size = format::bytes(file.size_bytes as f64);
+            row(vec![
+                Cell::title(view! { <a class="mono" href=href rel="external" download=file.path.clone()>{file.path.clone()}</a> }),
+                Cell::end(t.col_size, size),
+                Cell::wide("SHA-256", view! { <span class="mono">{hash}"…"</span> }),
+            ])
+        })
+        .parts();
+    Ok(table(
+        t.tab_files,
+        vec![
+            Column::new(t.col_file),
+            Column::end(t.col_size),
+            Column::new("SHA-256"),
+        ],
+        rows,
+    ))
+}
+
+/// The events, newest first.
+pub async fn happened(id: &str) -> Result<AnyView, Fault> {
+    let job = job(id).await?;
+    let (t, locale) = (words(), locale());
+    let events = job
+        .events
+        .iter()
+        .rev()
+        .map(|event| {
+            // The detail is the exchange's English; beside Chinese words it would only repeat them.
+            let detail = (locale == Locale::En && !event.detail.is_empty()).then(|| event.detail.clone());
+            view! {
+                <li>
+                    <p class="font-medium">{wording::event(event.kind, t)}</p>
+                    {detail.map(|detail| view! { <p>{detail}</p> })}
+                    <p class="hint"><time datetime=event.at.to_string()>{format::moment(event.at)}</time></p>
+                </li>
+            }
+        })
+        .parts();
+    Ok(
+        view! { <div class="card"><h2>{t.happened}</h2><ol class="timeline">{events}</ol></div> }
+            .into_any(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_of_a_job_is_shown_as_it_went() {
+        assert_eq!(tone_of(JobState::Matching, JobState::Running), Tone::Ok);
+        assert_eq!(tone_of(JobState::Running, JobState::Running), Tone::Busy);
+        assert_eq!(tone_of(JobState::Finished, JobState::Running), Tone::Idle);
+        assert_eq!(tone_of(JobState::Failed, JobState::Failed), Tone::Bad);
+        assert_eq!(tone_of(JobState::Stopped, JobState::Stopped), Tone::Idle);
+    }
+}

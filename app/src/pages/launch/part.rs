@@ -1,0 +1,113 @@
+//! The quote, as the server writes it.
+
+use leptos::prelude::*;
+use protocol::Code;
+use protocol::view::{QuoteLineKind, QuoteView};
+
+use crate::api::{actor_or_none, exchange};
+use crate::components::{Parts, Tone, notice, tag};
+use crate::fault::Fault;
+use crate::format;
+use crate::i18n::{Words, fill, locale, words};
+use crate::launch_form::LaunchForm;
+use crate::pages::wording;
+use crate::templates::QuotePart;
+
+/// What the form as it stands would cost, or what it still lacks.
+pub async fn quote_part(form: &LaunchForm) -> Result<QuotePart, Fault> {
+    let t = words();
+    let quote = match (form.spec(), form.device()) {
+        (Ok(spec), Ok(device)) => {
+            let actor = actor_or_none().await?;
+            exchange()?
+                .quote(actor.as_ref(), &spec, device)
+                .await
+                .map_err(Fault::from)
+        }
+        (Err(problem), _) | (_, Err(problem)) => Err(Fault(problem)),
+    };
+    let part = |view: AnyView, off_because: String| QuotePart {
+        html: view.to_html(),
+        off_because,
+    };
+    Ok(match quote {
+        Ok(quote) => {
+            let off = if quote.affordable {
+                String::new()
+            } else {
+                fill(
+                    t.launch_poor,
+                    &[&format::io(quote.first_hold), &format::io(quote.available)],
+                )
+            };
+            part(quote_lines(&quote, !form.device.is_empty(), t), off)
+        }
+        Err(fault) if fault.code() == Code::Invalid => part(incomplete(&fault, t), String::new()),
+        Err(fault) => part(refused(&fault, t), String::new()),
+    })
+}
+
+/// The form is not complete yet: which fields, quietly, because somebody may still be typing.
+fn incomplete(fault: &Fault, t: &'static Words) -> AnyView {
+    view! { <p class="hint">{t.quote_waiting}</p>{fields(fault)} }.into_any()
+}
+
+fn refused(fault: &Fault, t: &'static Words) -> AnyView {
+    let tone = if fault.code() == Code::NoMatch {
+        Tone::Warn
+    } else {
+        Tone::Bad
+    };
+    let sentence = fault.sentence(locale());
+    notice(
+        tone,
+        view! { <p class="font-medium">{fault.title(t)}</p><p>{sentence}</p>{fields(fault)} },
+    )
+}
+
+fn fields(fault: &Fault) -> AnyView {
+    let locale = locale();
+    let items = fault
+        .0
+        .fields
+        .iter()
+        .map(|problem| {
+            let message = fault.of_field(&problem.field, locale).unwrap_or_default();
+            view! { <li><span class="mono">{problem.field.clone()}</span>": "{message}</li> }
+        })
+        .parts();
+    view! { <ul class="hint mt-1">{items}</ul> }.into_any()
+}
+
+fn quote_lines(quote: &QuoteView, chosen: bool, t: &'static Words) -> AnyView {
+    let lines = quote
+        .lines
+        .iter()
+        .map(|line| {
+            let word = match line.kind {
+                QuoteLineKind::Device => t.quote_device,
+                QuoteLineKind::Fee => t.quote_fee,
+            };
+            view! { <div class="contents"><dt>{word}</dt><dd>{format::per_hour_amount(line.per_hour, t)}</dd></div> }
+        })
+        .parts();
+    let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
+    let chosen = chosen.then(|| {
+        view! {
+            <p>{t.launch_on}" "{tag(wording::class(quote.offer.class))}" "<a href="/launch" rel="external">{t.launch_any_device}</a></p>
+        }
+    });
+    view! {
+        {chosen}
+        <p class="figure">{format::per_hour_amount(quote.per_hour, t)}</p>
+        <p class="hint">{format!("{} · {}", quote.offer.model, quote.offer.node_name)}" · "{fill(t.quote_matching, &[&quote.matching.to_string()])}</p>
+        <dl class="facts">
+            {lines}
+            {fact(t.quote_at_most, format::io(quote.at_most))}
+            {fact(t.quote_hold, format::io(quote.first_hold))}
+            {fact(t.quote_available, format::io(quote.available))}
+            {fact(t.meter_runway, format::duration(quote.runway, t))}
+        </dl>
+    }
+    .into_any()
+}

@@ -1,0 +1,232 @@
+//! The fleet, as the server writes it. Its forms are plain forms; the page posts them without being left.
+
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use protocol::state::DeviceState;
+use protocol::view::{NodeDeviceView, NodeView};
+
+use crate::api::nodes::{JOIN_FLASH, RemoveNode, SetPaused, SetPrice, join_line};
+use crate::api::{Post, actor, exchange, flashed};
+use crate::components::{
+    CopyLine, Field, Icon, Kind, Parts, Submit, Tone, icon, notice, state, tag,
+};
+use crate::fault::{Fault, form_fault};
+use crate::format;
+use crate::i18n::{Words, fill, words};
+use crate::pages::wording;
+
+/// Nobody waits longer than a join line is good for.
+const JOINED_WITHIN_MS: i64 = 3_600_000;
+
+/// With `arg` "joining" the checklist of the machine that joined last stands above.
+pub async fn fleet_part(arg: &str) -> Result<AnyView, Fault> {
+    let actor = actor().await?;
+    let exchange = exchange()?;
+    let nodes = exchange.nodes(&actor).await?;
+    let t = words();
+    // A plain form left the new line for this page.
+    let line = flashed(JOIN_FLASH).map(|token| join_line(&exchange.settings().public_url, &token));
+    let joining = arg == "joining" || line.is_some();
+    let now = exchange.now();
+    let newest = nodes
+        .iter()
+        .filter(|node| now.millis_since(node.joined_at) < JOINED_WITHIN_MS)
+        .max_by_key(|node| node.joined_at);
+    let line = line.map(|line| view! { <div class="mb-4"><p class="prose mb-2">{t.join_run}</p><CopyLine text=line label=t.join_copy/></div> });
+    let steps = joining.then(|| checklist(newest, t));
+    let refused = [
+        Post::to::<SetPrice>(),
+        Post::to::<SetPaused>(),
+        Post::to::<RemoveNode>(),
+    ]
+    .into_iter()
+    .map(|post| form_fault(post.fault(), &[]))
+    .parts();
+    let machines = if nodes.is_empty() {
+        view! { <div class="empty"><h2>{t.nodes_empty}</h2><p>{t.nodes_empty_text}</p></div> }
+            .into_any()
+    } else {
+        nodes.iter().map(|node| machine(node, t)).parts()
+    };
+    Ok(view! { {line}{steps}{refused}<div class="grid gap-4">{machines}</div> }.into_any())
+}
+
+/// What has happened with a join line so far.
+fn checklist(newest: Option<&NodeView>, t: &'static Words) -> AnyView {
+    let steps = [
+        (true, t.join_made),
+        (newest.is_some(), t.join_joined),
+        (newest.is_some_and(|node| node.online), t.join_online),
+        (
+            newest.is_some_and(|node| node.host.isolation_problems.is_empty()),
+            t.join_isolated,
+        ),
+        (
+            newest.is_some_and(|node| !node.devices.is_empty()),
+            t.join_devices,
+        ),
+    ];
+    let waiting = steps.iter().any(|(done, _)| !done);
+    let items = steps
+        .into_iter()
+        .map(|(done, word)| {
+            let (class, drawing) = if done {
+                ("tone-ok", Icon::Done)
+            } else {
+                ("tone-idle", Icon::Waiting)
+            };
+            view! { <li><span class=class>{icon(drawing)}</span><span>{word}</span></li> }
+        })
+        .parts();
+    let wait = waiting.then(|| view! { <p class="hint mt-2" role="status">{t.join_waiting}</p> });
+    view! { <div class="card mb-4"><ul class="checklist">{items}</ul>{wait}</div> }.into_any()
+}
+
+fn machine(node: &NodeView, t: &'static Words) -> AnyView {
+    let id = node.id.to_string();
+    let devices = node
+        .devices
+        .iter()
+        .map(|device| device_card(device, t))
+        .parts();
+    view! {
+        <article class="card grid gap-4">
+            {machine_head(node, t)}
+            {devices}
+            <details>
+                <summary class="min-h-11 flex items-center">{t.node_more}</summary>
+                {machine_facts(node, t)}
+                <form method="post" action=RemoveNode::url() data-done=t.node_removed>
+                    <input type="hidden" name="id" value=id/>
+                    <p class="hint my-2">{t.node_remove_hint}</p>
+                    <Submit label=t.node_remove kind=Kind::Danger/>
+                </form>
+            </details>
+        </article>
+    }
+    .into_any()
+}
+
+/// One device: what it does, what it has made, each rule of earning, and its price.
+fn device_card(device: &NodeDeviceView, t: &'static Words) -> AnyView {
+    let id = device.id.to_string();
+    let paused = device.state == DeviceState::Paused;
+    view! {
+        <div class="border-t border-line pt-4 grid gap-4 md:grid-cols-2">
+            <div class="min-w-0">{device_facts(device, t)}</div>
+            <div class="min-w-0 grid gap-3 content-start">
+                <form method="post" action=SetPrice::url() data-done=t.price_set>
+                    <input type="hidden" name="device" value=id.clone()/>
+                    <div class="flex items-end gap-2">
+                        <div class="flex-1 min-w-0">
+                            <Field name="per_hour" id=format!("price-{id}") label=t.price_label unit="IO/h" input_mode="decimal"
+                                value=device.price.to_io_per_hour()/>
+                        </div>
+                        <Submit label=t.price_button/>
+                    </div>
+                </form>
+                <form method="post" action=SetPaused::url() data-done=t.state_set>
+                    <input type="hidden" name="device" value=id/>
+                    <input type="hidden" name="paused" value=(!paused).to_string()/>
+                    <button class="btn" type="submit">{if paused { t.resume } else { t.pause }}</button>
+                </form>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+fn machine_head(node: &NodeView, t: &'static Words) -> AnyView {
+    let standing = if node.draining {
+        state(Tone::Warn, t.node_draining)
+    } else if node.online {
+        state(Tone::Ok, t.node_online)
+    } else {
+        state(Tone::Bad, t.node_offline)
+    };
+    let seen = (!node.online)
+        .then(|| {
+            node.last_seen
+                .map(|at| fill(t.node_seen, &[&format::moment(at)]))
+        })
+        .flatten();
+    let problems = (!node.host.isolation_problems.is_empty()).then(|| {
+        let items = node
+            .host
+            .isolation_problems
+            .iter()
+            .map(|why| view! { <li>{why.clone()}</li> })
+            .parts();
+        notice(
+            Tone::Warn,
+            view! { <p class="font-medium">{t.node_no_isolation}</p><ul>{items}</ul> },
+        )
+    });
+    let load = node.cpu_percent.map(|cpu| {
+        let memory = node.memory_used_mib.map(format::mib).unwrap_or_default();
+        fill(t.node_load, &[&format::number(f64::from(cpu)), &memory])
+    });
+    view! {
+        <div class="flex flex-wrap items-center justify-between gap-x-4 gap-y-1">
+            <h2>{node.name.clone()}</h2>
+            <span class="flex flex-wrap items-center gap-3">
+                <span class="hint num">{load}{seen}</span>
+                <span class="hint num">{fill(t.node_reputation, &[&node.reputation.to_string()])}</span>
+                {standing}
+            </span>
+        </div>
+        {problems}
+    }
+    .into_any()
+}
+
+fn machine_facts(node: &NodeView, t: &'static Words) -> AnyView {
+    let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
+    let key = node.public_key.clone();
+    view! {
+        <dl class="facts my-2">
+            {fact(t.fact_system, format!("{} · {}", node.host.os, node.host.kernel))}
+            {fact(t.fact_size, format!("{} CPU · {} · {}", node.host.cpus, format::mib(node.host.memory_mib), format::mib(node.host.disk_mib)))}
+            {fact(t.col_region, node.country.clone().unwrap_or_else(|| "–".to_owned()))}
+            {fact(t.fact_version, node.agent_version.clone())}
+            {fact(t.fact_joined, format::moment(node.joined_at))}
+            <div class="contents"><dt>{t.fact_key}</dt><dd class="mono">{key}</dd></div>
+        </dl>
+    }
+    .into_any()
+}
+
+fn device_facts(device: &NodeDeviceView, t: &'static Words) -> AnyView {
+    let job = device.job.map(|job| {
+        let id = job.to_string();
+        view! { <p class="hint">{t.device_job}" "<span class="mono">{format::short_id(&id)}</span></p> }
+    });
+    let checks = device
+        .checks
+        .iter()
+        .map(|check| {
+            let (rule, fix) = wording::earn_rule(check.rule, t);
+            let (class, drawing, word) =
+                if check.pass { ("tone-ok", Icon::Done, t.rule_pass) } else { ("tone-warn", Icon::Cross, t.rule_fail) };
+            let fix = (!check.pass).then_some(fix);
+            view! {
+                <li>
+                    <span class=class>{icon(drawing)}</span>
+                    <span>{rule}<span class="sr">": "{word}</span>{fix.map(|fix| view! { <br/><span class="hint">{fix}</span> })}</span>
+                </li>
+            }
+        })
+        .parts();
+    view! {
+        <p class="flex flex-wrap items-center gap-2">
+            <strong>{device.model.clone()}</strong>{tag(wording::class(device.class))}
+            <span>{format::mib(device.memory_mib)}</span>
+            {wording::device_state(device.state, t)}
+        </p>
+        <p class="num">{fill(t.device_earned, &[&format::io(device.earned)])}</p>
+        {job}
+        <h3 class="mt-3 mb-1">{t.earn_checks}</h3>
+        <ul class="checklist">{checks}</ul>
+    }
+    .into_any()
+}
