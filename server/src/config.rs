@@ -101,7 +101,11 @@ impl Config {
         };
         let log = read.text("log").unwrap_or_else(|| "info".to_owned());
         if let Err(error) = log.parse::<tracing_subscriber::EnvFilter>() {
-            read.wrong("log", &log, &format!("a filter such as info,server=debug ({error})"));
+            read.wrong(
+                "log",
+                &log,
+                &format!("a filter such as info,server=debug ({error})"),
+            );
         }
         let log_json = match read.text(LOG_FORMAT).as_deref() {
             None | Some("text") => false,
@@ -112,7 +116,13 @@ impl Config {
             }
         };
         if read.problems.is_empty() {
-            Ok(Self { settings, leptos, limits, log, log_json })
+            Ok(Self {
+                settings,
+                leptos,
+                limits,
+                log,
+                log_json,
+            })
         } else {
             Err(ConfigError(read.problems))
         }
@@ -121,7 +131,10 @@ impl Config {
     /// Leptos names the site's files after the hashes in a file beside the program, and panics on each page when that
     /// file is missing. Better: pages without their scripts and styles, and one line that says why.
     pub fn check_site(&mut self) {
-        let beside = std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_path_buf)).unwrap_or_default();
+        let beside = std::env::current_exe()
+            .ok()
+            .and_then(|path| path.parent().map(Path::to_path_buf))
+            .unwrap_or_default();
         let hashes = beside.join(self.leptos.hash_file.as_ref());
         if self.leptos.hash_files && !hashes.is_file() {
             tracing::error!(file = %hashes.display(), "the site was not built for this program; pages come without scripts and styles");
@@ -134,7 +147,9 @@ fn read_file(path: Option<&Path>) -> Result<String, ConfigError> {
     let (path, named) = path.map_or((Path::new(FILE), false), |path| (path, true));
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(text),
-        Err(error) if !named && error.kind() == std::io::ErrorKind::NotFound => Ok(BUILT_IN.to_owned()),
+        Err(error) if !named && error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(BUILT_IN.to_owned())
+        }
         Err(error) => Err(ConfigError(vec![format!("{}: {error}", path.display())])),
     }
 }
@@ -145,9 +160,15 @@ fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
     let database_url = read
         .text("database_url")
         .unwrap_or_else(|| format!("sqlite://{}/iog.db", data_dir.display()));
-    if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| database_url.starts_with(scheme)) {
+    if !["sqlite:", "postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| database_url.starts_with(scheme))
+    {
         // The address may hold a password: it is not repeated.
-        read.problems.push("IOG_DATABASE_URL: expected sqlite://path or postgres://user:password@host/name".to_owned());
+        read.problems.push(
+            "IOG_DATABASE_URL: expected sqlite://path or postgres://user:password@host/name"
+                .to_owned(),
+        );
     }
     let public_url = public_url(read, site);
     let extra = read.text("origins").unwrap_or_default();
@@ -167,7 +188,12 @@ fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         lease_ttl_ms: read.number("lease_ttl_ms", 500, 600_000, d.lease_ttl_ms),
         regrant_margin_ms: read.number("regrant_margin_ms", 100, 60_000, d.regrant_margin_ms),
         startup_grace_ms: read.number("startup_grace_ms", 0, 600_000, d.startup_grace_ms),
-        server_down_grace_ms: read.number("server_down_grace_ms", 0, 3_600_000, d.server_down_grace_ms),
+        server_down_grace_ms: read.number(
+            "server_down_grace_ms",
+            0,
+            3_600_000,
+            d.server_down_grace_ms,
+        ),
         log_bytes_max: read.number("log_bytes_max", 1_024, 1 << 30, d.log_bytes_max),
         requeue_patience: read.seconds("requeue_patience_s", 1, 604_800, d.requeue_patience),
         session_ttl: read.seconds("session_ttl_s", 60, 31_536_000, d.session_ttl),
@@ -180,26 +206,37 @@ fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         ));
     }
     if settings.escrow_minimum > settings.escrow_window {
-        read.problems.push("IOG_ESCROW_MINIMUM_S: at most IOG_ESCROW_WINDOW_S".to_owned());
+        read.problems
+            .push("IOG_ESCROW_MINIMUM_S: at most IOG_ESCROW_WINDOW_S".to_owned());
     }
     settings
 }
 
 fn public_url(read: &mut Reader, site: SocketAddr) -> String {
     let Some(text) = read.text("public_url") else {
-        let host = if site.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { site.ip() };
+        let host = if site.ip().is_unspecified() {
+            IpAddr::from([127, 0, 0, 1])
+        } else {
+            site.ip()
+        };
         return format!("http://{}", SocketAddr::new(host, site.port()));
     };
     let url = text.trim_end_matches('/').to_owned();
     let uri = url.parse::<http::Uri>().ok();
     let plain = uri.as_ref().is_some_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            && uri
+                .authority()
+                .is_some_and(|authority| !authority.as_str().contains('@'))
             && matches!(uri.path(), "" | "/")
             && uri.query().is_none()
     });
     if !plain {
-        read.wrong("public_url", &text, "an origin such as https://iog.example, without a path");
+        read.wrong(
+            "public_url",
+            &text,
+            "an origin such as https://iog.example, without a path",
+        );
     }
     url
 }
@@ -208,7 +245,12 @@ fn public_url(read: &mut Reader, site: SocketAddr) -> String {
 /// site is one for this machine: behind a public address they would only widen the door.
 fn origins(public_url: &str, site: SocketAddr, extra: &str) -> Vec<String> {
     let mut origins = vec![public_url.to_owned()];
-    origins.extend(extra.split([',', ' ']).filter(|origin| !origin.is_empty()).map(str::to_owned));
+    origins.extend(
+        extra
+            .split([',', ' '])
+            .filter(|origin| !origin.is_empty())
+            .map(str::to_owned),
+    );
     if is_loopback(public_url) {
         let port = port_of(public_url);
         for port in [port, site.port()] {
@@ -246,15 +288,24 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn open(text: &str, environment: &'a dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let whole = Source::builder().add_source(File::from_str(text, FileFormat::Toml)).build();
+    fn open(
+        text: &str,
+        environment: &'a dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let whole = Source::builder()
+            .add_source(File::from_str(text, FileFormat::Toml))
+            .build();
         let file = whole.map_err(|error| ConfigError(vec![error.to_string()]))?;
         let unknown = file.get_table("iog").unwrap_or_default().into_keys();
         let problems = unknown
             .filter(|key| key != LOG_FORMAT && !KEYS.contains(&key.as_str()))
             .map(|key| format!("[iog] {key}: unknown; misspelt?"))
             .collect();
-        Ok(Self { file, environment, problems })
+        Ok(Self {
+            file,
+            environment,
+            problems,
+        })
     }
 
     fn text(&mut self, key: &str) -> Option<String> {
@@ -263,14 +314,17 @@ impl<'a> Reader<'a> {
     }
 
     fn wrong(&mut self, key: &str, value: &str, expected: &str) {
-        self.problems.push(format!("{}={value}: expected {expected}", variable(key)));
+        self.problems
+            .push(format!("{}={value}: expected {expected}", variable(key)));
     }
 
     fn number<T>(&mut self, key: &str, min: T, max: T, default: T) -> T
     where
         T: std::str::FromStr + PartialOrd + Display + Copy,
     {
-        let Some(text) = self.text(key) else { return default };
+        let Some(text) = self.text(key) else {
+            return default;
+        };
         match text.trim().parse::<T>() {
             Ok(number) if number >= min && number <= max => number,
             _ => {
@@ -324,7 +378,10 @@ mod tests {
 
     fn with(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
         Config::from_parts(BUILT_IN, &|name| {
-            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            pairs
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
         })
     }
 
@@ -346,14 +403,41 @@ mod tests {
         let d = Settings::default();
         let s = config.settings;
         assert_eq!(
-            (s.heartbeat_ms, s.lease_ttl_ms, s.regrant_margin_ms, s.startup_grace_ms, s.server_down_grace_ms),
-            (d.heartbeat_ms, d.lease_ttl_ms, d.regrant_margin_ms, d.startup_grace_ms, d.server_down_grace_ms)
+            (
+                s.heartbeat_ms,
+                s.lease_ttl_ms,
+                s.regrant_margin_ms,
+                s.startup_grace_ms,
+                s.server_down_grace_ms
+            ),
+            (
+                d.heartbeat_ms,
+                d.lease_ttl_ms,
+                d.regrant_margin_ms,
+                d.startup_grace_ms,
+                d.server_down_grace_ms
+            )
         );
         assert_eq!(
-            (s.escrow_window, s.escrow_minimum, s.funds_low, s.receipt_interval, s.session_ttl),
-            (d.escrow_window, d.escrow_minimum, d.funds_low, d.receipt_interval, d.session_ttl)
+            (
+                s.escrow_window,
+                s.escrow_minimum,
+                s.funds_low,
+                s.receipt_interval,
+                s.session_ttl
+            ),
+            (
+                d.escrow_window,
+                d.escrow_minimum,
+                d.funds_low,
+                d.receipt_interval,
+                d.session_ttl
+            )
         );
-        assert_eq!((s.fee_requester, s.fee_owner), (d.fee_requester, d.fee_owner));
+        assert_eq!(
+            (s.fee_requester, s.fee_owner),
+            (d.fee_requester, d.fee_owner)
+        );
         assert_eq!(s.log_bytes_max, d.log_bytes_max);
         assert_eq!(s.demo_credit, None);
     }
@@ -390,13 +474,22 @@ mod tests {
     fn a_misspelt_name_in_the_file_is_refused() {
         let text = BUILT_IN.replace("lease_ttl_ms", "lease_tll_ms");
         let error = Config::from_parts(&text, &|_| None).expect_err("misspelt");
-        assert!(error.to_string().contains("[iog] lease_tll_ms: unknown"), "{error}");
+        assert!(
+            error.to_string().contains("[iog] lease_tll_ms: unknown"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_lease_outlives_two_heartbeats() {
-        let error = with(&[("IOG_HEARTBEAT_MS", "5000"), ("IOG_LEASE_TTL_MS", "6000")]).expect_err("too short");
-        assert!(error.to_string().contains("at least twice IOG_HEARTBEAT_MS"), "{error}");
+        let error = with(&[("IOG_HEARTBEAT_MS", "5000"), ("IOG_LEASE_TTL_MS", "6000")])
+            .expect_err("too short");
+        assert!(
+            error
+                .to_string()
+                .contains("at least twice IOG_HEARTBEAT_MS"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -405,9 +498,20 @@ mod tests {
         assert_eq!(config.settings.public_url, "https://iog.example");
         assert_eq!(config.settings.origins, ["https://iog.example"]);
         let local = with(&[]).expect("valid").settings.origins;
-        for origin in ["http://127.0.0.1:3000", "http://localhost:3000", "http://[::1]:3000"] {
-            assert!(local.iter().any(|known| known == origin), "{origin} in {local:?}");
+        for origin in [
+            "http://127.0.0.1:3000",
+            "http://localhost:3000",
+            "http://[::1]:3000",
+        ] {
+            assert!(
+                local.iter().any(|known| known == origin),
+                "{origin} in {local:?}"
+            );
         }
-        assert!(is_loopback("http://[::1]:3000") && is_loopback("http://localhost") && !is_loopback("http://10.0.0.1"));
+        assert!(
+            is_loopback("http://[::1]:3000")
+                && is_loopback("http://localhost")
+                && !is_loopback("http://10.0.0.1")
+        );
     }
 }

@@ -129,32 +129,52 @@ fn start(cli: Cli) -> anyhow::Result<()> {
     }
     let config = Config::load(cli.config.as_deref())?;
     telemetry::start_logs(&config);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(run(cli.command.unwrap_or(Command::Serve), config))
 }
 
 async fn run(command: Command, mut config: Config) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&config.settings.data_dir)
-        .with_context(|| format!("IOG_DATA_DIR={} cannot be made", config.settings.data_dir.display()))?;
-    let exchange = Exchange::open(config.settings.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))
-        .await
-        .context("the exchange cannot be opened")?;
+    std::fs::create_dir_all(&config.settings.data_dir).with_context(|| {
+        format!(
+            "IOG_DATA_DIR={} cannot be made",
+            config.settings.data_dir.display()
+        )
+    })?;
+    let exchange = Exchange::open(
+        config.settings.clone(),
+        Arc::new(SystemClock),
+        Arc::new(SystemEntropy),
+    )
+    .await
+    .context("the exchange cannot be opened")?;
     match command {
         Command::Serve => {
             config.check_site();
             return serve(exchange, &config).await;
         }
         Command::Account(AccountCommand::Create(new)) => create_account(&exchange, new).await?,
-        Command::Key(KeyCommand::Create { email, name, scopes }) => {
+        Command::Key(KeyCommand::Create {
+            email,
+            name,
+            scopes,
+        }) => {
             let actor = actor(&exchange, &email).await?;
             let key = exchange.create_key(&actor, &name, &scopes).await?;
-            eprintln!("key {} for {email}; the secret below is shown once", key.key.id);
+            eprintln!(
+                "key {} for {email}; the secret below is shown once",
+                key.key.id
+            );
             println!("{}", key.secret);
         }
         Command::JoinToken(JoinTokenCommand::Create { email }) => {
             let actor = actor(&exchange, &email).await?;
             let token = exchange.create_join_token(&actor).await?;
-            eprintln!("for one worker of {email}, until {}: {}", token.expires_at, token.command);
+            eprintln!(
+                "for one worker of {email}, until {}: {}",
+                token.expires_at, token.command
+            );
             println!("{}", token.token);
         }
         Command::Openapi => bail!("openapi needs no exchange"),
@@ -164,22 +184,39 @@ async fn run(command: Command, mut config: Config) -> anyhow::Result<()> {
 }
 
 async fn create_account(exchange: &Exchange, new: NewAccount) -> anyhow::Result<()> {
-    let password = std::env::var(&new.password_env)
-        .map_err(|_| anyhow!("--password-env names {}, which is not set", new.password_env))?;
+    let password = std::env::var(&new.password_env).map_err(|_| {
+        anyhow!(
+            "--password-env names {}, which is not set",
+            new.password_env
+        )
+    })?;
     let mut roles = vec![Role::Requester, Role::Owner];
     roles.extend(new.role);
     roles.sort_unstable();
     roles.dedup();
-    let (account, created) =
-        exchange.admin_create_account(&new.email, &password, &new.name, &roles, new.demo_credit_io).await?;
-    eprintln!("{} {}", new.email, if created { "has an account now" } else { "had an account already; nothing was changed" });
+    let (account, created) = exchange
+        .admin_create_account(&new.email, &password, &new.name, &roles, new.demo_credit_io)
+        .await?;
+    eprintln!(
+        "{} {}",
+        new.email,
+        if created {
+            "has an account now"
+        } else {
+            "had an account already; nothing was changed"
+        }
+    );
     println!("{}", account.id);
     Ok(())
 }
 
 async fn actor(exchange: &Exchange, email: &str) -> anyhow::Result<Actor> {
     let actor = exchange.actor_by_email(email).await?;
-    actor.ok_or_else(|| anyhow!("{email} has no account; make one with: iog-server account create --email {email} …"))
+    actor.ok_or_else(|| {
+        anyhow!(
+            "{email} has no account; make one with: iog-server account create --email {email} …"
+        )
+    })
 }
 
 async fn serve(exchange: Exchange, config: &Config) -> anyhow::Result<()> {
@@ -188,12 +225,20 @@ async fn serve(exchange: Exchange, config: &Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("LEPTOS_SITE_ADDR={address} cannot be listened on"))?;
     let (close, closing) = Closing::new();
-    let state = AppState::new(exchange.clone(), config, telemetry::start_metrics(), closing.clone());
+    let state = AppState::new(
+        exchange.clone(),
+        config,
+        telemetry::start_metrics(),
+        closing.clone(),
+    );
     let loops = loops::start(&state);
     let router = http::router(&state);
     let public = &config.settings.public_url;
     if !auth::cookie::is_secure(public) {
-        tracing::warn!(public, "plain HTTP to other machines: passwords and sessions travel in clear; put HTTPS in front");
+        tracing::warn!(
+            public,
+            "plain HTTP to other machines: passwords and sessions travel in clear; put HTTPS in front"
+        );
     }
     tracing::info!(%address, public, "serving");
     // For people and scripts that wait for it; logs go to stderr.
@@ -201,7 +246,9 @@ async fn serve(exchange: Exchange, config: &Config) -> anyhow::Result<()> {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let graceful = closing.clone();
     let serving = tokio::spawn(async move {
-        axum::serve(listener, service).with_graceful_shutdown(async move { graceful.wait().await }).await
+        axum::serve(listener, service)
+            .with_graceful_shutdown(async move { graceful.wait().await })
+            .await
     });
     end_signal().await?;
     tracing::info!("closing; leases stay, workers connect again");

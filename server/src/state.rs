@@ -40,12 +40,25 @@ impl Closing {
 }
 
 impl AppState {
-    pub fn new(exchange: Exchange, config: &Config, metrics: PrometheusHandle, closing: Closing) -> Self {
-        let Limits { sign_in_per_minute, requests_per_second, trust_forwarded } = config.limits;
+    pub fn new(
+        exchange: Exchange,
+        config: &Config,
+        metrics: PrometheusHandle,
+        closing: Closing,
+    ) -> Self {
+        let Limits {
+            sign_in_per_minute,
+            requests_per_second,
+            trust_forwarded,
+        } = config.limits;
         Self {
             exchange,
             leptos: config.leptos.clone(),
-            limits: Arc::new(RateLimits::new(sign_in_per_minute, requests_per_second, trust_forwarded)),
+            limits: Arc::new(RateLimits::new(
+                sign_in_per_minute,
+                requests_per_second,
+                trust_forwarded,
+            )),
             metrics,
             closing,
         }

@@ -152,7 +152,7 @@ impl Exchange {
         }
     }
 
-    async fn own_device(&self, actor: &Actor, id: DeviceId) -> Result<Device, Error> {
+    fn own_device(&self, actor: &Actor, id: DeviceId) -> Result<Device, Error> {
         actor.require(Scope::Nodes)?;
         let memory = self.memory();
         memory
@@ -192,7 +192,7 @@ impl Exchange {
     ) -> Result<NodeView, Error> {
         let device = Device {
             price,
-            ..self.own_device(actor, device).await?
+            ..self.own_device(actor, device)?
         };
         self.set_device(actor, &device).await
     }
@@ -209,7 +209,7 @@ impl Exchange {
     ) -> Result<NodeView, Error> {
         let device = Device {
             paused,
-            ..self.own_device(actor, device).await?
+            ..self.own_device(actor, device)?
         };
         self.set_device(actor, &device).await
     }

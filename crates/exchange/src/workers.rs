@@ -533,23 +533,23 @@ impl Exchange {
     ) -> Result<Vec<ToWorker>, Error> {
         let now = self.now();
         let life = self.inner.settings.lease_life_ms();
-        let (mut renewed, mut refused, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut alive, mut refused, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         let changed = {
             let mut memory = self.memory();
-            let node = memory
+            let from = memory
                 .nodes
                 .get_mut(&session.node)
                 .ok_or(Error::SupersededConnection)?;
-            let link = node
+            let link = from
                 .link
                 .as_mut()
                 .filter(|link| link.connection == session.connection);
             let link = link.ok_or(Error::SupersededConnection)?;
             link.last_beat = now;
-            let changed = link.silent || node.draining != draining;
+            let changed = link.silent || from.draining != draining;
             link.silent = false;
-            node.draining = draining;
-            node.load = Some(load);
+            from.draining = draining;
+            from.load = Some(load);
             for beat in leases {
                 let claim = LeaseClaim {
                     lease: beat.lease,
@@ -564,7 +564,7 @@ impl Exchange {
                     continue;
                 };
                 live.expires = now.plus_millis(life);
-                renewed.push(claim);
+                alive.push(claim);
                 if live.stopping {
                     let (lease, epoch) = (claim.lease, claim.epoch);
                     answers.push(ToWorker::Stop {
@@ -601,7 +601,7 @@ impl Exchange {
             0,
             ToWorker::Renewed {
                 seq,
-                renewed,
+                renewed: alive,
                 refused,
             },
         );

@@ -169,14 +169,12 @@ impl NoMatch {
             .into_iter()
             .map(|removed| {
                 let all = self.considered;
-                let mut message = format!("removes {} of {all} offers", removed.offers);
+                let mut parts = vec![format!("removes {} of {all} offers", removed.offers)];
                 if removed.alone > 0 {
-                    message += &format!("; without it {} would match", removed.alone);
+                    parts.push(format!("without it {} would match", removed.alone));
                 }
-                if let Some(nearest) = removed.nearest {
-                    message += &format!("; {nearest}");
-                }
-                FieldProblem::new(removed.constraint.field(), message)
+                parts.extend(removed.nearest);
+                FieldProblem::new(removed.constraint.field(), parts.join("; "))
             })
             .collect()
     }

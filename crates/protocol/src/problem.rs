@@ -34,13 +34,12 @@ pub enum Code {
 impl Code {
     pub const fn status(self) -> u16 {
         match self {
-            Self::Invalid => 422,
+            Self::Invalid | Self::IdempotencyMismatch => 422,
             Self::Unauthenticated => 401,
             Self::Forbidden | Self::ForeignOrigin => 403,
             Self::NotFound => 404,
             Self::Conflict | Self::NoMatch => 409,
             Self::InsufficientFunds => 402,
-            Self::IdempotencyMismatch => 422,
             Self::TooLarge => 413,
             Self::TooManyRequests => 429,
             Self::Internal => 500,

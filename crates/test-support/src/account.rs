@@ -24,7 +24,9 @@ pub struct Account {
 
 impl Account {
     pub async fn try_submit(&self, spec: &JobSpec) -> Answer {
-        self.rest.post("/api/v1/jobs", &json!({ "spec": spec })).await
+        self.rest
+            .post("/api/v1/jobs", &json!({ "spec": spec }))
+            .await
     }
 
     pub async fn submit(&self, spec: &JobSpec) -> JobView {
@@ -44,14 +46,21 @@ impl Account {
     }
 
     pub async fn receipts(&self, id: JobId) -> Vec<ReceiptView> {
-        self.rest.get(&format!("/api/v1/jobs/{id}/receipts")).await.ok()
+        self.rest
+            .get(&format!("/api/v1/jobs/{id}/receipts"))
+            .await
+            .ok()
     }
 
     /// All that the job printed.
     pub async fn log(&self, id: JobId) -> String {
         let (mut text, mut after) = (String::new(), 0);
         loop {
-            let page: LogPage = self.rest.get(&format!("/api/v1/jobs/{id}/logs?after={after}")).await.ok();
+            let page: LogPage = self
+                .rest
+                .get(&format!("/api/v1/jobs/{id}/logs?after={after}"))
+                .await
+                .ok();
             page.lines.iter().for_each(|line| text.push_str(&line.text));
             if !page.more {
                 return text;
@@ -65,7 +74,11 @@ impl Account {
         let mut all = Vec::new();
         let mut before = String::new();
         loop {
-            let page: Page<EntryView> = self.rest.get(&format!("/api/v1/ledger/entries?limit=100{before}")).await.ok();
+            let page: Page<EntryView> = self
+                .rest
+                .get(&format!("/api/v1/ledger/entries?limit=100{before}"))
+                .await
+                .ok();
             all.extend(page.items);
             match page.next {
                 Some(next) => before = format!("&before={next}"),
@@ -77,10 +90,19 @@ impl Account {
     /// Waits for a state; a job that ended in another one ends the test. Survives a server that is away meanwhile.
     pub async fn wait_for(&self, id: JobId, state: JobState, within: Duration) -> JobView {
         wait_until(&format!("{id} is {state}"), within, || async {
-            let answer = self.rest.try_send(Method::GET, &format!("/api/v1/jobs/{id}"), "", "").await.ok()?;
+            let answer = self
+                .rest
+                .try_send(Method::GET, &format!("/api/v1/jobs/{id}"), "", "")
+                .await
+                .ok()?;
             let job: JobView = answer.status.is_success().then(|| answer.ok())?;
             let now = job.summary.state;
-            assert!(now == state || !now.is_final(), "waited for {state}: {:#?} {:#?}", job.summary, job.events);
+            assert!(
+                now == state || !now.is_final(),
+                "waited for {state}: {:#?} {:#?}",
+                job.summary,
+                job.events
+            );
             (now == state).then_some(job)
         })
         .await

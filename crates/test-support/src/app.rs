@@ -61,7 +61,10 @@ impl TestApp {
         let data = folder.path().join("data");
         let mut env: Vec<(String, String)> = [
             ("LEPTOS_SITE_ADDR", format!("127.0.0.1:{port}")),
-            ("LEPTOS_SITE_ROOT", folder.path().join("site").display().to_string()),
+            (
+                "LEPTOS_SITE_ROOT",
+                folder.path().join("site").display().to_string(),
+            ),
             ("IOG_DATA_DIR", data.display().to_string()),
             ("IOG_PUBLIC_URL", url.clone()),
             ("IOG_REQUESTS_PER_SECOND", "5000".to_owned()),
@@ -70,9 +73,24 @@ impl TestApp {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec();
-        env.extend(database_url.iter().map(|url| ("IOG_DATABASE_URL".to_owned(), url.clone())));
-        env.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let mut app = Self { url, server: None, env, database, database_url, folder };
+        env.extend(
+            database_url
+                .iter()
+                .map(|url| ("IOG_DATABASE_URL".to_owned(), url.clone())),
+        );
+        env.extend(
+            settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        let mut app = Self {
+            url,
+            server: None,
+            env,
+            database,
+            database_url,
+            folder,
+        };
         app.start_server().await;
         app
     }
@@ -86,13 +104,20 @@ impl TestApp {
         let client = Client::new(&self.url);
         let ready = wait_until("the server is ready", READY_WITHIN, || {
             let ended = server.ended();
-            let log = if ended.is_some() { server.log() } else { String::new() };
+            let log = if ended.is_some() {
+                server.log()
+            } else {
+                String::new()
+            };
             let client = client.clone();
             async move {
                 if let Some(status) = ended {
                     return Some(Err(format!("{status}:\n{log}")));
                 }
-                let answer = client.try_send(http::Method::GET, "/readyz", "", "").await.ok()?;
+                let answer = client
+                    .try_send(http::Method::GET, "/readyz", "", "")
+                    .await
+                    .ok()?;
                 answer.status.is_success().then_some(Ok(()))
             }
         });
@@ -135,9 +160,17 @@ impl TestApp {
     /// Runs one of the program's subcommands; its last word is the id, the key or the token.
     pub fn admin(&self, arguments: &[&str], env: &[(&str, &str)]) -> String {
         let done = self.try_admin(arguments, env);
-        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        assert!(
+            done.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         let words = String::from_utf8(done.stdout).expect("UTF-8");
-        words.split_whitespace().next_back().unwrap_or_else(|| panic!("{arguments:?} printed nothing")).to_owned()
+        words
+            .split_whitespace()
+            .next_back()
+            .unwrap_or_else(|| panic!("{arguments:?} printed nothing"))
+            .to_owned()
     }
 
     pub fn try_admin(&self, arguments: &[&str], env: &[(&str, &str)]) -> Output {
@@ -153,18 +186,38 @@ impl TestApp {
     pub fn account(&self, name: &str, credit_io: Option<&str>) -> Account {
         let email = format!("{name}@example.com");
         let password = format!("correct horse {name}");
-        let mut arguments = vec!["account", "create", "--email", &email, "--name", name, "--password-env", "IOG_NEW_PASSWORD"];
+        let mut arguments = vec![
+            "account",
+            "create",
+            "--email",
+            &email,
+            "--name",
+            name,
+            "--password-env",
+            "IOG_NEW_PASSWORD",
+        ];
         if let Some(credit) = credit_io {
             arguments.extend(["--demo-credit-io", credit]);
         }
         let id = self.admin(&arguments, &[("IOG_NEW_PASSWORD", &password)]);
         let key = self.key(&email, "read,jobs,nodes");
         let rest = self.anyone().with_key(&key);
-        Account { id, email: email.clone(), password: password.clone(), key, rest }
+        Account {
+            id,
+            email: email.clone(),
+            password: password.clone(),
+            key,
+            rest,
+        }
     }
 
     pub fn key(&self, email: &str, scopes: &str) -> String {
-        self.admin(&["key", "create", "--email", email, "--name", "test", "--scopes", scopes], &[])
+        self.admin(
+            &[
+                "key", "create", "--email", email, "--name", "test", "--scopes", scopes,
+            ],
+            &[],
+        )
     }
 
     pub fn join_token(&self, email: &str) -> String {
@@ -197,7 +250,9 @@ impl Drop for TestApp {
             let (admin, url) = (admin.clone(), url.clone());
             // `Drop` cannot wait on the test's own runtime.
             let removed = std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
                 runtime.map(|runtime| runtime.block_on(postgres::remove(&admin, &url)))
             });
             _ = removed.join();

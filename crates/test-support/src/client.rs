@@ -33,20 +33,47 @@ impl Answer {
     /// The body of a success.
     #[track_caller]
     pub fn ok<T: DeserializeOwned>(&self) -> T {
-        assert!(self.status.is_success(), "{}: {} {}", self.asked, self.status, self.text());
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{}: {error} in {}", self.asked, self.text()))
+        assert!(
+            self.status.is_success(),
+            "{}: {} {}",
+            self.asked,
+            self.status,
+            self.text()
+        );
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{}: {error} in {}", self.asked, self.text()))
     }
 
     /// The problem of a refusal, in the form that every refusal has.
     #[track_caller]
     pub fn refused(&self, status: u16) -> Problem {
-        assert_eq!(self.status.as_u16(), status, "{}: {}", self.asked, self.text());
+        assert_eq!(
+            self.status.as_u16(),
+            status,
+            "{}: {}",
+            self.asked,
+            self.text()
+        );
         let kind = self.header("content-type");
-        assert_eq!(kind, Some("application/problem+json"), "{}: {}", self.asked, self.text());
-        let problem: Problem =
-            serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{}: {error} in {}", self.asked, self.text()));
-        assert_eq!(problem.status, status, "{}: the body names another status", self.asked);
-        assert!(!problem.detail.is_empty(), "{}: nothing to read", self.asked);
+        assert_eq!(
+            kind,
+            Some("application/problem+json"),
+            "{}: {}",
+            self.asked,
+            self.text()
+        );
+        let problem: Problem = serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{}: {error} in {}", self.asked, self.text()));
+        assert_eq!(
+            problem.status, status,
+            "{}: the body names another status",
+            self.asked
+        );
+        assert!(
+            !problem.detail.is_empty(),
+            "{}: nothing to read",
+            self.asked
+        );
         problem
     }
 }
@@ -55,14 +82,23 @@ impl Client {
     pub fn new(url: &str) -> Self {
         // reqwest asks for a TLS provider even where only plain HTTP is spoken. A second test may have installed it.
         _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
-        Self { url: url.to_owned(), http: http.expect("a client"), headers: HeaderMap::new() }
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build();
+        Self {
+            url: url.to_owned(),
+            http: http.expect("a client"),
+            headers: HeaderMap::new(),
+        }
     }
 
     #[must_use]
     pub fn with(&self, name: &'static str, value: &str) -> Self {
         let mut client = self.clone();
-        client.headers.insert(name, value.parse().expect("a header's value"));
+        client
+            .headers
+            .insert(name, value.parse().expect("a header's value"));
         client
     }
 
@@ -89,7 +125,13 @@ impl Client {
         &self.headers
     }
 
-    pub async fn send(&self, method: Method, path: &str, kind: &str, body: impl Into<reqwest::Body>) -> Answer {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
         let answer = self.try_send(method.clone(), path, kind, body).await;
         answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
@@ -106,17 +148,31 @@ impl Client {
         body: impl Into<reqwest::Body>,
     ) -> Result<Answer, reqwest::Error> {
         let asked = format!("{method} {path}");
-        let mut request = self.http.request(method, format!("{}{path}", self.url)).headers(self.headers.clone());
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.url))
+            .headers(self.headers.clone());
         if !kind.is_empty() {
             request = request.header("content-type", kind).body(body);
         }
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Answer { asked, status, headers, body: response.bytes().await? })
+        Ok(Answer {
+            asked,
+            status,
+            headers,
+            body: response.bytes().await?,
+        })
     }
 
     pub async fn json(&self, method: Method, path: &str, body: &impl Serialize) -> Answer {
-        self.send(method, path, "application/json", serde_json::to_vec(body).expect("JSON")).await
+        self.send(
+            method,
+            path,
+            "application/json",
+            serde_json::to_vec(body).expect("JSON"),
+        )
+        .await
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -11,8 +11,8 @@ use protocol::spec::DeviceClass;
 use protocol::state::RunEnd;
 use protocol::view::Receipt;
 use protocol::worker::{
-    Assignment, DeviceFacts, FromWorker, Hello, HostFacts, HostLoad, LeaseBeat, LeaseClaim, PROTOCOL_VERSION, Refusal,
-    ToWorker, hello_bytes,
+    Assignment, DeviceFacts, FromWorker, Hello, HostFacts, HostLoad, LeaseBeat, LeaseClaim,
+    PROTOCOL_VERSION, Refusal, ToWorker, hello_bytes,
 };
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
@@ -34,9 +34,15 @@ pub struct Talk {
 impl Talk {
     /// Connects and takes the challenge.
     pub async fn open(url: &str) -> Self {
-        let (socket, _) = connect_async(format!("{}/api/v1/worker", url.replacen("http", "ws", 1))).await.expect("a socket");
+        let (socket, _) = connect_async(format!("{}/api/v1/worker", url.replacen("http", "ws", 1)))
+            .await
+            .expect("a socket");
         let (sink, stream) = socket.split();
-        let mut talk = Self { sink, stream, nonce: String::new() };
+        let mut talk = Self {
+            sink,
+            stream,
+            nonce: String::new(),
+        };
         match talk.hear().await {
             Some(ToWorker::Challenge { nonce, .. }) => talk.nonce = nonce,
             other => panic!("no challenge but {other:?}"),
@@ -45,7 +51,8 @@ impl Talk {
     }
 
     pub async fn say(&mut self, message: &FromWorker) {
-        self.say_text(serde_json::to_string(message).expect("JSON")).await;
+        self.say_text(serde_json::to_string(message).expect("JSON"))
+            .await;
     }
 
     pub async fn say_text(&mut self, text: String) {
@@ -56,10 +63,15 @@ impl Talk {
     /// The next message; `None` when the server has closed.
     pub async fn hear(&mut self) -> Option<ToWorker> {
         loop {
-            let next = timeout(WITHIN, self.stream.next()).await.expect("something within 20 seconds")?;
+            let next = timeout(WITHIN, self.stream.next())
+                .await
+                .expect("something within 20 seconds")?;
             match next {
                 Ok(Message::Text(text)) => {
-                    return Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}")));
+                    return Some(
+                        serde_json::from_str(&text)
+                            .unwrap_or_else(|error| panic!("{error} in {text}")),
+                    );
                 }
                 Ok(Message::Close(_)) | Err(_) => return None,
                 Ok(_) => {}
@@ -98,18 +110,31 @@ pub struct Chain {
 
 impl Default for Chain {
     fn default() -> Self {
-        Self { seq: 1, previous: NO_PREVIOUS.to_owned() }
+        Self {
+            seq: 1,
+            previous: NO_PREVIOUS.to_owned(),
+        }
     }
 }
 
 impl FakeWorker {
     pub async fn join(url: &str, token: &str, name: &str, per_hour: &str) -> Self {
         let key = SigningKey::from_bytes(&rand::random());
-        let price = Amount::parse_io(per_hour).and_then(PricePerSecond::from_per_hour).expect("a price");
+        let price = Amount::parse_io(per_hour)
+            .and_then(PricePerSecond::from_per_hour)
+            .expect("a price");
         let mut talk = Talk::open(url).await;
         let hello = Self::hello(url, &talk.nonce, &key, name, price, Some(token), vec![]);
         let node = Self::greet(&mut talk, hello).await;
-        let mut worker = Self { url: url.to_owned(), key, name: name.to_owned(), price, node, talk, beats: 0 };
+        let mut worker = Self {
+            url: url.to_owned(),
+            key,
+            name: name.to_owned(),
+            price,
+            node,
+            talk,
+            beats: 0,
+        };
         worker.beat(vec![]).await;
         worker
     }
@@ -117,7 +142,15 @@ impl FakeWorker {
     /// A new connection with the same key, as after a cut line. `claims`: what it still runs.
     pub async fn reconnect(&mut self, claims: Vec<LeaseClaim>) {
         let mut talk = Talk::open(&self.url).await;
-        let hello = Self::hello(&self.url, &talk.nonce, &self.key, &self.name, self.price, None, claims);
+        let hello = Self::hello(
+            &self.url,
+            &talk.nonce,
+            &self.key,
+            &self.name,
+            self.price,
+            None,
+            claims,
+        );
         self.node = Self::greet(&mut talk, hello).await;
         self.talk = talk;
         self.beats = 0;
@@ -176,16 +209,32 @@ impl FakeWorker {
     /// A heartbeat; the answer is heard later, among what else comes.
     pub async fn beat(&mut self, leases: Vec<LeaseBeat>) {
         self.beats = self.beats.saturating_add(1);
-        let load = HostLoad { cpu_percent: 1.0, memory_used_mib: 1_000 };
-        self.talk.say(&FromWorker::Heartbeat { seq: self.beats, draining: false, load, leases }).await;
+        let load = HostLoad {
+            cpu_percent: 1.0,
+            memory_used_mib: 1_000,
+        };
+        self.talk
+            .say(&FromWorker::Heartbeat {
+                seq: self.beats,
+                draining: false,
+                load,
+                leases,
+            })
+            .await;
     }
 
     /// Reads on until one message is what is looked for.
     pub async fn until<T>(&mut self, what: &str, mut look: impl FnMut(ToWorker) -> Option<T>) -> T {
         let deadline = tokio::time::Instant::now() + WITHIN;
         loop {
-            assert!(tokio::time::Instant::now() < deadline, "{}: not heard: {what}", self.name);
-            let Some(message) = self.talk.hear().await else { panic!("{}: closed before: {what}", self.name) };
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{}: not heard: {what}",
+                self.name
+            );
+            let Some(message) = self.talk.hear().await else {
+                panic!("{}: closed before: {what}", self.name)
+            };
             if let Some(found) = look(message) {
                 return found;
             }
@@ -201,7 +250,13 @@ impl FakeWorker {
     }
 
     pub async fn started(&mut self, a: &Assignment) {
-        self.talk.say(&FromWorker::Started { lease: a.lease, epoch: a.epoch, elapsed_ms: 0 }).await;
+        self.talk
+            .say(&FromWorker::Started {
+                lease: a.lease,
+                epoch: a.epoch,
+                elapsed_ms: 0,
+            })
+            .await;
     }
 
     /// A receipt for so many seconds, signed by this worker.
@@ -229,13 +284,25 @@ impl FakeWorker {
     /// A heartbeat for one lease with its receipt so far.
     pub async fn beat_for(&mut self, a: &Assignment, chain: &Chain, seconds: u64) {
         let receipt = (seconds > 0).then(|| self.receipt(a, chain, seconds, false));
-        self.beat(vec![LeaseBeat { lease: a.lease, epoch: a.epoch, receipt }]).await;
+        self.beat(vec![LeaseBeat {
+            lease: a.lease,
+            epoch: a.epoch,
+            receipt,
+        }])
+        .await;
     }
 
     /// Says that it is over, after so many seconds, and waits until that is accounted for.
     pub async fn end(&mut self, a: &Assignment, chain: &Chain, seconds: u64, end: RunEnd) {
         let receipt = (seconds > 0).then(|| self.receipt(a, chain, seconds, true));
-        self.talk.say(&FromWorker::Ended { lease: a.lease, epoch: a.epoch, end, receipt }).await;
+        self.talk
+            .say(&FromWorker::Ended {
+                lease: a.lease,
+                epoch: a.epoch,
+                end,
+                receipt,
+            })
+            .await;
         let lease = a.lease;
         self.until("the lease is closed", |message| match message {
             ToWorker::Closed { lease: closed, .. } if closed == lease => Some(()),

@@ -9,7 +9,6 @@
 //! (build them first: `cargo build -p server -p worker`). Databases: SQLite in the test's folder, or, with
 //! `IOG_TEST_POSTGRES` (an address whose user may create databases), what [`Database::from_env`] says.
 
-
 mod account;
 mod app;
 mod client;

@@ -14,9 +14,16 @@ pub fn binary(variable: &str, name: &str) -> PathBuf {
         return path.into();
     }
     let test = std::env::current_exe().expect("the test's own path");
-    let folder = test.parent().and_then(Path::parent).expect("target/debug/deps");
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/debug/deps");
     let path = folder.join(name);
-    assert!(path.is_file(), "{} is not there; build it first, or name it in {variable}", path.display());
+    assert!(
+        path.is_file(),
+        "{} is not there; build it first, or name it in {variable}",
+        path.display()
+    );
     path
 }
 
@@ -35,7 +42,11 @@ impl Process {
         env: &[(String, String)],
         log: &Path,
     ) -> Self {
-        let out = File::options().create(true).append(true).open(log).expect("a log file");
+        let out = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .expect("a log file");
         let child = Command::new(program)
             .args(arguments)
             .envs(env.iter().map(|(name, value)| (name, value)))
@@ -44,7 +55,11 @@ impl Process {
             .stderr(out)
             .spawn()
             .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
-        Self { child, name: name.to_owned(), log: log.to_owned() }
+        Self {
+            child,
+            name: name.to_owned(),
+            log: log.to_owned(),
+        }
     }
 
     pub fn log(&self) -> String {
@@ -63,8 +78,12 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
-        kill_process(pid, signal).unwrap_or_else(|error| panic!("{} cannot be signalled: {error}", self.name));
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("a process id");
+        kill_process(pid, signal)
+            .unwrap_or_else(|error| panic!("{} cannot be signalled: {error}", self.name));
     }
 
     /// SIGSTOP: it stands still and does not know it.
@@ -82,10 +101,20 @@ impl Process {
         let deadline = tokio::time::Instant::now() + within;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
-                assert!(status.success(), "{} ended with {status}:\n{}", self.name, self.log());
+                assert!(
+                    status.success(),
+                    "{} ended with {status}:\n{}",
+                    self.name,
+                    self.log()
+                );
                 return;
             }
-            assert!(tokio::time::Instant::now() < deadline, "{} did not end:\n{}", self.name, self.log());
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{} did not end:\n{}",
+                self.name,
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -103,7 +132,12 @@ impl Drop for Process {
             let log = self.log();
             let tail: Vec<&str> = log.lines().rev().take(40).collect();
             let tail: Vec<&str> = tail.into_iter().rev().collect();
-            eprintln!("--- {} ({})\n{}", self.name, self.log.display(), tail.join("\n"));
+            eprintln!(
+                "--- {} ({})\n{}",
+                self.name,
+                self.log.display(),
+                tail.join("\n")
+            );
         }
     }
 }

@@ -17,13 +17,19 @@ pub fn is_secure(public_url: &str) -> bool {
 
 /// What the browser keeps under the plain name is what the pages look for.
 pub fn name_on_the_way_in(headers: &mut HeaderMap) {
-    let renamed = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).map(|header| {
-        let pairs = header.split(';').map(|pair| match pair.trim().split_once('=') {
-            Some((PLAIN, value)) => format!("{SESSION_COOKIE}={value}"),
-            _ => pair.trim().to_owned(),
+    let renamed = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .map(|header| {
+            let pairs = header
+                .split(';')
+                .map(|pair| match pair.trim().split_once('=') {
+                    Some((PLAIN, value)) => format!("{SESSION_COOKIE}={value}"),
+                    _ => pair.trim().to_owned(),
+                });
+            pairs.collect::<Vec<_>>().join("; ")
         });
-        pairs.collect::<Vec<_>>().join("; ")
-    });
     let whole = renamed.collect::<Vec<_>>().join("; ");
     if let Ok(value) = HeaderValue::from_str(&whole)
         && !whole.is_empty()
@@ -34,9 +40,16 @@ pub fn name_on_the_way_in(headers: &mut HeaderMap) {
 
 /// What the pages set is what the browser can keep.
 pub fn name_on_the_way_out(headers: &mut HeaderMap) {
-    let plain = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let plain = headers
+        .get_all(SET_COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let plain: Vec<HeaderValue> = plain
-        .map(|cookie| cookie.replacen(SESSION_COOKIE, PLAIN, 1).replace("; Secure", ""))
+        .map(|cookie| {
+            cookie
+                .replacen(SESSION_COOKIE, PLAIN, 1)
+                .replace("; Secure", "")
+        })
         .filter_map(|cookie| HeaderValue::from_str(&cookie).ok())
         .collect();
     headers.remove(SET_COOKIE);
@@ -51,25 +64,44 @@ mod tests {
 
     #[test]
     fn the_prefix_is_left_out_only_where_browsers_would_drop_the_cookie() {
-        assert!(is_secure("https://iog.example") && is_secure("http://127.0.0.1:3000") && is_secure("http://localhost"));
+        assert!(
+            is_secure("https://iog.example")
+                && is_secure("http://127.0.0.1:3000")
+                && is_secure("http://localhost")
+        );
         assert!(!is_secure("http://192.168.1.7:3000"));
     }
 
     #[test]
     fn the_plain_name_goes_in_and_out_as_the_real_one() {
         let mut headers = HeaderMap::new();
-        headers.insert(COOKIE, HeaderValue::from_static("iog_lang=zh; iog_session=abc; xiog_session=no"));
+        headers.insert(
+            COOKIE,
+            HeaderValue::from_static("iog_lang=zh; iog_session=abc; xiog_session=no"),
+        );
         name_on_the_way_in(&mut headers);
         let cookie = headers[COOKIE].to_str().expect("text");
         assert_eq!(app::prefs::cookie(cookie, SESSION_COOKIE), Some("abc"));
         assert_eq!(app::prefs::cookie(cookie, "iog_lang"), Some("zh"));
 
         let mut headers = HeaderMap::new();
-        let set = HeaderValue::from_static("__Host-iog_session=abc; Path=/; HttpOnly; Secure; SameSite=Lax");
+        let set = HeaderValue::from_static(
+            "__Host-iog_session=abc; Path=/; HttpOnly; Secure; SameSite=Lax",
+        );
         headers.append(SET_COOKIE, set);
         headers.append(SET_COOKIE, HeaderValue::from_static("iog_lang=zh; Path=/"));
         name_on_the_way_out(&mut headers);
-        let all: Vec<_> = headers.get_all(SET_COOKIE).iter().map(|value| value.to_str().expect("text")).collect();
-        assert_eq!(all, ["iog_session=abc; Path=/; HttpOnly; SameSite=Lax", "iog_lang=zh; Path=/"]);
+        let all: Vec<_> = headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .map(|value| value.to_str().expect("text"))
+            .collect();
+        assert_eq!(
+            all,
+            [
+                "iog_session=abc; Path=/; HttpOnly; SameSite=Lax",
+                "iog_lang=zh; Path=/"
+            ]
+        );
     }
 }

@@ -41,7 +41,8 @@ fn at_least_one(count: u32) -> NonZeroU32 {
 }
 
 fn per_second(count: u32) -> Quota {
-    Quota::per_second(at_least_one(count)).allow_burst(at_least_one(count.saturating_mul(BURST_SECONDS)))
+    Quota::per_second(at_least_one(count))
+        .allow_burst(at_least_one(count.saturating_mul(BURST_SECONDS)))
 }
 
 impl RateLimits {
@@ -49,7 +50,9 @@ impl RateLimits {
         let sign_in = Quota::per_minute(at_least_one(sign_in_per_minute));
         Self {
             address: RateLimiter::keyed(per_second(requests_per_second)),
-            worker: RateLimiter::keyed(per_second(requests_per_second.saturating_mul(WORKER_FACTOR))),
+            worker: RateLimiter::keyed(per_second(
+                requests_per_second.saturating_mul(WORKER_FACTOR),
+            )),
             key: RateLimiter::keyed(per_second(requests_per_second)),
             hasher: std::hash::RandomState::new(),
             sign_in_address: RateLimiter::keyed(sign_in),
@@ -82,7 +85,12 @@ impl RateLimits {
     /// # Errors
     /// `too_many_requests`.
     pub fn sign_in(&self, address: IpAddr, email: Option<&str>) -> Result<(), Refused> {
-        let slow = |_| Refused::new(Code::TooManyRequests, "Too many tries. Wait a minute, then try again.");
+        let slow = |_| {
+            Refused::new(
+                Code::TooManyRequests,
+                "Too many tries. Wait a minute, then try again.",
+            )
+        };
         check(&self.sign_in_address, &address).map_err(slow)?;
         match email {
             Some(email) => check(&self.sign_in_email, &email.trim().to_lowercase()).map_err(slow),
@@ -100,29 +108,44 @@ impl RateLimits {
     }
 }
 
-fn check<K: Hash + Eq + Clone>(limiter: &DefaultKeyedRateLimiter<K>, key: &K) -> Result<(), Refused> {
+fn check<K: Hash + Eq + Clone>(
+    limiter: &DefaultKeyedRateLimiter<K>,
+    key: &K,
+) -> Result<(), Refused> {
     limiter.check_key(key).map_err(|_| {
         metrics::counter!("iog_rate_limited_total").increment(1);
-        Refused::new(Code::TooManyRequests, "Too many requests from you at once. Wait a few seconds, then try again.")
+        Refused::new(
+            Code::TooManyRequests,
+            "Too many requests from you at once. Wait a few seconds, then try again.",
+        )
     })
 }
 
 /// Before the server functions: signing in and up is bounded by address and by e-mail.
-pub async fn sign_in_guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
+pub async fn sign_in_guard(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
     if request.method() != Method::POST || !is_sign_in(request.uri().path()) {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
     let Ok(bytes) = axum::body::to_bytes(body, SIGN_IN_BYTES_MAX).await else {
-        return Refused::new(Code::TooLarge, "A sign-in form is smaller than this.").into_response();
+        return Refused::new(Code::TooLarge, "A sign-in form is smaller than this.")
+            .into_response();
     };
     let Some(asker) = parts.extensions.get::<Asker>() else {
         return Refused::new(Code::Internal, "The request was not looked at.").into_response();
     };
-    if let Err(refused) = state.limits.sign_in(asker.address, email(&bytes).as_deref()) {
+    if let Err(refused) = state
+        .limits
+        .sign_in(asker.address, email(&bytes).as_deref())
+    {
         return refused.into_response();
     }
-    next.run(Request::from_parts(parts, Body::from(bytes))).await
+    next.run(Request::from_parts(parts, Body::from(bytes)))
+        .await
 }
 
 fn is_sign_in(path: &str) -> bool {
@@ -135,12 +158,17 @@ fn email(bytes: &[u8]) -> Option<String> {
         return find_email(&value).map(str::to_owned);
     }
     let mut pairs = form_urlencoded::parse(bytes);
-    pairs.find(|(name, _)| name == "email" || name.ends_with("[email]")).map(|(_, value)| value.into_owned())
+    pairs
+        .find(|(name, _)| name == "email" || name.ends_with("[email]"))
+        .map(|(_, value)| value.into_owned())
 }
 
 fn find_email(value: &serde_json::Value) -> Option<&str> {
     let object = value.as_object()?;
-    object.get("email").and_then(|email| email.as_str()).or_else(|| object.values().find_map(find_email))
+    object
+        .get("email")
+        .and_then(|email| email.as_str())
+        .or_else(|| object.values().find_map(find_email))
 }
 
 #[cfg(test)]
@@ -149,11 +177,18 @@ mod tests {
 
     #[test]
     fn the_email_is_found_in_each_form() {
-        for body in [r#"{"email":"a@b.c","password":"x"}"#, r#"{"form":{"email":"a@b.c"}}"#, "email=a%40b.c&password=x", "form%5Bemail%5D=a%40b.c"] {
+        for body in [
+            r#"{"email":"a@b.c","password":"x"}"#,
+            r#"{"form":{"email":"a@b.c"}}"#,
+            "email=a%40b.c&password=x",
+            "form%5Bemail%5D=a%40b.c",
+        ] {
             assert_eq!(email(body.as_bytes()).as_deref(), Some("a@b.c"), "{body}");
         }
         assert_eq!(email(b"\xff\xfe"), None);
-        assert!(is_sign_in("/fn/sign-in") && is_sign_in("/fn/sign-up") && !is_sign_in("/api/v1/jobs"));
+        assert!(
+            is_sign_in("/fn/sign-in") && is_sign_in("/fn/sign-up") && !is_sign_in("/api/v1/jobs")
+        );
     }
 
     #[test]
@@ -161,7 +196,12 @@ mod tests {
         let limits = RateLimits::new(3, 50, false);
         let tries = (0..20u8).filter(|n| {
             let address = IpAddr::from([10, 0, 0, *n]);
-            limits.sign_in(address, Some(if n % 2 == 0 { "Ann@x.y" } else { " ann@x.y" })).is_ok()
+            limits
+                .sign_in(
+                    address,
+                    Some(if n % 2 == 0 { "Ann@x.y" } else { " ann@x.y" }),
+                )
+                .is_ok()
         });
         assert_eq!(tries.count(), 3);
     }

@@ -43,14 +43,20 @@ pub enum Credential {
 impl Asker {
     /// The actor of a request's parts, as pages and server functions need it.
     pub fn actor_of(parts: &Parts) -> Option<Actor> {
-        parts.extensions.get::<Self>().and_then(|asker| asker.actor.clone())
+        parts
+            .extensions
+            .get::<Self>()
+            .and_then(|asker| asker.actor.clone())
     }
 
     /// Whether what was shown still holds: sessions end, keys are revoked.
     ///
     /// # Errors
     /// When the exchange cannot be asked.
-    pub async fn still(&self, exchange: &exchange::Exchange) -> Result<Option<Actor>, exchange::Error> {
+    pub async fn still(
+        &self,
+        exchange: &exchange::Exchange,
+    ) -> Result<Option<Actor>, exchange::Error> {
         match &self.credential {
             None => Ok(None),
             Some(Credential::Session(secret)) => exchange.actor_by_session(secret).await,
@@ -68,7 +74,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Signed {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
         let actor = Asker::actor_of(parts);
         actor.map(Self).ok_or_else(|| {
-            Refused::new(Code::Unauthenticated, "Sign in, or send a valid API key as Authorization: Bearer.")
+            Refused::new(
+                Code::Unauthenticated,
+                "Sign in, or send a valid API key as Authorization: Bearer.",
+            )
         })
     }
 }
@@ -100,7 +109,13 @@ enum Area {
 fn area(path: &str) -> Area {
     if path == "/api/v1/worker" || path.starts_with("/api/v1/worker/") {
         Area::Worker
-    } else if path.starts_with("/pkg/") || matches!(path, "/healthz" | "/readyz" | "/metrics" | "/favicon.svg" | "/robots.txt") || path.starts_with("/fonts/") {
+    } else if path.starts_with("/pkg/")
+        || matches!(
+            path,
+            "/healthz" | "/readyz" | "/metrics" | "/favicon.svg" | "/robots.txt"
+        )
+        || path.starts_with("/fonts/")
+    {
         Area::Public
     } else if path.starts_with("/api/") {
         Area::Api
@@ -133,12 +148,24 @@ pub async fn gate(State(state): State<AppState>, mut request: Request, next: Nex
     response
 }
 
-async fn admit(state: &AppState, area: Area, address: IpAddr, parts: &Parts) -> Result<Asker, Refused> {
-    let nobody = Asker { actor: None, address, credential: None };
+async fn admit(
+    state: &AppState,
+    area: Area,
+    address: IpAddr,
+    parts: &Parts,
+) -> Result<Asker, Refused> {
+    let nobody = Asker {
+        actor: None,
+        address,
+        credential: None,
+    };
     if area == Area::Worker {
         state.limits.worker(address)?;
         if parts.headers.contains_key(ORIGIN) {
-            return Err(Refused::new(Code::ForeignOrigin, "Workers connect here; a page cannot."));
+            return Err(Refused::new(
+                Code::ForeignOrigin,
+                "Workers connect here; a page cannot.",
+            ));
         }
         return Ok(nobody);
     }
@@ -158,30 +185,56 @@ async fn admit(state: &AppState, area: Area, address: IpAddr, parts: &Parts) -> 
     if area == Area::Page {
         return Ok(nobody);
     }
-    let Some(secret) = cookie_of(headers) else { return Ok(nobody) };
+    let Some(secret) = cookie_of(headers) else {
+        return Ok(nobody);
+    };
     let actor = state.exchange.actor_by_session(&secret).await?;
     let credential = actor.is_some().then_some(Credential::Session(secret));
-    Ok(Asker { actor, credential, ..nobody })
+    Ok(Asker {
+        actor,
+        credential,
+        ..nobody
+    })
 }
 
 async fn by_key(state: &AppState, nobody: Asker, value: &HeaderValue) -> Result<Asker, Refused> {
-    let unknown = || Refused::new(Code::Unauthenticated, "This API key is unknown or was revoked; make a new one in the portal.");
+    let unknown = || {
+        Refused::new(
+            Code::Unauthenticated,
+            "This API key is unknown or was revoked; make a new one in the portal.",
+        )
+    };
     let text = value.to_str().map_err(|_| unknown())?;
-    let secret = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let secret = secret.map(|(_, secret)| secret.trim()).filter(|secret| !secret.is_empty() && secret.len() <= 256).ok_or_else(|| {
-        Refused::new(Code::Unauthenticated, "Send the API key as Authorization: Bearer KEY.")
-    })?;
+    let secret = text
+        .split_once(' ')
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let secret = secret
+        .map(|(_, secret)| secret.trim())
+        .filter(|secret| !secret.is_empty() && secret.len() <= 256)
+        .ok_or_else(|| {
+            Refused::new(
+                Code::Unauthenticated,
+                "Send the API key as Authorization: Bearer KEY.",
+            )
+        })?;
     // Before the lookup: guessing keys is as bounded as anything else.
     state.limits.key(secret)?;
     let Some(actor) = state.exchange.actor_by_key(secret).await? else {
         state.limits.address(nobody.address)?;
         return Err(unknown());
     };
-    Ok(Asker { actor: Some(actor), credential: Some(Credential::Key(secret.to_owned())), ..nobody })
+    Ok(Asker {
+        actor: Some(actor),
+        credential: Some(Credential::Key(secret.to_owned())),
+        ..nobody
+    })
 }
 
 fn cookie_of(headers: &HeaderMap) -> Option<String> {
-    let mut values = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut values = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let secret = values.find_map(|header| app::prefs::cookie(header, SESSION_COOKIE))?;
     (!secret.is_empty() && secret.len() <= 256).then(|| secret.to_owned())
 }
@@ -190,13 +243,18 @@ fn cookie_of(headers: &HeaderMap) -> Option<String> {
 /// written by that proxy; the ones before it anybody may have sent.
 fn address(parts: &Parts, trust_forwarded: bool) -> IpAddr {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |ConnectInfo(peer)| peer.ip());
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |ConnectInfo(peer)| {
+        peer.ip()
+    });
     if !trust_forwarded {
         return peer;
     }
     let forwarded = parts.headers.get_all("x-forwarded-for").iter().next_back();
-    let last = forwarded.and_then(|value| value.to_str().ok()).and_then(|value| value.rsplit(',').next());
-    last.and_then(|last| last.trim().parse().ok()).unwrap_or(peer)
+    let last = forwarded
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.rsplit(',').next());
+    last.and_then(|last| last.trim().parse().ok())
+        .unwrap_or(peer)
 }
 
 #[cfg(test)]

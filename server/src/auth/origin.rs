@@ -15,10 +15,12 @@ pub fn matters(parts: &Parts) -> bool {
 pub fn is_ours(origins: &[String], headers: &HeaderMap) -> bool {
     let mut all = headers.get_all(ORIGIN).iter();
     match (all.next(), all.next()) {
-        (Some(origin), None) => {
-            origin.to_str().is_ok_and(|origin| origins.iter().any(|ours| ours.eq_ignore_ascii_case(origin)))
-        }
-        (None, _) => headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin"),
+        (Some(origin), None) => origin
+            .to_str()
+            .is_ok_and(|origin| origins.iter().any(|ours| ours.eq_ignore_ascii_case(origin))),
+        (None, _) => headers
+            .get("sec-fetch-site")
+            .is_some_and(|site| site == "same-origin"),
         _ => false,
     }
 }
@@ -48,12 +50,18 @@ mod tests {
             "",
         ] {
             assert!(!ours(&[("origin", foreign)]), "{foreign}");
-            assert!(!ours(&[("origin", foreign), ("sec-fetch-site", "same-origin")]), "{foreign}");
+            assert!(
+                !ours(&[("origin", foreign), ("sec-fetch-site", "same-origin")]),
+                "{foreign}"
+            );
         }
         assert!(!ours(&[]));
         assert!(!ours(&[("sec-fetch-site", "same-site")]));
         assert!(!ours(&[("sec-fetch-site", "cross-site")]));
         assert!(!ours(&[("sec-fetch-site", "none")]));
-        assert!(!ours(&[("origin", "https://iog.example"), ("origin", "https://evil.example")]));
+        assert!(!ours(&[
+            ("origin", "https://iog.example"),
+            ("origin", "https://evil.example")
+        ]));
     }
 }

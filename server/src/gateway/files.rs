@@ -18,9 +18,18 @@ use crate::http::problem::Refused;
 use crate::http::rest::{reader, send_file};
 
 fn token(headers: &HeaderMap) -> Result<&str, Refused> {
-    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = value.and_then(|value| value.strip_prefix("Bearer ")).filter(|token| token.len() <= 256);
-    token.ok_or_else(|| Refused::new(Code::Unauthenticated, "Send the assignment's transfer token as Authorization: Bearer."))
+    let value = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let token = value
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .filter(|token| token.len() <= 256);
+    token.ok_or_else(|| {
+        Refused::new(
+            Code::Unauthenticated,
+            "Send the assignment's transfer token as Authorization: Bearer.",
+        )
+    })
 }
 
 /// `GET /api/v1/worker/bundles/{hash}`: the inputs of the lease that the token is for.
@@ -48,8 +57,13 @@ pub async fn artefact(
 ) -> Result<(StatusCode, Json<ArtefactView>), Refused> {
     let token = token(request.headers())?.to_owned();
     if content_length(request.headers()).is_some_and(|length| length > BUNDLE_BYTES_MAX) {
-        return Err(Refused::new(Code::TooLarge, format!("An artefact may have at most {BUNDLE_BYTES_MAX} bytes.")));
+        return Err(Refused::new(
+            Code::TooLarge,
+            format!("An artefact may have at most {BUNDLE_BYTES_MAX} bytes."),
+        ));
     }
-    let view = exchange.transfer_artefact(&token, lease, &query.path, reader(request.into_body())).await?;
+    let view = exchange
+        .transfer_artefact(&token, lease, &query.path, reader(request.into_body()))
+        .await?;
     Ok((StatusCode::CREATED, Json(view)))
 }

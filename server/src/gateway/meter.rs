@@ -16,7 +16,11 @@ pub struct Meter {
 
 impl Meter {
     pub fn new(now: Instant) -> Self {
-        Self { frames: FRAMES_BURST, bytes: BYTES_BURST, at: now }
+        Self {
+            frames: FRAMES_BURST,
+            bytes: BYTES_BURST,
+            at: now,
+        }
     }
 
     /// Whether one more frame of so many bytes is within bounds.
@@ -39,7 +43,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flood_is_noticed_and_a_quiet_second_forgives() {
         let mut meter = Meter::new(Instant::now());
-        let passed = (0..5_000).take_while(|_| meter.admits(100, Instant::now())).count();
+        let passed = (0..5_000)
+            .take_while(|_| meter.admits(100, Instant::now()))
+            .count();
         assert_eq!(passed, 2_000);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!((0..400).all(|_| meter.admits(100, Instant::now())));
@@ -48,7 +54,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn many_large_frames_are_a_flood_too() {
         let mut meter = Meter::new(Instant::now());
-        let passed = (0..100).take_while(|_| meter.admits(1024 * 1024, Instant::now())).count();
+        let passed = (0..100)
+            .take_while(|_| meter.admits(1024 * 1024, Instant::now()))
+            .count();
         assert_eq!(passed, 32);
     }
 }

@@ -16,5 +16,8 @@ pub fn router() -> Router<AppState> {
     Router::new()
         .route("/api/v1/worker", get(socket::open))
         .route("/api/v1/worker/bundles/{hash}", get(files::bundle))
-        .route("/api/v1/worker/artefacts/{lease}", axum::routing::put(files::artefact))
+        .route(
+            "/api/v1/worker/artefacts/{lease}",
+            axum::routing::put(files::artefact),
+        )
 }

@@ -27,7 +27,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(45);
 const QUEUE: usize = 128;
 
 pub async fn open(State(state): State<AppState>, socket: WebSocketUpgrade) -> Response {
-    let socket = socket.max_message_size(FRAME_BYTES_MAX).max_frame_size(FRAME_BYTES_MAX);
+    let socket = socket
+        .max_message_size(FRAME_BYTES_MAX)
+        .max_frame_size(FRAME_BYTES_MAX);
     let span = tracing::info_span!("worker", node = tracing::field::Empty);
     socket.on_upgrade(move |socket| serve(state.exchange, state.closing, socket).instrument(span))
 }
@@ -51,7 +53,12 @@ async fn serve(exchange: Exchange, closing: Closing, socket: WebSocket) {
     tracing::Span::current().record("node", tracing::field::display(session.node));
     tracing::info!("a worker is connected");
     metrics::gauge!("iog_workers_connected").increment(1.0);
-    let mut line = Line { exchange: &exchange, session: &session, sink: &mut sink, meter: Meter::new(Instant::now()) };
+    let mut line = Line {
+        exchange: &exchange,
+        session: &session,
+        sink: &mut sink,
+        meter: Meter::new(Instant::now()),
+    };
     let end = line.run(&mut stream, &mut queue, &closing).await;
     exchange.worker_gone(&session).await;
     metrics::gauge!("iog_workers_connected").decrement(1.0);
@@ -67,9 +74,17 @@ async fn greet(
     sender: mpsc::Sender<ToWorker>,
 ) -> Result<NodeSession, End> {
     let nonce = exchange.challenge();
-    send(sink, &ToWorker::Challenge { protocol: PROTOCOL_VERSION, nonce: nonce.clone() }).await?;
+    send(
+        sink,
+        &ToWorker::Challenge {
+            protocol: PROTOCOL_VERSION,
+            nonce: nonce.clone(),
+        },
+    )
+    .await?;
     let hello = timeout(HELLO_WITHIN, first_text(stream)).await;
-    let text = hello.map_err(|_| End::Refused(Refusal::Limits, "No hello within ten seconds.".to_owned()))??;
+    let text = hello
+        .map_err(|_| End::Refused(Refusal::Limits, "No hello within ten seconds.".to_owned()))??;
     let hello = read_hello(&text)?;
     let session = exchange.worker_hello(&nonce, hello, sender).await.map_err(|(refusal, message)| {
         metrics::counter!("iog_workers_refused_total", "reason" => format!("{refusal:?}").to_lowercase()).increment(1);
@@ -92,12 +107,20 @@ async fn first_text(stream: &mut SplitStream<WebSocket>) -> Result<Utf8Bytes, En
 }
 
 fn not_text() -> End {
-    End::Refused(Refusal::Malformed, "Messages are JSON in text frames.".to_owned())
+    End::Refused(
+        Refusal::Malformed,
+        "Messages are JSON in text frames.".to_owned(),
+    )
 }
 
 fn broken(error: &axum::Error) -> End {
-    if error.to_string().to_lowercase().contains("too long") || error.to_string().to_lowercase().contains("too big") {
-        return End::Refused(Refusal::Limits, format!("A message has at most {FRAME_BYTES_MAX} bytes."));
+    if error.to_string().to_lowercase().contains("too long")
+        || error.to_string().to_lowercase().contains("too big")
+    {
+        return End::Refused(
+            Refusal::Limits,
+            format!("A message has at most {FRAME_BYTES_MAX} bytes."),
+        );
     }
     tracing::debug!(%error, "a worker's line broke");
     End::Gone
@@ -112,17 +135,27 @@ fn read_hello(text: &str) -> Result<Hello, End> {
     if let Ok(Version { protocol }) = serde_json::from_str(text)
         && protocol != PROTOCOL_VERSION
     {
-        let message = format!("This server speaks version {PROTOCOL_VERSION}, the worker {protocol}; update the older one.");
+        let message = format!(
+            "This server speaks version {PROTOCOL_VERSION}, the worker {protocol}; update the older one."
+        );
         return Err(End::Refused(Refusal::Protocol, message));
     }
     match read(text)? {
         FromWorker::Hello(hello) => Ok(*hello),
-        _ => Err(End::Refused(Refusal::Malformed, "Say hello first.".to_owned())),
+        _ => Err(End::Refused(
+            Refusal::Malformed,
+            "Say hello first.".to_owned(),
+        )),
     }
 }
 
 fn read(text: &str) -> Result<FromWorker, End> {
-    serde_json::from_str(text).map_err(|error| End::Refused(Refusal::Malformed, format!("The message cannot be read: {error}")))
+    serde_json::from_str(text).map_err(|error| {
+        End::Refused(
+            Refusal::Malformed,
+            format!("The message cannot be read: {error}"),
+        )
+    })
 }
 
 async fn send(sink: &mut SplitSink<WebSocket, Message>, message: &ToWorker) -> Result<(), End> {
@@ -151,7 +184,14 @@ async fn finish(sink: &mut SplitSink<WebSocket, Message>, end: End) {
         End::Again(reason) => (close_code::RESTART, reason),
     };
     // The worker may be gone already.
-    _ = push(sink, Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+    _ = push(
+        sink,
+        Message::Close(Some(CloseFrame {
+            code,
+            reason: reason.into(),
+        })),
+    )
+    .await;
 }
 
 struct Line<'a> {
@@ -197,7 +237,11 @@ impl Line<'_> {
         }
     }
 
-    async fn receive(&mut self, message: Message, queue: &mut mpsc::Receiver<ToWorker>) -> Result<(), End> {
+    async fn receive(
+        &mut self,
+        message: Message,
+        queue: &mut mpsc::Receiver<ToWorker>,
+    ) -> Result<(), End> {
         let text = match message {
             Message::Text(text) => text,
             Message::Binary(_) => return Err(not_text()),
@@ -205,13 +249,18 @@ impl Line<'_> {
             Message::Close(_) => return Err(End::Gone),
         };
         if !self.meter.admits(text.len(), Instant::now()) {
-            return Err(End::Refused(Refusal::Limits, "Too many messages at once.".to_owned()));
+            return Err(End::Refused(
+                Refusal::Limits,
+                "Too many messages at once.".to_owned(),
+            ));
         }
         let message = read(&text)?;
         metrics::counter!("iog_worker_messages_total", "type" => kind(&message)).increment(1);
         let replies = match self.exchange.worker_message(self.session, message).await {
             Ok(replies) => replies,
-            Err(exchange::Error::SupersededConnection) => return Err(End::Again("another connection took over")),
+            Err(exchange::Error::SupersededConnection) => {
+                return Err(End::Again("another connection took over"));
+            }
             Err(error) => {
                 // What it has to say it will say again; without an answer nothing is taken as done.
                 tracing::error!(error = %Chain(&error), "a worker's message could not be handled");
@@ -255,9 +304,20 @@ mod tests {
 
     #[test]
     fn a_worker_of_another_version_is_told_so_whatever_else_it_says() {
-        assert_eq!(refusal(r#"{"type":"hello","protocol":2,"new_field":true}"#), Refusal::Protocol);
-        assert_eq!(refusal(r#"{"type":"hello","protocol":1,"new_field":true}"#), Refusal::Malformed);
-        assert_eq!(refusal(r#"{"type":"heartbeat","seq":1,"draining":false,"load":{"cpu_percent":0,"memory_used_mib":0},"leases":[]}"#), Refusal::Malformed);
+        assert_eq!(
+            refusal(r#"{"type":"hello","protocol":2,"new_field":true}"#),
+            Refusal::Protocol
+        );
+        assert_eq!(
+            refusal(r#"{"type":"hello","protocol":1,"new_field":true}"#),
+            Refusal::Malformed
+        );
+        assert_eq!(
+            refusal(
+                r#"{"type":"heartbeat","seq":1,"draining":false,"load":{"cpu_percent":0,"memory_used_mib":0},"leases":[]}"#
+            ),
+            Refusal::Malformed
+        );
         assert_eq!(refusal("rubbish"), Refusal::Malformed);
     }
 }

@@ -21,8 +21,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
         if !has_type(&request, "application/json") {
-            return Err(Refused::new(Code::Invalid, "Send JSON, with Content-Type: application/json.")
-                .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+            return Err(Refused::new(
+                Code::Invalid,
+                "Send JSON, with Content-Type: application/json.",
+            )
+            .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
         let bytes = body(request).await?;
         read_json(&bytes).map(Self)
@@ -31,8 +34,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
 /// Whether the body says that it is of this type, whatever parameters follow.
 pub fn has_type(request: &Request, mime: &str) -> bool {
-    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    value.and_then(|value| value.split(';').next()).is_some_and(|value| value.trim().eq_ignore_ascii_case(mime))
+    let value = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    value
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case(mime))
 }
 
 /// The whole body, bounded.
@@ -41,16 +49,23 @@ pub fn has_type(request: &Request, mime: &str) -> bool {
 /// `too_large`, or `invalid` when it broke off.
 pub async fn body(request: Request) -> Result<bytes::Bytes, Refused> {
     let limit = JSON_BYTES_MAX;
-    let too_large = || Refused::new(Code::TooLarge, format!("The body may have at most {limit} bytes."));
+    let too_large = || {
+        Refused::new(
+            Code::TooLarge,
+            format!("The body may have at most {limit} bytes."),
+        )
+    };
     if super::content_length(request.headers()).is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }
     to_bytes(request.into_body(), limit).await.map_err(|error| {
-        let limited = std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
+        let limited = std::error::Error::source(&error)
+            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
         if limited {
             too_large()
         } else {
-            Refused::new(Code::Invalid, "The body broke off; send it again.").with_status(StatusCode::BAD_REQUEST)
+            Refused::new(Code::Invalid, "The body broke off; send it again.")
+                .with_status(StatusCode::BAD_REQUEST)
         }
     })
 }
@@ -61,7 +76,10 @@ pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
     // serde would read a struct from an array too, field by field in an order that nobody promised.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| not_json(&error))?;
-        return Err(Refused::new(Code::Invalid, "The body must be a JSON object."));
+        return Err(Refused::new(
+            Code::Invalid,
+            "The body must be a JSON object.",
+        ));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -82,7 +100,9 @@ pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
 /// The place that serde was at, and, where a field is missing there, that field.
 fn field(place: &str, message: &str) -> String {
     let place = place.trim_start_matches('.');
-    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    let missing = message
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split('`').next());
     match (place, missing) {
         (place, None) => place.to_owned(),
         ("", Some(missing)) => missing.to_owned(),
@@ -91,7 +111,8 @@ fn field(place: &str, message: &str) -> String {
 }
 
 fn not_json(error: &serde_json::Error) -> Refused {
-    Refused::new(Code::Invalid, format!("The body is not JSON: {error}.")).with_status(StatusCode::BAD_REQUEST)
+    Refused::new(Code::Invalid, format!("The body is not JSON: {error}."))
+        .with_status(StatusCode::BAD_REQUEST)
 }
 
 /// A query; an unknown or unreadable parameter is refused by name.
@@ -103,11 +124,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
         let query = parts.uri.query().unwrap_or_default();
         let deserializer = serde_urlencoded::Deserializer::new(form_pairs(query));
-        serde_path_to_error::deserialize(deserializer).map(Self).map_err(|error| {
-            let path = error.path().to_string();
-            let field = if path == "." { "query".to_owned() } else { path };
-            Refused::field(&field, error.into_inner().to_string())
-        })
+        serde_path_to_error::deserialize(deserializer)
+            .map(Self)
+            .map_err(|error| {
+                let path = error.path().to_string();
+                let field = if path == "." {
+                    "query".to_owned()
+                } else {
+                    path
+                };
+                Refused::field(&field, error.into_inner().to_string())
+            })
     }
 }
 
@@ -151,9 +178,14 @@ where
     }
 }
 
-async fn path_params<S: Send + Sync, const N: usize>(parts: &mut Parts, state: &S) -> Result<[String; N], Refused> {
+async fn path_params<S: Send + Sync, const N: usize>(
+    parts: &mut Parts,
+    state: &S,
+) -> Result<[String; N], Refused> {
     let unreadable = || Refused::new(Code::NotFound, "The path cannot be read.");
-    let params = axum::extract::RawPathParams::from_request_parts(parts, state).await.map_err(|_| unreadable())?;
+    let params = axum::extract::RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|_| unreadable())?;
     let values: Vec<String> = params.iter().map(|(_, value)| value.to_owned()).collect();
     values.try_into().map_err(|_| unreadable())
 }
@@ -162,7 +194,8 @@ fn parse_id<T: std::str::FromStr>(text: &str) -> Result<T, Refused>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|error: T::Err| Refused::new(Code::NotFound, error.to_string()))
+    text.parse()
+        .map_err(|error: T::Err| Refused::new(Code::NotFound, error.to_string()))
 }
 
 #[cfg(test)]
@@ -171,16 +204,24 @@ mod tests {
     use protocol::JobSpec;
 
     fn refusal(text: &str) -> Problem {
-        read_json::<JobSpec>(text.as_bytes()).expect_err("refused").0
+        read_json::<JobSpec>(text.as_bytes())
+            .expect_err("refused")
+            .0
     }
 
     #[test]
     fn a_wrong_field_is_named_by_its_path() {
         let problem = refusal(r#"{"name":"x","command":["a"],"resources":{"memory_mib":"much"}}"#);
-        assert_eq!((problem.status, problem.fields[0].field.as_str()), (422, "resources.memory_mib"));
+        assert_eq!(
+            (problem.status, problem.fields[0].field.as_str()),
+            (422, "resources.memory_mib")
+        );
         let problem = refusal(r#"{"name":"x","command":["a"],"gpus":8}"#);
         assert_eq!(problem.fields[0].field, "gpus");
-        assert!(problem.fields[0].message.contains("unknown field"), "{problem:?}");
+        assert!(
+            problem.fields[0].message.contains("unknown field"),
+            "{problem:?}"
+        );
         let problem = refusal(r#"{"name":"x"}"#);
         assert_eq!(problem.fields[0].field, "command");
         let problem = refusal(r#"{"name":"x","command":["a"],"files":[{"path":"x"}]}"#);
@@ -189,7 +230,12 @@ mod tests {
 
     #[test]
     fn what_is_not_json_at_all_is_a_bad_request() {
-        for text in ["", "{", "nonsense", r#"{"name":"x","command":["a"]} trailing"#] {
+        for text in [
+            "",
+            "{",
+            "nonsense",
+            r#"{"name":"x","command":["a"]} trailing"#,
+        ] {
             assert_eq!(refusal(text).status, 400, "{text}");
         }
     }

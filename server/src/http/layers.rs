@@ -8,8 +8,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, UPGRADE,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    UPGRADE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::Limited;
@@ -37,7 +37,10 @@ pub async fn observe(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = format!("{:016x}", rand::random::<u64>());
     let method = request.method().clone();
-    let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let matched = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
     // Only names of routes become labels: an address that somebody made up would be a new series each time.
     let route = matched.unwrap_or_else(|| "other".to_owned());
     let span = tracing::info_span!("request", id, %method, route);
@@ -51,7 +54,11 @@ pub async fn observe(request: Request, next: Next) -> Response {
             tracing::debug!(status = status.as_u16(), seconds, "answered");
         }
     });
-    let labels = [("method", method.to_string()), ("route", route.clone()), ("status", status.as_u16().to_string())];
+    let labels = [
+        ("method", method.to_string()),
+        ("route", route.clone()),
+        ("status", status.as_u16().to_string()),
+    ];
     metrics::counter!("iog_http_requests_total", &labels).increment(1);
     if status != StatusCode::SWITCHING_PROTOCOLS {
         metrics::histogram!("iog_http_request_seconds", "route" => route).record(seconds);
@@ -64,31 +71,56 @@ pub async fn observe(request: Request, next: Next) -> Response {
 
 /// An answer in time, or `unavailable`. Sockets live outside of it: their handler returns at once.
 pub async fn deadline(request: Request, next: Next) -> Response {
-    let limit = if moves_files(request.uri().path()) { DEADLINE_FILES } else { DEADLINE };
+    let limit = if moves_files(request.uri().path()) {
+        DEADLINE_FILES
+    } else {
+        DEADLINE
+    };
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Refused::new(Code::Unavailable, "This took too long and was given up. Try again.").into_response(),
+        Err(_) => Refused::new(
+            Code::Unavailable,
+            "This took too long and was given up. Try again.",
+        )
+        .into_response(),
     }
 }
 
 /// No body is read beyond its route's bound, whoever reads it.
 pub async fn bounded_body(request: Request, next: Next) -> Response {
-    let limit = if moves_files(request.uri().path()) { BUNDLE_BYTES_MAX } else { JSON_BYTES_MAX as u64 };
+    let limit = if moves_files(request.uri().path()) {
+        BUNDLE_BYTES_MAX
+    } else {
+        JSON_BYTES_MAX as u64
+    };
     if super::content_length(request.headers()).is_some_and(|length| length > limit) {
-        return Refused::new(Code::TooLarge, format!("The body may have at most {limit} bytes.")).into_response();
+        return Refused::new(
+            Code::TooLarge,
+            format!("The body may have at most {limit} bytes."),
+        )
+        .into_response();
     }
     // One byte more than allowed still passes here, so that the reader itself can say what was too large.
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
-    next.run(request.map(|body| Body::new(Limited::new(body, limit)))).await
+    let limit = usize::try_from(limit)
+        .unwrap_or(usize::MAX)
+        .saturating_add(1);
+    next.run(request.map(|body| Body::new(Limited::new(body, limit))))
+        .await
 }
 
 pub fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response<Body> {
     let cause = match cause.downcast::<String>() {
         Ok(text) => *text,
-        Err(cause) => cause.downcast::<&'static str>().map_or_else(|_| "without words".to_owned(), |text| (*text).to_owned()),
+        Err(cause) => cause
+            .downcast::<&'static str>()
+            .map_or_else(|_| "without words".to_owned(), |text| (*text).to_owned()),
     };
     tracing::error!(cause, "a handler panicked");
-    Refused::new(Code::Internal, "Something went wrong on our side; nothing was changed. Try again.").into_response()
+    Refused::new(
+        Code::Internal,
+        "Something went wrong on our side; nothing was changed. Try again.",
+    )
+    .into_response()
 }
 
 /// Headers that every answer has unless it says otherwise. Pages bring their own policy with a nonce.
@@ -102,16 +134,30 @@ pub async fn headers(State(state): State<AppState>, request: Request, next: Next
     let ok = response.status().is_success();
     let headers = response.headers_mut();
     let mut unless_set = |name: HeaderName, value: &'static str| {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     };
     unless_set(X_CONTENT_TYPE_OPTIONS, "nosniff");
     unless_set(X_FRAME_OPTIONS, "DENY");
     unless_set(REFERRER_POLICY, "same-origin");
-    unless_set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
-    unless_set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
-    unless_set(HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()");
+    unless_set(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    );
+    unless_set(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    );
+    unless_set(
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    );
     // What is no page runs nothing and is framed nowhere.
-    unless_set(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
+    unless_set(
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    );
     unless_set(CACHE_CONTROL, caching(&path, ok));
     if state.exchange.settings().public_url.starts_with("https://") {
         unless_set(STRICT_TRANSPORT_SECURITY, "max-age=31536000");
@@ -146,12 +192,27 @@ mod tests {
     #[test]
     fn only_what_carries_its_hash_is_kept_for_ever() {
         let forever = "public, max-age=31536000, immutable";
-        assert_eq!(caching("/pkg/iog.Xk3v9aPq2mN7rT5wLs8yBg.wasm", true), forever);
+        assert_eq!(
+            caching("/pkg/iog.Xk3v9aPq2mN7rT5wLs8yBg.wasm", true),
+            forever
+        );
         assert_eq!(caching("/pkg/iog.css", true), "public, max-age=3600");
-        assert_eq!(caching("/fonts/plex-sans.woff2", true), "public, max-age=3600");
-        for path in ["/", "/jobs/job_1", "/api/v1/jobs", "/api/openapi.json", "/fn/sign-in"] {
+        assert_eq!(
+            caching("/fonts/plex-sans.woff2", true),
+            "public, max-age=3600"
+        );
+        for path in [
+            "/",
+            "/jobs/job_1",
+            "/api/v1/jobs",
+            "/api/openapi.json",
+            "/fn/sign-in",
+        ] {
             assert_eq!(caching(path, true), "private, no-store", "{path}");
         }
-        assert_eq!(caching("/pkg/iog.Xk3v9aPq2mN7rT5wLs8yBg.wasm", false), "private, no-store");
+        assert_eq!(
+            caching("/pkg/iog.Xk3v9aPq2mN7rT5wLs8yBg.wasm", false),
+            "private, no-store"
+        );
     }
 }

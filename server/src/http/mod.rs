@@ -43,7 +43,10 @@ pub fn router(state: &AppState) -> Router {
     // before they are compressed; figures and headers see every answer.
     routes
         .layer(DefaultBodyLimit::max(extract::JSON_BYTES_MAX))
-        .layer(from_fn_with_state(state.clone(), auth::limits::sign_in_guard))
+        .layer(from_fn_with_state(
+            state.clone(),
+            auth::limits::sign_in_guard,
+        ))
         .layer(from_fn_with_state(state.clone(), auth::gate))
         .layer(from_fn(layers::deadline))
         .layer(from_fn(layers::bounded_body))
@@ -60,11 +63,19 @@ fn compression() -> CompressionLayer<impl Predicate> {
     let worth_it = DefaultPredicate::new()
         .and(NotForContentType::const_new("application/octet-stream"))
         .and(NotForContentType::const_new("font/"));
-    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it)
+    CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(worth_it)
 }
 
 async fn unknown(uri: Uri) -> impl IntoResponse {
-    Refused::new(Code::NotFound, format!("There is no {}; /api/openapi.json lists what there is.", uri.path()))
+    Refused::new(
+        Code::NotFound,
+        format!(
+            "There is no {}; /api/openapi.json lists what there is.",
+            uri.path()
+        ),
+    )
 }
 
 /// What the client says its body has.

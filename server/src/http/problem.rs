@@ -68,12 +68,15 @@ impl std::fmt::Display for Chain<'_> {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let too_many = self.0.code == Code::TooManyRequests;
         let mut response = (status, Json(self.0)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
         if too_many {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("10"));
         }
         response
     }
@@ -85,7 +88,10 @@ pub async fn normalise(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let response = next.run(request).await;
     let failed = response.status().is_client_error() || response.status().is_server_error();
-    let ours = ["/api/", "/fn/"].iter().any(|prefix| path.starts_with(prefix)) || path == "/api";
+    let ours = ["/api/", "/fn/"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix))
+        || path == "/api";
     if !failed || !ours || is_problem(&response) {
         return response;
     }
@@ -104,26 +110,41 @@ async fn as_problem(response: Response, method: &Method, path: &str) -> Response
     let (mut parts, body) = response.into_parts();
     let text = to_bytes(body, PLAIN_BYTES_MAX).await.unwrap_or_default();
     let refused = match parts.status {
-        StatusCode::NOT_FOUND => {
-            Refused::new(Code::NotFound, format!("There is no {path}; /api/openapi.json lists what there is."))
+        StatusCode::NOT_FOUND => Refused::new(
+            Code::NotFound,
+            format!("There is no {path}; /api/openapi.json lists what there is."),
+        ),
+        StatusCode::METHOD_NOT_ALLOWED => Refused::new(
+            Code::Invalid,
+            format!("{method} is not possible on {path}; the Allow header names what is."),
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => Refused::new(
+            Code::TooLarge,
+            "The request's body is larger than this route takes.",
+        ),
+        StatusCode::UNAUTHORIZED => {
+            Refused::new(Code::Unauthenticated, "Sign in, or send a valid API key.")
         }
-        StatusCode::METHOD_NOT_ALLOWED => {
-            Refused::new(Code::Invalid, format!("{method} is not possible on {path}; the Allow header names what is."))
-        }
-        StatusCode::PAYLOAD_TOO_LARGE => Refused::new(Code::TooLarge, "The request's body is larger than this route takes."),
-        StatusCode::UNAUTHORIZED => Refused::new(Code::Unauthenticated, "Sign in, or send a valid API key."),
         StatusCode::FORBIDDEN => Refused::new(Code::Forbidden, "This is not allowed."),
-        status if status.is_client_error() => {
-            Refused::new(Code::Invalid, String::from_utf8_lossy(&text).trim().to_owned())
-        }
+        status if status.is_client_error() => Refused::new(
+            Code::Invalid,
+            String::from_utf8_lossy(&text).trim().to_owned(),
+        ),
         _ => {
             tracing::error!(status = %parts.status, path, body = %String::from_utf8_lossy(&text), "an answer failed");
-            Refused::new(Code::Internal, "Something went wrong on our side; nothing was changed. Try again.")
+            Refused::new(
+                Code::Internal,
+                "Something went wrong on our side; nothing was changed. Try again.",
+            )
         }
     };
     let mut out = refused.with_status(parts.status).into_response();
     // What the layer said in headers (Allow, Retry-After, Connection) stays true; its body's description does not.
-    for name in [http::header::CONTENT_LENGTH, http::header::CONTENT_ENCODING, CONTENT_TYPE] {
+    for name in [
+        http::header::CONTENT_LENGTH,
+        http::header::CONTENT_ENCODING,
+        CONTENT_TYPE,
+    ] {
         parts.headers.remove(name);
     }
     out.headers_mut().extend(parts.headers);

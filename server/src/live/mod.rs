@@ -35,7 +35,11 @@ const ASK_AGAIN_EVERY: Duration = Duration::from_mins(1);
 /// Subscribing and unsubscribing in a circle costs us lookups: so many at once, then one a second.
 const WISHES_BURST: u32 = 200;
 
-pub async fn open(State(state): State<AppState>, Extension(asker): Extension<Asker>, socket: WebSocketUpgrade) -> Response {
+pub async fn open(
+    State(state): State<AppState>,
+    Extension(asker): Extension<Asker>,
+    socket: WebSocketUpgrade,
+) -> Response {
     let socket = socket
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
@@ -58,7 +62,12 @@ enum End {
 async fn serve(exchange: Exchange, closing: Closing, asker: Asker, socket: WebSocket) {
     let (mut sink, mut stream) = socket.split();
     let (sender, mut queue) = mpsc::channel(QUEUE);
-    let mut reader = Reader { topics: Topics::new(exchange.clone(), sender), exchange, actor: asker.actor.clone(), wishes: WISHES_BURST };
+    let mut reader = Reader {
+        topics: Topics::new(exchange.clone(), sender),
+        exchange,
+        actor: asker.actor.clone(),
+        wishes: WISHES_BURST,
+    };
     let start = Instant::now();
     let mut pings = interval_at(start + PING_EVERY, PING_EVERY);
     let mut checks = interval_at(start + ASK_AGAIN_EVERY, ASK_AGAIN_EVERY);
@@ -93,7 +102,14 @@ async fn serve(exchange: Exchange, closing: Closing, asker: Asker, socket: WebSo
     };
     if let End::Close(code, reason) = end {
         // The browser may be gone already.
-        _ = push(&mut sink, Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+        _ = push(
+            &mut sink,
+            Message::Close(Some(CloseFrame {
+                code,
+                reason: reason.into(),
+            })),
+        )
+        .await;
     }
 }
 
@@ -121,12 +137,21 @@ struct Reader {
 }
 
 impl Reader {
-    async fn receive(&mut self, sink: &mut SplitSink<WebSocket, Message>, message: Message) -> Result<(), End> {
+    async fn receive(
+        &mut self,
+        sink: &mut SplitSink<WebSocket, Message>,
+        message: Message,
+    ) -> Result<(), End> {
         let text = match message {
             Message::Text(text) => text,
             Message::Ping(_) | Message::Pong(_) => return Ok(()),
             Message::Close(_) => return Err(End::Gone),
-            Message::Binary(_) => return Err(End::Close(close_code::UNSUPPORTED, "messages are JSON in text frames")),
+            Message::Binary(_) => {
+                return Err(End::Close(
+                    close_code::UNSUPPORTED,
+                    "messages are JSON in text frames",
+                ));
+            }
         };
         self.wishes = self.wishes.saturating_sub(1);
         if self.wishes == 0 {
@@ -139,7 +164,16 @@ impl Reader {
                         self.topics.subscribe(topic, boot.zip(since));
                         Ok(())
                     }
-                    Err(message) => tell(sink, &ToBrowser::Refused { topic: Some(topic), message }).await,
+                    Err(message) => {
+                        tell(
+                            sink,
+                            &ToBrowser::Refused {
+                                topic: Some(topic),
+                                message,
+                            },
+                        )
+                        .await
+                    }
                 }
             }
             Ok(FromBrowser::Unsubscribe { topic }) => {
@@ -148,18 +182,29 @@ impl Reader {
             }
             Err(error) => {
                 let message = format!("The message cannot be read: {error}");
-                tell(sink, &ToBrowser::Refused { topic: None, message }).await
+                tell(
+                    sink,
+                    &ToBrowser::Refused {
+                        topic: None,
+                        message,
+                    },
+                )
+                .await
             }
         }
     }
 
     async fn may_watch(&self, topic: Topic) -> Result<(), String> {
         if !self.topics.has_room_for(topic) {
-            return Err(format!("At most {TOPICS_PER_SOCKET_MAX} topics on one socket."));
+            return Err(format!(
+                "At most {TOPICS_PER_SOCKET_MAX} topics on one socket."
+            ));
         }
         match self.exchange.may_watch(self.actor.as_ref(), topic).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err("There is no such topic for you; sign in, or check the id.".to_owned()),
+            Ok(false) => {
+                Err("There is no such topic for you; sign in, or check the id.".to_owned())
+            }
             Err(error) => {
                 tracing::error!(error = %Chain(&error), %topic, "a topic could not be checked");
                 Err("This could not be checked right now; try again.".to_owned())

@@ -25,7 +25,11 @@ impl Drop for Topics {
 
 impl Topics {
     pub fn new(exchange: Exchange, sender: mpsc::Sender<Utf8Bytes>) -> Self {
-        Self { exchange, sender, tasks: BTreeMap::new() }
+        Self {
+            exchange,
+            sender,
+            tasks: BTreeMap::new(),
+        }
     }
 
     pub fn has_room_for(&self, topic: Topic) -> bool {
@@ -49,7 +53,12 @@ impl Topics {
 }
 
 /// Ends when the socket's queue does.
-async fn forward(exchange: Exchange, sender: mpsc::Sender<Utf8Bytes>, topic: Topic, since: Option<(String, u64)>) {
+async fn forward(
+    exchange: Exchange,
+    sender: mpsc::Sender<Utf8Bytes>,
+    topic: Topic,
+    since: Option<(String, u64)>,
+) {
     let since = since.as_ref().map(|(boot, seq)| (boot.as_str(), *seq));
     let mut subscription = exchange.live().subscribe(topic, since);
     let boot = exchange.live().boot().to_owned();
@@ -77,7 +86,11 @@ async fn forward(exchange: Exchange, sender: mpsc::Sender<Utf8Bytes>, topic: Top
                 metrics::counter!("iog_live_lagged_total").increment(1);
                 subscription = exchange.live().subscribe(topic, None);
                 sent = subscription.seq;
-                let resync = ToBrowser::Resync { topic, boot: boot.clone(), seq: sent };
+                let resync = ToBrowser::Resync {
+                    topic,
+                    boot: boot.clone(),
+                    seq: sent,
+                };
                 for message in [ToBrowser::Lagged { topic, missed }, resync] {
                     if sender.send(encode(&message)).await.is_err() {
                         return;
@@ -93,9 +106,17 @@ async fn forward(exchange: Exchange, sender: mpsc::Sender<Utf8Bytes>, topic: Top
 fn beginning(subscription: &Subscription, boot: &str, since: Option<u64>) -> ToBrowser {
     let (topic, boot) = (subscription.topic, boot.to_owned());
     if subscription.resync {
-        return ToBrowser::Resync { topic, boot, seq: subscription.seq };
+        return ToBrowser::Resync {
+            topic,
+            boot,
+            seq: subscription.seq,
+        };
     }
     // Missed frames follow, and they come after what the reader had, not after the newest.
-    let seq = if subscription.missed.is_empty() { subscription.seq } else { since.unwrap_or(0) };
+    let seq = if subscription.missed.is_empty() {
+        subscription.seq
+    } else {
+        since.unwrap_or(0)
+    };
     ToBrowser::Subscribed { topic, boot, seq }
 }

@@ -21,8 +21,18 @@ pub fn start(state: &AppState) -> [JoinHandle<()>; 2] {
     let tick = state.exchange.clone();
     let prune = state.clone();
     [
-        tokio::spawn(every("tick", TICK_EVERY, state.closing.clone(), move || ticked(tick.clone()))),
-        tokio::spawn(every("prune", PRUNE_EVERY, state.closing.clone(), move || pruned(prune.clone()))),
+        tokio::spawn(every(
+            "tick",
+            TICK_EVERY,
+            state.closing.clone(),
+            move || ticked(tick.clone()),
+        )),
+        tokio::spawn(every(
+            "prune",
+            PRUNE_EVERY,
+            state.closing.clone(),
+            move || pruned(prune.clone()),
+        )),
     ]
 }
 
@@ -52,7 +62,8 @@ where
         }
         let started = Instant::now();
         let outcome = std::panic::AssertUnwindSafe(work()).catch_unwind().await;
-        metrics::histogram!("iog_loop_seconds", "loop" => name).record(started.elapsed().as_secs_f64());
+        metrics::histogram!("iog_loop_seconds", "loop" => name)
+            .record(started.elapsed().as_secs_f64());
         let failure = match outcome {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(Chain(&error).to_string()),
@@ -78,7 +89,10 @@ impl Complaint {
             return false;
         };
         metrics::counter!("iog_loop_failures_total", "loop" => name.to_owned()).increment(1);
-        let known = self.last.as_ref().is_some_and(|(said, at)| *said == failure && now.duration_since(*at) < REPEAT_AFTER);
+        let known = self
+            .last
+            .as_ref()
+            .is_some_and(|(said, at)| *said == failure && now.duration_since(*at) < REPEAT_AFTER);
         if !known {
             tracing::error!(name, failure, "a background loop failed; it goes on");
             self.last = Some((failure, now));

@@ -35,7 +35,11 @@ const ROUTES: [(&str, &str, Door); 27] = [
     ("GET", "/api/v1/jobs/{id}/logs", Scope("read")),
     ("GET", "/api/v1/jobs/{id}/samples", Scope("read")),
     ("GET", "/api/v1/jobs/{id}/receipts", Scope("read")),
-    ("GET", "/api/v1/jobs/{id}/artefacts/{artefact}", Scope("read")),
+    (
+        "GET",
+        "/api/v1/jobs/{id}/artefacts/{artefact}",
+        Scope("read"),
+    ),
     ("GET", "/api/v1/nodes", Scope("read")),
     ("GET", "/api/v1/nodes/{id}", Scope("read")),
     ("DELETE", "/api/v1/nodes/{id}", Scope("nodes")),
@@ -65,8 +69,17 @@ struct Things {
 async fn things(app: &TestApp, bo: &Account) -> Things {
     let worker = app.fake(bo, "bo", "1").await;
     let nodes: Vec<NodeView> = bo.rest.get("/api/v1/nodes").await.ok();
-    let job = bo.submit(&job("bos", &["true"])).await.summary.id.to_string();
-    let token: JoinTokenView = bo.rest.send(Method::POST, "/api/v1/nodes/join-tokens", "", "").await.ok();
+    let job = bo
+        .submit(&job("bos", &["true"]))
+        .await
+        .summary
+        .id
+        .to_string();
+    let token: JoinTokenView = bo
+        .rest
+        .send(Method::POST, "/api/v1/nodes/join-tokens", "", "")
+        .await
+        .ok();
     let keys: Vec<KeyView> = bo.rest.get("/api/v1/keys").await.ok();
     Things {
         job,
@@ -88,7 +101,8 @@ impl Things {
             _ if path.starts_with("/api/v1/devices/") => &self.device,
             _ => &self.key,
         };
-        path.replace("{id}", id).replace("{artefact}", "art_00000000000000000000000000000000")
+        path.replace("{id}", id)
+            .replace("{artefact}", "art_00000000000000000000000000000000")
     }
 }
 
@@ -99,7 +113,11 @@ async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer 
         ("POST", "/api/v1/jobs" | "/api/v1/quotes") => json!({ "spec": job("x", &["true"]) }),
         ("POST", "/api/v1/keys") => json!({ "name": "x", "scopes": ["read"] }),
         ("PATCH", _) => json!({ "paused": true }),
-        ("POST", "/api/v1/bundles") => return client.send(verb, path, "application/x-tar", vec![0; 1024]).await,
+        ("POST", "/api/v1/bundles") => {
+            return client
+                .send(verb, path, "application/x-tar", vec![0; 1024])
+                .await;
+        }
         _ => return client.send(verb, path, "", "").await,
     };
     client.json(verb, path, &body).await
@@ -108,12 +126,36 @@ async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer 
 /// A browser that signed in, as its pages ask.
 pub async fn browser(app: &TestApp, account: &Account) -> Client {
     let form = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs([("email", account.email.as_str()), ("password", &account.password), ("next", "/")])
+        .extend_pairs([
+            ("email", account.email.as_str()),
+            ("password", &account.password),
+            ("next", "/"),
+        ])
         .finish();
-    let answer = app.anyone().at_home().send(Method::POST, "/fn/sign-in", "application/x-www-form-urlencoded", form).await;
-    assert!(answer.status.is_success(), "{} {}", answer.status, answer.text());
+    let answer = app
+        .anyone()
+        .at_home()
+        .send(
+            Method::POST,
+            "/fn/sign-in",
+            "application/x-www-form-urlencoded",
+            form,
+        )
+        .await;
+    assert!(
+        answer.status.is_success(),
+        "{} {}",
+        answer.status,
+        answer.text()
+    );
     let set = answer.header("set-cookie").expect("a cookie").to_owned();
-    for attribute in ["__Host-iog_session=", "HttpOnly", "Secure", "SameSite=Lax", "Path=/"] {
+    for attribute in [
+        "__Host-iog_session=",
+        "HttpOnly",
+        "Secure",
+        "SameSite=Lax",
+        "Path=/",
+    ] {
         assert!(set.contains(attribute), "{attribute} in {set}");
     }
     let cookie = set.split(';').next().expect("a pair").to_owned();
@@ -124,40 +166,65 @@ pub async fn browser(app: &TestApp, account: &Account) -> Client {
 async fn each_route_refuses_those_who_may_not() {
     let app = TestApp::start().await;
     let documented: BTreeSet<(String, String)> = documented(&app).await;
-    let listed: BTreeSet<(String, String)> =
-        ROUTES.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+    let listed: BTreeSet<(String, String)> = ROUTES
+        .iter()
+        .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()))
+        .collect();
     assert_eq!(documented, listed, "a new route needs its line in ROUTES");
 
-    let (ada, bo) = (app.account("ada", Some("50")), app.account("bo", Some("50")));
+    let (ada, bo) = (
+        app.account("ada", Some("50")),
+        app.account("bo", Some("50")),
+    );
     let things = things(&app, &bo).await;
     let session = browser(&app, &ada).await;
-    let without: BTreeMap<&str, Client> = [("read", "jobs,nodes"), ("jobs", "read,nodes"), ("nodes", "read,jobs")]
-        .into_iter()
-        .map(|(lacking, scopes)| (lacking, app.anyone().with_key(&app.key(&ada.email, scopes))))
-        .collect();
+    let without: BTreeMap<&str, Client> = [
+        ("read", "jobs,nodes"),
+        ("jobs", "read,nodes"),
+        ("nodes", "read,jobs"),
+    ]
+    .into_iter()
+    .map(|(lacking, scopes)| (lacking, app.anyone().with_key(&app.key(&ada.email, scopes))))
+    .collect();
 
     for (method, path, door) in ROUTES {
         let filled = things.path(path);
         let what = format!("{method} {path}");
         let mutates = method != "GET";
         if door != Public {
-            let refused = ask(&app.anyone().at_home(), method, &filled).await.refused(401);
+            let refused = ask(&app.anyone().at_home(), method, &filled)
+                .await
+                .refused(401);
             assert_eq!(refused.code, Code::Unauthenticated, "{what}");
         }
-        ask(&app.anyone().with_key("iog_0123456789abcdef"), method, &filled).await.refused(401);
+        ask(
+            &app.anyone().with_key("iog_0123456789abcdef"),
+            method,
+            &filled,
+        )
+        .await
+        .refused(401);
         if mutates {
             for foreign in ["https://evil.example", "null", "http://127.0.0.1:1"] {
-                let refused = ask(&session.with("origin", foreign), method, &filled).await.refused(403);
+                let refused = ask(&session.with("origin", foreign), method, &filled)
+                    .await
+                    .refused(403);
                 assert_eq!(refused.code, Code::ForeignOrigin, "{what} from {foreign}");
             }
-            let silent = ask(&session.without("origin"), method, &filled).await.refused(403);
+            let silent = ask(&session.without("origin"), method, &filled)
+                .await
+                .refused(403);
             assert_eq!(silent.code, Code::ForeignOrigin, "{what} without an origin");
         }
         match door {
             Public => {}
             Scope(scope) => {
                 let refused = ask(&without[scope], method, &filled).await.refused(403);
-                assert_eq!(refused.code, Code::Forbidden, "{what} with a key that lacks {scope}");
+                assert_eq!(
+                    refused.code,
+                    Code::Forbidden,
+                    "{what} with a key that lacks {scope}"
+                );
             }
             Person => {
                 ask(&ada.rest, method, &filled).await.refused(403);
@@ -174,9 +241,17 @@ async fn each_route_refuses_those_who_may_not() {
         }
     }
     // After all that, Bo's things are as they were.
-    let node: NodeView = bo.rest.get(&format!("/api/v1/nodes/{}", things.node)).await.ok();
+    let node: NodeView = bo
+        .rest
+        .get(&format!("/api/v1/nodes/{}", things.node))
+        .await
+        .ok();
     assert_ne!(node.devices[0].state, protocol::state::DeviceState::Paused);
-    let still: Value = bo.rest.get(&format!("/api/v1/jobs/{}", things.job)).await.ok();
+    let still: Value = bo
+        .rest
+        .get(&format!("/api/v1/jobs/{}", things.job))
+        .await
+        .ok();
     assert_eq!(still["state"], "starting");
 }
 
@@ -193,35 +268,57 @@ async fn documented(app: &TestApp) -> BTreeSet<(String, String)> {
 /// Server functions: name, whether anybody may call it, and arguments as JSON (`None`: a form) with Bo's ids.
 fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)> {
     let form = |text: &str| Err(text.to_owned());
-    let Things { job, node, device, key, .. } = things;
-    let spec = test_support::job("x", &["true"]);
+    let Things {
+        job,
+        node,
+        device,
+        key,
+        ..
+    } = things;
+    let part = |name: &str, arg: &str| Ok(json!({ "name": name, "arg": arg }));
     vec![
-        ("keys", false, Ok(json!({}))),
         ("make-key", false, form("name=x&read=read")),
         ("revoke-key", false, form(&format!("id={key}"))),
-        ("balance", false, Ok(json!({}))),
-        ("entries", false, Ok(json!({ "before": null }))),
+        ("meter", false, Ok(json!({}))),
         ("demo-credit", false, form("")),
-        ("launch-page", true, Ok(json!({ "template": "", "device": "" }))),
-        ("quote", true, Ok(json!({ "spec": spec }))),
+        (
+            "launch-page",
+            true,
+            Ok(json!({ "template": "", "device": "" })),
+        ),
+        ("quote", true, form("name=x&command=true")),
         ("launch", false, form("name=x&command=true")),
-        ("jobs", false, Ok(json!({ "before": null }))),
-        ("job", false, Ok(json!({ "id": job }))),
         ("job-page", false, Ok(json!({ "id": job, "tab": "" }))),
         ("stop", false, form(&format!("id={job}"))),
         ("log", false, Ok(json!({ "id": job, "after": 0 }))),
         ("samples", false, Ok(json!({ "id": job }))),
-        ("receipts", false, Ok(json!({ "id": job }))),
-        ("offers", true, Ok(json!({ "filter": {} }))),
-        ("network", true, Ok(json!({}))),
-        ("fleet", false, Ok(json!({}))),
         ("join-token", false, form("")),
         ("price", false, form(&format!("device={device}&per_hour=0"))),
-        ("pause", false, form(&format!("device={device}&paused=true"))),
+        (
+            "pause",
+            false,
+            form(&format!("device={device}&paused=true")),
+        ),
         ("remove-node", false, form(&format!("id={node}"))),
-        ("earnings", false, Ok(json!({}))),
+        ("part", true, part("market", "")),
+        ("part", false, part("jobs", "")),
+        ("part", false, part("job-head", job)),
+        ("part", false, part("job-cost", job)),
+        ("part", false, part("job-receipts", job)),
+        ("part", false, part("job-files", job)),
+        ("part", false, part("job-events", job)),
+        ("part", false, part("nodes", "")),
+        ("part", false, part("earnings", "")),
+        ("part", false, part("account", "")),
+        ("part", false, part("keys", "")),
+        ("part", false, part("balance", "")),
+        ("part", false, part("entries", "")),
         ("session", true, Ok(json!({}))),
-        ("sign-in", true, form("email=nobody%40example.com&password=wrong&next=%2F")),
+        (
+            "sign-in",
+            true,
+            form("email=nobody%40example.com&password=wrong&next=%2F"),
+        ),
         ("sign-up", true, form("name=&email=&password=&next=%2F")),
         ("sign-out", true, form("")),
         ("sign-out-everywhere", false, form("")),
@@ -229,55 +326,121 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
     ]
 }
 
-async fn call(client: &Client, name: &str, arguments: &Result<Value, String>) -> test_support::Answer {
+/// The names that the one door for parts of pages knows: its match arms.
+fn parts_of_pages() -> BTreeSet<&'static str> {
+    let source = include_str!("../../../app/src/api/parts.rs");
+    let arms = source
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => "));
+    arms.map(|(name, _)| name).collect()
+}
+
+async fn call(
+    client: &Client,
+    name: &str,
+    arguments: &Result<Value, String>,
+) -> test_support::Answer {
     let path = format!("/fn/{name}");
     match arguments {
         Ok(value) => client.post(&path, value).await,
-        Err(form) => client.send(Method::POST, &path, "application/x-www-form-urlencoded", form.clone()).await,
+        Err(form) => {
+            client
+                .send(
+                    Method::POST,
+                    &path,
+                    "application/x-www-form-urlencoded",
+                    form.clone(),
+                )
+                .await
+        }
     }
 }
 
 #[tokio::test]
 async fn each_server_function_refuses_those_who_may_not() {
     let app = TestApp::start().await;
-    let (ada, bo) = (app.account("ada", Some("50")), app.account("bo", Some("50")));
+    let (ada, bo) = (
+        app.account("ada", Some("50")),
+        app.account("bo", Some("50")),
+    );
     let things = things(&app, &bo).await;
     let functions = functions(&things);
 
     let mut registered: Vec<String> = Vec::new();
     for (method, path) in server::http::pages::server_functions() {
-        assert_eq!(method, Method::POST, "{path}: a GET would pass SameSite=Lax");
+        assert_eq!(
+            method,
+            Method::POST,
+            "{path}: a GET would pass SameSite=Lax"
+        );
         registered.push(path);
     }
     registered.sort();
-    let mut listed: Vec<String> = functions.iter().map(|(name, ..)| format!("/fn/{name}")).collect();
+    let mut listed: Vec<String> = functions
+        .iter()
+        .map(|(name, ..)| format!("/fn/{name}"))
+        .collect();
     listed.sort();
-    assert_eq!(registered, listed, "a new server function needs its line in functions()");
+    listed.dedup();
+    assert_eq!(
+        registered, listed,
+        "a new server function needs its line in functions()"
+    );
+    let parts: BTreeSet<&str> = functions
+        .iter()
+        .filter_map(|(_, _, arguments)| arguments.as_ref().ok()?["name"].as_str())
+        .collect();
+    assert_eq!(
+        parts,
+        parts_of_pages(),
+        "a new part of a page needs its line in functions()"
+    );
     for path in server::auth::limits::SIGN_INS {
-        assert!(registered.iter().any(|known| known == path), "{path} is rate-limited but is none");
+        assert!(
+            registered.iter().any(|known| known == path),
+            "{path} is rate-limited but is none"
+        );
     }
 
     let session = browser(&app, &ada).await;
     for (name, public, arguments) in &functions {
-        for foreign in [session.with("origin", "https://evil.example"), session.without("origin")] {
+        for foreign in [
+            session.with("origin", "https://evil.example"),
+            session.without("origin"),
+        ] {
             let refused = call(&foreign, name, arguments).await.refused(403);
             assert_eq!(refused.code, Code::ForeignOrigin, "{name}");
         }
         // A key is for REST; it does not make a foreign page one of ours.
-        let keyed = app.anyone().with_key(&ada.key).with("origin", "https://evil.example");
+        let keyed = app
+            .anyone()
+            .with_key(&ada.key)
+            .with("origin", "https://evil.example");
         call(&keyed, name, arguments).await.refused(403);
         if !public {
             let answer = call(&app.anyone().at_home(), name, arguments).await;
-            assert_eq!(answer.status.as_u16(), 401, "{name} by nobody: {}", answer.text());
+            assert_eq!(
+                answer.status.as_u16(),
+                401,
+                "{name} {arguments:?} by nobody: {}",
+                answer.text()
+            );
         }
         let text = match arguments {
             Ok(value) => value.to_string(),
             Err(form) => form.clone(),
         };
-        let names_a_thing = [&things.job, &things.node, &things.device, &things.key].iter().any(|id| text.contains(*id));
+        let names_a_thing = [&things.job, &things.node, &things.device, &things.key]
+            .iter()
+            .any(|id| text.contains(*id));
         if names_a_thing {
             let answer = call(&session, name, arguments).await;
-            assert_eq!(answer.status.as_u16(), 404, "{name} on another's thing: {}", answer.text());
+            assert_eq!(
+                answer.status.as_u16(),
+                404,
+                "{name} {arguments:?} on another's thing: {}",
+                answer.text()
+            );
         }
     }
 }
@@ -299,9 +462,25 @@ async fn a_session_that_was_ended_is_nobody() {
 async fn fault_io_net_april_2024_a_header_does_not_say_who_asks() {
     let app = TestApp::start().await;
     let (ada, bo) = (app.account("ada", None), app.account("bo", None));
-    for name in ["x-user-id", "user-id", "x-account-id", "x-forwarded-user", "x-device-id", "x-remote-user"] {
-        app.anyone().with(name, &bo.id).get("/api/v1/account").await.refused(401);
-        let me: Value = ada.rest.with(name, &bo.id).get("/api/v1/account").await.ok();
+    for name in [
+        "x-user-id",
+        "user-id",
+        "x-account-id",
+        "x-forwarded-user",
+        "x-device-id",
+        "x-remote-user",
+    ] {
+        app.anyone()
+            .with(name, &bo.id)
+            .get("/api/v1/account")
+            .await
+            .refused(401);
+        let me: Value = ada
+            .rest
+            .with(name, &bo.id)
+            .get("/api/v1/account")
+            .await
+            .ok();
         assert_eq!(me["id"], ada.id.as_str(), "{name}");
     }
 }

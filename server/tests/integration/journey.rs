@@ -22,7 +22,8 @@ fn bundle() -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
     header.set_size(text.len() as u64);
     header.set_mode(0o644);
-    tar.append_data(&mut header, "greeting.txt", &text[..]).expect("a tar");
+    tar.append_data(&mut header, "greeting.txt", &text[..])
+        .expect("a tar");
     tar.into_inner().expect("a tar")
 }
 
@@ -33,12 +34,24 @@ async fn a_job_runs_is_metered_and_paid_and_leaves_its_file() {
         let (ada, bo) = (app.account("ada", Some("50")), app.account("bo", None));
         let _node = app.node(&bo, "bo-desktop", "3.6").await;
 
-        let tar = ada.rest.send(http::Method::POST, "/api/v1/bundles", "application/x-tar", bundle()).await;
+        let tar = ada
+            .rest
+            .send(
+                http::Method::POST,
+                "/api/v1/bundles",
+                "application/x-tar",
+                bundle(),
+            )
+            .await;
         let stored: BundleView = tar.ok();
         let mut spec: JobSpec = shell("journey", SCRIPT);
         spec.bundle = Some(stored.hash);
         spec.metrics = vec!["count".into()];
-        let quote: QuoteView = ada.rest.post("/api/v1/quotes", &json!({ "spec": spec })).await.ok();
+        let quote: QuoteView = ada
+            .rest
+            .post("/api/v1/quotes", &json!({ "spec": spec }))
+            .await
+            .ok();
         assert!(quote.affordable);
         let job = ada.submit(&spec).await;
         let id = job.summary.id;
@@ -46,13 +59,28 @@ async fn a_job_runs_is_metered_and_paid_and_leaves_its_file() {
 
         assert_eq!(done.summary.end, Some(RunEnd::Exited { code: 0 }));
         let kinds: Vec<_> = done.events.iter().map(|event| event.kind).collect();
-        for kind in [JobEventKind::Submitted, JobEventKind::Leased, JobEventKind::Running, JobEventKind::Ended] {
+        for kind in [
+            JobEventKind::Submitted,
+            JobEventKind::Leased,
+            JobEventKind::Running,
+            JobEventKind::Ended,
+        ] {
             assert!(kinds.contains(&kind), "{kind:?} in {kinds:?}");
         }
         let log = ada.log(id).await;
-        assert!(log.contains("hello from the bundle") && log.contains("count=3"), "{log}");
-        let samples: Vec<SampleView> = ada.rest.get(&format!("/api/v1/jobs/{id}/samples")).await.ok();
-        let counted = samples.iter().flat_map(|sample| &sample.data.metrics).filter(|metric| metric.name == "count");
+        assert!(
+            log.contains("hello from the bundle") && log.contains("count=3"),
+            "{log}"
+        );
+        let samples: Vec<SampleView> = ada
+            .rest
+            .get(&format!("/api/v1/jobs/{id}/samples"))
+            .await
+            .ok();
+        let counted = samples
+            .iter()
+            .flat_map(|sample| &sample.data.metrics)
+            .filter(|metric| metric.name == "count");
         assert!(counted.count() >= 2, "{samples:?}");
 
         let seconds = done.summary.seconds.get();
@@ -72,15 +100,37 @@ async fn a_job_runs_is_metered_and_paid_and_leaves_its_file() {
         assert_eq!(balance.available.base() + charged, 50 * 100_000_000);
         assert!(balance.held.is_zero());
         let earnings: EarningsView = bo.rest.get("/api/v1/earnings").await.ok();
-        assert_eq!(earnings.earned.base(), 99_750 * i64::try_from(seconds).expect("small"));
+        assert_eq!(
+            earnings.earned.base(),
+            99_750 * i64::try_from(seconds).expect("small")
+        );
 
-        let [ArtefactView { id: file, path, .. }] = &done.artefacts[..] else { panic!("{:?}", done.artefacts) };
+        let [ArtefactView { id: file, path, .. }] = &done.artefacts[..] else {
+            panic!("{:?}", done.artefacts)
+        };
         assert_eq!(path, "result.txt");
-        let answer = ada.rest.get(&format!("/api/v1/jobs/{id}/artefacts/{file}")).await;
-        assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "left behind\n"));
-        assert_eq!(answer.header("content-type"), Some("application/octet-stream"));
-        assert!(answer.header("content-disposition").is_some_and(|value| value.starts_with("attachment;")));
-        assert!(answer.header("content-security-policy").is_some_and(|value| value.contains("default-src 'none'")));
+        let answer = ada
+            .rest
+            .get(&format!("/api/v1/jobs/{id}/artefacts/{file}"))
+            .await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.text().as_str()),
+            (200, "left behind\n")
+        );
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/octet-stream")
+        );
+        assert!(
+            answer
+                .header("content-disposition")
+                .is_some_and(|value| value.starts_with("attachment;"))
+        );
+        assert!(
+            answer
+                .header("content-security-policy")
+                .is_some_and(|value| value.contains("default-src 'none'"))
+        );
     }
 }
 
@@ -90,12 +140,19 @@ async fn a_job_as_toml_is_the_same_as_a_job_as_json() {
     let (ada, bo) = (app.account("ada", Some("50")), app.account("bo", None));
     let mut worker = app.fake(&bo, "bo", "1").await;
     let toml = "name = 'toml'\ncommand = ['true']\n[resources]\nmemory_mib = 64\n";
-    let answer = ada.rest.send(http::Method::POST, "/api/v1/jobs", "application/toml", toml).await;
+    let answer = ada
+        .rest
+        .send(http::Method::POST, "/api/v1/jobs", "application/toml", toml)
+        .await;
     let job: protocol::view::JobView = answer.ok();
     assert_eq!(job.spec.resources.memory_mib, 64);
     assert_eq!(worker.assignment().await.job, job.summary.id);
     let bad = "name = 'toml'\ncommand = ['true']\n[resources]\nmemory_mib = 0\n";
-    let refused = ada.rest.send(http::Method::POST, "/api/v1/jobs", "application/toml", bad).await.refused(422);
+    let refused = ada
+        .rest
+        .send(http::Method::POST, "/api/v1/jobs", "application/toml", bad)
+        .await
+        .refused(422);
     assert_eq!(refused.fields[0].field, "resources.memory_mib");
 }
 
@@ -104,13 +161,24 @@ async fn a_stopped_job_pays_for_what_ran() {
     let app = TestApp::start_with(Database::Sqlite, &QUICK).await;
     let (ada, bo) = (app.account("ada", Some("50")), app.account("bo", None));
     let _node = app.node(&bo, "bo-desktop", "3.6").await;
-    let id = ada.submit(&shell("sleeper", "echo up; sleep 600")).await.summary.id;
+    let id = ada
+        .submit(&shell("sleeper", "echo up; sleep 600"))
+        .await
+        .summary
+        .id;
     ada.wait_for(id, JobState::Running, SOON).await;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     ada.stop(id).await;
     let done = ada.wait_for(id, JobState::Stopped, SOON).await;
     assert_eq!(done.summary.end, Some(RunEnd::StoppedByUser));
-    assert!((1..=20).contains(&done.summary.seconds.get()), "{}", done.summary.seconds);
+    assert!(
+        (1..=20).contains(&done.summary.seconds.get()),
+        "{}",
+        done.summary.seconds
+    );
     assert!(ada.balance().await.held.is_zero());
-    ada.rest.delete(&format!("/api/v1/jobs/{id}")).await.refused(409);
+    ada.rest
+        .delete(&format!("/api/v1/jobs/{id}"))
+        .await
+        .refused(409);
 }

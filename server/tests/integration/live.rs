@@ -9,7 +9,11 @@ use test_support::{Database, LiveSocket, TestApp, job};
 use crate::authorisation::browser;
 
 fn watch(topic: Topic) -> FromBrowser {
-    FromBrowser::Subscribe { topic, boot: None, since: None }
+    FromBrowser::Subscribe {
+        topic,
+        boot: None,
+        since: None,
+    }
 }
 
 fn subscribed(message: &ToBrowser) -> Option<u64> {
@@ -32,11 +36,21 @@ async fn only_our_own_pages_and_keys_open_it() {
     let ada = app.account("ada", None);
     let session = browser(&app, &ada).await;
     for foreign in ["https://evil.example", "null"] {
-        let status = LiveSocket::try_open(&session.with("origin", foreign)).await.err();
+        let status = LiveSocket::try_open(&session.with("origin", foreign))
+            .await
+            .err();
         assert_eq!(status, Some(StatusCode::FORBIDDEN), "{foreign}");
     }
-    assert_eq!(LiveSocket::try_open(&session.without("origin")).await.err(), Some(StatusCode::FORBIDDEN));
-    assert_eq!(LiveSocket::try_open(&app.anyone().with_key("iog_wrong")).await.err(), Some(StatusCode::UNAUTHORIZED));
+    assert_eq!(
+        LiveSocket::try_open(&session.without("origin")).await.err(),
+        Some(StatusCode::FORBIDDEN)
+    );
+    assert_eq!(
+        LiveSocket::try_open(&app.anyone().with_key("iog_wrong"))
+            .await
+            .err(),
+        Some(StatusCode::UNAUTHORIZED)
+    );
     for allowed in [session, app.anyone().at_home(), ada.rest.clone()] {
         let mut live = LiveSocket::open(&allowed).await;
         live.say(&watch(Topic::Market)).await;
@@ -53,11 +67,18 @@ async fn nobody_watches_what_is_anothers() {
     let account = ada.id.parse().expect("an id");
     let unknown = JobId::new(Timestamp::from_millis(1), [1; 10]);
     let read_less = app.anyone().with_key(&app.key(&ada.email, "jobs"));
-    for (client, who) in [(bo.rest.clone(), "another"), (app.anyone().at_home(), "nobody"), (read_less, "a key without read")] {
+    for (client, who) in [
+        (bo.rest.clone(), "another"),
+        (app.anyone().at_home(), "nobody"),
+        (read_less, "a key without read"),
+    ] {
         let mut live = LiveSocket::open(&client).await;
         for topic in [Topic::Job(id), Topic::Account(account), Topic::Job(unknown)] {
             live.say(&watch(topic)).await;
-            assert!(!live.until("refused", refused).await.is_empty(), "{who} {topic}");
+            assert!(
+                !live.until("refused", refused).await.is_empty(),
+                "{who} {topic}"
+            );
         }
     }
     let mut live = LiveSocket::open(&ada.rest).await;
@@ -67,7 +88,12 @@ async fn nobody_watches_what_is_anothers() {
         live.say(&watch(topic)).await;
         live.until("subscribed", subscribed).await;
     }
-    for rubbish in ["", "{}", "{\"type\":\"subscribe\",\"topic\":\"everything\"}", "{\"type\":\"subscribe\",\"topic\":\"market\",\"x\":1}"] {
+    for rubbish in [
+        "",
+        "{}",
+        "{\"type\":\"subscribe\",\"topic\":\"everything\"}",
+        "{\"type\":\"subscribe\",\"topic\":\"market\",\"x\":1}",
+    ] {
         live.say_text(rubbish.to_owned()).await;
         live.until("refused", refused).await;
     }
@@ -83,7 +109,9 @@ async fn a_socket_has_at_most_thirty_two_topics() {
         let id = ada.submit(&job("many", &["true"])).await.summary.id;
         let assignment = worker.assignment().await;
         let end = protocol::state::RunEnd::Exited { code: 0 };
-        worker.end(&assignment, &test_support::Chain::default(), 0, end).await;
+        worker
+            .end(&assignment, &test_support::Chain::default(), 0, end)
+            .await;
         live.say(&watch(Topic::Job(id))).await;
         if n < 32 {
             live.until("subscribed", subscribed).await;
@@ -115,12 +143,25 @@ async fn a_reader_goes_on_from_what_it_saw() {
         for n in numbers {
             let text = format!("line {n}\n");
             let length = text.len() as u64;
-            worker.talk.say(&FromWorker::Log { lease: a.lease, epoch: a.epoch, offset, stream: Stream::Stdout, text }).await;
+            worker
+                .talk
+                .say(&FromWorker::Log {
+                    lease: a.lease,
+                    epoch: a.epoch,
+                    offset,
+                    stream: Stream::Stdout,
+                    text,
+                })
+                .await;
             offset += length;
         }
     };
     let printed = |message: &ToBrowser| match message {
-        ToBrowser::Frame { seq, data: Live::Log { lines }, .. } => Some((*seq, lines[0].text.clone())),
+        ToBrowser::Frame {
+            seq,
+            data: Live::Log { lines },
+            ..
+        } => Some((*seq, lines[0].text.clone())),
         _ => None,
     };
     lines(&mut worker, 0..3).await;
@@ -134,7 +175,12 @@ async fn a_reader_goes_on_from_what_it_saw() {
     drop(live);
     lines(&mut worker, 3..6).await;
     let mut live = LiveSocket::open(&ada.rest).await;
-    live.say(&FromBrowser::Subscribe { topic: Topic::Job(id), boot: Some(boot), since: Some(seen) }).await;
+    live.say(&FromBrowser::Subscribe {
+        topic: Topic::Job(id),
+        boot: Some(boot),
+        since: Some(seen),
+    })
+    .await;
     for n in 3..6 {
         let (_, text) = live.until("what was missed", printed).await;
         assert_eq!(text, format!("line {n}\n"));
@@ -158,10 +204,21 @@ async fn a_slow_reader_is_told_that_it_lags_and_catches_up() {
         for _ in 0..10 {
             let text = "x".repeat(20_000) + "\n";
             let length = text.len() as u64;
-            worker.talk.say(&FromWorker::Log { lease: a.lease, epoch: a.epoch, offset, stream: Stream::Stdout, text }).await;
+            worker
+                .talk
+                .say(&FromWorker::Log {
+                    lease: a.lease,
+                    epoch: a.epoch,
+                    offset,
+                    stream: Stream::Stdout,
+                    text,
+                })
+                .await;
             offset += length;
         }
-        worker.beat_for(&a, &test_support::Chain::default(), 0).await;
+        worker
+            .beat_for(&a, &test_support::Chain::default(), 0)
+            .await;
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let missed = live
@@ -177,10 +234,21 @@ async fn a_slow_reader_is_told_that_it_lags_and_catches_up() {
             _ => None,
         })
         .await;
-    worker.end(&a, &test_support::Chain::default(), 0, protocol::state::RunEnd::Exited { code: 0 }).await;
+    worker
+        .end(
+            &a,
+            &test_support::Chain::default(),
+            0,
+            protocol::state::RunEnd::Exited { code: 0 },
+        )
+        .await;
     let seq = live
         .until("the end of the job", |message| match message {
-            ToBrowser::Frame { seq, data: Live::Job { job, .. }, .. } if job.state.is_final() => Some(*seq),
+            ToBrowser::Frame {
+                seq,
+                data: Live::Job { job, .. },
+                ..
+            } if job.state.is_final() => Some(*seq),
             _ => None,
         })
         .await;

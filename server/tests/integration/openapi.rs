@@ -17,7 +17,10 @@ fn every_reference_leads_somewhere() {
     assert!(references.len() > 50, "{}", references.len());
     for reference in references {
         let pointer = reference.trim_start_matches('#');
-        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        assert!(
+            document.pointer(pointer).is_some(),
+            "{reference} leads nowhere"
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use exchange::{Actor, Entropy, Error, Exchange, NodeSession, Settings};
 use kernel::{Amount, Clock, Epoch, LeaseId, PricePerSecond, Seconds, Timestamp};
 use metering::Head;
-use metering::receipt::{Terms, sign_worker};
+use metering::receipt::sign_worker;
 use protocol::JobSpec;
 use protocol::spec::{DeviceClass, from_toml};
 use protocol::state::RunEnd;
@@ -199,18 +199,6 @@ impl Run {
             };
             sign_worker(receipt, key).expect("signs")
         })
-    }
-
-    pub fn terms(&self) -> Terms {
-        let a = &self.assignment;
-        Terms {
-            lease: a.lease,
-            job: a.job,
-            node: a.node,
-            device: a.device,
-            epoch: a.epoch,
-            price: a.price,
-        }
     }
 }
 

@@ -17,21 +17,30 @@ use crate::http::problem::Refused;
 /// Whose key or session this is.
 #[utoipa::path(get, path = "/api/v1/account", tag = "account",
     responses((status = 200, body = AccountView), Refusals), security(("key" = ["read"]), ("session" = [])))]
-pub async fn account(State(exchange): State<Exchange>, Signed(actor): Signed) -> Answer<AccountView> {
+pub async fn account(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+) -> Answer<AccountView> {
     Ok(Json(exchange.account(&actor).await?))
 }
 
 /// What is there to spend, set aside and earned.
 #[utoipa::path(get, path = "/api/v1/balance", tag = "account",
     responses((status = 200, body = BalanceView), Refusals), security(("key" = ["read"]), ("session" = [])))]
-pub async fn balance(State(exchange): State<Exchange>, Signed(actor): Signed) -> Answer<BalanceView> {
+pub async fn balance(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+) -> Answer<BalanceView> {
     Ok(Json(exchange.balance(&actor).await?))
 }
 
 /// Takes the demo's credit, once, where the site gives one. Only a signed-in person can.
 #[utoipa::path(post, path = "/api/v1/balance/demo-credit", tag = "account",
     responses((status = 200, body = BalanceView), Refusals), security(("session" = [])))]
-pub async fn demo_credit(State(exchange): State<Exchange>, Signed(actor): Signed) -> Answer<BalanceView> {
+pub async fn demo_credit(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+) -> Answer<BalanceView> {
     Ok(Json(exchange.take_demo_credit(&actor).await?))
 }
 
@@ -70,7 +79,10 @@ pub async fn make_key(
     Signed(actor): Signed,
     extract::Json(new): extract::Json<NewKey>,
 ) -> Result<(StatusCode, Json<NewKeyView>), Refused> {
-    Ok((StatusCode::CREATED, Json(exchange.create_key(&actor, &new.name, &new.scopes).await?)))
+    Ok((
+        StatusCode::CREATED,
+        Json(exchange.create_key(&actor, &new.name, &new.scopes).await?),
+    ))
 }
 
 /// Revokes a key at once.

@@ -36,19 +36,31 @@ pub async fn bundle(
     request: Request,
 ) -> Result<(StatusCode, Json<BundleView>), Refused> {
     if !has_type(&request, "application/x-tar") && !has_type(&request, "application/octet-stream") {
-        return Err(Refused::new(Code::Invalid, "Send a tar, with Content-Type: application/x-tar.")
-            .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        return Err(Refused::new(
+            Code::Invalid,
+            "Send a tar, with Content-Type: application/x-tar.",
+        )
+        .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
-    if crate::http::content_length(request.headers()).is_some_and(|length| length > BUNDLE_BYTES_MAX) {
-        return Err(Refused::new(Code::TooLarge, format!("A bundle may have at most {BUNDLE_BYTES_MAX} bytes.")));
+    if crate::http::content_length(request.headers())
+        .is_some_and(|length| length > BUNDLE_BYTES_MAX)
+    {
+        return Err(Refused::new(
+            Code::TooLarge,
+            format!("A bundle may have at most {BUNDLE_BYTES_MAX} bytes."),
+        ));
     }
-    let view = exchange.put_bundle(&actor, reader(request.into_body())).await?;
+    let view = exchange
+        .put_bundle(&actor, reader(request.into_body()))
+        .await?;
     Ok((StatusCode::CREATED, Json(view)))
 }
 
 /// A body as the exchange reads files.
 pub fn reader(body: Body) -> impl tokio::io::AsyncRead + Unpin + Send {
-    StreamReader::new(Box::pin(body.into_data_stream().map_err(std::io::Error::other)))
+    StreamReader::new(Box::pin(
+        body.into_data_stream().map_err(std::io::Error::other),
+    ))
 }
 
 /// A job to run. `device` chooses an offer; without it the cheapest that matches is taken.
@@ -89,15 +101,22 @@ pub async fn submit(
 }
 
 async fn new_job(query: SubmitQuery, request: Request) -> Result<NewJob, Refused> {
-    let chosen = query.device.map(|text| text.parse::<DeviceId>()).transpose();
+    let chosen = query
+        .device
+        .map(|text| text.parse::<DeviceId>())
+        .transpose();
     let chosen = chosen.map_err(|error| Refused::field("device", error.to_string()))?;
     if has_type(&request, "application/toml") {
         let bytes = extract::body(request).await?;
         let text = std::str::from_utf8(&bytes).map_err(|_| {
-            Refused::new(Code::Invalid, "The body is not UTF-8.").with_status(StatusCode::BAD_REQUEST)
+            Refused::new(Code::Invalid, "The body is not UTF-8.")
+                .with_status(StatusCode::BAD_REQUEST)
         })?;
         let spec = from_toml(text).map_err(Refused::fields)?;
-        return Ok(NewJob { spec, device: chosen });
+        return Ok(NewJob {
+            spec,
+            device: chosen,
+        });
     }
     if chosen.is_some() {
         return Err(Refused::field("device", "name it in the JSON body"));
@@ -107,10 +126,19 @@ async fn new_job(query: SubmitQuery, request: Request) -> Result<NewJob, Refused
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
     let key = value.to_str().ok().map(str::trim);
-    let key = key.filter(|key| (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()));
-    key.map(Some).ok_or_else(|| Refused::field("Idempotency-Key", "1 to 128 visible ASCII characters without spaces"))
+    let key = key.filter(|key| {
+        (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic())
+    });
+    key.map(Some).ok_or_else(|| {
+        Refused::field(
+            "Idempotency-Key",
+            "1 to 128 visible ASCII characters without spaces",
+        )
+    })
 }
 
 /// The account's jobs, newest first.
@@ -128,14 +156,22 @@ pub async fn list(
 /// One job with its leases, events and artefacts.
 #[utoipa::path(get, path = "/api/v1/jobs/{id}", tag = "jobs", params(("id" = JobId, Path)),
     responses((status = 200, body = JobView), Refusals), security(("key" = ["read"]), ("session" = [])))]
-pub async fn one(State(exchange): State<Exchange>, Signed(actor): Signed, Id(id): Id<JobId>) -> Answer<JobView> {
+pub async fn one(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<JobId>,
+) -> Answer<JobView> {
     Ok(Json(exchange.job(&actor, id).await?))
 }
 
 /// Stops a job. Seconds delivered until then are charged, the rest of its hold comes back.
 #[utoipa::path(delete, path = "/api/v1/jobs/{id}", tag = "jobs", params(("id" = JobId, Path)),
     responses((status = 200, body = JobView), Refusals), security(("key" = ["jobs"]), ("session" = [])))]
-pub async fn stop(State(exchange): State<Exchange>, Signed(actor): Signed, Id(id): Id<JobId>) -> Answer<JobView> {
+pub async fn stop(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<JobId>,
+) -> Answer<JobView> {
     Ok(Json(exchange.stop(&actor, id).await?))
 }
 
@@ -161,7 +197,11 @@ pub async fn logs(
     Query(query): Query<LogQuery>,
 ) -> Answer<LogPage> {
     let limit = bounded(query.limit, LOG_LIMIT_MAX, LOG_LIMIT_DEFAULT)?;
-    Ok(Json(exchange.logs(&actor, id, query.after.unwrap_or(0), limit).await?))
+    Ok(Json(
+        exchange
+            .logs(&actor, id, query.after.unwrap_or(0), limit)
+            .await?,
+    ))
 }
 
 /// Utilisation and parsed metrics over the job's life, thinned to at most 600 points.
@@ -199,7 +239,10 @@ pub async fn artefact(
     let (view, path) = exchange.artefact(&actor, job, id).await?;
     let mut response = send_file(&path).await?;
     let disposition = HeaderValue::from_str(&disposition(&view.path));
-    response.headers_mut().insert(CONTENT_DISPOSITION, disposition.unwrap_or(HeaderValue::from_static("attachment")));
+    response.headers_mut().insert(
+        CONTENT_DISPOSITION,
+        disposition.unwrap_or(HeaderValue::from_static("attachment")),
+    );
     Ok(response)
 }
 
@@ -208,9 +251,17 @@ fn disposition(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or("artefact");
     let plain: String = name
         .chars()
-        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%' | ';') { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%' | ';') {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect();
-    let whole: String = form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20");
+    let whole: String = form_urlencoded::byte_serialize(name.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20");
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{whole}")
 }
 
@@ -228,7 +279,10 @@ pub async fn send_file(path: &std::path::Path) -> Result<Response, Refused> {
     })?;
     let mut response = Body::from_stream(ReaderStream::new(file)).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     Ok(response)
 }
@@ -250,7 +304,9 @@ mod tests {
         let key = |text: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_static(text));
-            idempotency_key(&headers).map(|key| key.map(str::to_owned)).map_err(|refused| refused.0.status)
+            idempotency_key(&headers)
+                .map(|key| key.map(str::to_owned))
+                .map_err(|refused| refused.0.status)
         };
         assert_eq!(key("a-1"), Ok(Some("a-1".to_owned())));
         assert_eq!(key(""), Err(422));

@@ -15,7 +15,10 @@ use crate::http::extract::{self, Query};
 
 /// Devices that can be rented, cheapest first.
 #[utoipa::path(get, path = "/api/v1/offers", tag = "market", params(OfferFilter), responses((status = 200, body = OffersView), Refusals))]
-pub async fn offers(State(exchange): State<Exchange>, Query(filter): Query<OfferFilter>) -> Answer<OffersView> {
+pub async fn offers(
+    State(exchange): State<Exchange>,
+    Query(filter): Query<OfferFilter>,
+) -> Answer<OffersView> {
     Ok(Json(exchange.offers(&filter)?))
 }
 
@@ -52,5 +55,9 @@ pub async fn quote(
     if let Some(actor) = &actor {
         actor.require(Scope::Jobs)?;
     }
-    Ok(Json(exchange.quote(actor.as_ref(), &new.spec, new.device).await?))
+    Ok(Json(
+        exchange
+            .quote(actor.as_ref(), &new.spec, new.device)
+            .await?,
+    ))
 }

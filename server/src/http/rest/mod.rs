@@ -12,8 +12,8 @@ use axum::Router;
 use http::StatusCode;
 use protocol::Problem;
 use serde::Deserialize;
-use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -58,7 +58,12 @@ pub fn router() -> (Router<AppState>, OpenApi) {
 /// The format wants words for each answer; for a success they are the operation's own.
 fn describe_successes(document: &mut OpenApi) {
     for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.post, &mut item.delete, &mut item.patch];
+        let operations = [
+            &mut item.get,
+            &mut item.post,
+            &mut item.delete,
+            &mut item.patch,
+        ];
         for operation in operations.into_iter().flatten() {
             let words = operation.summary.clone().unwrap_or_default();
             for response in operation.responses.responses.values_mut() {
@@ -81,7 +86,9 @@ fn head() -> OpenApi {
     use utoipa::openapi::{Components, InfoBuilder, LicenseBuilder, OpenApiBuilder, Server};
     let key = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("An API key from the portal; its scopes (read, jobs, nodes) bound what it may do"))
+        .description(Some(
+            "An API key from the portal; its scopes (read, jobs, nodes) bound what it may do",
+        ))
         .build();
     let cookie = ApiKey::Cookie(ApiKeyValue::with_description(
         app::session::SESSION_COOKIE,
@@ -92,7 +99,9 @@ fn head() -> OpenApi {
     let mut shapes = Vec::new();
     Problem::schemas(&mut shapes);
     components.schemas.extend(shapes);
-    components.schemas.insert(Problem::name().into_owned(), Problem::schema());
+    components
+        .schemas
+        .insert(Problem::name().into_owned(), Problem::schema());
     components.add_security_scheme("key", SecurityScheme::Http(key));
     components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
     OpenApiBuilder::new()
@@ -114,29 +123,76 @@ fn head() -> OpenApi {
 
 /// The refusals that a route may answer with; each is a problem.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "only described, never made: handlers answer with Refused")]
+#[expect(
+    dead_code,
+    reason = "only described, never made: handlers answer with Refused"
+)]
 enum Refusals {
-    #[response(status = 400, description = "Not readable as what it should be", content_type = "application/problem+json")]
+    #[response(
+        status = 400,
+        description = "Not readable as what it should be",
+        content_type = "application/problem+json"
+    )]
     BadRequest(Problem),
-    #[response(status = 401, description = "Not signed in, or no valid key", content_type = "application/problem+json")]
+    #[response(
+        status = 401,
+        description = "Not signed in, or no valid key",
+        content_type = "application/problem+json"
+    )]
     Unauthenticated(Problem),
-    #[response(status = 402, description = "Not enough balance", content_type = "application/problem+json")]
+    #[response(
+        status = 402,
+        description = "Not enough balance",
+        content_type = "application/problem+json"
+    )]
     InsufficientFunds(Problem),
-    #[response(status = 403, description = "Not allowed to you, to this key, or from this page", content_type = "application/problem+json")]
+    #[response(
+        status = 403,
+        description = "Not allowed to you, to this key, or from this page",
+        content_type = "application/problem+json"
+    )]
     Forbidden(Problem),
-    #[response(status = 404, description = "No such thing, or not yours", content_type = "application/problem+json")]
+    #[response(
+        status = 404,
+        description = "No such thing, or not yours",
+        content_type = "application/problem+json"
+    )]
     NotFound(Problem),
-    #[response(status = 409, description = "Not possible in this state, or no offer matches", content_type = "application/problem+json")]
+    #[response(
+        status = 409,
+        description = "Not possible in this state, or no offer matches",
+        content_type = "application/problem+json"
+    )]
     Conflict(Problem),
-    #[response(status = 413, description = "Too large", content_type = "application/problem+json")]
+    #[response(
+        status = 413,
+        description = "Too large",
+        content_type = "application/problem+json"
+    )]
     TooLarge(Problem),
-    #[response(status = 415, description = "Another Content-Type than this route reads", content_type = "application/problem+json")]
+    #[response(
+        status = 415,
+        description = "Another Content-Type than this route reads",
+        content_type = "application/problem+json"
+    )]
     MediaType(Problem),
-    #[response(status = 422, description = "Fields need a change; they are named", content_type = "application/problem+json")]
+    #[response(
+        status = 422,
+        description = "Fields need a change; they are named",
+        content_type = "application/problem+json"
+    )]
     Invalid(Problem),
-    #[response(status = 429, description = "Too many requests", content_type = "application/problem+json")]
+    #[response(
+        status = 429,
+        description = "Too many requests",
+        content_type = "application/problem+json"
+    )]
     TooManyRequests(Problem),
-    #[response(status = 503, description = "Not right now; try again", content_type = "application/problem+json")]
+    #[response(
+        status = 503,
+        description = "Not right now; try again",
+        content_type = "application/problem+json"
+    )]
     Unavailable(Problem),
 }
 
@@ -170,7 +226,10 @@ fn bounded(limit: Option<u32>, max: u32, default: u32) -> Result<u32, Refused> {
     match limit {
         None => Ok(default),
         Some(limit) if (1..=max).contains(&limit) => Ok(limit),
-        Some(_) => Err(Refused::field("limit", format!("a whole number from 1 to {max}"))),
+        Some(_) => Err(Refused::field(
+            "limit",
+            format!("a whole number from 1 to {max}"),
+        )),
     }
 }
 

@@ -17,14 +17,21 @@ use crate::http::problem::Refused;
 /// The account's nodes with their devices and why each earns or not.
 #[utoipa::path(get, path = "/api/v1/nodes", tag = "nodes",
     responses((status = 200, body = Vec<NodeView>), Refusals), security(("key" = ["read"]), ("session" = [])))]
-pub async fn list(State(exchange): State<Exchange>, Signed(actor): Signed) -> Answer<Vec<NodeView>> {
+pub async fn list(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+) -> Answer<Vec<NodeView>> {
     Ok(Json(exchange.nodes(&actor).await?))
 }
 
 /// One node.
 #[utoipa::path(get, path = "/api/v1/nodes/{id}", tag = "nodes", params(("id" = NodeId, Path)),
     responses((status = 200, body = NodeView), Refusals), security(("key" = ["read"]), ("session" = [])))]
-pub async fn one(State(exchange): State<Exchange>, Signed(actor): Signed, Id(id): Id<NodeId>) -> Answer<NodeView> {
+pub async fn one(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<NodeId>,
+) -> Answer<NodeView> {
     Ok(Json(exchange.node(&actor, id).await?))
 }
 
@@ -47,7 +54,10 @@ pub async fn make_join_token(
     State(exchange): State<Exchange>,
     Signed(actor): Signed,
 ) -> Result<(StatusCode, Json<JoinTokenView>), Refused> {
-    Ok((StatusCode::CREATED, Json(exchange.create_join_token(&actor).await?)))
+    Ok((
+        StatusCode::CREATED,
+        Json(exchange.create_join_token(&actor).await?),
+    ))
 }
 
 /// Whether a worker has joined with it yet.
@@ -83,8 +93,13 @@ pub async fn change_device(
 ) -> Answer<NodeView> {
     // Before the fields are looked at: who may not change prices learns nothing about their form.
     actor.require(Scope::Nodes)?;
-    let price = change.price_per_hour.as_deref().map(|text| Amount::parse_io(text).and_then(PricePerSecond::from_per_hour));
-    let price = price.transpose().map_err(|error| Refused::field("price_per_hour", error.to_string()))?;
+    let price = change
+        .price_per_hour
+        .as_deref()
+        .map(|text| Amount::parse_io(text).and_then(PricePerSecond::from_per_hour));
+    let price = price
+        .transpose()
+        .map_err(|error| Refused::field("price_per_hour", error.to_string()))?;
     let priced = match price {
         Some(price) => Some(exchange.set_price(&actor, id, price).await?),
         None => None,
@@ -93,13 +108,18 @@ pub async fn change_device(
         Some(paused) => Some(exchange.set_paused(&actor, id, paused).await?),
         None => None,
     };
-    let node = paused.or(priced).ok_or_else(|| Refused::field("price_per_hour", "name price_per_hour, paused or both"))?;
+    let node = paused
+        .or(priced)
+        .ok_or_else(|| Refused::field("price_per_hour", "name price_per_hour, paused or both"))?;
     Ok(Json(node))
 }
 
 /// What the account's devices have made.
 #[utoipa::path(get, path = "/api/v1/earnings", tag = "nodes",
     responses((status = 200, body = EarningsView), Refusals), security(("key" = ["read"]), ("session" = [])))]
-pub async fn earnings(State(exchange): State<Exchange>, Signed(actor): Signed) -> Answer<EarningsView> {
+pub async fn earnings(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+) -> Answer<EarningsView> {
     Ok(Json(exchange.earnings(&actor).await?))
 }
