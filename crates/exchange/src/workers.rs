@@ -532,24 +532,24 @@ impl Exchange {
         leases: Vec<LeaseBeat>,
     ) -> Result<Vec<ToWorker>, Error> {
         let now = self.now();
-        let life = self.inner.settings.lease_life_ms();
-        let (mut alive, mut refused, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        let renewal_ms = self.inner.settings.lease_life_ms();
+        let (mut renewed, mut refused, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         let changed = {
             let mut memory = self.memory();
-            let from = memory
+            let node = memory
                 .nodes
                 .get_mut(&session.node)
                 .ok_or(Error::SupersededConnection)?;
-            let link = from
+            let link = node
                 .link
                 .as_mut()
                 .filter(|link| link.connection == session.connection);
             let link = link.ok_or(Error::SupersededConnection)?;
             link.last_beat = now;
-            let changed = link.silent || from.draining != draining;
+            let changed = link.silent || node.draining != draining;
             link.silent = false;
-            from.draining = draining;
-            from.load = Some(load);
+            node.draining = draining;
+            node.load = Some(load);
             for beat in leases {
                 let claim = LeaseClaim {
                     lease: beat.lease,
@@ -563,8 +563,8 @@ impl Exchange {
                     refused.push(claim);
                     continue;
                 };
-                live.expires = now.plus_millis(life);
-                alive.push(claim);
+                live.expires = now.plus_millis(renewal_ms);
+                renewed.push(claim);
                 if live.stopping {
                     let (lease, epoch) = (claim.lease, claim.epoch);
                     answers.push(ToWorker::Stop {
@@ -601,7 +601,7 @@ impl Exchange {
             0,
             ToWorker::Renewed {
                 seq,
-                renewed: alive,
+                renewed,
                 refused,
             },
         );
