@@ -33,7 +33,7 @@ pub fn App() -> impl IntoView {
     view! {
         <Title formatter=|text| format!("{text} · IOG")/>
         <Router>
-            <a class="skip" href="#main" rel="external">{t.skip}</a>
+            <a class="skip" href="#main" rel="external">{t.skip()}</a>
             {header(session)}
             <main id="main">
                 <div class="shell">
@@ -63,14 +63,14 @@ pub fn App() -> impl IntoView {
 fn places() -> [(&'static str, &'static [&'static str], Icon, &'static str); 4] {
     let t = words();
     [
-        ("/", &["/launch"], Icon::Market, t.nav_market),
-        ("/jobs", &["/jobs"], Icon::Jobs, t.nav_jobs),
-        ("/nodes", &["/nodes", "/earnings"], Icon::Earn, t.nav_earn),
+        ("/", &["/launch"], Icon::Market, t.nav_market()),
+        ("/jobs", &["/jobs"], Icon::Jobs, t.nav_jobs()),
+        ("/nodes", &["/nodes", "/earnings"], Icon::Earn, t.nav_earn()),
         (
             "/account",
             &["/account", "/billing", "/sign-in", "/sign-up"],
             Icon::Me,
-            t.nav_me,
+            t.nav_me(),
         ),
     ]
 }
@@ -113,15 +113,15 @@ fn header(context: SessionContext) -> AnyView {
                     }
                     .into_any()
                 }
-                _ => view! { <a class="me-link" href="/sign-in">{t.sign_in}</a> }.into_any(),
+                _ => view! { <a class="me-link" href="/sign-in">{t.sign_in()}</a> }.into_any(),
             }
         })
     });
     view! {
         <header class="top">
             <div class="shell">
-                <a class="wordmark" href="/" aria-label=t.nav_home>{mark()}"IOG"</a>
-                <nav class="topnav" aria-label=t.nav_label>{place_links(false, 3)}</nav>
+                <a class="wordmark" href="/" aria-label=t.nav_home()>{mark()}"IOG"</a>
+                <nav class="topnav" aria-label=t.nav_label()>{place_links(false, 3)}</nav>
                 <div class="me"><Transition fallback=|| ()>{me}</Transition></div>
             </div>
         </header>
@@ -143,9 +143,9 @@ fn bottom(context: SessionContext) -> AnyView {
         })
     });
     view! {
-        <aside class="bottom" aria-label=t.nav_bar>
+        <aside class="bottom" aria-label=t.nav_bar()>
             <Transition fallback=|| ()>{meter}</Transition>
-            <nav class="tabbar" aria-label=t.nav_phone>{place_links(true, 4)}</nav>
+            <nav class="tabbar" aria-label=t.nav_phone()>{place_links(true, 4)}</nav>
         </aside>
     }
     .into_any()
@@ -177,9 +177,9 @@ fn footer(prefs: Prefs) -> AnyView {
         .map(|locale| (locale.code(), locale.name(), locale == prefs.locale))
         .to_vec();
     let theme_word = |theme| match theme {
-        Theme::Auto => t.theme_auto,
-        Theme::Light => t.theme_light,
-        Theme::Dark => t.theme_dark,
+        Theme::Auto => t.theme_auto(),
+        Theme::Light => t.theme_light(),
+        Theme::Dark => t.theme_dark(),
     };
     let themes = Theme::ALL
         .map(|theme| (theme.code(), theme_word(theme), theme == prefs.theme))
@@ -187,10 +187,10 @@ fn footer(prefs: Prefs) -> AnyView {
     view! {
         <footer class="foot">
             <div class="shell">
-                {choice("locale", t.language, languages)}
-                {choice("theme", t.theme, themes)}
+                {choice("locale", t.language(), languages)}
+                {choice("theme", t.theme(), themes)}
                 <a href="/api/openapi.json" rel="external">"API"</a>
-                <span>{t.foot_note}</span>
+                <span>{t.foot_note()}</span>
             </div>
         </footer>
     }

@@ -115,17 +115,17 @@ impl Fault {
 
 fn title(code: Code, t: &Words) -> &'static str {
     match code {
-        Code::Invalid => t.fault_invalid,
-        Code::Unauthenticated => t.fault_unauthenticated,
-        Code::Forbidden | Code::ForeignOrigin => t.fault_forbidden,
-        Code::NotFound => t.fault_not_found,
-        Code::Conflict | Code::IdempotencyMismatch => t.fault_conflict,
-        Code::NoMatch => t.fault_no_match,
-        Code::InsufficientFunds => t.fault_funds,
-        Code::TooLarge => t.fault_too_large,
-        Code::TooManyRequests => t.fault_too_many,
-        Code::Internal => t.fault_internal,
-        Code::Unavailable => t.fault_unavailable,
+        Code::Invalid => t.fault_invalid(),
+        Code::Unauthenticated => t.fault_unauthenticated(),
+        Code::Forbidden | Code::ForeignOrigin => t.fault_forbidden(),
+        Code::NotFound => t.fault_not_found(),
+        Code::Conflict | Code::IdempotencyMismatch => t.fault_conflict(),
+        Code::NoMatch => t.fault_no_match(),
+        Code::InsufficientFunds => t.fault_funds(),
+        Code::TooLarge => t.fault_too_large(),
+        Code::TooManyRequests => t.fault_too_many(),
+        Code::Internal => t.fault_internal(),
+        Code::Unavailable => t.fault_unavailable(),
     }
 }
 

@@ -46,17 +46,17 @@ pub fn per_hour(price: PricePerSecond, t: &Words) -> String {
 
 /// An hour's price that is already summed.
 pub fn per_hour_amount(amount: Amount, t: &Words) -> String {
-    format!("{} IO/{}", io_number(amount), t.unit_hour)
+    format!("{} IO/{}", io_number(amount), t.unit_hour())
 }
 
 /// The two largest units: `3 d 4 h`, `12 min 5 s`, `45 s`.
 pub fn duration(seconds: Seconds, t: &Words) -> String {
     let total = seconds.get();
     let units = [
-        (86_400, t.unit_d),
-        (3_600, t.unit_h),
-        (60, t.unit_min),
-        (1, t.unit_s),
+        (86_400, t.unit_d()),
+        (3_600, t.unit_h()),
+        (60, t.unit_min()),
+        (1, t.unit_s()),
     ];
     let mut parts = Vec::with_capacity(2);
     let mut rest = total;
@@ -73,7 +73,7 @@ pub fn duration(seconds: Seconds, t: &Words) -> String {
         }
     }
     if parts.is_empty() {
-        format!("0\u{a0}{}", t.unit_s)
+        format!("0\u{a0}{}", t.unit_s())
     } else {
         parts.join(" ")
     }

@@ -13,6 +13,7 @@ use kernel::Timestamp;
 use leptos::prelude::*;
 use protocol::view::{LogLine, Meter};
 use protocol::worker::Metric;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{MessageEvent, WebSocket};
@@ -49,36 +50,78 @@ impl Link {
 
     pub const fn word(self, t: &Words) -> &'static str {
         match self {
-            Self::Still => t.link_still,
-            Self::Live => t.link_live,
-            Self::Retrying => t.link_retrying,
-            Self::Offline => t.link_offline,
+            Self::Still => t.link_still(),
+            Self::Live => t.link_live(),
+            Self::Retrying => t.link_retrying(),
+            Self::Offline => t.link_offline(),
         }
     }
 }
 
-/// What the server says, as much of it as pages show: `protocol::live` holds the whole. Offers, states and machines
-/// are only noted as changed, because the server writes them (see `pages::fragment`).
+/// What the server says, as much of it as pages show: `protocol::live::ToBrowser` is the whole. Offers, states and
+/// machines are only noted as changed, because the server writes them (see `pages::fragment`).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Incoming {
-    #[serde(rename = "type")]
-    kind: String,
+    subscribed: Option<Begin>,
+    resync: Option<Begin>,
+    frame: Option<Numbered>,
+    refused: Option<Refused>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Begin {
     topic: String,
     boot: String,
     seq: u64,
-    message: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Numbered {
+    topic: String,
+    seq: u64,
     data: Frame,
 }
 
-/// What happened, by its name in `protocol::live::Live`, with what came along.
+#[derive(Debug, Deserialize)]
+struct Refused {
+    message: String,
+}
+
+/// What happened: one of `protocol::live::Live`, with what pages need of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Frame {
-    pub kind: String,
-    pub meter: Option<Meter>,
+    pub job: Option<WithMeter>,
+    pub meter: Option<WithMeter>,
+    pub log: Option<Lines>,
+    pub samples: Option<Samples>,
+    pub receipt: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct WithMeter {
+    pub meter: Meter,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Lines {
     pub lines: Vec<LogLine>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Samples {
     pub samples: Vec<SampleRow>,
+}
+
+impl Frame {
+    /// What the meter says now, if the frame says it.
+    pub fn reading(&self) -> Option<Meter> {
+        self.job
+            .as_ref()
+            .or(self.meter.as_ref())
+            .map(|with| with.meter)
+    }
 }
 
 /// One second of a job: `protocol::view::SampleView` without what charts do not show.
@@ -126,6 +169,15 @@ struct Hub {
     topics: BTreeMap<String, Watched>,
     next_handler: u32,
     link: Option<RwSignal<Link>>,
+}
+
+impl Hub {
+    /// Frames after this one are news.
+    fn begin(&mut self, begin: &Begin) {
+        if let Some(watched) = self.topics.get_mut(&begin.topic) {
+            watched.seen = Some((begin.boot.clone(), begin.seq));
+        }
+    }
 }
 
 thread_local! {
@@ -344,37 +396,42 @@ fn retry() {
 }
 
 fn receive(message: Incoming) {
-    let Incoming {
-        kind,
-        topic,
-        boot,
-        seq,
-        message,
-        data,
-    } = message;
-    // Whether the whole has to be read again; absent: whether the frame is new.
-    let told = hub(|hub| {
-        let watched = hub.topics.get_mut(&topic)?;
-        match (kind.as_str(), &mut watched.seen) {
-            // The beginning. Otherwise we go on from where we were, and what was missed follows as frames.
-            ("subscribed", None) | ("resync", _) => {
-                watched.seen = Some((boot, seq));
-                Some(true)
+    if let Some(begin) = message.resync {
+        hub(|hub| hub.begin(&begin));
+        tell(&begin.topic, &News::Reread);
+    }
+    if let Some(begin) = message.subscribed {
+        // Otherwise we go on from where we were, and what was missed follows as frames.
+        let first = hub(|hub| {
+            let first = hub
+                .topics
+                .get(&begin.topic)
+                .is_some_and(|watched| watched.seen.is_none());
+            if first {
+                hub.begin(&begin);
             }
-            ("frame", Some((_, last))) if seq > *last => {
-                *last = seq;
-                Some(false)
-            }
-            // `lagged` is followed by `resync`.
-            _ => None,
+            first
+        });
+        if first {
+            tell(&begin.topic, &News::Reread);
         }
-    });
-    match told {
-        Some(true) => tell(&topic, &News::Reread),
-        Some(false) => tell(&topic, &News::Frame(&data)),
+    }
+    if let Some(frame) = message.frame {
+        let fresh = hub(|hub| {
+            let seen = hub
+                .topics
+                .get_mut(&frame.topic)
+                .and_then(|watched| watched.seen.as_mut());
+            let fresh = seen.filter(|(_, last)| frame.seq > *last);
+            fresh.map(|(_, last)| *last = frame.seq).is_some()
+        });
+        if fresh {
+            tell(&frame.topic, &News::Frame(&frame.data));
+        }
+    }
+    if let Some(refused) = message.refused {
         // Signed out elsewhere, most likely; the page's next request says so properly.
-        None if kind == "refused" => leptos::logging::log!("live: {topic} refused: {message}"),
-        None => {}
+        leptos::logging::log!("live: {}", refused.message);
     }
 }
 
@@ -436,33 +493,43 @@ mod tests {
             serde_json::from_str::<Incoming>(&text).expect("understood")
         };
         let frame = |data| {
-            read(&ToBrowser::Frame {
+            let message = read(&ToBrowser::Frame {
                 topic: Topic::Market,
                 seq: 5,
                 data,
-            })
+            });
+            message.frame.expect("a frame")
         };
         let samples = frame(Live::Samples {
             samples: vec![sample],
         });
-        assert_eq!(
-            (samples.kind.as_str(), samples.topic.as_str(), samples.seq),
-            ("frame", "market", 5)
-        );
-        assert_eq!(samples.data.kind, "samples");
-        assert_eq!(samples.data.samples[0].metrics[0].value, 0.25);
+        assert_eq!((samples.topic.as_str(), samples.seq), ("market", 5));
+        let samples = samples.data.samples.expect("samples").samples;
+        assert!((samples[0].metrics[0].value - 0.25).abs() < 1e-9);
         let meter = frame(Live::Meter {
             meter: Meter::default(),
             at: Timestamp::from_millis(1),
         });
-        assert_eq!(meter.data.meter, Some(Meter::default()));
+        assert_eq!(meter.data.reading(), Some(Meter::default()));
+        assert!(
+            frame(Live::Receipt { seq: 1, lease })
+                .data
+                .receipt
+                .is_some()
+        );
         let gone = read(&ToBrowser::Refused {
             topic: None,
             message: "no".into(),
         });
+        assert_eq!(gone.refused.expect("refused").message, "no");
+        let begun = read(&ToBrowser::Subscribed {
+            topic: Topic::Market,
+            boot: "b".into(),
+            seq: 4,
+        });
         assert_eq!(
-            (gone.kind.as_str(), gone.message.as_str()),
-            ("refused", "no")
+            begun.subscribed.map(|begin| (begin.boot, begin.seq)),
+            Some(("b".to_owned(), 4))
         );
 
         let asked = subscription("market", Some(&("b\"1".to_owned(), 9)));

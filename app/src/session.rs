@@ -53,7 +53,7 @@ impl SessionContext {
         let meter = self.meter;
         watch(session.topic.clone(), move |news| match news {
             News::Frame(frame) => {
-                if let Some(fresh) = frame.meter {
+                if let Some(fresh) = frame.reading() {
                     _ = meter.try_set(Some(fresh));
                 }
             }
@@ -79,7 +79,7 @@ pub fn watch_account(changed: impl Fn() + Copy + Send + Sync + 'static) {
         let topic = topic.get();
         if !topic.is_empty() {
             watch(topic, move |news| match news {
-                News::Frame(frame) if frame.kind == "job" => changed(),
+                News::Frame(frame) if frame.job.is_some() => changed(),
                 News::Frame(_) => {}
                 News::Reread => changed(),
             });
@@ -99,9 +99,9 @@ pub fn reading(meter: &MeterView, t: &Words) -> Reading {
         rate: format::per_hour(meter.rate, t),
         spent: format::io(meter.spent),
         left_label: if meter.runway.is_some() {
-            t.meter_runway
+            t.meter_runway()
         } else {
-            t.meter_balance
+            t.meter_balance()
         },
         left: match meter.runway {
             Some(left) => format::duration(left, t),

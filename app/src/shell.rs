@@ -82,7 +82,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
             <head>
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover"/>
-                <meta name="description" content=t.site_description/>
+                <meta name="description" content=t.site_description()/>
                 {frame_colour(prefs.theme)}
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 <link rel="preload" href="/fonts/plex-sans.woff2" r#as="font" r#type="font/woff2" crossorigin="anonymous"/>

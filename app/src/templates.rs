@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use protocol::spec::{JobSpec, Limits, Placement, Resources};
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "ssr")]
 use crate::launch_form::LaunchForm;
 
 /// An example, as the form shows it.

@@ -24,7 +24,11 @@ pub(crate) fn join_line(server: &str, token: &str) -> String {
 pub async fn make_join_token() -> Result<JoinTokenView, Fault> {
     let actor = super::actor().await?;
     let token = super::exchange()?.create_join_token(&actor).await?;
-    super::flash("/nodes", JOIN_FLASH, &token.token);
+    super::flash(
+        "/nodes",
+        JOIN_FLASH,
+        &format!("{}.{}", token.id, token.token),
+    );
     Ok(token)
 }
 

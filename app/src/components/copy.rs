@@ -46,13 +46,13 @@ pub fn CopyLine(#[prop(into)] text: String, label: &'static str) -> AnyView {
     let copy = move |_| {
         if write_clipboard(&value) {
             copied.set(true);
-            toast(toasts, t.copied);
+            toast(toasts, t.copied());
             set_timeout(
                 move || _ = copied.try_set(false),
                 std::time::Duration::from_secs(3),
             );
         } else {
-            toast(toasts, t.copy_by_hand);
+            toast(toasts, t.copy_by_hand());
         }
     };
     view! {

@@ -53,7 +53,7 @@ pub fn Confirm(
             <p class="prose">{text}</p>
             <div class="row-actions mt-4">
                 {children()}
-                <a class="btn" href=close data-noscroll="true">{t.cancel}</a>
+                <a class="btn" href=close data-noscroll="true">{t.cancel()}</a>
             </div>
         </dialog>
     }

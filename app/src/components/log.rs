@@ -102,13 +102,13 @@ pub fn LogView(#[prop(into)] tail: Signal<LogTail>, label: &'static str) -> AnyV
             <span class="hint">
                 {part(move || {
                     let dropped = tail.read().dropped;
-                    (dropped > 0).then(|| fill(t.log_dropped, &[&dropped.to_string()]))
+                    (dropped > 0).then(|| fill(t.log_dropped(), &[&dropped.to_string()]))
                 })}
             </span>
             <label class="check">
                 <input type="checkbox" prop:checked=move || follow.get() checked
                     on:change=move |event| follow.set(event_target_checked(&event))/>
-                <span>{t.log_follow}</span>
+                <span>{t.log_follow()}</span>
             </label>
         </div>
         <div class="log" node_ref=node role="log" aria-label=label tabindex="0" on:scroll=on_scroll>

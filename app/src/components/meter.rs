@@ -37,8 +37,8 @@ pub fn Meter(
     });
     let list = view! {
         <dl>
-            <div><dt>{t.meter_rate}</dt><dd>{part(move || reading.get().rate)}</dd></div>
-            <div><dt>{t.meter_spent}</dt><dd>{part(move || reading.get().spent)}</dd></div>
+            <div><dt>{t.meter_rate()}</dt><dd>{part(move || reading.get().rate)}</dd></div>
+            <div><dt>{t.meter_spent()}</dt><dd>{part(move || reading.get().spent)}</dd></div>
             <div class="runway"><dt>{part(move || reading.read().left_label)}</dt><dd>{part(move || reading.get().left)}</dd></div>
         </dl>
     };

@@ -59,7 +59,7 @@ pub fn ToastArea() -> AnyView {
                     view! {
                         <div class="toast">
                             <span>{message}</span>
-                            <button type="button" aria-label=t.close on:click=move |_| dismiss(list, number)>{icon(Icon::Cross)}</button>
+                            <button type="button" aria-label=t.close() on:click=move |_| dismiss(list, number)>{icon(Icon::Cross)}</button>
                         </div>
                     }
                     .into_any()

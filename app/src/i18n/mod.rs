@@ -45,8 +45,8 @@ impl Locale {
 
     pub const fn words(self) -> &'static Words {
         match self {
-            Self::En => &words::EN,
-            Self::Zh => &words::ZH,
+            Self::En => const { &Words::of(Self::En) },
+            Self::Zh => const { &Words::of(Self::Zh) },
         }
     }
 

@@ -1,13 +1,26 @@
 //! Every text of the interface, in English and Chinese side by side.
 
-/// One line a word: a word without both languages does not match the pattern, so it does not compile.
+/// One line a word: a word without both languages does not match the pattern, so it does not compile. Each word is a
+/// function, so that the browser's module carries only those that it shows.
 macro_rules! words {
     ($($key:ident: $en:literal, $zh:literal;)*) => {
         /// The words of one language.
         #[derive(Debug)]
-        pub struct Words { $(pub $key: &'static str,)* }
-        pub(super) static EN: Words = Words { $($key: $en,)* };
-        pub(super) static ZH: Words = Words { $($key: $zh,)* };
+        pub struct Words(super::Locale);
+
+        impl Words {
+            pub(super) const fn of(locale: super::Locale) -> Self {
+                Self(locale)
+            }
+
+            $(pub const fn $key(&self) -> &'static str {
+                match self.0 {
+                    super::Locale::En => $en,
+                    super::Locale::Zh => $zh,
+                }
+            })*
+        }
+
         #[cfg(test)]
         pub(super) const ALL: &[(&str, &str, &str)] = &[$((stringify!($key), $en, $zh),)*];
     };

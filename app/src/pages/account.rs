@@ -26,10 +26,10 @@ pub fn me_tabs() -> AnyView {
     let t = words();
     let path = use_location().pathname;
     tabs(
-        t.nav_me,
+        t.nav_me(),
         vec![
-            ("/account", t.tab_account, "/account".to_owned()),
-            ("/billing", t.tab_billing, "/billing".to_owned()),
+            ("/account", t.tab_account(), "/account".to_owned()),
+            ("/billing", t.tab_billing(), "/billing".to_owned()),
         ],
         path.into(),
     )
@@ -45,10 +45,10 @@ pub fn page() -> impl IntoView {
     let t = words();
     let who = Fragment::new("account", String::new);
     view! {
-        <PageHead title=t.account_title/>
+        <PageHead title=t.account_title()/>
         {me_tabs()}
         <div class="grid gap-6">
-            {who.view(|t| skeleton_rows(t.loading, 1))}
+            {who.view(|t| skeleton_rows(t.loading(), 1))}
             {keys()}
             {sign_outs()}
         </div>
@@ -60,12 +60,12 @@ fn sign_outs() -> AnyView {
     let t = words();
     view! {
         <section class="card">
-            <h2>{t.sessions}</h2>
-            <p class="prose mb-4">{t.sessions_text}</p>
+            <h2>{t.sessions()}</h2>
+            <p class="prose mb-4">{t.sessions_text()}</p>
             <div class="row-actions">
-                <form method="post" action=SignOut::url()><button class="btn" type="submit">{t.sign_out}</button></form>
+                <form method="post" action=SignOut::url()><button class="btn" type="submit">{t.sign_out()}</button></form>
                 <form method="post" action=SignOutEverywhere::url()>
-                    <button class="btn danger" type="submit">{t.sign_out_everywhere}</button>
+                    <button class="btn danger" type="submit">{t.sign_out_everywhere()}</button>
                 </form>
             </div>
         </section>
@@ -83,33 +83,33 @@ fn keys() -> AnyView {
         secret.set(new.secret);
         held.refresh();
     });
-    let boxes = [("read", t.scope_read), ("jobs", t.scope_jobs), ("nodes", t.scope_nodes)]
+    let boxes = [("read", t.scope_read()), ("jobs", t.scope_jobs()), ("nodes", t.scope_nodes())]
         .into_iter()
         .map(|(name, word)| view! { <CheckField name=name value=name label=word checked=name == "read"/> })
         .parts();
     let scope_error = field_error(fault, "scopes");
     view! {
         <section class="card grid gap-4">
-            <h2>{t.keys_title}</h2>
-            <p class="prose">{t.keys_text}</p>
+            <h2>{t.keys_title()}</h2>
+            <p class="prose">{t.keys_text()}</p>
             {part(move || {
                 let secret = secret.get();
                 (!secret.is_empty()).then(|| notice(Tone::Ok, view! {
-                    <p class="font-medium mb-2">{t.key_made}</p>
-                    <CopyLine text=secret label=t.key_copy/>
+                    <p class="font-medium mb-2">{t.key_made()}</p>
+                    <CopyLine text=secret label=t.key_copy()/>
                 }))
             })}
-            {held.view(|t| skeleton_rows(t.loading, 1))}
+            {held.view(|t| skeleton_rows(t.loading(), 1))}
             {form_fault(fault, &["name", "scopes"])}
             <PostForm post=make>
                 <div class="grid gap-3 max-w-md">
-                    <Field name="name" label=t.key_name required=true max_length=80 error=field_error(fault, "name")/>
+                    <Field name="name" label=t.key_name() required=true max_length=80 error=field_error(fault, "name")/>
                     <fieldset>
-                        <legend class="legend">{t.key_scopes}</legend>
+                        <legend class="legend">{t.key_scopes()}</legend>
                         {boxes}
                         {part(move || scope_error.get().map(|error| view! { <p class="field-error">{error}</p> }))}
                     </fieldset>
-                    <Submit label=t.key_make busy=make.pending/>
+                    <Submit label=t.key_make() busy=make.pending/>
                 </div>
             </PostForm>
         </section>

@@ -26,12 +26,12 @@ pub fn page() -> impl IntoView {
         entries.refresh();
     });
     view! {
-        <PageHead title=t.billing_title lead=t.billing_lead/>
+        <PageHead title=t.billing_title() lead=t.billing_lead()/>
         {super::account::me_tabs()}
         {stale_notice()}
         <div class="row-actions justify-end mb-3">{live_dot()}</div>
-        {balance.view(|t| skeleton_block(t.loading))}
-        <h2 class="mt-6 mb-3">{t.entries_title}</h2>
-        {entries.view(|t| skeleton_rows(t.loading, 4))}
+        {balance.view(|t| skeleton_block(t.loading()))}
+        <h2 class="mt-6 mb-3">{t.entries_title()}</h2>
+        {entries.view(|t| skeleton_rows(t.loading(), 4))}
     }
 }

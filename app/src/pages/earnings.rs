@@ -21,9 +21,9 @@ pub fn page() -> impl IntoView {
     let made = Fragment::new("earnings", String::new);
     made.refresh_every(REFRESH_EVERY);
     view! {
-        <PageHead title=t.earnings_title lead=t.earnings_lead/>
+        <PageHead title=t.earnings_title() lead=t.earnings_lead()/>
         {super::nodes::earn_tabs()}
         {super::stale_notice()}
-        {made.view(|t| skeleton_rows(t.loading, 3))}
+        {made.view(|t| skeleton_rows(t.loading(), 3))}
     }
 }

@@ -22,10 +22,10 @@ pub fn page() -> impl IntoView {
     });
     watch_account(move || jobs.refresh());
     view! {
-        <PageHead title=t.jobs_title lead=t.jobs_lead
-            actions=view! { <a class="btn primary" href="/launch">{t.launch}</a> }.into_any()/>
+        <PageHead title=t.jobs_title() lead=t.jobs_lead()
+            actions=view! { <a class="btn primary" href="/launch">{t.launch()}</a> }.into_any()/>
         <div class="row-actions justify-end mb-3">{live_dot()}</div>
         {stale_notice()}
-        {jobs.view(|t| skeleton_rows(t.loading, 4))}
+        {jobs.view(|t| skeleton_rows(t.loading(), 4))}
     }
 }

@@ -46,8 +46,8 @@ pub fn page() -> impl IntoView {
         ask(OpenLaunch { template, device })
     });
     view! {
-        <PageHead title=t.launch_title lead=t.launch_lead/>
-        {load(data(asked), |t| skeleton_block(t.loading), move |page| show(page, untrack(source)))}
+        <PageHead title=t.launch_title() lead=t.launch_lead()/>
+        {load(data(asked), |t| skeleton_block(t.loading()), move |page| show(page, untrack(source)))}
     }
 }
 
@@ -64,7 +64,7 @@ fn show(page: LaunchPage, (template, device): (String, String)) -> AnyView {
     } else {
         template
     };
-    let gone = device_gone.then(|| notice(Tone::Warn, t.launch_device_gone));
+    let gone = device_gone.then(|| notice(Tone::Warn, t.launch_device_gone()));
     let quoted = RwSignal::new(quote);
     let post = Post::to::<Launch>();
     let fault = post.fault();
@@ -105,10 +105,10 @@ static SPEC_FIELDS: [&str; FIELDS.len()] = {
 
 fn template_words(id: &str, t: &Words) -> (&'static str, &'static str) {
     match id {
-        "digits" => (t.template_digits, t.template_digits_text),
-        "mandelbrot" => (t.template_mandelbrot, t.template_mandelbrot_text),
-        "hello" => (t.template_hello, t.template_hello_text),
-        _ => (t.template_own, t.template_own_text),
+        "digits" => (t.template_digits(), t.template_digits_text()),
+        "mandelbrot" => (t.template_mandelbrot(), t.template_mandelbrot_text()),
+        "hello" => (t.template_hello(), t.template_hello_text()),
+        _ => (t.template_own(), t.template_own_text()),
     }
 }
 
@@ -135,7 +135,7 @@ fn choices(templates: &[String], chosen: &str, device: &str) -> AnyView {
             }
         })
         .parts();
-    view! { <nav class="choices mb-6 sm:grid-cols-2 lg:grid-cols-4" aria-label=t.launch_templates>{links}</nav> }.into_any()
+    view! { <nav class="choices mb-6 sm:grid-cols-2 lg:grid-cols-4" aria-label=t.launch_templates()>{links}</nav> }.into_any()
 }
 
 /// Asks what the form as it stands would cost, after a pause.
@@ -177,25 +177,25 @@ fn work_fields(form: &Fields, fault: Signal<Option<Fault>>) -> AnyView {
     let has_file = !value(form, "file_path").is_empty();
     view! {
         <section class="card grid gap-4">
-            <h2>{t.launch_work}</h2>
+            <h2>{t.launch_work()}</h2>
             <input type="hidden" name="request" value=value(form, "request")/>
             <input type="hidden" name="device" value=value(form, "device")/>
-            <Field name="name" label=t.job_name value=value(form, "name") required=true max_length=80 error=field_error(fault, "name")/>
-            <TextField name="command" label=t.job_command rows=2 value=value(form, "command") hint=t.job_command_hint
+            <Field name="name" label=t.job_name() value=value(form, "name") required=true max_length=80 error=field_error(fault, "name")/>
+            <TextField name="command" label=t.job_command() rows=2 value=value(form, "command") hint=t.job_command_hint()
                 error=field_error(fault, "command")/>
             <details open=has_file>
-                <summary class="legend min-h-11 flex items-center">{t.job_file}</summary>
+                <summary class="legend min-h-11 flex items-center">{t.job_file()}</summary>
                 <div class="grid gap-4 mt-2">
-                    <Field name="file_path" label=t.job_file_path value=value(form, "file_path") hint=t.job_file_hint
+                    <Field name="file_path" label=t.job_file_path() value=value(form, "file_path") hint=t.job_file_hint()
                         error=field_error(fault, "files")/>
-                    <TextField name="file_content" label=t.job_file_content rows=10 value=value(form, "file_content")/>
+                    <TextField name="file_content" label=t.job_file_content() rows=10 value=value(form, "file_content")/>
                 </div>
             </details>
             <details>
-                <summary class="legend min-h-11 flex items-center">{t.launch_more_work}</summary>
+                <summary class="legend min-h-11 flex items-center">{t.launch_more_work()}</summary>
                 <div class="grid gap-4 mt-2">
-                    <TextField name="env" label=t.job_env rows=3 value=value(form, "env") hint=t.job_env_hint error=field_error(fault, "env")/>
-                    <Field name="metrics" label=t.job_metrics value=value(form, "metrics") hint=t.job_metrics_hint
+                    <TextField name="env" label=t.job_env() rows=3 value=value(form, "env") hint=t.job_env_hint() error=field_error(fault, "env")/>
+                    <Field name="metrics" label=t.job_metrics() value=value(form, "metrics") hint=t.job_metrics_hint()
                         error=field_error(fault, "metrics")/>
                 </div>
             </details>
@@ -212,28 +212,28 @@ fn need_fields(form: &Fields, fault: Signal<Option<Fault>>) -> AnyView {
         .to_vec();
     view! {
         <section class="card grid gap-4">
-            <h2>{t.launch_needs}</h2>
+            <h2>{t.launch_needs()}</h2>
             <div class="grid gap-4 grid-cols-2 md:grid-cols-3">
-                <SelectField name="class" label=t.filter_class options=classes value=value(form, "class") error=field_error(fault, "resources.class")/>
-                <Field name="cpus" label=t.need_cpus input_mode="numeric" value=value(form, "cpus") error=field_error(fault, "resources.cpus")/>
-                <Field name="memory_mib" label=t.need_memory unit="MiB" input_mode="numeric" value=value(form, "memory_mib")
+                <SelectField name="class" label=t.filter_class() options=classes value=value(form, "class") error=field_error(fault, "resources.class")/>
+                <Field name="cpus" label=t.need_cpus() input_mode="numeric" value=value(form, "cpus") error=field_error(fault, "resources.cpus")/>
+                <Field name="memory_mib" label=t.need_memory() unit="MiB" input_mode="numeric" value=value(form, "memory_mib")
                     error=field_error(fault, "resources.memory_mib")/>
-                <Field name="disk_mib" label=t.need_disk unit="MiB" input_mode="numeric" value=value(form, "disk_mib")
+                <Field name="disk_mib" label=t.need_disk() unit="MiB" input_mode="numeric" value=value(form, "disk_mib")
                     error=field_error(fault, "resources.disk_mib")/>
-                <Field name="minutes" label=t.need_minutes unit=t.unit_min input_mode="numeric" value=value(form, "minutes")
+                <Field name="minutes" label=t.need_minutes() unit=t.unit_min() input_mode="numeric" value=value(form, "minutes")
                     error=field_error(fault, "limits.duration_seconds")/>
-                <Field name="max_price" label=t.need_max_price unit="IO/h" input_mode="decimal" value=value(form, "max_price")
+                <Field name="max_price" label=t.need_max_price() unit="IO/h" input_mode="decimal" value=value(form, "max_price")
                     error=field_error(fault, "limits.max_price_per_hour")/>
             </div>
             <details>
-                <summary class="legend min-h-11 flex items-center">{t.launch_more_needs}</summary>
+                <summary class="legend min-h-11 flex items-center">{t.launch_more_needs()}</summary>
                 <div class="grid gap-4 grid-cols-2 md:grid-cols-3 mt-2">
-                    <Field name="model" label=t.filter_model value=value(form, "model") error=field_error(fault, "resources.model")/>
-                    <Field name="countries" label=t.need_countries value=value(form, "countries") error=field_error(fault, "placement.countries")/>
-                    <Field name="min_reputation" label=t.need_reputation input_mode="numeric" value=value(form, "min_reputation")
+                    <Field name="model" label=t.filter_model() value=value(form, "model") error=field_error(fault, "resources.model")/>
+                    <Field name="countries" label=t.need_countries() value=value(form, "countries") error=field_error(fault, "placement.countries")/>
+                    <Field name="min_reputation" label=t.need_reputation() input_mode="numeric" value=value(form, "min_reputation")
                         error=field_error(fault, "placement.min_reputation")/>
-                    <Field name="pids" label=t.need_pids input_mode="numeric" value=value(form, "pids") error=field_error(fault, "resources.pids")/>
-                    <Field name="restarts" label=t.need_restarts input_mode="numeric" value=value(form, "restarts")
+                    <Field name="pids" label=t.need_pids() input_mode="numeric" value=value(form, "pids") error=field_error(fault, "resources.pids")/>
+                    <Field name="restarts" label=t.need_restarts() input_mode="numeric" value=value(form, "restarts")
                         error=field_error(fault, "limits.max_restarts")/>
                 </div>
             </details>
@@ -255,17 +255,17 @@ fn quote_card(quoted: RwSignal<QuotePart>, busy: Signal<bool>) -> AnyView {
                 None => None,
             };
             match session {
-                Some(_) => view! { <Submit label=t.launch_submit kind=Kind::Primary busy=busy off_because=off/> }.into_any(),
-                None => view! { <a class="btn primary" href="/sign-in?next=%2Flaunch">{t.launch_sign_in}</a> }.into_any(),
+                Some(_) => view! { <Submit label=t.launch_submit() kind=Kind::Primary busy=busy off_because=off/> }.into_any(),
+                None => view! { <a class="btn primary" href="/sign-in?next=%2Flaunch">{t.launch_sign_in()}</a> }.into_any(),
             }
         })
     });
     view! {
         <section class="card grid gap-4">
-            <h2>{t.quote}</h2>
+            <h2>{t.quote()}</h2>
             <div class="grid gap-3" aria-live="polite" inner_html=html(move || quoted.with(|part| part.html.clone()))></div>
             <Transition fallback=|| ()>{submit}</Transition>
-            <p class="hint">{t.quote_note}</p>
+            <p class="hint">{t.quote_note()}</p>
         </section>
     }
     .into_any()

@@ -64,12 +64,12 @@ pub fn page() -> impl IntoView {
     });
     watch_market(move || offers.refresh());
     view! {
-        <PageHead title=t.market_title lead=t.market_lead
-            actions=view! { <a class="btn primary" href="/launch">{t.launch}</a> }.into_any()/>
+        <PageHead title=t.market_title() lead=t.market_lead()
+            actions=view! { <a class="btn primary" href="/launch">{t.launch()}</a> }.into_any()/>
         {filters(query)}
         <div class="row-actions justify-end my-3">{live_dot()}</div>
         {stale_notice()}
-        {offers.view(|t| skeleton_rows(t.loading, 4))}
+        {offers.view(|t| skeleton_rows(t.loading(), 4))}
     }
 }
 
@@ -92,7 +92,7 @@ fn filters(query: Signal<Query>) -> AnyView {
             );
         }
     };
-    let classes = [("", t.filter_any), ("gpu", "GPU"), ("cpu", "CPU")]
+    let classes = [("", t.filter_any()), ("gpu", "GPU"), ("cpu", "CPU")]
         .into_iter()
         .map(|(code, word)| {
             let selected = code == now.class;
@@ -102,28 +102,28 @@ fn filters(query: Signal<Query>) -> AnyView {
     view! {
         <search>
             <details class="filter" open=open>
-            <summary class="btn">{t.filter_title}</summary>
+            <summary class="btn">{t.filter_title()}</summary>
             <form method="get" action="/" on:submit=search>
                 <div class="chips">
                     <div class="field">
-                        <label for="model">{t.filter_model}</label>
+                        <label for="model">{t.filter_model()}</label>
                         <input class="input" type="search" id="model" name="model" value=now.model data-search="1" autocomplete="off"/>
                     </div>
                     <div class="field">
-                        <label for="class">{t.filter_class}</label>
+                        <label for="class">{t.filter_class()}</label>
                         <select class="input" id="class" name="class">{classes}</select>
                     </div>
                     <div class="field">
-                        <label for="max">{t.filter_max}</label>
+                        <label for="max">{t.filter_max()}</label>
                         <input class="input" id="max" name="max" inputmode="decimal" value=now.max autocomplete="off"/>
                     </div>
                     <div class="field">
-                        <label for="country">{t.filter_country}</label>
+                        <label for="country">{t.filter_country()}</label>
                         <input class="input" id="country" name="country" maxlength="2" value=now.country autocomplete="off"/>
                     </div>
                     <input type="hidden" name="sort" value=now.sort/>
-                    <label class="check"><input type="checkbox" name="idle" value="1" checked=now.idle/><span>{t.filter_idle}</span></label>
-                    <button class="btn" type="submit">{t.filter_apply}</button>
+                    <label class="check"><input type="checkbox" name="idle" value="1" checked=now.idle/><span>{t.filter_idle()}</span></label>
+                    <button class="btn" type="submit">{t.filter_apply()}</button>
                 </div>
             </form>
             </details>

@@ -68,7 +68,7 @@ fn load_text(data: Data, waiting: fn(&'static Words) -> AnyView, show: Show) -> 
                         Err(fault) => {
                             answer_status(&fault);
                             let sentence = fault.sentence(locale);
-                            failed(fault.title(t), sentence, (t.retry, here.get_untracked()))
+                            failed(fault.title(t), sentence, (t.retry(), here.get_untracked()))
                         }
                     }
                 })
@@ -121,8 +121,8 @@ fn stale_notice() -> AnyView {
     let link = link();
     part(move || match link.get() {
         Link::Still | Link::Live => None,
-        Link::Retrying => Some(notice(Link::Retrying.tone(), t.stale_retrying)),
-        Link::Offline => Some(notice(Link::Offline.tone(), t.stale_offline)),
+        Link::Retrying => Some(notice(Link::Retrying.tone(), t.stale_retrying())),
+        Link::Offline => Some(notice(Link::Offline.tone(), t.stale_offline())),
     })
     .into_any()
 }

@@ -27,10 +27,10 @@ pub fn earn_tabs() -> AnyView {
     let t = words();
     let path = use_location().pathname;
     tabs(
-        t.nav_earn,
+        t.nav_earn(),
         vec![
-            ("/nodes", t.tab_machines, "/nodes".to_owned()),
-            ("/earnings", t.tab_earnings, "/earnings".to_owned()),
+            ("/nodes", t.tab_machines(), "/nodes".to_owned()),
+            ("/earnings", t.tab_earnings(), "/earnings".to_owned()),
         ],
         path.into(),
     )
@@ -39,6 +39,7 @@ pub fn earn_tabs() -> AnyView {
 /// Of a join token, all that the page needs.
 #[derive(Deserialize)]
 struct JoinLine {
+    id: String,
     command: String,
 }
 
@@ -46,37 +47,35 @@ pub fn page() -> impl IntoView {
     let t = words();
     let join = Post::to::<MakeJoinToken>();
     let line = RwSignal::new(String::new());
-    // While a machine is waited for, the server writes the checklist above the fleet.
-    let fleet = Fragment::new("nodes", move || {
-        if line.with(String::is_empty) {
-            String::new()
-        } else {
-            "joining".to_owned()
-        }
+    let token = RwSignal::new(String::new());
+    // While a machine is waited for, the server writes the checklist of its token above the fleet.
+    let fleet = Fragment::new("nodes", move || token.get());
+    join.on_answer(move |made: JoinLine| {
+        line.set(made.command);
+        token.set(made.id);
     });
-    join.on_answer(move |token: JoinLine| line.set(token.command));
     fleet.refresh_every(REFRESH_EVERY);
     let shown = part(move || {
         let line = line.get();
         (!line.is_empty()).then(|| {
             view! {
-                <p class="prose">{t.join_run}</p>
-                <CopyLine text=line label=t.join_copy/>
-                <p class="hint">{t.join_once}</p>
+                <p class="prose">{t.join_run()}</p>
+                <CopyLine text=line label=t.join_copy()/>
+                <p class="hint">{t.join_once()}</p>
             }
         })
     });
     view! {
-        <PageHead title=t.nodes_title lead=t.nodes_lead/>
+        <PageHead title=t.nodes_title() lead=t.nodes_lead()/>
         {earn_tabs()}
         {stale_notice()}
         <section class="card grid gap-4 mb-6">
-            <h2>{t.join_title}</h2>
+            <h2>{t.join_title()}</h2>
             {form_fault(join.fault(), &[])}
             {shown}
-            <PostForm post=join><Submit label=t.join_button kind=Kind::Primary busy=join.pending/></PostForm>
+            <PostForm post=join><Submit label=t.join_button() kind=Kind::Primary busy=join.pending/></PostForm>
         </section>
         <div class="row-actions justify-end mb-3">{live_dot()}</div>
-        {fleet.view(|t| skeleton_rows(t.loading, 2))}
+        {fleet.view(|t| skeleton_rows(t.loading(), 2))}
     }
 }

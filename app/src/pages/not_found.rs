@@ -12,7 +12,7 @@ pub fn page() -> impl IntoView {
         response.set_status(http::StatusCode::NOT_FOUND);
     }
     view! {
-        <PageHead title=t.not_found_title lead=t.not_found_text/>
-        <p><a class="btn primary" href="/">{t.not_found_action}</a></p>
+        <PageHead title=t.not_found_title() lead=t.not_found_text()/>
+        <p><a class="btn primary" href="/">{t.not_found_action()}</a></p>
     }
 }

@@ -33,18 +33,18 @@ pub fn page() -> impl IntoView {
     post.on_answer(|next: String| go(&next));
     view! {
         <div class="max-w-md">
-            <PageHead title=t.sign_in lead=t.sign_in_lead/>
+            <PageHead title=t.sign_in() lead=t.sign_in_lead()/>
             <PostForm post=post>
                 <div class="card grid gap-4">
                     {form_fault(fault, &["email", "password"])}
                     <input type="hidden" name="next" value=next/>
-                    <Field name="email" label=t.email kind="email" autocomplete="username" required=true error=field_error(fault, "email")/>
-                    <Field name="password" label=t.password kind="password" autocomplete="current-password" required=true
+                    <Field name="email" label=t.email() kind="email" autocomplete="username" required=true error=field_error(fault, "email")/>
+                    <Field name="password" label=t.password() kind="password" autocomplete="current-password" required=true
                         error=field_error(fault, "password")/>
-                    <Submit label=t.sign_in kind=Kind::Primary busy=post.pending/>
+                    <Submit label=t.sign_in() kind=Kind::Primary busy=post.pending/>
                 </div>
             </PostForm>
-            <p class="mt-4">{t.no_account}" "<a href=other>{t.sign_up}</a></p>
+            <p class="mt-4">{t.no_account()}" "<a href=other>{t.sign_up()}</a></p>
         </div>
     }
 }
@@ -61,19 +61,19 @@ pub fn sign_up_page() -> impl IntoView {
     post.on_answer(|next: String| go(&next));
     view! {
         <div class="max-w-md">
-            <PageHead title=t.sign_up lead=t.sign_up_lead/>
+            <PageHead title=t.sign_up() lead=t.sign_up_lead()/>
             <PostForm post=post>
                 <div class="card grid gap-4">
                     {form_fault(fault, &["name", "email", "password"])}
                     <input type="hidden" name="next" value=next/>
-                    <Field name="name" label=t.name autocomplete="name" required=true max_length=80 error=field_error(fault, "name")/>
-                    <Field name="email" label=t.email kind="email" autocomplete="username" required=true error=field_error(fault, "email")/>
-                    <Field name="password" label=t.password kind="password" autocomplete="new-password" required=true
-                        hint=t.password_hint error=field_error(fault, "password")/>
-                    <Submit label=t.sign_up kind=Kind::Primary busy=post.pending/>
+                    <Field name="name" label=t.name() autocomplete="name" required=true max_length=80 error=field_error(fault, "name")/>
+                    <Field name="email" label=t.email() kind="email" autocomplete="username" required=true error=field_error(fault, "email")/>
+                    <Field name="password" label=t.password() kind="password" autocomplete="new-password" required=true
+                        hint=t.password_hint() error=field_error(fault, "password")/>
+                    <Submit label=t.sign_up() kind=Kind::Primary busy=post.pending/>
                 </div>
             </PostForm>
-            <p class="mt-4">{t.have_account}" "<a href=other>{t.sign_in}</a></p>
+            <p class="mt-4">{t.have_account()}" "<a href=other>{t.sign_in()}</a></p>
         </div>
     }
 }

@@ -11,32 +11,32 @@ use crate::i18n::{Words, fill};
 
 pub fn job_state(job: JobState, t: &'static Words) -> AnyView {
     let (tone, word) = match job {
-        JobState::Matching => (Tone::Busy, t.job_matching),
-        JobState::Starting => (Tone::Busy, t.job_starting),
-        JobState::Running => (Tone::Ok, t.job_running),
-        JobState::Finished => (Tone::Ok, t.job_finished),
-        JobState::Failed => (Tone::Bad, t.job_failed),
-        JobState::Stopped => (Tone::Idle, t.job_stopped),
+        JobState::Matching => (Tone::Busy, t.job_matching()),
+        JobState::Starting => (Tone::Busy, t.job_starting()),
+        JobState::Running => (Tone::Ok, t.job_running()),
+        JobState::Finished => (Tone::Ok, t.job_finished()),
+        JobState::Failed => (Tone::Bad, t.job_failed()),
+        JobState::Stopped => (Tone::Idle, t.job_stopped()),
     };
     state(tone, word)
 }
 
 pub fn device_state(device: DeviceState, t: &'static Words) -> AnyView {
     let (tone, word) = match device {
-        DeviceState::Idle => (Tone::Ok, t.device_idle),
-        DeviceState::Hired => (Tone::Busy, t.device_hired),
-        DeviceState::Paused => (Tone::Idle, t.device_paused),
-        DeviceState::Down => (Tone::Bad, t.device_down),
-        DeviceState::Blocked => (Tone::Warn, t.device_blocked),
+        DeviceState::Idle => (Tone::Ok, t.device_idle()),
+        DeviceState::Hired => (Tone::Busy, t.device_hired()),
+        DeviceState::Paused => (Tone::Idle, t.device_paused()),
+        DeviceState::Down => (Tone::Bad, t.device_down()),
+        DeviceState::Blocked => (Tone::Warn, t.device_blocked()),
     };
     state(tone, word)
 }
 
 pub fn lease_state(lease: LeaseState, t: &'static Words) -> AnyView {
     let (tone, word) = match lease {
-        LeaseState::Granted => (Tone::Busy, t.job_starting),
-        LeaseState::Active => (Tone::Ok, t.job_running),
-        LeaseState::Ended => (Tone::Idle, t.lease_ended),
+        LeaseState::Granted => (Tone::Busy, t.job_starting()),
+        LeaseState::Active => (Tone::Ok, t.job_running()),
+        LeaseState::Ended => (Tone::Idle, t.lease_ended()),
     };
     state(tone, word)
 }
@@ -56,39 +56,39 @@ pub fn end_tone(end: &RunEnd) -> Tone {
 pub fn run_end(end: &RunEnd, t: &Words) -> String {
     let with = |text: &str, value: &dyn std::fmt::Display| fill(text, &[&value.to_string()]);
     match end {
-        RunEnd::Exited { code: 0 } => t.end_finished.to_owned(),
-        RunEnd::Exited { code } => with(t.end_exit, code),
-        RunEnd::Signalled { signal } => with(t.end_signal, signal),
-        RunEnd::OutOfMemory { limit_mib } => with(t.end_memory, limit_mib),
-        RunEnd::DiskFull { limit_mib } => with(t.end_disk, limit_mib),
-        RunEnd::TooManyProcesses { limit } => with(t.end_pids, limit),
+        RunEnd::Exited { code: 0 } => t.end_finished().to_owned(),
+        RunEnd::Exited { code } => with(t.end_exit(), code),
+        RunEnd::Signalled { signal } => with(t.end_signal(), signal),
+        RunEnd::OutOfMemory { limit_mib } => with(t.end_memory(), limit_mib),
+        RunEnd::DiskFull { limit_mib } => with(t.end_disk(), limit_mib),
+        RunEnd::TooManyProcesses { limit } => with(t.end_pids(), limit),
         RunEnd::TimeLimit { seconds } => with(
-            t.end_time,
+            t.end_time(),
             &format::duration(kernel::Seconds::new(*seconds), t),
         ),
-        RunEnd::StoppedByUser => t.end_user.to_owned(),
-        RunEnd::OutOfFunds => t.end_funds.to_owned(),
-        RunEnd::NodeDrained => t.end_drained.to_owned(),
-        RunEnd::LeaseLost => t.end_lost.to_owned(),
-        RunEnd::FailedToStart { reason } => with(t.end_start, reason),
-        RunEnd::NoCapacity { reason } => with(t.end_capacity, reason),
-        RunEnd::TooManyRestarts { restarts } => with(t.end_restarts, restarts),
+        RunEnd::StoppedByUser => t.end_user().to_owned(),
+        RunEnd::OutOfFunds => t.end_funds().to_owned(),
+        RunEnd::NodeDrained => t.end_drained().to_owned(),
+        RunEnd::LeaseLost => t.end_lost().to_owned(),
+        RunEnd::FailedToStart { reason } => with(t.end_start(), reason),
+        RunEnd::NoCapacity { reason } => with(t.end_capacity(), reason),
+        RunEnd::TooManyRestarts { restarts } => with(t.end_restarts(), restarts),
     }
 }
 
 pub fn event(kind: JobEventKind, t: &Words) -> &'static str {
     match kind {
-        JobEventKind::Submitted => t.event_submitted,
-        JobEventKind::Leased => t.event_leased,
-        JobEventKind::Fetching => t.event_fetching,
-        JobEventKind::Isolating => t.event_isolating,
-        JobEventKind::Running => t.event_running,
-        JobEventKind::Uploading => t.event_uploading,
-        JobEventKind::FundsLow => t.event_funds_low,
-        JobEventKind::StopRequested => t.event_stop,
-        JobEventKind::NodeLost => t.event_node_lost,
-        JobEventKind::Rejected => t.event_rejected,
-        JobEventKind::Ended => t.event_ended,
+        JobEventKind::Submitted => t.event_submitted(),
+        JobEventKind::Leased => t.event_leased(),
+        JobEventKind::Fetching => t.event_fetching(),
+        JobEventKind::Isolating => t.event_isolating(),
+        JobEventKind::Running => t.event_running(),
+        JobEventKind::Uploading => t.event_uploading(),
+        JobEventKind::FundsLow => t.event_funds_low(),
+        JobEventKind::StopRequested => t.event_stop(),
+        JobEventKind::NodeLost => t.event_node_lost(),
+        JobEventKind::Rejected => t.event_rejected(),
+        JobEventKind::Ended => t.event_ended(),
     }
 }
 
@@ -98,30 +98,30 @@ pub fn class(class: DeviceClass) -> &'static str {
 
 pub fn entry(kind: EntryKind, t: &Words) -> &'static str {
     match kind {
-        EntryKind::DemoCredit => t.entry_demo,
-        EntryKind::Hold => t.entry_hold,
-        EntryKind::Release => t.entry_release,
-        EntryKind::Charge => t.entry_charge,
-        EntryKind::Fee => t.entry_fee,
+        EntryKind::DemoCredit => t.entry_demo(),
+        EntryKind::Hold => t.entry_hold(),
+        EntryKind::Release => t.entry_release(),
+        EntryKind::Charge => t.entry_charge(),
+        EntryKind::Fee => t.entry_fee(),
     }
 }
 
 pub fn book(book: Option<Book>, t: &Words) -> &'static str {
     match book {
-        Some(Book::Available) => t.book_available,
-        Some(Book::Held) => t.book_held,
-        Some(Book::Earned) => t.book_earned,
-        None => t.book_other,
+        Some(Book::Available) => t.book_available(),
+        Some(Book::Held) => t.book_held(),
+        Some(Book::Earned) => t.book_earned(),
+        None => t.book_other(),
     }
 }
 
 /// A rule of earning, and what to do where it fails.
 pub fn earn_rule(rule: EarnRule, t: &Words) -> (&'static str, &'static str) {
     match rule {
-        EarnRule::Connected => (t.rule_connected, t.fix_connected),
-        EarnRule::Isolation => (t.rule_isolation, t.fix_isolation),
-        EarnRule::NotPaused => (t.rule_paused, t.fix_paused),
-        EarnRule::Priced => (t.rule_priced, t.fix_priced),
-        EarnRule::Hired => (t.rule_hired, t.fix_hired),
+        EarnRule::Connected => (t.rule_connected(), t.fix_connected()),
+        EarnRule::Isolation => (t.rule_isolation(), t.fix_isolation()),
+        EarnRule::NotPaused => (t.rule_paused(), t.fix_paused()),
+        EarnRule::Priced => (t.rule_priced(), t.fix_priced()),
+        EarnRule::Hired => (t.rule_hired(), t.fix_hired()),
     }
 }

@@ -18,12 +18,12 @@ pub async fn who_part() -> Result<AnyView, Fault> {
     let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
     Ok(view! {
         <section class="card">
-            <h2>{t.account_who}</h2>
+            <h2>{t.account_who()}</h2>
             <dl class="facts">
-                {fact(t.name, account.name)}
-                {fact(t.email, account.email)}
-                <div class="contents"><dt>{t.account_id}</dt><dd class="mono">{account.id.to_string()}</dd></div>
-                {fact(t.account_since, format::moment(account.created_at))}
+                {fact(t.name(), account.name)}
+                {fact(t.email(), account.email)}
+                <div class="contents"><dt>{t.account_id()}</dt><dd class="mono">{account.id.to_string()}</dd></div>
+                {fact(t.account_since(), format::moment(account.created_at))}
             </dl>
         </section>
     }
@@ -39,8 +39,8 @@ pub async fn keys_part() -> Result<AnyView, Fault> {
         notice(
             Tone::Ok,
             view! {
-                <p class="font-medium mb-2">{t.key_made}</p>
-                <CopyLine text=secret label=t.key_copy/>
+                <p class="font-medium mb-2">{t.key_made()}</p>
+                <CopyLine text=secret label=t.key_copy()/>
             },
         )
     });
@@ -50,32 +50,32 @@ pub async fn keys_part() -> Result<AnyView, Fault> {
 
 fn key_table(keys: &[KeyView], t: &'static Words) -> AnyView {
     if keys.is_empty() {
-        return view! { <p class="hint">{t.keys_none}</p> }.into_any();
+        return view! { <p class="hint">{t.keys_none()}</p> }.into_any();
     }
     let rows = keys
         .iter()
         .map(|key| {
             let id = key.id.to_string();
             let scopes = key.scopes.iter().map(|scope| tag(scope.as_str())).parts();
-            let used = key.last_used_at.map_or_else(|| t.key_never.to_owned(), format::moment);
+            let used = key.last_used_at.map_or_else(|| t.key_never().to_owned(), format::moment);
             row(vec![
                 Cell::title(view! { {key.name.clone()}" "<span class="mono hint">{key.prefix.clone()}"…"</span> }),
-                Cell::new(t.key_scopes, view! { <span class="flex flex-wrap gap-1">{scopes}</span> }),
-                Cell::end(t.key_used, used),
+                Cell::new(t.key_scopes(), view! { <span class="flex flex-wrap gap-1">{scopes}</span> }),
+                Cell::end(t.key_used(), used),
                 Cell::action(view! {
-                    <form method="post" action=RevokeKey::url() data-done=t.key_revoked>
+                    <form method="post" action=RevokeKey::url() data-done=t.key_revoked()>
                         <input type="hidden" name="id" value=id/>
-                        <button class="btn danger" type="submit">{t.key_revoke}</button>
+                        <button class="btn danger" type="submit">{t.key_revoke()}</button>
                     </form>
                 }),
             ])
         })
         .parts();
     let columns = vec![
-        Column::new(t.key_name),
-        Column::new(t.key_scopes),
-        Column::end(t.key_used),
-        Column::action(t.col_action),
+        Column::new(t.key_name()),
+        Column::new(t.key_scopes()),
+        Column::end(t.key_used()),
+        Column::action(t.col_action()),
     ];
-    table(t.keys_title, columns, rows)
+    table(t.keys_title(), columns, rows)
 }

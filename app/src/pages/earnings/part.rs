@@ -19,9 +19,9 @@ pub async fn part() -> Result<AnyView, Fault> {
 fn view(made: &EarningsView, t: &'static Words) -> AnyView {
     if made.devices.is_empty() {
         return empty(
-            t.earnings_empty,
-            t.earnings_empty_text,
-            Some((t.join_title, "/nodes".to_owned())),
+            t.earnings_empty(),
+            t.earnings_empty_text(),
+            Some((t.join_title(), "/nodes".to_owned())),
         );
     }
     let fact =
@@ -32,8 +32,8 @@ fn view(made: &EarningsView, t: &'static Words) -> AnyView {
         .map(|device| {
             row(vec![
                 Cell::title(format!("{} · {}", device.node_name, device.model)),
-                Cell::end(t.col_delivered, format::duration(device.seconds, t)),
-                Cell::end(t.col_earned, format::io(device.earned)),
+                Cell::end(t.col_delivered(), format::duration(device.seconds, t)),
+                Cell::end(t.col_earned(), format::io(device.earned)),
             ])
         })
         .parts();
@@ -43,41 +43,41 @@ fn view(made: &EarningsView, t: &'static Words) -> AnyView {
         .map(|lease| {
             row(vec![
                 Cell::title(format!("{} · {}", lease.node_name, lease.model)),
-                Cell::new(t.col_state, wording::lease_state(lease.state, t)),
-                Cell::end(t.col_delivered, format::duration(lease.seconds, t)),
-                Cell::end(t.col_earned, format::io(lease.earned)),
-                Cell::end(t.col_begun, format::moment(lease.granted_at)),
+                Cell::new(t.col_state(), wording::lease_state(lease.state, t)),
+                Cell::end(t.col_delivered(), format::duration(lease.seconds, t)),
+                Cell::end(t.col_earned(), format::io(lease.earned)),
+                Cell::end(t.col_begun(), format::moment(lease.granted_at)),
             ])
         })
         .parts();
     let leases = if made.leases.is_empty() {
-        notice(Tone::Idle, t.earnings_no_leases)
+        notice(Tone::Idle, t.earnings_no_leases())
     } else {
         let columns = vec![
-            Column::new(t.col_device),
-            Column::new(t.col_state),
-            Column::end(t.col_delivered),
-            Column::end(t.col_earned),
-            Column::end(t.col_begun),
+            Column::new(t.col_device()),
+            Column::new(t.col_state()),
+            Column::end(t.col_delivered()),
+            Column::end(t.col_earned()),
+            Column::end(t.col_begun()),
         ];
-        table(t.earnings_leases, columns, leases)
+        table(t.earnings_leases(), columns, leases)
     };
     let device_columns = vec![
-        Column::new(t.col_device),
-        Column::end(t.col_delivered),
-        Column::end(t.col_earned),
+        Column::new(t.col_device()),
+        Column::end(t.col_delivered()),
+        Column::end(t.col_earned()),
     ];
     view! {
         <dl class="figures mb-6">
-            {fact(t.earnings_total, format::io(made.earned))}
-            {fact(t.earnings_today, format::io(made.today))}
-            {fact(t.earnings_rate, format::per_hour(made.rate, t))}
+            {fact(t.earnings_total(), format::io(made.earned))}
+            {fact(t.earnings_today(), format::io(made.today))}
+            {fact(t.earnings_rate(), format::per_hour(made.rate, t))}
         </dl>
-        <h2 class="mb-3">{t.earnings_devices}</h2>
-        {table(t.earnings_devices, device_columns, devices)}
-        <h2 class="mt-6 mb-3">{t.earnings_leases}</h2>
+        <h2 class="mb-3">{t.earnings_devices()}</h2>
+        {table(t.earnings_devices(), device_columns, devices)}
+        <h2 class="mt-6 mb-3">{t.earnings_leases()}</h2>
         {leases}
-        <p class="hint prose mt-3">{t.earnings_note}</p>
+        <p class="hint prose mt-3">{t.earnings_note()}</p>
     }
     .into_any()
 }

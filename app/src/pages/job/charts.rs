@@ -52,11 +52,11 @@ pub fn metrics(
     let names = names.to_vec();
     part(move || {
         if !read.get() {
-            return skeleton_block(t.loading);
+            return skeleton_block(t.loading());
         }
         let (some, gpu) = kind.get();
         if some == 0 {
-            return notice(Tone::Idle, t.metrics_none);
+            return notice(Tone::Idle, t.metrics_none());
         }
         let own = names
             .clone()
@@ -75,15 +75,15 @@ pub fn metrics(
             let busy = curve(samples, |sample| sample.gpu_percent.map(f64::from));
             let memory = curve(samples, |sample| sample.gpu_memory_mib.map(|mib| f64::from(mib) * MIB));
             view! {
-                <div class="card"><Chart title=t.chart_gpu unit=Unit::Percent samples=busy/></div>
-                <div class="card"><Chart title=t.chart_gpu_memory unit=Unit::Bytes samples=memory/></div>
+                <div class="card"><Chart title=t.chart_gpu() unit=Unit::Percent samples=busy/></div>
+                <div class="card"><Chart title=t.chart_gpu_memory() unit=Unit::Bytes samples=memory/></div>
             }
         });
         view! {
             <div class="grid gap-4 md:grid-cols-2">
                 {own}
-                <div class="card"><Chart title=t.chart_cpu unit=Unit::Percent samples=cpu/></div>
-                <div class="card"><Chart title=t.chart_memory unit=Unit::Bytes samples=memory/></div>
+                <div class="card"><Chart title=t.chart_cpu() unit=Unit::Percent samples=cpu/></div>
+                <div class="card"><Chart title=t.chart_memory() unit=Unit::Bytes samples=memory/></div>
                 {gpu}
             </div>
         }

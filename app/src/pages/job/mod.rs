@@ -72,7 +72,7 @@ pub fn page() -> impl IntoView {
             tab: tab.get_untracked(),
         })
     }));
-    let title = format!("{} {}", t.job, format::short_id(&untrack(id)));
+    let title = format!("{} {}", t.job(), format::short_id(&untrack(id)));
     let written = Written {
         head: Fragment::new("job-head", id),
         happened: Fragment::new("job-events", id),
@@ -82,7 +82,7 @@ pub fn page() -> impl IntoView {
     };
     view! {
         <PageHead title=title/>
-        {load(page, |t| skeleton_block(t.loading), move |page| show(page, tab, untrack(id), written))}
+        {load(page, |t| skeleton_block(t.loading()), move |page| show(page, tab, untrack(id), written))}
     }
 }
 
@@ -174,12 +174,12 @@ impl State {
     }
 
     fn take(self, frame: &Frame) {
-        if let Some(meter) = frame.meter {
+        if let Some(meter) = frame.reading() {
             _ = self.meter.try_set(Some(meter));
         }
-        if !frame.samples.is_empty() {
+        if let Some(fresh) = &frame.samples {
             _ = self.samples.try_update(|known| {
-                known.extend(frame.samples.iter().cloned());
+                known.extend(fresh.samples.iter().cloned());
                 if known.len() > SAMPLES_MAX {
                     let mut keep = false;
                     known.retain(|_| {
@@ -189,14 +189,16 @@ impl State {
                 }
             });
         }
-        if !frame.lines.is_empty() && self.log_read.try_get_untracked() == Some(true) {
+        if let Some(fresh) = &frame.log
+            && self.log_read.try_get_untracked() == Some(true)
+        {
             let gap = self.log.try_update(|log| {
-                let gap = frame
+                let gap = fresh
                     .lines
                     .first()
                     .is_some_and(|line| line.seq > log.last.saturating_add(1));
                 if !gap {
-                    take_lines(log, &frame.lines);
+                    take_lines(log, &fresh.lines);
                 }
                 gap
             });
@@ -215,19 +217,16 @@ fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> Any
     watch(topic, move |news| match news {
         News::Frame(frame) => {
             state.take(frame);
-            match frame.kind.as_str() {
-                "job" => {
-                    state.reread();
-                    written.head.refresh();
-                    written.happened.refresh();
-                    written.cost.refresh();
-                    written.files.refresh();
-                }
-                "receipt" => {
-                    written.receipts.refresh();
-                    written.cost.refresh();
-                }
-                _ => {}
+            if frame.job.is_some() {
+                state.reread();
+                written.head.refresh();
+                written.happened.refresh();
+                written.cost.refresh();
+                written.files.refresh();
+            }
+            if frame.receipt.is_some() {
+                written.receipts.refresh();
+                written.cost.refresh();
             }
         }
         News::Reread => {
@@ -235,6 +234,9 @@ fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> Any
             state.read(&tab.get_untracked());
             written.head.refresh();
             written.happened.refresh();
+            written.cost.refresh();
+            written.receipts.refresh();
+            written.files.refresh();
         }
     });
     effect(move || {
@@ -251,21 +253,21 @@ fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> Any
     let base = format!("/jobs/{id}");
     let link = |code: &str| format!("{base}?tab={code}");
     let bar = tab_bar(
-        t.job_tabs,
+        t.job_tabs(),
         vec![
-            (METRICS, t.tab_metrics, link(METRICS)),
-            (LOGS, t.tab_logs, link(LOGS)),
-            (COST, t.tab_cost, link(COST)),
-            (RECEIPTS, t.tab_receipts, link(RECEIPTS)),
-            (FILES, t.tab_files, link(FILES)),
+            (METRICS, t.tab_metrics(), link(METRICS)),
+            (LOGS, t.tab_logs(), link(LOGS)),
+            (COST, t.tab_cost(), link(COST)),
+            (RECEIPTS, t.tab_receipts(), link(RECEIPTS)),
+            (FILES, t.tab_files(), link(FILES)),
         ],
         tab,
     );
     let body = part(move || match tab.get().as_str() {
         LOGS => logs(state),
-        COST => written.cost.view(|t| skeleton_block(t.loading)),
-        RECEIPTS => written.receipts.view(|t| skeleton_rows(t.loading, 2)),
-        FILES => written.files.view(|t| skeleton_rows(t.loading, 1)),
+        COST => written.cost.view(|t| skeleton_block(t.loading())),
+        RECEIPTS => written.receipts.view(|t| skeleton_rows(t.loading(), 2)),
+        FILES => written.files.view(|t| skeleton_rows(t.loading(), 1)),
         _ => charts::metrics(&metrics, state.samples, state.samples_read),
     });
     view! {
@@ -273,7 +275,7 @@ fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> Any
         {head(state, written, &id)}
         <div class="grid gap-6 lg:grid-cols-[1fr_18rem]">
             <div class="min-w-0">{bar}{body}</div>
-            <section class="min-w-0">{written.happened.view(|t| skeleton_block(t.loading))}</section>
+            <section class="min-w-0">{written.happened.view(|t| skeleton_block(t.loading()))}</section>
         </div>
     }
     .into_any()
@@ -293,17 +295,17 @@ fn head(state: State, written: Written, id: &str) -> AnyView {
     let meter = Signal::derive(move || reading(&state.meter.get().unwrap_or_default(), t));
     view! {
         <div class="flex flex-wrap items-start justify-between gap-x-6 gap-y-3 mb-4">
-            <div class="min-w-0 flex-1">{written.head.view(|t| skeleton_rows(t.loading, 1))}</div>
+            <div class="min-w-0 flex-1">{written.head.view(|t| skeleton_rows(t.loading(), 1))}</div>
             <div class="row-actions">
                 {live_dot()}
-                {part(move || (!state.over.get()).then(|| view! { <a class="btn danger" href=ask.clone() data-noscroll="true">{t.stop}</a> }))}
+                {part(move || (!state.over.get()).then(|| view! { <a class="btn danger" href=ask.clone() data-noscroll="true">{t.stop()}</a> }))}
             </div>
         </div>
         {form_fault(stop.fault(), &[])}
-        <Confirm open=open title=t.stop_title text=t.stop_text close=path>
+        <Confirm open=open title=t.stop_title() text=t.stop_text() close=path>
             <PostForm post=stop>
                 <input type="hidden" name="id" value=state.id.get_value()/>
-                <Submit label=t.stop kind=Kind::Danger busy=stop.pending/>
+                <Submit label=t.stop() kind=Kind::Danger busy=stop.pending/>
             </PostForm>
         </Confirm>
         <div class="panel-meter mb-4"><Meter reading=meter/></div>
@@ -316,11 +318,11 @@ fn logs(state: State) -> AnyView {
     let download = format!("/api/v1/jobs/{}/logs", state.id.get_value());
     view! {
         {part(move || if state.log_read.get() {
-            view! { <LogView tail=state.log label=t.tab_logs/> }.into_any()
+            view! { <LogView tail=state.log label=t.tab_logs()/> }.into_any()
         } else {
-            skeleton_block(t.loading)
+            skeleton_block(t.loading())
         })}
-        <p class="mt-2"><a class="btn" href=download rel="external">{icon(Icon::Download)}{t.log_json}</a></p>
+        <p class="mt-2"><a class="btn" href=download rel="external">{icon(Icon::Download)}{t.log_json()}</a></p>
     }
     .into_any()
 }

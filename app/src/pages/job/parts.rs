@@ -26,7 +26,7 @@ pub async fn head(id: &str) -> Result<AnyView, Fault> {
     let end = end.map(|end| notice(wording::end_tone(end), wording::run_end(end, t)));
     // Lost its machine and waits for another: said plainly, with what it costs (nothing).
     let again = summary.restarts > 0 && summary.state == JobState::Matching;
-    let again = again.then(|| notice(Tone::Warn, t.job_again));
+    let again = again.then(|| notice(Tone::Warn, t.job_again()));
     Ok(view! {
         <div class="flex flex-wrap items-center gap-x-4 gap-y-1 mb-3">
             <h2 class="text-16">{summary.name.clone()}</h2>
@@ -42,14 +42,14 @@ pub async fn head(id: &str) -> Result<AnyView, Fault> {
 fn steps(job: &JobView, t: &'static Words) -> AnyView {
     let state = job.summary.state;
     let last = match state {
-        JobState::Failed => (JobState::Failed, t.job_failed),
-        JobState::Stopped => (JobState::Stopped, t.job_stopped),
-        _ => (JobState::Finished, t.job_finished),
+        JobState::Failed => (JobState::Failed, t.job_failed()),
+        JobState::Stopped => (JobState::Stopped, t.job_stopped()),
+        _ => (JobState::Finished, t.job_finished()),
     };
     let items = [
-        (JobState::Matching, t.job_matching),
-        (JobState::Starting, t.job_starting),
-        (JobState::Running, t.job_running),
+        (JobState::Matching, t.job_matching()),
+        (JobState::Starting, t.job_starting()),
+        (JobState::Running, t.job_running()),
         last,
     ]
     .into_iter()
@@ -60,9 +60,9 @@ fn steps(job: &JobView, t: &'static Words) -> AnyView {
     })
     .parts();
     let restarts = job.summary.restarts;
-    let again =
-        (restarts > 0).then(|| view! { <li>{fill(t.job_restarts, &[&restarts.to_string()])}</li> });
-    view! { <ol class="steps" aria-label=t.job_steps>{items}{again}</ol> }.into_any()
+    let again = (restarts > 0)
+        .then(|| view! { <li>{fill(t.job_restarts(), &[&restarts.to_string()])}</li> });
+    view! { <ol class="steps" aria-label=t.job_steps()>{items}{again}</ol> }.into_any()
 }
 
 /// How `step` looks to a job in `state`: behind it, where it is, or still ahead.
@@ -96,29 +96,29 @@ pub async fn cost(id: &str) -> Result<AnyView, Fault> {
         .per_hour
         .map_or_else(|| "–".to_owned(), |price| format::per_hour_amount(price, t));
     let leases = if job.leases.is_empty() {
-        notice(Tone::Idle, t.leases_none)
+        notice(Tone::Idle, t.leases_none())
     } else {
         let rows = job.leases.iter().map(|lease| lease_row(lease, t)).parts();
         let columns = vec![
-            Column::new(t.col_machine),
-            Column::new(t.col_state),
-            Column::end(t.col_price),
-            Column::end(t.col_time),
-            Column::end(t.col_charged),
-            Column::new(t.col_end),
+            Column::new(t.col_machine()),
+            Column::new(t.col_state()),
+            Column::end(t.col_price()),
+            Column::end(t.col_time()),
+            Column::end(t.col_charged()),
+            Column::new(t.col_end()),
         ];
-        table(t.leases_title, columns, rows)
+        table(t.leases_title(), columns, rows)
     };
     Ok(view! {
         <dl class="figures">
-            {fact(t.cost_spent, format::io(summary.spent))}
-            {fact(t.cost_rate, rate)}
-            {fact(t.cost_seconds, format::duration(summary.seconds, t))}
-            {fact(t.cost_held, format::io(job.meter.held))}
-            {fact(t.cost_limit_left, format::duration(left, t))}
+            {fact(t.cost_spent(), format::io(summary.spent))}
+            {fact(t.cost_rate(), rate)}
+            {fact(t.cost_seconds(), format::duration(summary.seconds, t))}
+            {fact(t.cost_held(), format::io(job.meter.held))}
+            {fact(t.cost_limit_left(), format::duration(left, t))}
         </dl>
-        <p class="hint my-3 prose">{t.cost_note}</p>
-        <h2 class="mb-3">{t.leases_title}</h2>
+        <p class="hint my-3 prose">{t.cost_note()}</p>
+        <h2 class="mb-3">{t.leases_title()}</h2>
         {leases}
     }
     .into_any())
@@ -132,11 +132,11 @@ fn lease_row(lease: &protocol::view::LeaseView, t: &'static Words) -> AnyView {
         .unwrap_or_default();
     row(vec![
         Cell::title(format!("{} · {}", lease.node_name, lease.device_model)),
-        Cell::new(t.col_state, wording::lease_state(lease.state, t)),
-        Cell::end(t.col_price, format::per_hour(lease.price, t)),
-        Cell::end(t.col_time, format::duration(lease.seconds, t)),
-        Cell::end(t.col_charged, format::io(lease.charged)),
-        Cell::wide(t.col_end, end),
+        Cell::new(t.col_state(), wording::lease_state(lease.state, t)),
+        Cell::end(t.col_price(), format::per_hour(lease.price, t)),
+        Cell::end(t.col_time(), format::duration(lease.seconds, t)),
+        Cell::end(t.col_charged(), format::io(lease.charged)),
+        Cell::wide(t.col_end(), end),
     ])
 }
 
@@ -145,26 +145,26 @@ pub async fn receipts(id: &str) -> Result<AnyView, Fault> {
     let receipts = exchange()?.receipts(&actor, parse(id)?).await?;
     let t = words();
     let list = if receipts.is_empty() {
-        notice(Tone::Idle, t.receipts_none)
+        notice(Tone::Idle, t.receipts_none())
     } else {
         let rows = receipts
             .iter()
             .map(|receipt| receipt_row(receipt, t))
             .parts();
         let columns = vec![
-            Column::new(t.col_receipt),
-            Column::end(t.col_delivered),
-            Column::end(t.col_charged),
-            Column::end(t.col_posted),
-            Column::new(t.col_hash),
+            Column::new(t.col_receipt()),
+            Column::end(t.col_delivered()),
+            Column::end(t.col_charged()),
+            Column::end(t.col_posted()),
+            Column::new(t.col_hash()),
         ];
-        table(t.tab_receipts, columns, rows)
+        table(t.tab_receipts(), columns, rows)
     };
     let json = format!("/api/v1/jobs/{id}/receipts");
     Ok(view! {
-        <p class="prose mb-3">{t.receipts_note}</p>
+        <p class="prose mb-3">{t.receipts_note()}</p>
         {list}
-        <p class="mt-2"><a class="btn" href=json rel="external">{icon(Icon::Download)}{t.receipts_json}</a></p>
+        <p class="mt-2"><a class="btn" href=json rel="external">{icon(Icon::Download)}{t.receipts_json()}</a></p>
     }
     .into_any())
 }
@@ -173,7 +173,7 @@ fn receipt_row(view: &ReceiptView, t: &'static Words) -> AnyView {
     let receipt = &view.receipt;
     let last = receipt
         .last
-        .then(|| view! { <span class="tag">{t.receipt_last}</span> });
+        .then(|| view! { <span class="tag">{t.receipt_last()}</span> });
     let hash = view.hash.get(..16).unwrap_or(&view.hash).to_owned();
     row(vec![
         Cell::title(view! {
@@ -181,10 +181,10 @@ fn receipt_row(view: &ReceiptView, t: &'static Words) -> AnyView {
                 <span class="mono">{format!("{} · {}", format::short_id(&receipt.lease.to_string()), receipt.seq)}</span>{last}
             </span>
         }),
-        Cell::end(t.col_delivered, format::duration(receipt.seconds, t)),
-        Cell::end(t.col_charged, format::io(view.charged)),
-        Cell::end(t.col_posted, format::moment(view.posted_at)),
-        Cell::wide(t.col_hash, view! { <span class="mono">{hash}"…"</span> }),
+        Cell::end(t.col_delivered(), format::duration(receipt.seconds, t)),
+        Cell::end(t.col_charged(), format::io(view.charged)),
+        Cell::end(t.col_posted(), format::moment(view.posted_at)),
+        Cell::wide(t.col_hash(), view! { <span class="mono">{hash}"…"</span> }),
     ])
 }
 
@@ -193,9 +193,9 @@ pub async fn files(id: &str) -> Result<AnyView, Fault> {
     let t = words();
     if job.artefacts.is_empty() {
         let text = if job.summary.state.is_final() {
-            t.files_none
+            t.files_none()
         } else {
-            t.files_not_yet
+            t.files_not_yet()
         };
         return Ok(notice(Tone::Idle, text));
     }
@@ -209,16 +209,16 @@ pub async fn files(id: &str) -> Result<AnyView, Fault> {
             let size = format::bytes(file.size_bytes as f64);
             row(vec![
                 Cell::title(view! { <a class="mono" href=href rel="external" download=file.path.clone()>{file.path.clone()}</a> }),
-                Cell::end(t.col_size, size),
+                Cell::end(t.col_size(), size),
                 Cell::wide("SHA-256", view! { <span class="mono">{hash}"…"</span> }),
             ])
         })
         .parts();
     Ok(table(
-        t.tab_files,
+        t.tab_files(),
         vec![
-            Column::new(t.col_file),
-            Column::end(t.col_size),
+            Column::new(t.col_file()),
+            Column::end(t.col_size()),
             Column::new("SHA-256"),
         ],
         rows,
@@ -246,7 +246,7 @@ pub async fn happened(id: &str) -> Result<AnyView, Fault> {
         })
         .parts();
     Ok(
-        view! { <div class="card"><h2>{t.happened}</h2><ol class="timeline">{events}</ol></div> }
+        view! { <div class="card"><h2>{t.happened()}</h2><ol class="timeline">{events}</ol></div> }
             .into_any(),
     )
 }

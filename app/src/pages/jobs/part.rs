@@ -21,25 +21,25 @@ pub async fn part(before: &str) -> Result<AnyView, Fault> {
     let t = words();
     if page.items.is_empty() {
         return Ok(empty(
-            t.jobs_empty,
-            t.jobs_empty_text,
-            Some((t.launch, "/launch".to_owned())),
+            t.jobs_empty(),
+            t.jobs_empty_text(),
+            Some((t.launch(), "/launch".to_owned())),
         ));
     }
     let rows = page.items.iter().map(|job| job_row(job, t)).parts();
     let columns = vec![
-        Column::new(t.col_job),
-        Column::new(t.col_state),
-        Column::new(t.col_device),
-        Column::end(t.col_price),
-        Column::end(t.col_time),
-        Column::end(t.col_spent),
-        Column::end(t.col_created),
+        Column::new(t.col_job()),
+        Column::new(t.col_state()),
+        Column::new(t.col_device()),
+        Column::end(t.col_price()),
+        Column::end(t.col_time()),
+        Column::end(t.col_spent()),
+        Column::end(t.col_created()),
     ];
     let older = page.next.map(|before| {
-        view! { <p class="mt-4"><a class="btn" href=format!("/jobs?before={before}")>{t.older}</a></p> }
+        view! { <p class="mt-4"><a class="btn" href=format!("/jobs?before={before}")>{t.older()}</a></p> }
     });
-    Ok(view! { {table(t.jobs_title, columns, rows)}{older} }.into_any())
+    Ok(view! { {table(t.jobs_title(), columns, rows)}{older} }.into_any())
 }
 
 fn job_row(job: &JobSummary, t: &'static Words) -> AnyView {
@@ -50,15 +50,15 @@ fn job_row(job: &JobSummary, t: &'static Words) -> AnyView {
         .unwrap_or_else(|| job.device_class.label().to_owned());
     row(vec![
         Cell::title(view! { <a href=href data-row="1">{job.name.clone()}</a> }),
-        Cell::new(t.col_state, wording::job_state(job.state, t)),
-        Cell::new(t.col_device, device),
+        Cell::new(t.col_state(), wording::job_state(job.state, t)),
+        Cell::new(t.col_device(), device),
         Cell::end(
-            t.col_price,
+            t.col_price(),
             job.per_hour
                 .map_or_else(|| "–".to_owned(), |price| format::per_hour_amount(price, t)),
         ),
-        Cell::end(t.col_time, format::duration(job.seconds, t)),
-        Cell::end(t.col_spent, format::io(job.spent)),
-        Cell::end(t.col_created, format::moment(job.created_at)),
+        Cell::end(t.col_time(), format::duration(job.seconds, t)),
+        Cell::end(t.col_spent(), format::io(job.spent)),
+        Cell::end(t.col_created(), format::moment(job.created_at)),
     ])
 }

@@ -36,7 +36,7 @@ pub async fn quote_part(form: &LaunchForm) -> Result<QuotePart, Fault> {
                 String::new()
             } else {
                 fill(
-                    t.launch_poor,
+                    t.launch_poor(),
                     &[&format::io(quote.first_hold), &format::io(quote.available)],
                 )
             };
@@ -49,7 +49,7 @@ pub async fn quote_part(form: &LaunchForm) -> Result<QuotePart, Fault> {
 
 /// The form is not complete yet: which fields, quietly, because somebody may still be typing.
 fn incomplete(fault: &Fault, t: &'static Words) -> AnyView {
-    view! { <p class="hint">{t.quote_waiting}</p>{fields(fault)} }.into_any()
+    view! { <p class="hint">{t.quote_waiting()}</p>{fields(fault)} }.into_any()
 }
 
 fn refused(fault: &Fault, t: &'static Words) -> AnyView {
@@ -85,8 +85,8 @@ fn quote_lines(quote: &QuoteView, chosen: bool, t: &'static Words) -> AnyView {
         .iter()
         .map(|line| {
             let word = match line.kind {
-                QuoteLineKind::Device => t.quote_device,
-                QuoteLineKind::Fee => t.quote_fee,
+                QuoteLineKind::Device => t.quote_device(),
+                QuoteLineKind::Fee => t.quote_fee(),
             };
             view! { <div class="contents"><dt>{word}</dt><dd>{format::per_hour_amount(line.per_hour, t)}</dd></div> }
         })
@@ -94,19 +94,19 @@ fn quote_lines(quote: &QuoteView, chosen: bool, t: &'static Words) -> AnyView {
     let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
     let chosen = chosen.then(|| {
         view! {
-            <p>{t.launch_on}" "{tag(wording::class(quote.offer.class))}" "<a href="/launch" rel="external">{t.launch_any_device}</a></p>
+            <p>{t.launch_on()}" "{tag(wording::class(quote.offer.class))}" "<a href="/launch" rel="external">{t.launch_any_device()}</a></p>
         }
     });
     view! {
         {chosen}
         <p class="figure">{format::per_hour_amount(quote.per_hour, t)}</p>
-        <p class="hint">{format!("{} · {}", quote.offer.model, quote.offer.node_name)}" · "{fill(t.quote_matching, &[&quote.matching.to_string()])}</p>
+        <p class="hint">{format!("{} · {}", quote.offer.model, quote.offer.node_name)}" · "{fill(t.quote_matching(), &[&quote.matching.to_string()])}</p>
         <dl class="facts">
             {lines}
-            {fact(t.quote_at_most, format::io(quote.at_most))}
-            {fact(t.quote_hold, format::io(quote.first_hold))}
-            {fact(t.quote_available, format::io(quote.available))}
-            {fact(t.meter_runway, format::duration(quote.runway, t))}
+            {fact(t.quote_at_most(), format::io(quote.at_most))}
+            {fact(t.quote_hold(), format::io(quote.first_hold))}
+            {fact(t.quote_available(), format::io(quote.available))}
+            {fact(t.meter_runway(), format::duration(quote.runway, t))}
         </dl>
     }
     .into_any()

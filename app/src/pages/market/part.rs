@@ -102,7 +102,7 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
 fn supply(network: &NetworkView, t: &Words) -> String {
     let count = |n: u32| n.to_string();
     fill(
-        t.market_supply,
+        t.market_supply(),
         &[
             &count(network.nodes_online),
             &count(network.gpus_proven),
@@ -117,30 +117,30 @@ fn results(offers: &[OfferView], query: &Query, t: &'static Words) -> AnyView {
     if offers.is_empty() {
         return if query.is_empty() {
             empty(
-                t.market_empty,
-                t.market_empty_text,
-                Some((t.market_empty_action, "/nodes".to_owned())),
+                t.market_empty(),
+                t.market_empty_text(),
+                Some((t.market_empty_action(), "/nodes".to_owned())),
             )
         } else {
             empty(
-                t.market_none,
-                t.market_none_text,
-                Some((t.market_none_action, "/".to_owned())),
+                t.market_none(),
+                t.market_none_text(),
+                Some((t.market_none_action(), "/".to_owned())),
             )
         };
     }
     let rows = offers.iter().map(|offer| offer_row(offer, t)).parts();
     let columns = vec![
-        Column::new(t.col_device),
-        query.column(t.col_price, "price", true),
-        query.column(t.col_memory, "memory", true),
-        Column::end(t.col_cpus),
-        query.column(t.col_reputation, "reputation", true),
-        Column::new(t.col_region),
-        Column::new(t.col_state),
-        Column::action(t.col_action),
+        Column::new(t.col_device()),
+        query.column(t.col_price(), "price", true),
+        query.column(t.col_memory(), "memory", true),
+        Column::end(t.col_cpus()),
+        query.column(t.col_reputation(), "reputation", true),
+        Column::new(t.col_region()),
+        Column::new(t.col_state()),
+        Column::action(t.col_action()),
     ];
-    table(t.market_title, columns, rows)
+    table(t.market_title(), columns, rows)
 }
 
 fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
@@ -151,12 +151,16 @@ fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
     };
     let rent = if offer.state == DeviceState::Idle {
         let href = format!("/launch?device={}", offer.device);
-        let label = fill(t.rent_label, &[&offer.model, &offer.node_name]);
-        view! { <a class="btn" href=href aria-label=label data-row="1">{t.rent}</a> }.into_any()
+        let label = fill(t.rent_label(), &[&offer.model, &offer.node_name]);
+        view! { <a class="btn" href=href aria-label=label data-row="1">{t.rent()}</a> }.into_any()
     } else {
-        view! { <span class="hint">{t.rent_not_now}</span> }.into_any()
+        view! { <span class="hint">{t.rent_not_now()}</span> }.into_any()
     };
-    let proven = if offer.proven { t.proven } else { t.claimed };
+    let proven = if offer.proven {
+        t.proven()
+    } else {
+        t.claimed()
+    };
     row(vec![
         Cell::title(view! {
             <span class="flex flex-wrap items-center gap-x-2 gap-y-1">
@@ -165,20 +169,20 @@ fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
             </span>
         }),
         Cell::end(
-            t.col_price,
+            t.col_price(),
             view! { <strong>{format::per_hour_amount(offer.per_hour, t)}</strong> },
         ),
-        Cell::end(t.col_memory, format::mib(memory)),
+        Cell::end(t.col_memory(), format::mib(memory)),
         Cell::end(
-            t.col_cpus,
+            t.col_cpus(),
             format!("{} · {}", offer.cpus, format::mib(offer.memory_mib)),
         ),
-        Cell::end(t.col_reputation, format!("{} / 100", offer.reputation)),
+        Cell::end(t.col_reputation(), format!("{} / 100", offer.reputation)),
         Cell::new(
-            t.col_region,
+            t.col_region(),
             offer.country.clone().unwrap_or_else(|| "–".to_owned()),
         ),
-        Cell::new(t.col_state, wording::device_state(offer.state, t)),
+        Cell::new(t.col_state(), wording::device_state(offer.state, t)),
         Cell::action(rent),
     ])
 }

@@ -15,25 +15,30 @@ use crate::format;
 use crate::i18n::{Words, fill, words};
 use crate::pages::wording;
 
-/// Nobody waits longer than a join line is good for.
-const JOINED_WITHIN_MS: i64 = 3_600_000;
-
-/// With `arg` "joining" the checklist of the machine that joined last stands above.
+/// `arg` is the join token whose machine is waited for; then its checklist stands above.
 pub async fn fleet_part(arg: &str) -> Result<AnyView, Fault> {
     let actor = actor().await?;
     let exchange = exchange()?;
     let nodes = exchange.nodes(&actor).await?;
     let t = words();
     // A plain form left the new line for this page.
-    let line = flashed(JOIN_FLASH).map(|token| join_line(&exchange.settings().public_url, &token));
-    let joining = arg == "joining" || line.is_some();
-    let now = exchange.now();
-    let newest = nodes
-        .iter()
-        .filter(|node| now.millis_since(node.joined_at) < JOINED_WITHIN_MS)
-        .max_by_key(|node| node.joined_at);
-    let line = line.map(|line| view! { <div class="mb-4"><p class="prose mb-2">{t.join_run}</p><CopyLine text=line label=t.join_copy/></div> });
-    let steps = joining.then(|| checklist(newest, t));
+    let flashed = flashed(JOIN_FLASH);
+    let flashed = flashed.as_deref().and_then(|left| left.split_once('.'));
+    let line = flashed.map(|(_, token)| join_line(&exchange.settings().public_url, token));
+    let line = line.map(|line| {
+        view! {
+            <div class="mb-4"><p class="prose mb-2">{t.join_run()}</p><CopyLine text=line label=t.join_copy()/></div>
+        }
+    });
+    let token = flashed.map_or(arg, |(id, _)| id).parse().ok();
+    let steps = match token {
+        Some(token) => {
+            let used_by = exchange.join_token_state(&actor, token).await?.used_by;
+            let node = used_by.and_then(|used_by| nodes.iter().find(|node| node.id == used_by));
+            Some(checklist(node, t))
+        }
+        None => None,
+    };
     let refused = [
         Post::to::<SetPrice>(),
         Post::to::<SetPaused>(),
@@ -43,7 +48,7 @@ pub async fn fleet_part(arg: &str) -> Result<AnyView, Fault> {
     .map(|post| form_fault(post.fault(), &[]))
     .parts();
     let machines = if nodes.is_empty() {
-        view! { <div class="empty"><h2>{t.nodes_empty}</h2><p>{t.nodes_empty_text}</p></div> }
+        view! { <div class="empty"><h2>{t.nodes_empty()}</h2><p>{t.nodes_empty_text()}</p></div> }
             .into_any()
     } else {
         nodes.iter().map(|node| machine(node, t)).parts()
@@ -54,16 +59,16 @@ pub async fn fleet_part(arg: &str) -> Result<AnyView, Fault> {
 /// What has happened with a join line so far.
 fn checklist(newest: Option<&NodeView>, t: &'static Words) -> AnyView {
     let steps = [
-        (true, t.join_made),
-        (newest.is_some(), t.join_joined),
-        (newest.is_some_and(|node| node.online), t.join_online),
+        (true, t.join_made()),
+        (newest.is_some(), t.join_joined()),
+        (newest.is_some_and(|node| node.online), t.join_online()),
         (
             newest.is_some_and(|node| node.host.isolation_problems.is_empty()),
-            t.join_isolated,
+            t.join_isolated(),
         ),
         (
             newest.is_some_and(|node| !node.devices.is_empty()),
-            t.join_devices,
+            t.join_devices(),
         ),
     ];
     let waiting = steps.iter().any(|(done, _)| !done);
@@ -78,7 +83,7 @@ fn checklist(newest: Option<&NodeView>, t: &'static Words) -> AnyView {
             view! { <li><span class=class>{icon(drawing)}</span><span>{word}</span></li> }
         })
         .parts();
-    let wait = waiting.then(|| view! { <p class="hint mt-2" role="status">{t.join_waiting}</p> });
+    let wait = waiting.then(|| view! { <p class="hint mt-2" role="status">{t.join_waiting()}</p> });
     view! { <div class="card mb-4"><ul class="checklist">{items}</ul>{wait}</div> }.into_any()
 }
 
@@ -94,12 +99,12 @@ fn machine(node: &NodeView, t: &'static Words) -> AnyView {
             {machine_head(node, t)}
             {devices}
             <details>
-                <summary class="min-h-11 flex items-center">{t.node_more}</summary>
+                <summary class="min-h-11 flex items-center">{t.node_more()}</summary>
                 {machine_facts(node, t)}
-                <form method="post" action=RemoveNode::url() data-done=t.node_removed>
+                <form method="post" action=RemoveNode::url() data-done=t.node_removed()>
                     <input type="hidden" name="id" value=id/>
-                    <p class="hint my-2">{t.node_remove_hint}</p>
-                    <Submit label=t.node_remove kind=Kind::Danger/>
+                    <p class="hint my-2">{t.node_remove_hint()}</p>
+                    <Submit label=t.node_remove() kind=Kind::Danger/>
                 </form>
             </details>
         </article>
@@ -115,20 +120,20 @@ fn device_card(device: &NodeDeviceView, t: &'static Words) -> AnyView {
         <div class="border-t border-line pt-4 grid gap-4 md:grid-cols-2">
             <div class="min-w-0">{device_facts(device, t)}</div>
             <div class="min-w-0 grid gap-3 content-start">
-                <form method="post" action=SetPrice::url() data-done=t.price_set>
+                <form method="post" action=SetPrice::url() data-done=t.price_set()>
                     <input type="hidden" name="device" value=id.clone()/>
                     <div class="flex items-end gap-2">
                         <div class="flex-1 min-w-0">
-                            <Field name="per_hour" id=format!("price-{id}") label=t.price_label unit="IO/h" input_mode="decimal"
+                            <Field name="per_hour" id=format!("price-{id}") label=t.price_label() unit="IO/h" input_mode="decimal"
                                 value=device.price.to_io_per_hour()/>
                         </div>
-                        <Submit label=t.price_button/>
+                        <Submit label=t.price_button()/>
                     </div>
                 </form>
-                <form method="post" action=SetPaused::url() data-done=t.state_set>
+                <form method="post" action=SetPaused::url() data-done=t.state_set()>
                     <input type="hidden" name="device" value=id/>
                     <input type="hidden" name="paused" value=(!paused).to_string()/>
-                    <button class="btn" type="submit">{if paused { t.resume } else { t.pause }}</button>
+                    <button class="btn" type="submit">{if paused { t.resume() } else { t.pause() }}</button>
                 </form>
             </div>
         </div>
@@ -138,16 +143,16 @@ fn device_card(device: &NodeDeviceView, t: &'static Words) -> AnyView {
 
 fn machine_head(node: &NodeView, t: &'static Words) -> AnyView {
     let standing = if node.draining {
-        state(Tone::Warn, t.node_draining)
+        state(Tone::Warn, t.node_draining())
     } else if node.online {
-        state(Tone::Ok, t.node_online)
+        state(Tone::Ok, t.node_online())
     } else {
-        state(Tone::Bad, t.node_offline)
+        state(Tone::Bad, t.node_offline())
     };
     let seen = (!node.online)
         .then(|| {
             node.last_seen
-                .map(|at| fill(t.node_seen, &[&format::moment(at)]))
+                .map(|at| fill(t.node_seen(), &[&format::moment(at)]))
         })
         .flatten();
     let problems = (!node.host.isolation_problems.is_empty()).then(|| {
@@ -159,19 +164,19 @@ fn machine_head(node: &NodeView, t: &'static Words) -> AnyView {
             .parts();
         notice(
             Tone::Warn,
-            view! { <p class="font-medium">{t.node_no_isolation}</p><ul>{items}</ul> },
+            view! { <p class="font-medium">{t.node_no_isolation()}</p><ul>{items}</ul> },
         )
     });
     let load = node.cpu_percent.map(|cpu| {
         let memory = node.memory_used_mib.map(format::mib).unwrap_or_default();
-        fill(t.node_load, &[&format::number(f64::from(cpu)), &memory])
+        fill(t.node_load(), &[&format::number(f64::from(cpu)), &memory])
     });
     view! {
         <div class="flex flex-wrap items-center justify-between gap-x-4 gap-y-1">
             <h2>{node.name.clone()}</h2>
             <span class="flex flex-wrap items-center gap-3">
                 <span class="hint num">{load}{seen}</span>
-                <span class="hint num">{fill(t.node_reputation, &[&node.reputation.to_string()])}</span>
+                <span class="hint num">{fill(t.node_reputation(), &[&node.reputation.to_string()])}</span>
                 {standing}
             </span>
         </div>
@@ -185,12 +190,12 @@ fn machine_facts(node: &NodeView, t: &'static Words) -> AnyView {
     let key = node.public_key.clone();
     view! {
         <dl class="facts my-2">
-            {fact(t.fact_system, format!("{} · {}", node.host.os, node.host.kernel))}
-            {fact(t.fact_size, format!("{} CPU · {} · {}", node.host.cpus, format::mib(node.host.memory_mib), format::mib(node.host.disk_mib)))}
-            {fact(t.col_region, node.country.clone().unwrap_or_else(|| "–".to_owned()))}
-            {fact(t.fact_version, node.agent_version.clone())}
-            {fact(t.fact_joined, format::moment(node.joined_at))}
-            <div class="contents"><dt>{t.fact_key}</dt><dd class="mono">{key}</dd></div>
+            {fact(t.fact_system(), format!("{} · {}", node.host.os, node.host.kernel))}
+            {fact(t.fact_size(), format!("{} CPU · {} · {}", node.host.cpus, format::mib(node.host.memory_mib), format::mib(node.host.disk_mib)))}
+            {fact(t.col_region(), node.country.clone().unwrap_or_else(|| "–".to_owned()))}
+            {fact(t.fact_version(), node.agent_version.clone())}
+            {fact(t.fact_joined(), format::moment(node.joined_at))}
+            <div class="contents"><dt>{t.fact_key()}</dt><dd class="mono">{key}</dd></div>
         </dl>
     }
     .into_any()
@@ -199,7 +204,7 @@ fn machine_facts(node: &NodeView, t: &'static Words) -> AnyView {
 fn device_facts(device: &NodeDeviceView, t: &'static Words) -> AnyView {
     let job = device.job.map(|job| {
         let id = job.to_string();
-        view! { <p class="hint">{t.device_job}" "<span class="mono">{format::short_id(&id)}</span></p> }
+        view! { <p class="hint">{t.device_job()}" "<span class="mono">{format::short_id(&id)}</span></p> }
     });
     let checks = device
         .checks
@@ -207,7 +212,7 @@ fn device_facts(device: &NodeDeviceView, t: &'static Words) -> AnyView {
         .map(|check| {
             let (rule, fix) = wording::earn_rule(check.rule, t);
             let (class, drawing, word) =
-                if check.pass { ("tone-ok", Icon::Done, t.rule_pass) } else { ("tone-warn", Icon::Cross, t.rule_fail) };
+                if check.pass { ("tone-ok", Icon::Done, t.rule_pass()) } else { ("tone-warn", Icon::Cross, t.rule_fail()) };
             let fix = (!check.pass).then_some(fix);
             view! {
                 <li>
@@ -223,9 +228,9 @@ fn device_facts(device: &NodeDeviceView, t: &'static Words) -> AnyView {
             <span>{format::mib(device.memory_mib)}</span>
             {wording::device_state(device.state, t)}
         </p>
-        <p class="num">{fill(t.device_earned, &[&format::io(device.earned)])}</p>
+        <p class="num">{fill(t.device_earned(), &[&format::io(device.earned)])}</p>
         {job}
-        <h3 class="mt-3 mb-1">{t.earn_checks}</h3>
+        <h3 class="mt-3 mb-1">{t.earn_checks()}</h3>
         <ul class="checklist">{checks}</ul>
     }
     .into_any()
