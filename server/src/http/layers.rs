@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     UPGRADE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -25,6 +26,9 @@ use crate::state::AppState;
 const DEADLINE: Duration = Duration::from_secs(30);
 /// 256 MiB over a slow line.
 const DEADLINE_FILES: Duration = Duration::from_mins(15);
+/// Of a body that is refused for its size.
+const DRAIN_BYTES_MAX: usize = 8 * 1024 * 1024;
+const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Bundles in, artefacts in and out.
@@ -94,6 +98,7 @@ pub async fn bounded_body(request: Request, next: Next) -> Response {
         JSON_BYTES_MAX as u64
     };
     if super::content_length(request.headers()).is_some_and(|length| length > limit) {
+        drain(request.into_body()).await;
         return Refused::new(
             Code::TooLarge,
             format!("The body may have at most {limit} bytes."),
@@ -106,6 +111,21 @@ pub async fn bounded_body(request: Request, next: Next) -> Response {
         .saturating_add(1);
     next.run(request.map(|body| Body::new(Limited::new(body, limit))))
         .await
+}
+
+/// Takes what is on its way, within reason: a connection that is closed on unread bytes is reset, and with it the refusal
+/// would be lost on its way to the client.
+async fn drain(body: Body) {
+    let mut chunks = body.into_data_stream();
+    let mut left = DRAIN_BYTES_MAX;
+    let read = async {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            let Some(rest) = left.checked_sub(chunk.len()) else { return };
+            left = rest;
+        }
+    };
+    // One who sends too much too slowly may lose the answer.
+    _ = tokio::time::timeout(DRAIN_WITHIN, read).await;
 }
 
 pub fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response<Body> {
