@@ -75,7 +75,6 @@ pub fn split_command(text: &str) -> Result<Vec<String>, &'static str> {
             (Some('"'), '\\') if matches!(chars.peek(), Some('"' | '\\')) => {
                 word.get_or_insert_default().extend(chars.next());
             }
-            (Some(_), c) => word.get_or_insert_default().push(c),
             (None, '\'' | '"') => {
                 quote = Some(c);
                 word.get_or_insert_default();
@@ -84,7 +83,7 @@ pub fn split_command(text: &str) -> Result<Vec<String>, &'static str> {
                 .get_or_insert_default()
                 .extend(chars.next().filter(|c| *c != '\n')),
             (None, c) if c.is_whitespace() => words.extend(word.take()),
-            (None, c) => word.get_or_insert_default().push(c),
+            (_, c) => word.get_or_insert_default().push(c),
         }
     }
     if quote.is_some() {

@@ -10,6 +10,18 @@
 //! Invariants: every text is in both languages; market, lists and forms work without JavaScript; nothing is fetched
 //! from another host; no inline style, so the policy needs no exception.
 #![recursion_limit = "256"]
+#![cfg_attr(
+    feature = "ssr",
+    expect(
+        clippy::unused_async,
+        reason = "a server function is async, also one that need not wait"
+    )
+)]
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::large_types_passed_by_value,
+    reason = "a component owns what it is given: its closures outlive the call"
+)]
 
 pub mod api;
 mod app;

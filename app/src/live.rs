@@ -347,7 +347,9 @@ fn connect() {
         });
         set_link(Link::Live);
         let topics: Vec<String> = hub(|hub| hub.topics.keys().cloned().collect());
-        topics.iter().for_each(|topic| subscribe(topic));
+        for topic in &topics {
+            subscribe(topic);
+        }
     });
     let on_message = Closure::new(|event: MessageEvent| {
         if let Some(message) = event

@@ -58,7 +58,7 @@ impl SessionContext {
                 }
             }
             News::Reread => then(ask(ReadMeter {}), move |fresh| {
-                _ = meter.try_set(Some(fresh))
+                _ = meter.try_set(Some(fresh));
             }),
         });
     }

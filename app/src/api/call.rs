@@ -85,13 +85,30 @@ pub fn ask<S: ServerFn + Serialize>(door: S) -> Ask {
 }
 
 impl Ask {
+    /// No question; its answer is an empty text.
+    pub fn nothing() -> Self {
+        Self {
+            path: "",
+            body: String::new(),
+            nth: 0,
+            #[cfg(feature = "ssr")]
+            run: std::sync::Arc::new(|| Box::pin(async { Ok("\"\"".to_owned()) })),
+        }
+    }
+
     /// The same question, asked for the nth time.
     #[must_use]
     pub fn nth(self, nth: u32) -> Self {
         Self { nth, ..self }
     }
 
+    /// # Errors
+    /// Why the server refused, or that it cannot be reached.
     pub async fn send(self) -> Answer {
+        #[cfg(not(feature = "ssr"))]
+        if self.path.is_empty() {
+            return Ok("\"\"".to_owned());
+        }
         #[cfg(feature = "ssr")]
         let answer = (self.run)().await;
         #[cfg(not(feature = "ssr"))]
@@ -243,11 +260,17 @@ pub fn form_data(form: &web_sys::HtmlFormElement) -> Option<web_sys::UrlSearchPa
 }
 
 /// Posts a form to its own address.
+///
+/// # Errors
+/// Why the server refused, or that it cannot be reached.
 pub async fn send_form(form: &web_sys::HtmlFormElement) -> Answer {
     send_form_to(form, &form.action()).await
 }
 
 /// Posts a form to another address.
+///
+/// # Errors
+/// Why the server refused, or that it cannot be reached.
 pub async fn send_form_to(form: &web_sys::HtmlFormElement, path: &str) -> Answer {
     let data = form_data(form).ok_or_else(unreadable)?;
     post(path, None, data.into()).await

@@ -56,7 +56,7 @@ where
     I::Item: IntoView + 'static,
 {
     fn parts(self) -> AnyView {
-        self.map(|item| item.into_any())
+        self.map(IntoAny::into_any)
             .collect::<Vec<AnyView>>()
             .into_any()
     }

@@ -73,7 +73,7 @@ fn show(page: LaunchPage, (template, device): (String, String)) -> AnyView {
         navigate(
             &format!("/jobs/{id}"),
             leptos_router::NavigateOptions::default(),
-        )
+        );
     });
     view! {
         {gone}

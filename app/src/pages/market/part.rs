@@ -46,7 +46,10 @@ impl Query {
             ("country", &self.country),
         ] {
             if !value.is_empty() {
-                href.push_str(&format!("&{key}={}", escape(value)));
+                href.push('&');
+                href.push_str(key);
+                href.push('=');
+                href.push_str(&escape(value));
             }
         }
         if self.idle {
