@@ -79,9 +79,12 @@ pub fn split_command(text: &str) -> Result<Vec<String>, &'static str> {
                 quote = Some(c);
                 word.get_or_insert_default();
             }
-            (None, '\\') => word
-                .get_or_insert_default()
-                .extend(chars.next().filter(|c| *c != '\n')),
+            // A backslash at the end of a line joins two lines and is no word of its own.
+            (None, '\\') => {
+                if let Some(c) = chars.next().filter(|c| *c != '\n') {
+                    word.get_or_insert_default().push(c);
+                }
+            }
             (None, c) if c.is_whitespace() => words.extend(word.take()),
             (_, c) => word.get_or_insert_default().push(c),
         }
