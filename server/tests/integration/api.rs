@@ -241,7 +241,11 @@ async fn bundles_are_bounded_and_typed() {
         .await
         .refused(415);
     // Said to be larger than allowed: refused before a byte of it is read.
-    let said = ada.rest.with("content-length", "999999999999");
+    // A client of its own: the lie breaks its connection.
+    let said = app
+        .anyone()
+        .with_key(&ada.key)
+        .with("content-length", "999999999999");
     let answer = said
         .try_send(Method::POST, "/api/v1/bundles", "application/x-tar", "")
         .await;
