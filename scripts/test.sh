@@ -61,20 +61,6 @@ nextest() { # name, words, arguments…
   count_junit "$name" "$rc"
 }
 
-doc_tests() {
-  # nextest does not know them. `app` and the programs have none: their examples would need a browser or a socket.
-  local rc ok bad log=$LOGS/Examples-in-the-documentation-.log
-  set +e
-  try "Examples in the documentation" cargo test --workspace --exclude app --exclude server --exclude worker --doc --quiet --no-fail-fast
-  rc=$?
-  set -e
-  log=$(find "$LOGS" -name 'Examples-in-the-documentation*.log' | head -n1)
-  ok=$(grep -oE '[0-9]+ passed' "$log" | awk '{ sum += $1 } END { print sum + 0 }')
-  bad=$(grep -oE '[0-9]+ failed' "$log" | awk '{ sum += $1 } END { print sum + 0 }')
-  [ "$rc" = 0 ] || [ "$bad" -gt 0 ] || bad=1
-  count examples "$ok" "$bad"
-}
-
 browser() {
   local rc data report=$LOGS/e2e.json numbers ok bad
   data=$(mktemp -d "${TMPDIR:-/tmp}/iog-e2e.XXXXXX")
@@ -121,7 +107,6 @@ if [ "$WHAT" != e2e ]; then
   say "Tests"
   start_postgres
   nextest unit "Unit tests" --workspace --lib --bins
-  doc_tests
 fi
 
 say "Build"
