@@ -7,7 +7,7 @@ use wasm_bindgen::JsCast;
 
 use super::load;
 use crate::api::parts::ReadPart;
-use crate::api::{Ask, ask, data, send_form, then};
+use crate::api::{Ask, Data, ask, data, send_form, then};
 use crate::components::{Toasts, effect, html, toast, toasts};
 use crate::fault::{Fault, form_fault};
 use crate::i18n::Words;
@@ -19,32 +19,52 @@ const PAUSE: Duration = Duration::from_millis(300);
 pub struct Fragment {
     name: &'static str,
     arg: Signal<String>,
+    data: Data,
     /// What stands in the page, once it does.
     shown: StoredValue<Option<RwSignal<String>>>,
     /// A new reading is on its way.
     due: StoredValue<bool>,
 }
 
+fn question(name: &str, arg: Signal<String>) -> Ask {
+    ask(ReadPart {
+        name: name.to_owned(),
+        arg: arg.get(),
+    })
+}
+
 impl Fragment {
+    /// Make it at the top of a page: what is read for the first page is found again in the browser by the order in
+    /// which it was asked for, and inside of something that is itself waited for there is no order.
     pub fn new(name: &'static str, arg: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self::while_open(name, arg, || true)
+    }
+
+    /// One that is read only while it is open, such as a tab.
+    pub fn while_open(
+        name: &'static str,
+        arg: impl Fn() -> String + Send + Sync + 'static,
+        open: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let arg = Signal::derive(arg);
+        let asked = move || {
+            if open() {
+                question(name, arg)
+            } else {
+                Ask::nothing()
+            }
+        };
         Self {
             name,
-            arg: Signal::derive(arg),
+            arg,
+            data: data(Signal::derive(asked)),
             shown: StoredValue::new(None),
             due: StoredValue::new(false),
         }
     }
 
-    fn ask(self) -> Ask {
-        ask(ReadPart {
-            name: self.name.to_owned(),
-            arg: self.arg.get(),
-        })
-    }
-
     pub fn view(self, waiting: fn(&'static Words) -> AnyView) -> AnyView {
-        let asked = Signal::derive(move || self.ask());
-        load(data(asked), waiting, move |first: String| {
+        load(self.data, waiting, move |first: String| {
             let now = RwSignal::new(first);
             self.shown.set_value(Some(now));
             let fault = RwSignal::new(None);
@@ -73,13 +93,16 @@ impl Fragment {
                 let Some(Some(now)) = self.shown.try_get_value() else {
                     return;
                 };
-                then(untrack(move || self.ask()), move |fresh: String| {
-                    if now.try_with_untracked(|now| *now != fresh) == Some(true)
-                        && !self.is_edited()
-                    {
-                        _ = now.try_set(fresh);
-                    }
-                });
+                then(
+                    untrack(move || question(self.name, self.arg)),
+                    move |fresh: String| {
+                        if now.try_with_untracked(|now| *now != fresh) == Some(true)
+                            && !self.is_edited()
+                        {
+                            _ = now.try_set(fresh);
+                        }
+                    },
+                );
             },
             PAUSE,
         );

@@ -76,9 +76,9 @@ pub fn page() -> impl IntoView {
     let written = Written {
         head: Fragment::new("job-head", id),
         happened: Fragment::new("job-events", id),
-        cost: Fragment::new("job-cost", id),
-        receipts: Fragment::new("job-receipts", id),
-        files: Fragment::new("job-files", id),
+        cost: Fragment::while_open("job-cost", id, move || tab.with(|tab| tab == COST)),
+        receipts: Fragment::while_open("job-receipts", id, move || tab.with(|tab| tab == RECEIPTS)),
+        files: Fragment::while_open("job-files", id, move || tab.with(|tab| tab == FILES)),
     };
     view! {
         <PageHead title=title/>
