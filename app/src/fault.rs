@@ -24,6 +24,8 @@ impl FromServerFnError for Fault {
             ServerFnErrorErr::Args(detail) | ServerFnErrorErr::MissingArg(detail) => {
                 Problem::new(Code::Invalid, detail)
             }
+            #[cfg(feature = "ssr")]
+            ServerFnErrorErr::Deserialization(detail) => Problem::new(Code::Invalid, detail),
             // A proxy's page, a truncated answer: nothing a person could use.
             _ => Problem::new(Code::Internal, "The server's answer could not be read."),
         })

@@ -10,17 +10,17 @@
 //! Invariants: every text is in both languages; market, lists and forms work without JavaScript; nothing is fetched
 //! from another host; no inline style, so the policy needs no exception.
 #![recursion_limit = "256"]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "a component owns what it is given: its closures outlive the call"
+)]
 #![cfg_attr(
     feature = "ssr",
     expect(
         clippy::unused_async,
-        reason = "a server function is async, also one that need not wait"
+        clippy::large_types_passed_by_value,
+        reason = "a server function is async, also one that need not wait; a page's data is moved into it"
     )
-)]
-#![expect(
-    clippy::needless_pass_by_value,
-    clippy::large_types_passed_by_value,
-    reason = "a component owns what it is given: its closures outlive the call"
 )]
 
 pub mod api;

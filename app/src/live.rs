@@ -371,7 +371,7 @@ fn connect() {
         hub.socket = Some(Socket {
             socket,
             _callbacks: [on_open, on_message, on_close],
-        })
+        });
     });
 }
 
