@@ -14,6 +14,7 @@ async function signIn(page: Page) {
 test('the market is read and filtered @nojs', async ({ page }) => {
   await page.goto('/');
   await expect(page.locator('.data tbody tr').first()).toContainText('IO/h');
+  await page.locator('.filter > summary').click();
   await page.locator('#model').fill('no such model');
   await page.locator('search button[type=submit]').click();
   await expect(page).toHaveURL(/model=no/);
@@ -52,5 +53,9 @@ test('a job is launched, read and stopped @nojs', async ({ page }) => {
   await page.goto(path);
   await page.locator('a.btn.danger').click();
   await page.locator('dialog button[type=submit]').click();
-  await expect(page.locator('main [role=status] .state').first()).toHaveText('Stopped');
+  // Nothing on the page moves by itself: it is loaded again until the machine has answered.
+  await expect(async () => {
+    await page.goto(path);
+    await expect(page.locator('main [role=status] .state').first()).toHaveText('Stopped', { timeout: 500 });
+  }).toPass({ timeout: 20_000 });
 });

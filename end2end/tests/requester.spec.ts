@@ -6,6 +6,9 @@ test('the market shows devices with a price per hour, and its filter lives in th
   const rows = page.locator('.data tbody tr');
   await expect(rows.first()).toBeVisible();
   await expect(rows.first()).toContainText('IO/h');
+  // On a phone the filter is folded.
+  const fold = page.locator('.filter > summary');
+  if (await fold.isVisible()) await fold.click();
   await page.locator('#model').fill('no such model');
   await page.locator('search button[type=submit]').click();
   await expect(page).toHaveURL(/model=no/);
