@@ -28,8 +28,6 @@ type Run = std::sync::Arc<
 pub struct Ask {
     path: &'static str,
     body: String,
-    /// The same question asked again is another one.
-    nth: u32,
     /// On the server the door is called as a function.
     #[cfg(feature = "ssr")]
     run: Run,
@@ -37,7 +35,7 @@ pub struct Ask {
 
 impl PartialEq for Ask {
     fn eq(&self, other: &Self) -> bool {
-        self.path == other.path && self.body == other.body && self.nth == other.nth
+        self.path == other.path && self.body == other.body
     }
 }
 
@@ -69,7 +67,6 @@ where
     Ask {
         path: S::PATH,
         body,
-        nth: 0,
         run,
     }
 }
@@ -80,7 +77,6 @@ pub fn ask<S: ServerFn + Serialize>(door: S) -> Ask {
     Ask {
         path: S::PATH,
         body: serde_json::to_string(&door).unwrap_or_default(),
-        nth: 0,
     }
 }
 
@@ -90,16 +86,9 @@ impl Ask {
         Self {
             path: "",
             body: String::new(),
-            nth: 0,
             #[cfg(feature = "ssr")]
             run: std::sync::Arc::new(|| Box::pin(async { Ok("\"\"".to_owned()) })),
         }
-    }
-
-    /// The same question, asked for the nth time.
-    #[must_use]
-    pub fn nth(self, nth: u32) -> Self {
-        Self { nth, ..self }
     }
 
     /// # Errors
