@@ -12,14 +12,14 @@
 #![recursion_limit = "256"]
 #![expect(
     clippy::needless_pass_by_value,
+    clippy::large_types_passed_by_value,
     reason = "a component owns what it is given: its closures outlive the call"
 )]
 #![cfg_attr(
     feature = "ssr",
     expect(
         clippy::unused_async,
-        clippy::large_types_passed_by_value,
-        reason = "a server function is async, also one that need not wait; a page's data is moved into it"
+        reason = "a server function is async, also one that need not wait"
     )
 )]
 
