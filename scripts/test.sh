@@ -33,7 +33,7 @@ one() { # name, check…: a check that passes or fails as a whole
 # nextest's own report; no report, or an exit code that it does not explain, is a failure.
 count_junit() { # name, exit code
   local numbers ok bad
-  numbers=$("$(system_python)" - "$TARGET/nextest/default/junit.xml" <<'PY'
+  numbers=$("$(system_python)" - "$ROOT/target/nextest/default/junit.xml" <<'PY'
 import sys, xml.etree.ElementTree as xml
 try:
     cases = list(xml.parse(sys.argv[1]).iter("testcase"))
@@ -53,7 +53,7 @@ PY
 nextest() { # name, words, arguments…
   local name=$1 words=$2 rc
   shift 2
-  rm -f "$TARGET/nextest/default/junit.xml"
+  rm -f "$ROOT/target/nextest/default/junit.xml"
   set +e
   IOG_LOG_TAIL=120 try "$words" cargo nextest run --config-file scripts/nextest.toml --no-fail-fast --cargo-quiet "$@"
   rc=$?
