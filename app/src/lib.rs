@@ -42,7 +42,7 @@ mod templates;
 pub use app::App;
 pub use fault::Fault;
 #[cfg(feature = "ssr")]
-pub use shell::shell;
+pub use shell::{page_headers, shell};
 
 /// The browser's entry: takes over the page that the server wrote.
 #[cfg(feature = "hydrate")]

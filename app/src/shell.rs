@@ -1,9 +1,8 @@
 //! The document around the pages, and the policy that it is served under.
 
+use http::header::InvalidHeaderValue;
 use http::{HeaderName, HeaderValue, header};
-use leptos::nonce::use_nonce;
 use leptos::{html, prelude::*};
-use leptos_axum::ResponseOptions;
 use leptos_meta::{HashedStylesheet, MetaTags};
 
 use crate::app::App;
@@ -24,34 +23,27 @@ fn policy(nonce: &str, watching: bool) -> String {
     )
 }
 
-/// Headers that belong to a page. The server adds those that belong to every answer.
-fn set_headers() {
-    let Some(response) = use_context::<ResponseOptions>() else {
-        return;
-    };
+/// Headers that belong to a page with this nonce. The server sets them on every HTML answer, from outside the rendering: a
+/// page whose rendering lost its context must not go out under a policy that stops even its style sheet.
+///
+/// # Errors
+/// The nonce cannot stand in a header.
+pub fn page_headers(nonce: &str) -> Result<[(HeaderName, HeaderValue); 5], InvalidHeaderValue> {
     let watching = std::env::var_os("LEPTOS_WATCH").is_some();
-    let csp = use_nonce().and_then(|nonce| HeaderValue::from_str(&policy(&nonce, watching)).ok());
-    if let Some(csp) = csp {
-        response.insert_header(header::CONTENT_SECURITY_POLICY, csp);
-    }
-    // The same address answers in two languages and two themes, and shows an account's data.
-    response.insert_header(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("private, no-store"),
-    );
-    response.insert_header(
-        header::VARY,
-        HeaderValue::from_static("cookie, accept-language"),
-    );
-    // Forms without JavaScript come back to where they were by the Referer, which stays on this site.
-    response.insert_header(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("same-origin"),
-    );
-    response.insert_header(
-        HeaderName::from_static("cross-origin-opener-policy"),
-        HeaderValue::from_static("same-origin"),
-    );
+    let csp = HeaderValue::from_str(&policy(nonce, watching))?;
+    let fixed = HeaderValue::from_static;
+    Ok([
+        (header::CONTENT_SECURITY_POLICY, csp),
+        // The same address answers in two languages and two themes, and shows an account's data.
+        (header::CACHE_CONTROL, fixed("private, no-store")),
+        (header::VARY, fixed("cookie, accept-language")),
+        // Forms without JavaScript come back to where they were by the Referer, which stays on this site.
+        (header::REFERRER_POLICY, fixed("same-origin")),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            fixed("same-origin"),
+        ),
+    ])
 }
 
 fn frame_colour(theme: Theme) -> AnyView {
@@ -73,7 +65,6 @@ fn frame_colour(theme: Theme) -> AnyView {
 }
 
 pub fn shell(options: LeptosOptions) -> impl IntoView {
-    set_headers();
     let prefs = Prefs::current();
     let t = prefs.locale.words();
     view! {
