@@ -12,6 +12,7 @@
 
 mod accounts;
 mod actor;
+mod admission;
 mod billing;
 mod desk;
 mod error;
@@ -30,9 +31,9 @@ mod workers;
 
 pub use accounts::SessionSecret;
 pub use actor::{Actor, Via};
+pub use admission::NodeSession;
 pub use desk::Exchange;
 pub use error::Error;
 pub use live::{LiveFrame, LiveHub, Subscription};
 pub use ports::{Entropy, SystemClock, SystemEntropy};
 pub use settings::Settings;
-pub use workers::NodeSession;

@@ -1,430 +1,22 @@
-//! The workers' side: who they are, what they report.
+//! What workers report: heartbeats, logs, samples, ends.
 
-use ed25519_dalek::{Signature, VerifyingKey};
-use kernel::{DeviceId, LeaseId, NodeId, PricePerSecond};
+use kernel::{DeviceId, LeaseId, NodeId};
 use protocol::live::{Live, Topic};
-use protocol::spec::is_country;
-use protocol::state::RunEnd;
+use protocol::state::{REASON_CHARS_MAX, RunEnd};
 use protocol::view::{JobEvent, JobEventKind, LogLine, Receipt, SampleView};
 use protocol::worker::{
-    DEVICES_PER_NODE_MAX, FromWorker, Hello, HostLoad, LOG_CHUNK_BYTES_MAX, LeaseBeat, LeaseClaim,
-    PROTOCOL_VERSION, Phase, Refusal, SAMPLES_PER_MESSAGE_MAX, Sample, StopReason, Stream,
-    ToWorker, hello_bytes,
+    FromWorker, HostLoad, LOG_CHUNK_BYTES_MAX, LeaseBeat, LeaseClaim, Phase,
+    SAMPLES_PER_MESSAGE_MAX, Sample, StopReason, Stream, ToWorker,
 };
-use store::{Device, LogRow, Node, SampleRow};
-use tokio::sync::mpsc;
+use store::{LogRow, SampleRow};
 
-use crate::desk::{Exchange, Link, NodeLive, secret_hash};
+use crate::admission::NodeSession;
+use crate::desk::{Exchange, LeaseLive};
 use crate::error::Error;
 use crate::jobs::STOP_GRACE_MS;
 use crate::leases::LeaseEnd;
 
-/// A node that has proven who it is, on one connection.
-#[derive(Debug, Clone)]
-pub struct NodeSession {
-    pub node: NodeId,
-    pub connection: u64,
-    pub welcome: ToWorker,
-}
-
-const TEXT_MAX: usize = 200;
-const START_REPUTATION: u32 = 60;
-const DEFAULT_PRICE_BASE: i64 = 2_500;
-
-type Refused = (Refusal, String);
-
-fn refuse<T>(reason: Refusal, message: impl Into<String>) -> Result<T, Refused> {
-    Err((reason, message.into()))
-}
-
-/// What a hello says must have sane sizes before anything is made of it.
-fn check_hello(hello: &Hello) -> Result<(), Refused> {
-    let texts = [
-        &hello.name,
-        &hello.agent_version,
-        &hello.host.os,
-        &hello.host.kernel,
-    ];
-    let plain = |text: &str| text.len() <= TEXT_MAX && !text.chars().any(char::is_control);
-    if hello.name.trim().is_empty() || !texts.iter().all(|text| plain(text)) {
-        return refuse(
-            Refusal::Malformed,
-            "name, version and host texts have 1 to 200 characters on one line",
-        );
-    }
-    if hello
-        .country
-        .as_deref()
-        .is_some_and(|country| !is_country(country))
-    {
-        return refuse(
-            Refusal::Malformed,
-            "the country is two capital letters, such as CH",
-        );
-    }
-    if hello.devices.is_empty() || hello.devices.len() > DEVICES_PER_NODE_MAX {
-        return refuse(Refusal::Malformed, "a node has 1 to 64 devices");
-    }
-    let mut uuids: Vec<&str> = hello
-        .devices
-        .iter()
-        .map(|device| device.uuid.as_str())
-        .collect();
-    uuids.sort_unstable();
-    uuids.dedup();
-    let named = hello
-        .devices
-        .iter()
-        .all(|d| plain(&d.uuid) && plain(&d.model) && !d.uuid.is_empty() && !d.model.is_empty());
-    if uuids.len() != hello.devices.len() || !named {
-        return refuse(
-            Refusal::Malformed,
-            "each device has a UUID of its own and a model",
-        );
-    }
-    let memory_max = 1 << 40;
-    if hello.devices.iter().any(|d| d.memory_mib > memory_max)
-        || hello.host.memory_mib > memory_max
-        || hello.host.disk_mib > memory_max
-    {
-        return refuse(Refusal::Malformed, "a size is beyond belief");
-    }
-    if hello.host.isolation_problems.len() > 50
-        || hello
-            .host
-            .isolation_problems
-            .iter()
-            .any(|p| p.len() > 1_000)
-    {
-        return refuse(
-            Refusal::Malformed,
-            "too many or too long isolation problems",
-        );
-    }
-    Ok(())
-}
-
-fn check_signature(hello: &Hello, nonce: &str, origins: &[String]) -> Result<(), Refused> {
-    if hello.protocol != PROTOCOL_VERSION {
-        return refuse(
-            Refusal::Protocol,
-            format!(
-                "this server speaks version {PROTOCOL_VERSION}, the worker {}; update the older one",
-                hello.protocol
-            ),
-        );
-    }
-    if !origins.contains(&hello.server) {
-        return refuse(
-            Refusal::Signature,
-            format!(
-                "the worker dialled {}, which is not an address of this server; use {}",
-                hello.server,
-                origins.join(" or ")
-            ),
-        );
-    }
-    let bytes = |text: &str, out: &mut [u8]| hex::decode_to_slice(text, out).is_ok();
-    let (mut key, mut signature) = ([0; 32], [0; 64]);
-    let read = bytes(&hello.public_key, &mut key) && bytes(&hello.signature, &mut signature);
-    // One spelling of a key only: it is a unique column.
-    let lower = hello.public_key.bytes().all(|b| !b.is_ascii_uppercase());
-    let token_hash = secret_hash(hello.join_token.as_deref().unwrap_or(""));
-    let signed = hello_bytes(&hello.server, nonce, &hello.public_key, &token_hash);
-    let valid = read
-        && lower
-        && VerifyingKey::from_bytes(&key).is_ok_and(|key| {
-            key.verify_strict(&signed, &Signature::from_bytes(&signature))
-                .is_ok()
-        });
-    if valid {
-        Ok(())
-    } else {
-        refuse(
-            Refusal::Signature,
-            "the signature does not fit the key, the nonce or this server",
-        )
-    }
-}
-
 impl Exchange {
-    /// A nonce for one connection.
-    pub fn challenge(&self) -> String {
-        self.secret("")
-    }
-
-    /// Lets a worker in: checks its signature, enrols it with a join token or recognises its key, takes over its
-    /// devices, and compares the leases that it claims with ours.
-    ///
-    /// # Errors
-    /// Why not, for the worker and the person who reads its log.
-    pub async fn worker_hello(
-        &self,
-        nonce: &str,
-        hello: Hello,
-        sender: mpsc::Sender<ToWorker>,
-    ) -> Result<NodeSession, Refused> {
-        check_signature(&hello, nonce, &self.inner.settings.origins)?;
-        check_hello(&hello)?;
-        let ours = |error: Error| {
-            tracing::error!(%error, "a worker could not be let in");
-            (
-                Refusal::Limits,
-                "something failed on our side; try again".to_owned(),
-            )
-        };
-        let _turn = self.inner.desk.lock().await;
-        let known = self
-            .inner
-            .store
-            .node_by_key(&hello.public_key)
-            .await
-            .map_err(|error| ours(error.into()))?;
-        let node = match known {
-            Some(node) if node.removed => {
-                return refuse(
-                    Refusal::Removed,
-                    "the owner removed this node; delete its state folder and join anew",
-                );
-            }
-            Some(node) => {
-                if let Some(token) = &hello.join_token {
-                    self.check_rejoin(token, &node).await?;
-                }
-                node
-            }
-            None => self.enrol(&hello).await?,
-        };
-        self.refuse_duplicate(node.id)?;
-        self.welcome(node, &hello, sender).await.map_err(ours)
-    }
-
-    /// A known key with a token is a repeated `join` line: fine with a token of the same owner, a mistake otherwise.
-    async fn check_rejoin(&self, token: &str, node: &Node) -> Result<(), Refused> {
-        let found = async {
-            let mut tx = self.inner.store.begin().await?;
-            tx.join_token_by_hash(&secret_hash(token)).await
-        };
-        match found.await {
-            Ok(Some(token)) if token.owner == node.owner => Ok(()),
-            Ok(_) => refuse(
-                Refusal::JoinToken,
-                "this worker is enrolled already, and the token is not of its owner; run it without a token, or with a new state folder",
-            ),
-            Err(error) => {
-                tracing::error!(%error, "a join token could not be read");
-                refuse(Refusal::Limits, "something failed on our side; try again")
-            }
-        }
-    }
-
-    async fn enrol(&self, hello: &Hello) -> Result<Node, Refused> {
-        let Some(token) = &hello.join_token else {
-            return refuse(
-                Refusal::UnknownNode,
-                "this worker is not enrolled here; make a join line on the portal's Nodes page and run it once",
-            );
-        };
-        self.try_enrol(hello, token).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a worker could not be enrolled");
-            refuse(Refusal::Limits, "something failed on our side; try again")
-        })
-    }
-
-    async fn try_enrol(&self, hello: &Hello, token: &str) -> Result<Result<Node, Refused>, Error> {
-        let now = self.now();
-        let mut tx = self.inner.store.begin().await?;
-        let found = tx.join_token_by_hash(&secret_hash(token)).await?;
-        let Some(token) = found.filter(|token| token.used_by.is_none() && token.expires_at > now)
-        else {
-            return Ok(refuse(
-                Refusal::JoinToken,
-                "the join token is unknown, used or expired; make a new one on the portal's Nodes page",
-            ));
-        };
-        let node = Node {
-            id: NodeId::new(now, self.random()),
-            owner: token.owner,
-            public_key: hello.public_key.clone(),
-            name: hello.name.trim().to_owned(),
-            country: hello.country.clone(),
-            reputation: START_REPUTATION,
-            agent_version: hello.agent_version.clone(),
-            host: hello.host.clone(),
-            joined_at: now,
-            last_seen: None,
-            removed: false,
-        };
-        tx.insert_node(&node).await?;
-        if !tx.use_join_token(token.id, node.id).await? {
-            return Ok(refuse(
-                Refusal::JoinToken,
-                "the join token was used meanwhile",
-            ));
-        }
-        tx.commit().await?;
-        tracing::info!(node = %node.id, owner = %node.owner, "a node was enrolled");
-        Ok(Ok(node))
-    }
-
-    /// A second agent with the same key is refused while the first is alive; a connection that went silent gives way.
-    fn refuse_duplicate(&self, node: NodeId) -> Result<(), Refused> {
-        let now = self.now();
-        let alive_ms =
-            i64::try_from(self.inner.settings.heartbeat_ms.saturating_mul(3)).unwrap_or(i64::MAX);
-        let memory = self.memory();
-        let link = memory.nodes.get(&node).and_then(|live| live.link.as_ref());
-        match link {
-            Some(link)
-                if !link.sender.is_closed() && now.millis_since(link.last_beat) < alive_ms =>
-            {
-                refuse(
-                    Refusal::Duplicate,
-                    "a worker with this identity is connected already; two agents must not share a state folder",
-                )
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn welcome(
-        &self,
-        mut node: Node,
-        hello: &Hello,
-        sender: mpsc::Sender<ToWorker>,
-    ) -> Result<NodeSession, Error> {
-        let now = self.now();
-        node.name = hello.name.trim().to_owned();
-        node.country.clone_from(&hello.country);
-        node.agent_version.clone_from(&hello.agent_version);
-        node.host = hello.host.clone();
-        node.last_seen = Some(now);
-        let default_price =
-            PricePerSecond::from_amount(kernel::Amount::try_from_base(DEFAULT_PRICE_BASE)?);
-        let mut tx = self.inner.store.begin().await?;
-        tx.update_node(&node).await?;
-        tx.devices_absent(node.id).await?;
-        for facts in &hello.devices {
-            let device = Device {
-                id: DeviceId::new(now, self.random()),
-                node: node.id,
-                uuid: facts.uuid.clone(),
-                class: facts.class,
-                model: facts.model.trim().to_owned(),
-                memory_mib: facts.memory_mib,
-                price: hello.price.unwrap_or(default_price),
-                paused: false,
-                present: true,
-            };
-            tx.put_device(&device).await?;
-        }
-        let devices = tx.devices_of(node.id).await?;
-        tx.commit().await?;
-        let settings = &self.inner.settings;
-        let welcome = ToWorker::Welcome {
-            node: node.id,
-            node_name: node.name.clone(),
-            heartbeat_ms: settings.heartbeat_ms,
-            lease_ttl_ms: settings.lease_ttl_ms,
-            server_down_grace_ms: settings.server_down_grace_ms,
-            platform_key: self.platform_key(),
-        };
-        let id = node.id;
-        let (connection, forgotten) = {
-            let mut memory = self.memory();
-            memory.connections = memory.connections.saturating_add(1);
-            let connection = memory.connections;
-            let link = Link {
-                connection,
-                sender,
-                since: now,
-                last_beat: now,
-                silent: false,
-            };
-            for claim in &hello.leases {
-                let ours = memory.leases.get(&claim.lease);
-                let (lease, epoch) = (claim.lease, claim.epoch);
-                if !ours.is_some_and(|live| live.lease.node == id && live.lease.epoch == epoch) {
-                    // The queue is new and larger than what a hello can claim.
-                    let _ = link
-                        .sender
-                        .try_send(ToWorker::LeaseRefused { lease, epoch });
-                }
-            }
-            let claimed = |lease: LeaseId| hello.leases.iter().any(|claim| claim.lease == lease);
-            let of_node = memory
-                .leases
-                .values_mut()
-                .filter(|live| live.lease.node == id);
-            let mut forgotten = Vec::new();
-            for live in of_node {
-                if claimed(live.lease.id) {
-                    live.expires = now.plus_millis(settings.lease_life_ms());
-                } else {
-                    forgotten.push(live.lease.id);
-                }
-            }
-            memory.nodes.insert(
-                id,
-                NodeLive {
-                    node,
-                    devices,
-                    link: Some(link),
-                    draining: false,
-                    load: None,
-                },
-            );
-            memory.refresh_offers(id);
-            (connection, forgotten)
-        };
-        // A worker that came back without a lease has lost its work; no need to wait for the lease to run out.
-        for lease in forgotten {
-            self.end_lease(lease, LeaseEnd::Lost, None).await?;
-        }
-        tracing::info!(node = %id, connection, "a worker connected");
-        self.publish_node(id);
-        Ok(NodeSession {
-            node: id,
-            connection,
-            welcome,
-        })
-    }
-
-    /// The connection is over; the node's offers are down until it returns. Its leases run until they expire.
-    pub async fn worker_gone(&self, session: &NodeSession) {
-        let now = self.now();
-        let gone = {
-            let mut memory = self.memory();
-            let Some(live) = memory.nodes.get_mut(&session.node) else {
-                return;
-            };
-            let current = live
-                .link
-                .as_ref()
-                .is_some_and(|link| link.connection == session.connection);
-            if current {
-                live.link = None;
-                live.load = None;
-                live.node.last_seen = Some(now);
-                memory.refresh_offers(session.node);
-            }
-            current
-        };
-        if !gone {
-            return;
-        }
-        tracing::info!(node = %session.node, connection = session.connection, "a worker disconnected");
-        let written = async {
-            let mut tx = self.inner.store.begin().await?;
-            tx.node_seen(session.node, now).await?;
-            tx.commit().await
-        };
-        if let Err(error) = written.await {
-            tracing::error!(node = %session.node, %error, "the time a node was last seen could not be written");
-        }
-        self.publish_node(session.node);
-    }
-
     /// Whether this connection is the node's present one, and the lease is its with this epoch.
     fn holds(&self, session: &NodeSession, claim: LeaseClaim) -> bool {
         let memory = self.memory();
@@ -512,7 +104,7 @@ impl Exchange {
                 epoch,
                 reason,
             } => {
-                let reason: String = reason.chars().take(500).collect();
+                let reason = reason.chars().take(REASON_CHARS_MAX).collect();
                 let turn = self.inner.desk.lock().await;
                 self.end_lease(lease, LeaseEnd::Rejected(reason), None)
                     .await?;
@@ -735,6 +327,7 @@ impl Exchange {
         {
             return Ok(vec![posted(&live)]);
         }
+        let end = end.as_reported(live.stopping);
         self.end_lease(lease, LeaseEnd::Reported(end), last).await?;
         drop(turn);
         self.place_waiting().await?;
@@ -765,7 +358,7 @@ impl Exchange {
     }
 }
 
-fn posted(live: &crate::desk::LeaseLive) -> ToWorker {
+fn posted(live: &LeaseLive) -> ToWorker {
     ToWorker::ReceiptPosted {
         lease: live.lease.id,
         epoch: live.lease.epoch,

@@ -141,7 +141,24 @@ pub enum RunEnd {
     },
 }
 
+/// Letters of a reason that a worker gives; the rest is cut.
+pub const REASON_CHARS_MAX: usize = 500;
+
 impl RunEnd {
+    /// What is believed of an end that a worker reports. That the requester stopped the job, and what only the platform
+    /// decides, is not for a worker to say: such a run is lost, and the job goes to another node.
+    #[must_use]
+    pub fn as_reported(self, stop_requested: bool) -> Self {
+        match self {
+            Self::StoppedByUser if !stop_requested => Self::LeaseLost,
+            Self::NoCapacity { .. } | Self::TooManyRestarts { .. } => Self::LeaseLost,
+            Self::FailedToStart { reason } => Self::FailedToStart {
+                reason: reason.chars().take(REASON_CHARS_MAX).collect(),
+            },
+            other => other,
+        }
+    }
+
     /// The step that this end is for the job. `None`: the job is to run again elsewhere.
     pub const fn job_step(&self) -> JobStep {
         match self {
@@ -265,6 +282,24 @@ mod tests {
             assert_eq!(open == 0, state.is_final(), "{state}");
             assert_eq!(JobState::parse(state.as_str()), Some(state));
         }
+    }
+
+    #[test]
+    fn a_worker_cannot_speak_for_the_requester_or_the_platform() {
+        assert_eq!(RunEnd::StoppedByUser.as_reported(false), RunEnd::LeaseLost);
+        assert_eq!(
+            RunEnd::StoppedByUser.as_reported(true),
+            RunEnd::StoppedByUser
+        );
+        let beyond = RunEnd::TooManyRestarts { restarts: 0 };
+        assert_eq!(beyond.as_reported(true), RunEnd::LeaseLost);
+        let long = RunEnd::FailedToStart {
+            reason: "é".repeat(REASON_CHARS_MAX + 1),
+        };
+        let RunEnd::FailedToStart { reason } = long.as_reported(false) else {
+            unreachable!("a failed start stays one")
+        };
+        assert_eq!(reason.chars().count(), REASON_CHARS_MAX);
     }
 
     #[test]

@@ -5,6 +5,8 @@
     reason = "a test stops at the first surprise"
 )]
 
-mod cases;
+mod access;
+mod money;
 mod simulation;
+mod workers;
 mod world;

@@ -145,6 +145,14 @@ impl World {
             .expect("exists")
     }
 
+    /// A requester with so much money, and an owner.
+    pub async fn people(&self, credit: &str) -> (Actor, Actor) {
+        (
+            self.account("rita", credit).await,
+            self.account("otto", "0").await,
+        )
+    }
+
     pub async fn sum_of_books(&self) -> i64 {
         let store = store::Store::open(&self.settings.database_url)
             .await
