@@ -31,13 +31,15 @@ impl Tx {
         transfer: &Transfer,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        for book in [transfer.from, transfer.to] {
-            query("INSERT INTO books (id, balance, may_be_negative) VALUES ($1, 0, $2) ON CONFLICT (id) DO NOTHING")
-                .bind(book.to_string())
-                .bind(i64::from(book.may_be_negative()))
-                .execute(self.connection())
-                .await?;
-        }
+        query(
+            "INSERT INTO books (id, balance, may_be_negative) VALUES ($1, 0, $2), ($3, 0, $4) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(transfer.from.to_string())
+        .bind(i64::from(transfer.from.may_be_negative()))
+        .bind(transfer.to.to_string())
+        .bind(i64::from(transfer.to.may_be_negative()))
+        .execute(self.connection())
+        .await?;
         let inserted = query(
             "INSERT INTO transfers (id, key, from_book, to_book, amount, kind, job, at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (key) DO NOTHING",
