@@ -127,18 +127,16 @@ impl Agent {
         settings: Settings,
         join_token: Option<String>,
     ) -> Result<Self, AgentError> {
-        let probe = Sandbox::probe(&settings.sandbox).await;
-        for problem in &probe.missing {
+        let (sandbox, isolation_problems) = match Sandbox::probe(settings.sandbox.clone()).await {
+            Ok(sandbox) => (Some(Arc::new(sandbox)), Vec::new()),
+            Err(missing) => (None, missing),
+        };
+        for problem in &isolation_problems {
             tracing::error!(
                 problem,
                 "jobs cannot be isolated here, so none will be taken"
             );
         }
-        let sandbox = if probe.possible() {
-            Sandbox::open(settings.sandbox.clone()).ok().map(Arc::new)
-        } else {
-            None
-        };
         let devices = Devices::find(&identity.public_key(), settings.memory_mib);
         // Spools are of this directory's agent alone, and the lock says that no other lives.
         let _ = std::fs::remove_dir_all(identity.directory().join("spool"));
@@ -150,7 +148,7 @@ impl Agent {
             join_token,
             devices,
             sandbox,
-            isolation_problems: probe.missing,
+            isolation_problems,
             client: crate::files::client()?,
             held: BTreeMap::new(),
             events,

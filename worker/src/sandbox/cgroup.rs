@@ -19,6 +19,8 @@ const NEEDED_V2: [&str; 3] = ["memory", "pids", "cpu"];
 /// The sandbox's first process, and a little for what the kernel charges to a job that is not the job's own.
 const OWN_PIDS: u64 = 1;
 const OWN_MEMORY: u64 = 8 * 1024 * 1024;
+/// The leaf into which an agent on version 2 steps down, so that its group may delegate.
+const AGENTS_LEAF: &str = "iog-agent";
 
 /// Where job groups are made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,10 +103,8 @@ impl Hierarchy {
         let mounts = mounts(mountinfo);
         let groups = memberships(membership);
         let unified = mounts.iter().find(|mount| mount.v2).map(|mount| {
-            (
-                mount.point.clone(),
-                directory(mount, groups.get("").map_or("/", String::as_str)),
-            )
+            let own = directory(mount, groups.get("").map_or("/", String::as_str));
+            (mount.point.clone(), above_leaf(own))
         });
         if let Some((top, own)) = unified {
             let offered =
@@ -180,6 +180,14 @@ impl Hierarchy {
     }
 }
 
+/// Looking a second time, the agent stands in its own leaf: the group that delegates is the one above.
+fn above_leaf(own: PathBuf) -> PathBuf {
+    match own.parent() {
+        Some(parent) if own.ends_with(AGENTS_LEAF) => parent.to_owned(),
+        _ => own,
+    }
+}
+
 fn writable(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
 }
@@ -198,7 +206,7 @@ fn delegate_v2(top: &Path, own: &Path) -> Result<Hierarchy, Vec<String>> {
         Ok(())
     };
     let step_down = || -> io::Result<()> {
-        let leaf = own.join("iog-agent");
+        let leaf = own.join(AGENTS_LEAF);
         std::fs::create_dir_all(&leaf)?;
         std::fs::write(leaf.join("cgroup.procs"), &me)?;
         enable(own)
@@ -530,6 +538,24 @@ mod tests {
             directory(&mount("/"), "/../.."),
             PathBuf::from("/sys/fs/cgroup")
         );
+    }
+
+    #[test]
+    fn version_2_is_found_again_from_the_leaf_that_the_agent_stepped_into() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let service = dir.path().join("system.slice/iog-worker.service");
+        std::fs::create_dir_all(service.join(AGENTS_LEAF)).expect("mkdir");
+        std::fs::write(service.join("cgroup.controllers"), "cpu memory pids\n").expect("write");
+        let mountinfo = format!(
+            "30 23 0:26 / {} rw,nosuid - cgroup2 cgroup2 rw\n",
+            dir.path().display()
+        );
+        let found = |group: &str| {
+            let group = format!("0::/system.slice/iog-worker.service{group}\n");
+            Hierarchy::from_tables(&mountinfo, &group)
+        };
+        assert_eq!(found(""), Ok(Hierarchy::V2(service.clone())));
+        assert_eq!(found("/iog-agent"), Ok(Hierarchy::V2(service)));
     }
 
     #[test]

@@ -63,16 +63,12 @@ pub enum SandboxError {
     Make(String),
 }
 
-/// Whether jobs can be isolated here, and what is missing if not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe {
-    /// One sentence for each missing piece; empty when all is well.
-    pub missing: Vec<String>,
-}
-
-impl Probe {
-    pub const fn possible(&self) -> bool {
-        self.missing.is_empty()
+impl SandboxError {
+    fn sentences(self) -> Vec<String> {
+        match self {
+            Self::Impossible(missing) => missing,
+            error => vec![error.to_string()],
+        }
     }
 }
 
@@ -122,20 +118,15 @@ impl Sandbox {
         })
     }
 
-    /// Says whether a job can be isolated, by isolating one.
-    pub async fn probe(options: &Options) -> Probe {
-        let missing = match Self::open(options.clone()) {
-            Ok(sandbox) => match sandbox.prepare().await {
-                Ok(prepared) => {
-                    drop(prepared);
-                    Vec::new()
-                }
-                Err(error) => vec![error.to_string()],
-            },
-            Err(SandboxError::Impossible(missing)) => missing,
-            Err(error) => vec![error.to_string()],
-        };
-        Probe { missing }
+    /// Opens, and makes sure that a job can be isolated, by isolating one. Once in a process: on cgroup v2 it moves this
+    /// process into a group of its own.
+    ///
+    /// # Errors
+    /// What is missing, one sentence each.
+    pub async fn probe(options: Options) -> Result<Self, Vec<String>> {
+        let sandbox = Self::open(options).map_err(SandboxError::sentences)?;
+        sandbox.prepare().await.map_err(SandboxError::sentences)?;
+        Ok(sandbox)
     }
 
     /// Makes a sandbox that waits for its job.
