@@ -25,11 +25,14 @@ pub struct GpuLoad {
 pub struct Devices {
     nvml: Option<Nvml>,
     pub facts: Vec<DeviceFacts>,
+    /// Main memory that a job may have, its disk included: that is memory too.
+    pub offered_mib: u64,
 }
 
 impl Devices {
-    /// Looks for devices. `public_key` gives the CPU its stable name; `cpu_memory_mib` bounds what is offered of it.
-    pub fn find(public_key: &str, cpu_memory_mib: Option<u64>) -> Self {
+    /// Looks for devices. `public_key` gives the CPU its stable name; `memory_mib` bounds the main memory that is offered.
+    pub fn find(public_key: &str, memory_mib: Option<u64>) -> Self {
+        let offered_mib = offered(host_memory_mib(), memory_mib);
         let nvml = match Nvml::init() {
             Ok(nvml) => Some(nvml),
             // No driver on this host: that is ordinary, not a fault.
@@ -41,31 +44,34 @@ impl Devices {
         };
         let gpus = nvml.as_ref().map(nvidia).unwrap_or_default();
         let facts = if gpus.is_empty() {
-            vec![cpu(public_key, cpu_memory_mib)]
+            vec![cpu(public_key, offered_mib)]
         } else {
             gpus
         };
-        Self { nvml, facts }
+        Self {
+            nvml,
+            facts,
+            offered_mib,
+        }
     }
 
     /// What a job needs of /dev to use this device and no other; empty for the CPU.
-    pub fn nodes(&self, uuid: &str) -> Vec<String> {
-        let device = self
-            .nvml
-            .as_ref()
-            .and_then(|nvml| nvml.device_by_uuid(uuid).ok());
-        let Some(minor) = device.and_then(|device| device.minor_number().ok()) else {
-            return Vec::new();
+    ///
+    /// # Errors
+    /// Why the device cannot be given: a job that rents it must not run without it.
+    pub fn nodes(&self, uuid: &str) -> Result<Vec<String>, String> {
+        let Some(device) = self.facts.iter().find(|device| device.uuid == uuid) else {
+            return Err(format!("this machine has no device {uuid}"));
         };
-        // The driver's own doors are shared by all devices; they open none without the device's node.
-        let names = [
-            format!("nvidia{minor}"),
-            "nvidiactl".to_owned(),
-            "nvidia-uvm".to_owned(),
-            "nvidia-uvm-tools".to_owned(),
-        ];
-        let there = |name: &String| Path::new("/dev").join(name).exists();
-        names.into_iter().filter(there).collect()
+        if device.class == DeviceClass::Cpu {
+            return Ok(Vec::new());
+        }
+        let nvml = self.nvml.as_ref().ok_or("NVIDIA's library is gone")?;
+        let minor = nvml
+            .device_by_uuid(uuid)
+            .and_then(|device| device.minor_number())
+            .map_err(|error| format!("the driver does not answer for {uuid}: {error}"))?;
+        nodes_in(Path::new("/dev"), minor)
     }
 
     /// The load of the GPU with this UUID; `None` for the CPU, whose load the job's cgroup tells.
@@ -78,6 +84,33 @@ impl Devices {
             memory_mib: whole(memory.used / MIB),
         })
     }
+}
+
+fn nodes_in(dev: &Path, minor: u32) -> Result<Vec<String>, String> {
+    // The driver's own doors are shared by all devices; they open none without the device's node.
+    let own = [format!("nvidia{minor}"), "nvidiactl".to_owned()];
+    let there = |name: &String| dev.join(name).exists();
+    if let Some(missing) = own.iter().find(|name| !there(name)) {
+        return Err(format!("{} is not there", dev.join(missing).display()));
+    }
+    // Without these a device can still draw, though not compute everything: some drivers have no tools.
+    let more = ["nvidia-uvm", "nvidia-uvm-tools"].map(str::to_owned);
+    Ok(own
+        .into_iter()
+        .chain(more.into_iter().filter(there))
+        .collect())
+}
+
+/// What of `total` is offered: what the owner said, else all but a reserve.
+fn offered(total: u64, wanted: Option<u64>) -> u64 {
+    let reserve = (total / 10).max(OWNERS_MEMORY_MIB);
+    wanted
+        .unwrap_or_else(|| total.saturating_sub(reserve))
+        .min(total)
+}
+
+fn host_memory_mib() -> u64 {
+    field_kib(&read("/proc/meminfo"), "MemTotal:") / 1_024
 }
 
 fn nvidia(nvml: &Nvml) -> Vec<DeviceFacts> {
@@ -103,16 +136,12 @@ fn nvidia(nvml: &Nvml) -> Vec<DeviceFacts> {
         .collect()
 }
 
-fn cpu(public_key: &str, memory_mib: Option<u64>) -> DeviceFacts {
-    let total = field_kib(&read("/proc/meminfo"), "MemTotal:") / 1_024;
-    let reserve = (total / 10).max(OWNERS_MEMORY_MIB);
+fn cpu(public_key: &str, memory_mib: u64) -> DeviceFacts {
     DeviceFacts {
         uuid: cpu_uuid(public_key),
         class: DeviceClass::Cpu,
         model: cpu_model(&read("/proc/cpuinfo")),
-        memory_mib: memory_mib
-            .unwrap_or_else(|| total.saturating_sub(reserve))
-            .min(total),
+        memory_mib,
         driver: None,
     }
 }
@@ -140,9 +169,10 @@ fn cpu_model(cpuinfo: &str) -> String {
     model.unwrap_or_else(|| format!("{} processor", std::env::consts::ARCH))
 }
 
-/// What the host is. `state` is the directory whose disk is offered.
-pub fn host_facts(state: &Path, isolation_problems: Vec<String>) -> HostFacts {
-    let disk = rustix::fs::statvfs(state)
+/// What the host offers. A job's disk is memory while it runs; `state` is the directory that keeps its inputs and
+/// artefacts, so both bound it.
+pub fn host_facts(state: &Path, offered_mib: u64, isolation_problems: Vec<String>) -> HostFacts {
+    let free = rustix::fs::statvfs(state)
         .map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize) / MIB);
     HostFacts {
         os: os_name(&read("/etc/os-release")),
@@ -154,8 +184,8 @@ pub fn host_facts(state: &Path, isolation_problems: Vec<String>) -> HostFacts {
             .ok()
             .and_then(|n| u32::try_from(n.get()).ok())
             .unwrap_or(1),
-        memory_mib: field_kib(&read("/proc/meminfo"), "MemTotal:") / 1_024,
-        disk_mib: disk,
+        memory_mib: offered_mib,
+        disk_mib: free.min(offered_mib),
         isolation_problems,
     }
 }
@@ -250,7 +280,49 @@ mod tests {
         assert_eq!((cpu.class, cpu.memory_mib), (DeviceClass::Cpu, 1_000));
         assert!(!cpu.model.is_empty());
         assert_eq!(devices.gpu_load(&cpu.uuid), None);
-        assert!(devices.nodes(&cpu.uuid).is_empty());
+        assert_eq!(devices.nodes(&cpu.uuid), Ok(Vec::new()));
+        assert!(devices.nodes("GPU-1").is_err(), "it has none");
+        assert_eq!(devices.offered_mib, 1_000);
+        let host = host_facts(Path::new("/"), devices.offered_mib, Vec::new());
+        assert_eq!(host.memory_mib, 1_000);
+        assert!(host.disk_mib <= 1_000, "a job's disk is memory");
+    }
+
+    #[test]
+    fn a_graphics_card_that_cannot_be_given_is_an_objection() {
+        let gpu = DeviceFacts {
+            uuid: "GPU-1".into(),
+            class: DeviceClass::Gpu,
+            model: "A".into(),
+            memory_mib: 1,
+            driver: None,
+        };
+        let devices = Devices {
+            nvml: None,
+            facts: vec![gpu],
+            offered_mib: 1,
+        };
+        assert!(devices.nodes("GPU-1").is_err());
+        let dev = tempfile::tempdir().expect("tempdir");
+        for name in ["nvidiactl", "nvidia-uvm", "nvidia1"] {
+            std::fs::write(dev.path().join(name), "").expect("write");
+        }
+        assert!(nodes_in(dev.path(), 0).is_err_and(|why| why.contains("nvidia0")));
+        assert_eq!(
+            nodes_in(dev.path(), 1).as_deref(),
+            Ok(["nvidia1", "nvidiactl", "nvidia-uvm"]
+                .map(str::to_owned)
+                .as_slice())
+        );
+    }
+
+    #[test]
+    fn the_owner_keeps_a_reserve_unless_told_otherwise() {
+        assert_eq!(offered(10_000, None), 9_000);
+        assert_eq!(offered(2_000, None), 1_488);
+        assert_eq!(offered(400, None), 0);
+        assert_eq!(offered(10_000, Some(9_900)), 9_900);
+        assert_eq!(offered(10_000, Some(99_000)), 10_000);
     }
 
     #[test]

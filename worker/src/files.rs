@@ -12,10 +12,15 @@ use protocol::worker::ARTEFACTS_MAX;
 use reqwest::{Client, StatusCode, Url};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::time::{Instant, sleep};
 use tokio_util::io::ReaderStream;
 
-const ATTEMPTS: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(700);
+/// A server that restarts is waited for so long: longer than any lease goes on without it.
+const AGAIN_WITHIN: Duration = Duration::from_secs(90);
+/// What came damaged once may come whole; a bundle that is wrong stays wrong.
+const WRONG_WITHIN: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// No progress for so long ends an attempt.
 const STALLED: Duration = Duration::from_secs(20);
 
@@ -35,9 +40,17 @@ pub fn client() -> Result<Client, reqwest::Error> {
         .build()
 }
 
-enum Failure {
-    /// Trying again cannot help.
-    Final(String),
+/// Why a file did not travel.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The file itself is not what the job names.
+    #[error("{0}")]
+    Wrong(String),
+    /// Refused by the server or by this machine's disk: trying again cannot help.
+    #[error("{0}")]
+    Refused(String),
+    /// The server or the line to it is away, perhaps not for long.
+    #[error("{0}")]
     Again(String),
 }
 
@@ -49,7 +62,7 @@ impl From<reqwest::Error> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::Final(format!("this worker's disk: {error}"))
+        Self::Refused(format!("this worker's disk: {error}"))
     }
 }
 
@@ -57,12 +70,10 @@ impl Files {
     /// Fetches the bundle with this hash into `to`.
     ///
     /// # Errors
-    /// Why not, after several attempts.
-    pub async fn fetch(&self, hash: &str, to: &Path) -> Result<(), String> {
+    /// Why not, after a server that is away was waited for.
+    pub async fn fetch(&self, hash: &str, to: &Path) -> Result<(), Failure> {
         let url = address(&self.server, &["bundles", hash], None)?;
-        retry(|| self.fetch_once(&url, hash, to))
-            .await
-            .map_err(|why| format!("the bundle could not be fetched: {why}"))
+        retry(|| self.fetch_once(&url, hash, to)).await
     }
 
     async fn fetch_once(&self, url: &Url, hash: &str, to: &Path) -> Result<(), Failure> {
@@ -81,7 +92,7 @@ impl Files {
             let bytes = bytes?;
             size = size.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             if size > BUNDLE_BYTES_MAX {
-                return Err(Failure::Final(format!(
+                return Err(Failure::Wrong(format!(
                     "it is larger than {BUNDLE_BYTES_MAX} bytes"
                 )));
             }
@@ -92,7 +103,7 @@ impl Files {
         if hex::encode(digest.finalize()) == hash {
             Ok(())
         } else {
-            Err(Failure::Again(
+            Err(Failure::Wrong(
                 "what came does not have the hash that the job names".to_owned(),
             ))
         }
@@ -115,16 +126,26 @@ impl Files {
                 remarks.push(format!("Only the first {ARTEFACTS_MAX} of {} files are kept; pack many small ones into one.", entries.len()));
                 break;
             }
-            if let Err(why) = self.upload_one(lease, tar, entry).await {
-                remarks.push(format!("The file {} was not kept: {why}", entry.path));
+            let Err(failure) = self.upload_one(lease, tar, entry).await else {
+                continue;
+            };
+            if matches!(failure, Failure::Again(_)) {
+                // It was waited for long enough with this one.
+                let left = entries.len() - count;
+                remarks.push(format!(
+                    "{left} files from {} on were not kept: {failure}",
+                    entry.path
+                ));
+                break;
             }
+            remarks.push(format!("The file {} was not kept: {failure}", entry.path));
         }
         remarks
     }
 
-    async fn upload_one(&self, lease: LeaseId, tar: &Path, entry: &Entry) -> Result<(), String> {
+    async fn upload_one(&self, lease: LeaseId, tar: &Path, entry: &Entry) -> Result<(), Failure> {
         if !is_inner_path(&entry.path) {
-            return Err("its name cannot be a path here".to_owned());
+            return Err(Failure::Wrong("its name cannot be a path here".to_owned()));
         }
         let url = address(
             &self.server,
@@ -142,12 +163,12 @@ impl Files {
                 .send()
                 .await?;
             let status = response.status();
-            if status.is_client_error() {
+            if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
                 let detail = response
                     .json::<protocol::Problem>()
                     .await
                     .map(|problem| problem.detail);
-                return Err(Failure::Final(
+                return Err(Failure::Refused(
                     detail.unwrap_or_else(|_| format!("refused ({status})")),
                 ));
             }
@@ -157,11 +178,11 @@ impl Files {
     }
 }
 
-fn address(server: &str, parts: &[&str], path: Option<&str>) -> Result<Url, String> {
-    let mut url =
-        Url::parse(&format!("{server}/api/v1/worker")).map_err(|error| error.to_string())?;
+fn address(server: &str, parts: &[&str], path: Option<&str>) -> Result<Url, Failure> {
+    let mut url = Url::parse(&format!("{server}/api/v1/worker"))
+        .map_err(|error| Failure::Refused(error.to_string()))?;
     url.path_segments_mut()
-        .map_err(|()| "the server's address takes no path".to_owned())?
+        .map_err(|()| Failure::Refused("the server's address takes no path".to_owned()))?
         .extend(parts);
     if let Some(path) = path {
         url.query_pairs_mut().append_pair("path", path);
@@ -175,23 +196,24 @@ fn accepted(status: StatusCode) -> Result<(), Failure> {
     } else if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         Err(Failure::Again(format!("the server answered {status}")))
     } else {
-        Err(Failure::Final(format!("the server answered {status}")))
+        Err(Failure::Refused(format!("the server answered {status}")))
     }
 }
 
 async fn retry<F: Future<Output = Result<(), Failure>>>(
     mut attempt: impl FnMut() -> F,
-) -> Result<(), String> {
-    let mut last = String::new();
-    for count in 1..=ATTEMPTS {
+) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
         match attempt().await {
-            Ok(()) => return Ok(()),
-            Err(Failure::Final(why)) => return Err(why),
-            Err(Failure::Again(why)) => last = why,
+            Err(Failure::Again(_)) if begun.elapsed() < AGAIN_WITHIN => {}
+            Err(Failure::Wrong(_)) if begun.elapsed() < WRONG_WITHIN => {}
+            result => return result,
         }
-        tokio::time::sleep(PAUSE * count).await;
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    Err(last)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -248,6 +270,36 @@ mod tests {
             (content(&entries[0]), content(&entries[1])),
             (b"xx".to_vec(), b"yyy".to_vec())
         );
+    }
+
+    /// Answers how many seconds were spent on a fault that stays, and how it ended.
+    async fn tried(fault: fn() -> Failure) -> (u64, Result<(), Failure>) {
+        let begun = Instant::now();
+        let result = retry(|| async { Err(fault()) }).await;
+        (begun.elapsed().as_secs(), result)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restarting_server_is_waited_for_and_a_refusal_is_not() {
+        let (seconds, result) = tried(|| Failure::Again("down".into())).await;
+        assert!((90..100).contains(&seconds), "{seconds}");
+        assert_eq!(result, Err(Failure::Again("down".into())));
+        let (seconds, _) = tried(|| Failure::Wrong("hash".into())).await;
+        assert!((5..12).contains(&seconds), "{seconds}");
+        let (seconds, _) = tried(|| Failure::Refused("no".into())).await;
+        assert_eq!(seconds, 0);
+        let mut down = 20;
+        let result = retry(|| {
+            down -= 1;
+            async move {
+                if down > 0 {
+                    Err(Failure::Again("down".into()))
+                } else {
+                    Ok(())
+                }
+            }
+        });
+        assert_eq!(result.await, Ok(()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use protocol::worker::{Assignment, Phase, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::files::Files;
+use crate::files::{Failure, Files};
 use crate::sandbox::{
     self, Control, Events, FREEZE_BEFORE_MS, FromHelper, JobLimits, Prepared, Report, Running,
     Sandbox, SandboxError, StartJob, ToHelper, Usage, boottime_ms,
@@ -44,11 +44,15 @@ pub enum JobEvent {
     Thawed {
         at_ms: u64,
     },
-    /// The process is over.
+    /// The process is over since then; packing may follow.
+    ProcessEnded {
+        at_ms: u64,
+    },
+    /// The sandbox is over.
     Over(Box<Report>),
     /// It never ran: the job's fault.
     FailedToStart(String),
-    /// This machine cannot run it.
+    /// It never ran: this machine's fault, or its line's.
     Rejected(String),
     /// Output is complete and artefacts are uploaded; remarks for the log.
     Done(Vec<String>),
@@ -114,7 +118,7 @@ impl JobTask {
         if let Some(report) = report {
             if report.artefacts.left_out > 0 {
                 remarks.push(format!(
-                    "{} entries in $IOG_OUTPUT were not kept: too large together, or not files.",
+                    "At least {} entries in $IOG_OUTPUT were not kept: too large together, not files, or they could not be packed.",
                     report.artefacts.left_out
                 ));
             }
@@ -139,10 +143,13 @@ impl JobTask {
                 let to = self.spool.join("bundle.tar");
                 std::fs::create_dir_all(&self.spool)
                     .map_err(|error| JobEvent::Rejected(format!("the worker's disk: {error}")))?;
-                self.files
-                    .fetch(hash, &to)
-                    .await
-                    .map_err(JobEvent::FailedToStart)?;
+                self.files.fetch(hash, &to).await.map_err(|failure| {
+                    let why = format!("the bundle could not be fetched: {failure}");
+                    match failure {
+                        Failure::Wrong(_) => JobEvent::FailedToStart(why),
+                        Failure::Refused(_) | Failure::Again(_) => JobEvent::Rejected(why),
+                    }
+                })?;
                 Some(to)
             }
             None => None,
@@ -249,6 +256,7 @@ async fn watch_over(
                 Some(FromHelper::Sample(usage)) => task.tell(JobEvent::Usage(usage)).await,
                 Some(FromHelper::Frozen { at_ms }) => task.tell(JobEvent::Frozen { at_ms }).await,
                 Some(FromHelper::Thawed { at_ms }) => task.tell(JobEvent::Thawed { at_ms }).await,
+                Some(FromHelper::JobEnded { at_ms }) => task.tell(JobEvent::ProcessEnded { at_ms }).await,
                 Some(FromHelper::Ended(report)) => {
                     task.tell(JobEvent::Over(report.clone())).await;
                     tokio::spawn(async move { events.gone().await });

@@ -33,7 +33,10 @@ impl RunClock {
     }
 
     pub fn freeze(&mut self, at: u64) {
-        self.frozen_since.get_or_insert(at);
+        // Packing may be frozen too; it is not billed anyway.
+        if self.ended.is_none() {
+            self.frozen_since.get_or_insert(at);
+        }
     }
 
     pub fn thaw(&mut self, at: u64) {
@@ -42,13 +45,16 @@ impl RunClock {
         }
     }
 
-    /// The process is over after `ran` milliseconds from its start.
-    pub fn end(&mut self, ran: u64) {
-        if let Some(started) = self.started {
-            let at = started.saturating_add(ran);
+    /// The process ended. What follows (packing, uploading) is not billed.
+    pub fn end(&mut self, at: u64) {
+        if self.started.is_some() && self.ended.is_none() {
             self.thaw(at);
             self.ended = Some(at);
         }
+    }
+
+    pub const fn started_at(&self) -> Option<u64> {
+        self.started
     }
 
     pub fn ran_ms(&self, now: u64) -> u64 {
@@ -135,7 +141,7 @@ impl Lease {
         }
     }
 
-    /// Whether a process may be running.
+    /// Whether a process may be running, so that its device is taken.
     pub const fn is_working(&self) -> bool {
         matches!(self.stage, Stage::Preparing(_) | Stage::Running)
     }
@@ -367,8 +373,19 @@ mod tests {
         assert_eq!(clock.ran_ms(9_000), 3_000);
         clock.thaw(9_000);
         assert_eq!(clock.ran_ms(9_500), 3_500);
-        clock.end(9_000);
+        clock.end(10_000);
         assert_eq!(clock.ran_ms(99_000), 4_000);
+    }
+
+    #[test]
+    fn packing_is_not_billed_even_when_it_is_frozen() {
+        let mut clock = RunClock::default();
+        clock.start(0);
+        clock.end(3_000);
+        clock.freeze(4_000);
+        clock.thaw(5_000);
+        clock.end(60_000);
+        assert_eq!(clock.ran_ms(60_000), 3_000);
     }
 
     #[test]

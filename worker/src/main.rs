@@ -73,7 +73,7 @@ struct Options {
     /// Directory of this node's key and state [default: /var/lib/iog-worker for root, else ~/.local/state/iog-worker].
     #[arg(long, alias = "state-dir", env = "IOG_WORKER_STATE")]
     state: Option<PathBuf>,
-    /// Memory offered with the CPU device, in MiB [default: all but a tenth].
+    /// Memory offered to a job, in MiB: its memory and its disk together [default: all but a tenth].
     #[arg(long)]
     memory_mib: Option<u64>,
     /// A directory of this machine that jobs may read at the same path, such as /opt/models. May be given again.

@@ -13,9 +13,7 @@ use crate::files::Files;
 use crate::job::{JobTask, OUTPUT_KEPT, Order};
 use crate::lease::{Lease, Stage};
 use crate::link::LinkError;
-use crate::sandbox;
-
-const MIB: u64 = 1024 * 1024;
+use crate::sandbox::{self, Sandbox};
 
 impl Agent {
     pub(super) async fn on_message(&mut self, message: ToWorker) -> Result<(), AgentError> {
@@ -132,12 +130,22 @@ impl Agent {
         }
     }
 
-    async fn stop(&mut self, lease: LeaseId, epoch: Epoch, reason: StopReason, grace_ms: u64) {
+    pub(super) async fn stop(
+        &mut self,
+        lease: LeaseId,
+        epoch: Epoch,
+        reason: StopReason,
+        grace_ms: u64,
+    ) {
         let Some(held) = self.of_epoch(lease, epoch) else {
             return;
         };
-        tracing::info!(%lease, ?reason, "told to stop a job");
-        held.stop(sandbox::StopReason::Requested, reason, grace_ms);
+        tracing::info!(%lease, ?reason, "a job is to stop");
+        let why = match reason {
+            StopReason::Drained => sandbox::StopReason::Drain,
+            _ => sandbox::StopReason::Requested,
+        };
+        held.stop(why, reason, grace_ms);
         if matches!(held.lease.stage, Stage::Preparing(_)) {
             // Nothing ran yet that could end politely.
             if let Some(task) = held.task.take() {
@@ -148,41 +156,30 @@ impl Agent {
         }
     }
 
-    /// Why this machine will not run it.
-    fn objection(&self, assignment: &Assignment) -> Option<String> {
+    /// How this machine can run it: where, and with which nodes of /dev.
+    ///
+    /// # Errors
+    /// Why it will not.
+    fn admit(&self, assignment: &Assignment) -> Result<(Arc<Sandbox>, Vec<String>), String> {
         if self.draining.is_some() {
-            return Some("this worker is shutting down".to_owned());
+            return Err("this worker is shutting down".to_owned());
         }
-        if self.sandbox.is_none() {
-            return Some(format!(
+        let Some(sandbox) = &self.sandbox else {
+            return Err(format!(
                 "this machine cannot isolate jobs: {}",
                 self.isolation_problems.join("; ")
             ));
-        }
-        if !self
-            .devices
-            .facts
-            .iter()
-            .any(|device| device.uuid == assignment.device_uuid)
-        {
-            return Some(format!(
-                "this machine has no device {}",
-                assignment.device_uuid
+        };
+        let resources = &assignment.spec.resources;
+        let wanted = resources.memory_mib.saturating_add(resources.disk_mib);
+        let offered = self.devices.offered_mib;
+        if wanted > offered {
+            return Err(format!(
+                "memory and disk together need {wanted} MiB, this machine offers {offered}"
             ));
         }
-        let resources = &assignment.spec.resources;
-        let wanted = resources
-            .memory_mib
-            .saturating_add(resources.disk_mib)
-            .saturating_mul(MIB);
-        let memory = sandbox::memory_bytes();
-        (wanted > memory).then(|| {
-            format!(
-                "memory and disk together need {} MiB, this machine has {}",
-                wanted / MIB,
-                memory / MIB
-            )
-        })
+        let nodes = self.devices.nodes(&assignment.device_uuid)?;
+        Ok((Arc::clone(sandbox), nodes))
     }
 
     /// The exchange gives a device to one lease: an older one on the same device, or of an older epoch, is over.
@@ -211,8 +208,8 @@ impl Agent {
             return;
         }
         tracing::info!(lease = %id, epoch = epoch.get(), job = %assignment.job, name = assignment.spec.name, "a job is assigned");
-        let objection = self.objection(&assignment);
-        if objection.is_none() {
+        let admitted = self.admit(&assignment);
+        if admitted.is_ok() {
             self.end_stale(&assignment);
         }
         let ttl = self
@@ -232,12 +229,11 @@ impl Agent {
             over_at: None,
             lease: Lease::new(assignment, self.alive_at),
         };
-        match (&self.sandbox, objection) {
-            (Some(sandbox), None) => {
-                let device_nodes = self.devices.nodes(&held.lease.assignment.device_uuid);
+        match admitted {
+            Ok((sandbox, device_nodes)) => {
                 let task = JobTask {
                     assignment: held.lease.assignment.clone(),
-                    sandbox: Arc::clone(sandbox),
+                    sandbox,
                     prepared: if device_nodes.is_empty() {
                         self.spare.take().await
                     } else {
@@ -258,8 +254,7 @@ impl Agent {
                 held.task = Some(tokio::spawn(task.run()));
                 self.held.insert(id, held);
             }
-            (_, reason) => {
-                let reason = reason.unwrap_or_default();
+            Err(reason) => {
                 tracing::warn!(lease = %id, reason, "the job is rejected");
                 held.lease.stage = Stage::Rejected(reason);
                 self.held.insert(id, held);

@@ -68,6 +68,7 @@ impl Agent {
                 tracing::info!(%lease, "the lease is renewed: the job goes on");
                 held.lease.clock.thaw(at_ms);
             }
+            JobEvent::ProcessEnded { at_ms } => held.lease.clock.end(at_ms),
             JobEvent::Over(report) => self.process_over(id, &report),
             JobEvent::FailedToStart(reason) => {
                 self.over(id, RunEnd::FailedToStart { reason }).await;
@@ -97,12 +98,10 @@ impl Agent {
             held.lease
                 .note("The exchange could not be heard in time; the job was stopped here.");
         }
-        let ran_ms = if report.ran_ms == 0 {
-            held.lease.clock.ran_ms(boottime_ms())
-        } else {
-            report.ran_ms
-        };
-        held.lease.clock.end(ran_ms);
+        // A helper that was killed could not say when the process ended.
+        let clock = &mut held.lease.clock;
+        let told = clock.started_at().filter(|_| report.ran_ms > 0);
+        clock.end(told.map_or_else(boottime_ms, |at| at.saturating_add(report.ran_ms)));
         held.lease.end = Some(end);
         if held.lease.clock.has_started() {
             held.lease.stage = Stage::Uploading;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures::future::OptionFuture;
 use kernel::{LeaseId, Timestamp};
-use protocol::worker::{FromWorker, Hello, LeaseBeat, PROTOCOL_VERSION, StopReason};
+use protocol::worker::{FromWorker, Hello, LeaseBeat, LeaseClaim, PROTOCOL_VERSION, StopReason};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -37,6 +37,9 @@ const FLUSH_BYTES_MAX: usize = 512 * 1024;
 const DRAIN_GRACE_MS: u64 = 5_000;
 /// How long ended work waits to be accounted for when the worker stops.
 const ACCOUNT_WITHIN: Duration = Duration::from_secs(10);
+/// After the drain timeout, stopped jobs have so long to end and to send their files; then the worker leaves regardless.
+/// With the usual timeout it stays below the `TimeoutStopSec` of docs/worker.md.
+const FILES_WITHIN: Duration = Duration::from_secs(20);
 
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
@@ -54,7 +57,7 @@ pub enum AgentError {
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub sandbox: sandbox::Options,
-    /// Of the CPU device; `None`: all but a reserve for the owner.
+    /// Main memory for jobs, their disks included; `None`: all but a reserve for the owner.
     pub memory_mib: Option<u64>,
     pub drain_timeout: Duration,
 }
@@ -211,7 +214,7 @@ impl Agent {
                 () = sleep_until(self.retry_at), if disconnected => self.connect(),
                 () = sleep_until(self.next_beat), if linked => self.beat().await,
                 _ = flush.tick(), if wants_flush => self.flush().await,
-                () = sleep_until(drain_at), if self.draining.is_some() => self.drain_on(),
+                () = sleep_until(drain_at), if self.draining.is_some() => self.drain_on().await,
                 _ = terminate.recv() => if self.drain() { break },
                 _ = interrupt.recv() => if self.drain() { break },
             }
@@ -234,7 +237,11 @@ impl Agent {
             name: self.state.name.clone(),
             country: self.state.country.clone(),
             price: self.state.price,
-            host: host_facts(self.identity.directory(), self.isolation_problems.clone()),
+            host: host_facts(
+                self.identity.directory(),
+                self.devices.offered_mib,
+                self.isolation_problems.clone(),
+            ),
             devices: self.devices.facts.clone(),
             leases: self.held.values().map(|held| held.lease.claim()).collect(),
         }
@@ -247,10 +254,11 @@ impl Agent {
             name: welcome.node_name.clone(),
             ..self.state.clone()
         };
-        if state != self.state {
+        // Compared with the disk: `run --server` has changed what is in memory only.
+        if self.identity.state().ok().as_ref() != Some(&state) {
             self.identity.save(&state)?;
-            self.state = state;
         }
+        self.state = state;
         Ok(())
     }
 
@@ -409,7 +417,7 @@ impl Agent {
         let working = self
             .held
             .values()
-            .filter(|held| held.lease.is_working())
+            .filter(|held| !held.lease.is_over())
             .count();
         tracing::info!(
             working,
@@ -424,27 +432,26 @@ impl Agent {
         false
     }
 
-    fn drain_on(&mut self) {
+    async fn drain_on(&mut self) {
         let now = Instant::now();
-        let working = self.held.values().any(|held| held.lease.is_working());
+        // A job whose files still travel is not done: without its end it would run again elsewhere.
+        let all_over = self.held.values().all(|held| held.lease.is_over());
         let Some(draining) = &mut self.draining else {
             return;
         };
-        if !working {
+        if all_over {
             draining.idle_since.get_or_insert(now);
-        }
-        if working && !draining.stopped && now >= draining.deadline {
+        } else if !draining.stopped && now >= draining.deadline {
             draining.stopped = true;
-            for held in self
+            let working: Vec<LeaseClaim> = self
                 .held
-                .values_mut()
+                .values()
                 .filter(|held| held.lease.is_working())
-            {
-                held.stop(
-                    sandbox::StopReason::Drain,
-                    StopReason::Drained,
-                    DRAIN_GRACE_MS,
-                );
+                .map(|held| held.lease.claim())
+                .collect();
+            for LeaseClaim { lease, epoch } in working {
+                self.stop(lease, epoch, StopReason::Drained, DRAIN_GRACE_MS)
+                    .await;
             }
         }
     }
@@ -457,6 +464,7 @@ impl Agent {
             || draining
                 .idle_since
                 .is_some_and(|since| since.elapsed() > ACCOUNT_WITHIN)
+            || draining.deadline.elapsed() > FILES_WITHIN
     }
 
     fn refill(&mut self, after: Duration) {

@@ -259,6 +259,8 @@ struct Run {
     dog: Watchdog,
     facts: Facts,
     artefacts: Artefacts,
+    /// There is something to pack, and it is not packed yet.
+    unpacked: bool,
     process: Option<OwnedFd>,
     space: Option<OwnedFd>,
     next_sample: u64,
@@ -380,6 +382,7 @@ impl Helper {
             dog,
             facts: Facts::default(),
             artefacts: Artefacts::default(),
+            unpacked: false,
             process: None,
             space: None,
             next_sample: u64::MAX,
@@ -437,11 +440,12 @@ impl Helper {
                 run.facts.disk_full |= disk_full;
                 run.dog.job_ended(now);
                 run.next_sample = u64::MAX;
+                run.unpacked = left_something;
+                agent.say(&FromHelper::JobEnded { at_ms: now });
                 if left_something {
                     self.group.group.widen_memory(&run.job.limits);
                     if order_packing(&self.sandbox.socket, &run.job.artefacts).is_err() {
                         // The owner's disk takes no file: the sandbox must not wait for it.
-                        run.artefacts.left_out = 1;
                         signal_process(Some(&self.sandbox.pidfd), Signal::KILL);
                     }
                 }
@@ -451,11 +455,12 @@ impl Helper {
                 bytes,
                 left_out,
             } => {
+                run.unpacked = false;
                 run.artefacts = Artefacts {
                     files,
                     bytes,
                     left_out,
-                }
+                };
             }
             FromInit::Failed { why } if run.dog.started_at().is_none() => {
                 run.facts.failed_to_start = Some(why);
@@ -516,6 +521,10 @@ impl Helper {
                 "the sandbox died before the job started"
             };
             run.facts.failed_to_start = Some(why.to_owned());
+        }
+        if run.unpacked {
+            // Packing failed or was cut short: at least the requester is told that something is missing.
+            run.artefacts.left_out = 1;
         }
         let ended = run.dog.job_ended_at().unwrap_or_else(boottime_ms);
         let report = Report {

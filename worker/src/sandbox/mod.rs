@@ -72,12 +72,6 @@ impl SandboxError {
     }
 }
 
-/// All the memory of this machine: what no job can pass.
-pub fn memory_bytes() -> u64 {
-    let info = rustix::system::sysinfo();
-    info.totalram.saturating_mul(u64::from(info.mem_unit))
-}
-
 /// How sandboxes are made here.
 #[derive(Debug, Clone)]
 pub struct Options {

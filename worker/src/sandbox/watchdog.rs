@@ -91,8 +91,12 @@ impl Watchdog {
         self.funded = self.funded.map(|funded| funded.max(ms));
     }
 
-    /// The first reason stands; a second stop may only shorten the grace.
+    /// The first reason stands; a second stop may only shorten the grace. A job that has ended by itself is not stopped
+    /// any more: what remains is packing, and its end stays its own.
     pub fn stop(&mut self, reason: StopReason, grace: u64, now: u64) {
+        if self.job_ended_at.is_some() {
+            return;
+        }
         let kill_at = now.saturating_add(grace);
         match &mut self.stop {
             Some(stop) => {
@@ -132,7 +136,7 @@ impl Watchdog {
             .stop
             .is_some_and(|stop| stop.killed && now >= stop.kill_at.saturating_add(PACKING_MS));
         if now >= self.lease_until || packing_over || kill_overdue {
-            if now >= self.lease_until && self.stop.is_none() && self.job_ended_at.is_none() {
+            if now >= self.lease_until && self.stop.is_none() {
                 self.stop(StopReason::Lease, 0, now);
             }
             self.killed_all = true;
@@ -325,6 +329,17 @@ mod tests {
             [(100 + PACKING_MS, Action::KillAll)]
         );
         assert_eq!(dog.stopped_for(), None, "the job itself had ended well");
+    }
+
+    #[test]
+    fn a_stop_while_packing_does_not_rename_an_end_but_a_lost_agent_ends_it() {
+        let mut dog = running(1_000_000, None, None);
+        dog.job_ended(100);
+        dog.stop(StopReason::Drain, 0, 200);
+        assert_eq!(dog.due(200), []);
+        assert_eq!(dog.stopped_for(), None);
+        dog.kill_all(StopReason::AgentLost, 300);
+        assert_eq!(dog.due(300), [Action::KillAll]);
     }
 
     #[test]

@@ -100,6 +100,11 @@ pub enum FromHelper {
     Thawed {
         at_ms: u64,
     },
+    /// The job's process ended then; packing may follow.
+    JobEnded {
+        at_ms: u64,
+    },
+    /// All is over, packing too.
     Ended(Box<Report>),
 }
 

@@ -337,6 +337,59 @@ fn stops_and_drains_end_a_job_by_name() {
 }
 
 #[test]
+fn files_that_travel_when_the_worker_is_told_to_stop_arrive_and_their_job_ends_well() {
+    let exchange = Exchange::start();
+    // Longer than the drain timeout, and longer than ended work waits to be accounted for.
+    exchange.lock().slow_files = Duration::from_secs(11);
+    let mut worker = Worker::start(&exchange);
+    exchange.assign(11, 1, spec("echo kept > $IOG_OUTPUT/result"));
+    exchange.hear(SOON, "the upload", |message| {
+        let uploading = protocol::worker::Phase::Uploading;
+        matches!(message, FromWorker::Preparing { phase, .. } if *phase == uploading).then_some(())
+    });
+    worker.signal(Signal::TERM);
+    let (end, _) = ended(&exchange, Duration::from_secs(20));
+    assert_eq!(end, RunEnd::Exited { code: 0 });
+    assert_eq!(exchange.lock().artefacts["result"], b"kept\n");
+    assert!(within(SOON, || worker
+        .child
+        .try_wait()
+        .expect("wait")
+        .is_some()));
+}
+
+#[test]
+fn a_bundle_that_cannot_be_had_is_not_held_against_the_job() {
+    let exchange = Exchange::start();
+    let _worker = Worker::start(&exchange);
+    let mut spec = spec("true");
+    spec.bundle = Some("ab".repeat(32));
+    exchange.assign(12, 1, spec);
+    exchange.hear(SOON, "the rejection", |message| {
+        matches!(message, FromWorker::Rejected { reason, .. } if reason.contains("404"))
+            .then_some(())
+    });
+}
+
+#[test]
+fn another_address_of_the_exchange_is_remembered() {
+    let exchange = Exchange::start();
+    let mut worker = Worker::start(&exchange);
+    worker.child.kill().expect("kill");
+    worker.child.wait().expect("wait");
+    let path = worker.state.join("state.json");
+    let text = std::fs::read_to_string(&path).expect("state");
+    let before = text.replace(&exchange.origin(), "http://127.0.0.1:9");
+    assert_ne!(before, text);
+    std::fs::write(&path, &before).expect("write");
+    worker.child = command(&["run", "--server", &exchange.origin()], &worker.state)
+        .spawn()
+        .expect("run");
+    assert!(within(SOON, || std::fs::read_to_string(&path)
+        .is_ok_and(|now| now == text)));
+}
+
+#[test]
 fn a_flood_of_output_arrives_whole_and_in_order() {
     let exchange = Exchange::start();
     let _worker = Worker::start(&exchange);

@@ -74,6 +74,8 @@ pub struct Outcome {
     pub out: String,
     pub err: String,
     pub samples: Vec<Usage>,
+    /// The end of the job's own process was told before the report.
+    pub job_ended: bool,
 }
 
 impl Outcome {
@@ -107,10 +109,12 @@ pub async fn finish(running: Running) -> Outcome {
     } = running;
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut samples = Vec::new();
+    let mut job_ended = false;
     let listen = async {
         loop {
             match events.next().await {
                 Some(FromHelper::Sample(usage)) => samples.push(usage),
+                Some(FromHelper::JobEnded { .. }) => job_ended = true,
                 Some(FromHelper::Ended(report)) => break *report,
                 Some(_) => {}
                 None => panic!("the helper died without a report"),
@@ -135,6 +139,7 @@ pub async fn finish(running: Running) -> Outcome {
         out: text(out),
         err: text(err),
         samples,
+        job_ended,
     }
 }
 

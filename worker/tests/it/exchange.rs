@@ -37,6 +37,8 @@ pub struct Shared {
     pub keep_open: bool,
     pub bundles: BTreeMap<String, Vec<u8>>,
     pub artefacts: BTreeMap<String, Vec<u8>>,
+    /// Each artefact takes so long.
+    pub slow_files: Duration,
     origin: String,
     node: NodeId,
 }
@@ -67,6 +69,7 @@ impl Exchange {
             keep_open: false,
             bundles: BTreeMap::new(),
             artefacts: BTreeMap::new(),
+            slow_files: Duration::ZERO,
             origin: format!("http://{address}"),
             node: NodeId::new(at(), [7; 10]),
         };
@@ -221,6 +224,8 @@ async fn artefact(
     Query(query): Query<BTreeMap<String, String>>,
     body: Bytes,
 ) -> StatusCode {
+    let slow = door.lock().expect("lock").slow_files;
+    tokio::time::sleep(slow).await;
     door.lock()
         .expect("lock")
         .artefacts

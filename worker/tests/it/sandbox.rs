@@ -302,3 +302,16 @@ async fn a_rented_device_is_there_and_no_other() {
         .expect("start");
     assert_eq!(finish(running).await.passed(), "tty\n\n");
 }
+
+#[tokio::test]
+async fn artefacts_that_cannot_be_packed_are_told_and_the_job_ended_before_them() {
+    let dir = tempdir();
+    for place in ["/dev/full", "/proc/nowhere/artefacts.tar"] {
+        let mut job = shell(dir.path(), "echo kept > $IOG_OUTPUT/result");
+        job.artefacts = place.into();
+        let outcome = run(job).await;
+        assert_eq!(outcome.report.end, End::Exited { code: 0 }, "{place}");
+        assert_eq!(outcome.report.artefacts.left_out, 1, "{place}");
+        assert!(outcome.job_ended, "{place}");
+    }
+}
