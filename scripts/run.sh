@@ -12,6 +12,8 @@ say "Set-up"
 bash scripts/setup.sh run
 # Set-up may just have chosen the toolchain; this reads its note.
 source scripts/lib.sh
+# Before the long build: without cgroups no worker would take a job.
+"$(system_python)" scripts/stack.py --check
 say "Build"
 bash scripts/build.sh
 say "Start (after $(spent "$begun"))"

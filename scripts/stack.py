@@ -2,6 +2,7 @@
 
     stack.py [--data DIR] [--port N] [--example DIR] [--again]       `make run`: stay until Ctrl-C
     stack.py --data DIR … -- command…                                run a command against it, then stop (`make e2e`)
+    stack.py --check                                                 say whether workers could isolate jobs for this user
 
 Everything it knows is in DATA/demo.json, so that a second start finds accounts, nodes and the job as they were. All
 children get SIGTERM when this process dies, however it dies: nothing is left behind.
@@ -31,6 +32,9 @@ OWNERS = [
 CREDIT_IO = "50"
 READY_SECONDS, DRAIN_SECONDS, STOP_SECONDS = 60, 20, 15
 PR_SET_PDEATHSIG = 1
+CGROUPS = Path("/sys/fs/cgroup")
+# A group of the user's own systemd in which a worker may make its jobs' groups.
+SCOPE = ["systemd-run", "--user", "--scope", "--quiet", "-p", "Delegate=yes", "--"]
 
 
 class Trouble(Exception):
@@ -53,6 +57,33 @@ def spoken_password():
 
 def die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def own_memory_group():
+    """Where this process stands in cgroup version 1's memory hierarchy."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            return CGROUPS / "memory" / path.lstrip("/")
+    return CGROUPS / "memory"
+
+
+def before_worker():
+    """What stands before a worker's command, so that it may make cgroups. Root needs nothing."""
+    if os.geteuid() == 0:
+        return []
+    if (CGROUPS / "cgroup.controllers").exists():
+        try:
+            if subprocess.run([*SCOPE, "true"], stdin=subprocess.DEVNULL, capture_output=True, timeout=15).returncode == 0:
+                return SCOPE
+        except (OSError, subprocess.TimeoutExpired):
+            pass
+    elif os.access(own_memory_group(), os.W_OK):
+        return []
+    raise Trouble(
+        "workers cannot isolate jobs for this user: that needs cgroups. Run it as root, or, on cgroup v2, from a session in which "
+        "your own systemd answers (`systemctl --user status`; not one opened with su or sudo)."
+    )
 
 
 def tail(path, lines=15):
@@ -206,6 +237,7 @@ class Stack:
 
     def start_workers(self):
         enrolled = self.state.setdefault("enrolled", [])
+        before = before_worker()
         for owner in OWNERS:
             folder = self.data / "workers" / owner["node"]
             folder.mkdir(parents=True, exist_ok=True)
@@ -213,7 +245,7 @@ class Stack:
                 token = self.admin("join-token", "create", "--email", owner["email"])
                 done = subprocess.run(
                     [
-                        self.programs / "iog-worker", "join", "--enroll-only", "--server", self.url, "--token", token, "--state", folder,
+                        *before, self.programs / "iog-worker", "join", "--enroll-only", "--server", self.url, "--token", token, "--state", folder,
                         "--name", owner["node"], "--country", owner["country"], "--price-per-hour", owner["price"],
                     ],
                     cwd=ROOT, env=self.env(), capture_output=True, text=True, stdin=subprocess.DEVNULL,
@@ -224,7 +256,7 @@ class Stack:
                 self.remember()
             log = self.data / "log" / f"{owner['node']}.log"
             # Ctrl-C is not kept waiting for a long job: it is stopped, paid for what it ran, and matched again at the next start.
-            command = [self.programs / "iog-worker", "run", "--state", folder, "--server", self.url, "--drain-timeout", "5"]
+            command = [*before, self.programs / "iog-worker", "run", "--state", folder, "--server", self.url, "--drain-timeout", "5"]
             self.workers.append(Child(f"{owner['name']}'s worker", command, log, self.env()))
         for owner, worker in zip(OWNERS, self.workers):
             self.wait_for(f"The device of {owner['node']} on the market", worker, lambda: self.is_offered(owner["node"]), seconds=30)
@@ -329,6 +361,7 @@ def arguments():
     about.add_argument("--site", type=Path, default=ROOT / "target" / "site")
     about.add_argument("--example", type=Path, help="a folder with a job.toml, submitted once")
     about.add_argument("--again", action="store_true", help="submit the example even if it ran before")
+    about.add_argument("--check", action="store_true", help="only say whether workers could isolate jobs for this user")
     about.add_argument("command", nargs=argparse.REMAINDER, help="-- command to run instead of waiting for Ctrl-C")
     args = about.parse_args()
     if args.command[:1] == ["--"]:
@@ -354,6 +387,13 @@ def run_command(stack, command):
 
 def main():
     args = arguments()
+    if args.check:
+        try:
+            before_worker()
+        except Trouble as trouble:
+            say(f"error: {trouble}")
+            return 1
+        return 0
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_signal)
     stack, code = Stack(args), 0
