@@ -9,6 +9,7 @@ use protocol::worker::{
 use store::{Device, Node};
 use tokio::sync::mpsc;
 
+use crate::billing::fund_message;
 use crate::desk::{Exchange, Link, NodeLive, secret_hash};
 use crate::error::Error;
 use crate::leases::LeaseEnd;
@@ -354,6 +355,8 @@ impl Exchange {
             for live in of_node {
                 if claimed(live.lease.id) {
                     live.expires = now.plus_millis(settings.lease_life_ms());
+                    // The message that told it of more may have been lost with its last connection.
+                    _ = link.sender.try_send(fund_message(&live.lease));
                 } else {
                     forgotten.push(live.lease.id);
                 }
@@ -392,10 +395,11 @@ impl Exchange {
             let Some(live) = memory.nodes.get_mut(&session.node) else {
                 return;
             };
+            // None: we dropped it ourselves.
             let current = live
                 .link
                 .as_ref()
-                .is_some_and(|link| link.connection == session.connection);
+                .is_none_or(|link| link.connection == session.connection);
             if current {
                 live.link = None;
                 live.load = None;

@@ -7,7 +7,7 @@ use metering::{Charge, Head};
 use protocol::live::{Live, Topic};
 use protocol::view::{JobEvent, JobEventKind, Receipt};
 use protocol::worker::ToWorker;
-use store::{StoreError, Tx};
+use store::{Lease, StoreError, Tx};
 
 use crate::desk::{Exchange, LeaseLive};
 use crate::error::Error;
@@ -78,7 +78,9 @@ impl Exchange {
             }
             Err(other) => return Err(other),
         };
-        tx.commit().await?;
+        tx.commit()
+            .await
+            .map_err(|error| self.doubt(id, error.into()))?;
         self.replace_lease(&live.lease);
         self.tell_posted(&live, seq, hash);
         Ok(())
@@ -86,14 +88,13 @@ impl Exchange {
 
     pub(crate) fn tell_posted(&self, live: &LeaseLive, seq: u64, hash: String) {
         let (lease, epoch) = (live.lease.id, live.lease.epoch);
-        if let Some(node) = self.memory().nodes.get(&live.lease.node) {
-            node.send(ToWorker::ReceiptPosted {
-                lease,
-                epoch,
-                seq,
-                hash,
-            });
-        }
+        let posted = ToWorker::ReceiptPosted {
+            lease,
+            epoch,
+            seq,
+            hash,
+        };
+        self.memory().send(live.lease.node, posted);
         self.live()
             .publish(Topic::Job(live.lease.job), Live::Receipt { seq, lease });
     }
@@ -161,20 +162,16 @@ impl Exchange {
         if let Some(event) = &event {
             tx.add_event(live.lease.job, event).await?;
         }
-        tx.commit().await?;
+        tx.commit()
+            .await
+            .map_err(|error| self.doubt(id, error.into()))?;
         self.replace_lease(&live.lease);
         {
             let mut memory = self.memory();
             if let Some(memory_live) = memory.leases.get_mut(&id) {
                 memory_live.warned = low;
             }
-            if let Some(node) = memory.nodes.get(&live.lease.node) {
-                node.send(ToWorker::Fund {
-                    lease: id,
-                    epoch: live.lease.epoch,
-                    funded,
-                });
-            }
+            memory.send(live.lease.node, fund_message(&live.lease));
         }
         if event.is_some() {
             self.publish_job(live.lease.job, event).await;
@@ -194,5 +191,14 @@ impl Exchange {
             .filter(|row| row.lease.id != live.lease.id)
             .fold(Seconds::ZERO, |sum, row| sum.plus(row.lease.head.seconds));
         Ok(limit.minus_or_zero(used))
+    }
+}
+
+/// How many seconds of a lease are paid for, for its worker.
+pub(crate) const fn fund_message(lease: &Lease) -> ToWorker {
+    ToWorker::Fund {
+        lease: lease.id,
+        epoch: lease.epoch,
+        funded: lease.funded,
     }
 }

@@ -1,23 +1,31 @@
 //! The desk: what an [`Exchange`] is made of, its memory, and how it starts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use kernel::{AccountId, Clock, DeviceId, JobId, LeaseId, NodeId, Seconds, Timestamp};
 use market::{Book, Offer, Supply};
-use metering::receipt::{self, Terms};
+use metering::receipt::Terms;
 use protocol::JobSpec;
+use protocol::state::{LeaseState, RunEnd};
 use protocol::view::Receipt;
-use protocol::worker::{HostLoad, ToWorker};
+use protocol::worker::{HostLoad, Phase, ToWorker};
 use store::{Device, Lease, LogRow, Node, SampleRow, Store};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::Error;
+use crate::jobs::STOP_GRACE_MS;
+use crate::leases::LeaseEnd;
 use crate::live::LiveHub;
 use crate::ports::Entropy;
 use crate::settings::Settings;
+
+/// After a stop and its grace: for what the job left to be uploaded.
+const UPLOAD_ALLOWANCE_MS: u64 = 90_000;
+/// From the lease to the run: inputs travel and the sandbox is made.
+const START_WITHIN_MS: u64 = 15 * 60_000;
 
 /// The application. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -35,6 +43,8 @@ pub(crate) struct Inner {
     memory: Mutex<Memory>,
     /// Commands that change a lease run one after the other: each reads, writes and commits before the next.
     pub desk: tokio::sync::Mutex<()>,
+    /// Who writes what the memory holds of logs and samples.
+    pub flushing: tokio::sync::Mutex<()>,
     /// Password hashing is made slow on purpose; more at once would starve everything else.
     pub hashing: Semaphore,
 }
@@ -50,6 +60,9 @@ pub(crate) struct Memory {
     pub samples: Vec<SampleRow>,
     /// Nodes that refused a job.
     pub refused_by: HashMap<JobId, Vec<NodeId>>,
+    /// Leases of which the database may know more than we do: a commit failed, and it is not known whether before or
+    /// after it took effect. The next tick reads them anew.
+    pub doubtful: BTreeSet<LeaseId>,
     pub connections: u64,
     pub meters_at: Timestamp,
 }
@@ -80,7 +93,10 @@ pub(crate) struct LeaseLive {
     /// The newest receipt that the worker signed and that is not yet posted.
     pub draft: Option<Receipt>,
     pub expires: Timestamp,
-    pub stopping: bool,
+    /// Since when its worker is asked to stop it.
+    pub stop_at: Option<Timestamp>,
+    /// The last step before or after the run that was told to watchers.
+    pub phase: Option<Phase>,
     pub warned: bool,
     pub log_seq: u64,
     pub log_end: u64,
@@ -108,13 +124,43 @@ impl LeaseLive {
         draft.max(self.lease.head.seconds)
     }
 
-    /// The most seconds that can have been delivered by our own clock and are paid for. Two seconds are allowed for
-    /// messages that travel at different speeds; they do not add up, since receipts are cumulative.
+    /// The most seconds that can have been delivered by our own clock and are paid for: none before the run is known
+    /// to have started, then those since the lease was given (what a worker says of its start is believed that far
+    /// back), and none after a stop and its grace. Two seconds are allowed for messages that travel at different
+    /// speeds; they do not add up, since receipts are cumulative.
     pub fn bound(&self, now: Timestamp) -> Seconds {
-        let since = self.lease.started_at.unwrap_or(self.lease.granted_at);
-        now.seconds_since(since)
+        if self.lease.started_at.is_none() {
+            return Seconds::ZERO;
+        }
+        let until = self.stop_at.map_or(now, |at| {
+            now.min(at.plus_millis(i64::try_from(STOP_GRACE_MS).unwrap_or(i64::MAX)))
+        });
+        until
+            .seconds_since(self.lease.granted_at)
             .plus(Seconds::new(2))
             .min(self.lease.funded)
+    }
+
+    /// Whether it should have been over by now, and how it ends then: a stop that its worker does not carry out, or a
+    /// run that was never begun.
+    pub fn overdue(&self, now: Timestamp) -> Option<LeaseEnd> {
+        let passed = |since: Timestamp, millis: u64| {
+            now.millis_since(since) >= i64::try_from(millis).unwrap_or(i64::MAX)
+        };
+        match self.stop_at {
+            Some(at) if passed(at, STOP_GRACE_MS.saturating_add(UPLOAD_ALLOWANCE_MS)) => {
+                Some(LeaseEnd::Reported(RunEnd::StoppedByUser))
+            }
+            None if self.lease.state == LeaseState::Granted
+                && passed(self.lease.granted_at, START_WITHIN_MS) =>
+            {
+                let minutes = START_WITHIN_MS / 60_000;
+                Some(LeaseEnd::Rejected(format!(
+                    "the machine did not start it within {minutes} minutes."
+                )))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -151,15 +197,6 @@ impl NodeLive {
             holder: None,
         }
     }
-
-    pub fn send(&self, message: ToWorker) {
-        // A full queue means a worker that does not read; its lease will not be renewed, which is the remedy.
-        if let Some(link) = &self.link
-            && link.sender.try_send(message).is_err()
-        {
-            tracing::warn!(node = %self.node.id, "the worker's queue is full or closed; a message was not sent");
-        }
-    }
 }
 
 impl Memory {
@@ -174,6 +211,22 @@ impl Memory {
             } else {
                 self.book.remove(device.id);
             }
+        }
+    }
+
+    /// Puts a message into a worker's queue. One that does not fit ends the connection: the worker comes back, and its
+    /// hello and our welcome repeat whatever still counts. Going on would leave it without, say, the seconds just paid for.
+    pub fn send(&mut self, node: NodeId, message: ToWorker) {
+        let Some(live) = self.nodes.get_mut(&node) else {
+            return;
+        };
+        if let Some(link) = &live.link
+            && link.sender.try_send(message).is_err()
+        {
+            tracing::warn!(%node, "the worker's queue is full or closed; its connection is dropped");
+            live.link = None;
+            live.load = None;
+            self.refresh_offers(node);
         }
     }
 
@@ -231,6 +284,7 @@ impl Exchange {
             live: LiveHub::new(hex::encode(boot)),
             memory: Mutex::default(),
             desk: tokio::sync::Mutex::default(),
+            flushing: tokio::sync::Mutex::default(),
             hashing: Semaphore::new(2),
         };
         let exchange = Self {
@@ -238,73 +292,6 @@ impl Exchange {
         };
         exchange.rebuild().await?;
         Ok(exchange)
-    }
-
-    /// Fills the memory from the database. Leases that live get a time of grace for their workers to come back:
-    /// we were silent, not they.
-    async fn rebuild(&self) -> Result<(), Error> {
-        let store = &self.inner.store;
-        let grace = i64::try_from(self.inner.settings.startup_grace_ms).unwrap_or(i64::MAX);
-        let expires = self.now().plus_millis(grace);
-        let mut nodes: HashMap<NodeId, NodeLive> = HashMap::new();
-        for node in store.all_nodes().await? {
-            let live = NodeLive {
-                node,
-                devices: Vec::new(),
-                link: None,
-                draining: false,
-                load: None,
-            };
-            nodes.insert(live.node.id, live);
-        }
-        for device in store.all_devices().await? {
-            if let Some(live) = nodes.get_mut(&device.node) {
-                live.devices.push(device);
-            }
-        }
-        let mut leases = HashMap::new();
-        for lease in store.live_leases().await? {
-            let job = store
-                .job(lease.job)
-                .await?
-                .ok_or(Error::NotFound("the lease's job"))?;
-            let node = nodes
-                .get(&lease.node)
-                .ok_or(Error::NotFound("the lease's node"))?;
-            let worker_key = receipt::public_key(&node.node.public_key)
-                .map_err(|error| Error::Internal(format!("a stored node key: {error}")))?;
-            let (log_seq, log_end) = store.log_end(lease.job, lease.id).await?;
-            let sample_seq = store.last_sample_seq(lease.id).await?;
-            let live = LeaseLive {
-                spec: job.spec,
-                worker_key,
-                draft: None,
-                expires,
-                stopping: job.stop_requested,
-                warned: false,
-                log_seq,
-                log_end,
-                sample_seq,
-                lease,
-            };
-            leases.insert(live.lease.id, live);
-        }
-        let mut memory = self.memory();
-        let ids: Vec<NodeId> = nodes.keys().copied().collect();
-        memory.nodes = nodes;
-        for id in ids {
-            memory.refresh_offers(id);
-        }
-        for live in leases.values() {
-            memory.book.set_holder(live.lease.device, live.lease.job);
-        }
-        tracing::info!(
-            nodes = memory.nodes.len(),
-            leases = leases.len(),
-            "the index was rebuilt from the database"
-        );
-        memory.leases = leases;
-        Ok(())
     }
 
     pub fn settings(&self) -> &Settings {

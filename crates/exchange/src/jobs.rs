@@ -140,19 +140,38 @@ impl Exchange {
             detail: String::new(),
         };
         tx.add_event(id, &submitted).await?;
-        let granted = self
+        let granted = match self
             .grant(&mut tx, &mut job, &mut hold, &offer, kernel::Seconds::ZERO)
-            .await?;
+            .await
+        {
+            Ok(granted) => granted,
+            Err(error) => {
+                drop((tx, slot));
+                self.after_conflict(&error, offer.device).await?;
+                return Err(error);
+            }
+        };
         if let Some((key, body_hash)) = remembered {
             let answer = serde_json::to_string(&JobAnswer { job: id })
                 .map_err(|error| Error::Internal(error.to_string()))?;
             tx.remember(actor.account, SUBMIT_ROUTE, key, body_hash, &answer, now)
                 .await?;
         }
-        tx.commit().await?;
+        tx.commit()
+            .await
+            .map_err(|error| self.doubt(granted.lease(), error.into()))?;
         slot.keep();
         self.after_grant(job, granted).await;
         Ok(id)
+    }
+
+    /// When the database knows a holder of a slot that memory called free.
+    async fn after_conflict(&self, error: &Error, device: DeviceId) -> Result<(), Error> {
+        if matches!(error, Error::Store(error) if error.is_conflict()) {
+            let _turn = self.inner.desk.lock().await;
+            self.adopt_holder(device).await?;
+        }
+        Ok(())
     }
 
     /// The account's jobs, newest first.
@@ -247,28 +266,34 @@ impl Exchange {
                 job.state
             )));
         }
+        let mut event = None;
         if !job.stop_requested {
             job.stop_requested = true;
-            let event = JobEvent {
+            let asked = JobEvent {
                 at: now,
                 kind: JobEventKind::StopRequested,
                 detail: String::new(),
             };
-            tx.add_event(id, &event).await?;
-            if job.state == JobState::Matching {
-                self.finish_job(&mut tx, &mut job, JobStep::Stop, RunEnd::StoppedByUser)
-                    .await?;
-            }
-            tx.update_job(&job).await?;
-            tx.commit().await?;
-            self.order_stop(id, StopReason::User);
-            self.publish_job(id, Some(event)).await;
+            tx.add_event(id, &asked).await?;
+            event = Some(asked);
+        }
+        if job.state == JobState::Matching {
+            self.finish_job(&mut tx, &mut job, JobStep::Stop, RunEnd::StoppedByUser)
+                .await?;
+        }
+        tx.update_job(&job).await?;
+        tx.commit().await?;
+        // Also when it was asked for before: that request may have ended between its commit and this order.
+        self.order_stop(id, StopReason::User);
+        if event.is_some() {
+            self.publish_job(id, event).await;
         }
         self.job_view(id).await
     }
 
     /// Marks a job's lease as stopping and tells its worker; heartbeats repeat the order until it is done.
     pub(crate) fn order_stop(&self, job: JobId, reason: StopReason) {
+        let now = self.now();
         let mut memory = self.memory();
         let Some(live) = memory
             .leases
@@ -277,16 +302,16 @@ impl Exchange {
         else {
             return;
         };
-        live.stopping = true;
+        // The first order counts: asking again lengthens nothing.
+        live.stop_at.get_or_insert(now);
         let (lease, epoch, node) = (live.lease.id, live.lease.epoch, live.lease.node);
-        if let Some(node) = memory.nodes.get(&node) {
-            node.send(ToWorker::Stop {
-                lease,
-                epoch,
-                reason,
-                grace_ms: STOP_GRACE_MS,
-            });
-        }
+        let order = ToWorker::Stop {
+            lease,
+            epoch,
+            reason,
+            grace_ms: STOP_GRACE_MS,
+        };
+        memory.send(node, order);
     }
 
     /// # Errors

@@ -25,6 +25,12 @@ pub(crate) struct Granted {
     event: JobEvent,
 }
 
+impl Granted {
+    pub(crate) const fn lease(&self) -> LeaseId {
+        self.lease.id
+    }
+}
+
 /// How a lease comes to its end.
 pub(crate) enum LeaseEnd {
     /// The worker reports it.
@@ -183,7 +189,8 @@ impl Exchange {
                 worker_key,
                 draft: None,
                 expires,
-                stopping: false,
+                stop_at: None,
+                phase: None,
                 warned: false,
                 log_seq,
                 log_end: 0,
@@ -191,9 +198,7 @@ impl Exchange {
             };
             memory.leases.insert(live.lease.id, live);
             memory.book.set_holder(device, id);
-            if let Some(node) = memory.nodes.get(&node) {
-                node.send(ToWorker::Assign(Box::new(assignment)));
-            }
+            memory.send(node, ToWorker::Assign(Box::new(assignment)));
         }
         self.publish_job(id, Some(event)).await;
     }
@@ -233,7 +238,9 @@ impl Exchange {
         tx.update_lease(&live.lease).await?;
         tx.update_job(&job).await?;
         tx.add_event(job.id, &event).await?;
-        tx.commit().await?;
+        tx.commit()
+            .await
+            .map_err(|error| self.doubt(id, error.into()))?;
         self.replace_lease(&live.lease);
         self.publish_job(job.id, Some(event)).await;
         Ok(())
@@ -296,6 +303,17 @@ impl Exchange {
         end: LeaseEnd,
         last: Option<Receipt>,
     ) -> Result<(), Error> {
+        self.try_end_lease(id, end, last)
+            .await
+            .map_err(|error| self.doubt(id, error))
+    }
+
+    async fn try_end_lease(
+        &self,
+        id: LeaseId,
+        end: LeaseEnd,
+        last: Option<Receipt>,
+    ) -> Result<(), Error> {
         let Some(mut live) = self.memory().leases.get(&id).cloned() else {
             return Ok(());
         };
@@ -305,10 +323,11 @@ impl Exchange {
             .job(live.lease.job)
             .await?
             .ok_or(Error::NotFound("the job"))?;
-        if let Some(receipt) = last.or_else(|| live.draft.clone()) {
+        // Where the last one asks for too much, what was acknowledged before is still owed.
+        for receipt in last.into_iter().chain(live.draft.clone()) {
             let seq = receipt.seq;
             match self.post_receipt(&mut tx, &mut live, receipt).await {
-                Ok(_) => {}
+                Ok(_) => break,
                 // What a worker signs wrongly is not paid; the lease ends all the same.
                 Err(Error::Conflict(reason)) => {
                     tracing::warn!(lease = %id, seq, reason, "the last receipt was refused");

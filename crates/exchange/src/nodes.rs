@@ -190,6 +190,8 @@ impl Exchange {
         device: DeviceId,
         price: PricePerSecond,
     ) -> Result<NodeView, Error> {
+        // What is read here is written back whole: a change of the other field must not come in between.
+        let _turn = self.inner.desk.lock().await;
         let device = Device {
             price,
             ..self.own_device(actor, device)?
@@ -207,6 +209,8 @@ impl Exchange {
         device: DeviceId,
         paused: bool,
     ) -> Result<NodeView, Error> {
+        // What is read here is written back whole: a change of the other field must not come in between.
+        let _turn = self.inner.desk.lock().await;
         let device = Device {
             paused,
             ..self.own_device(actor, device)?

@@ -1,12 +1,13 @@
 //! What happens by itself: each tick re-reads the state and acts on it; a tick that is missed is made up by the next.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use kernel::{AccountId, JobId, LeaseId, Seconds};
 use protocol::live::{Live, Topic};
 use protocol::state::{JobStep, LeaseState, RunEnd};
 use protocol::worker::ToWorker;
-use store::Job;
+use store::{Job, LogRow, SampleRow};
 
 use crate::desk::Exchange;
 use crate::error::Error;
@@ -26,6 +27,7 @@ impl Exchange {
     pub async fn tick(&self) -> Result<(), Error> {
         let results = [
             self.flush().await,
+            self.settle_doubts().await,
             self.expire().await,
             self.post_due().await,
             self.fund_all().await,
@@ -63,6 +65,8 @@ impl Exchange {
 
     /// Writes log pieces and samples that came since the last time, and acknowledges the log to the workers.
     pub(crate) async fn flush(&self) -> Result<(), Error> {
+        // One after the other: who comes second finds written what the first took.
+        let _turn = self.inner.flushing.lock().await;
         let (logs, samples) = {
             let mut memory = self.memory();
             (
@@ -73,38 +77,51 @@ impl Exchange {
         if logs.is_empty() && samples.is_empty() {
             return Ok(());
         }
-        let written = async {
-            let mut tx = self.inner.store.begin().await?;
-            tx.insert_logs(&logs).await?;
-            tx.insert_samples(&samples).await?;
-            tx.commit().await
+        // One that cannot be written, ever, must not stand in the way of all others.
+        let mut unwritten = Unwritten {
+            exchange: self,
+            logs,
+            samples,
         };
-        if let Err(error) = written.await {
-            // Back to the front, to be tried again; the workers stop sending when their window is full.
-            let mut memory = self.memory();
-            let later = std::mem::replace(&mut memory.logs, logs);
-            memory.logs.extend(later);
-            let later = std::mem::replace(&mut memory.samples, samples);
-            memory.samples.extend(later);
-            return Err(error.into());
-        }
-        let mut ends: BTreeMap<LeaseId, u64> = BTreeMap::new();
-        for row in &logs {
-            ends.insert(row.lease, row.log_end);
-        }
-        let memory = self.memory();
+        unwritten.logs.retain(|row| {
+            row.storable()
+                .inspect_err(
+                    |error| tracing::error!(job = %row.job, %error, "a log piece was dropped"),
+                )
+                .is_ok()
+        });
+        unwritten.samples.retain(|row| {
+            row.storable()
+                .inspect_err(
+                    |error| tracing::error!(job = %row.job, %error, "a sample was dropped"),
+                )
+                .is_ok()
+        });
+        let mut tx = self.inner.store.begin().await?;
+        tx.insert_logs(&unwritten.logs).await?;
+        tx.insert_samples(&unwritten.samples).await?;
+        tx.commit().await?;
+        let logs = unwritten.written();
+        self.acknowledge(&logs);
+        Ok(())
+    }
+
+    /// Tells the workers up to where their log is kept.
+    fn acknowledge(&self, logs: &[LogRow]) {
+        let ends: BTreeMap<LeaseId, u64> =
+            logs.iter().map(|row| (row.lease, row.log_end)).collect();
+        let mut memory = self.memory();
         for (lease, offset) in ends {
-            if let Some(live) = memory.leases.get(&lease)
-                && let Some(node) = memory.nodes.get(&live.lease.node)
-            {
-                node.send(ToWorker::LogAck {
+            if let Some(live) = memory.leases.get(&lease) {
+                let (node, epoch) = (live.lease.node, live.lease.epoch);
+                let acknowledged = ToWorker::LogAck {
                     lease,
-                    epoch: live.lease.epoch,
+                    epoch,
                     offset,
-                });
+                };
+                memory.send(node, acknowledged);
             }
         }
-        Ok(())
     }
 
     /// Ends leases that were not renewed, and takes silent nodes out of the market.
@@ -116,7 +133,7 @@ impl Exchange {
             let over: Vec<LeaseId> = memory
                 .leases
                 .values()
-                .filter(|live| live.expires <= now)
+                .filter(|live| live.expires <= now || live.overdue(now).is_some())
                 .map(|live| live.lease.id)
                 .collect();
             let mut silent = Vec::new();
@@ -138,19 +155,22 @@ impl Exchange {
             tracing::warn!(%node, "a worker is silent; its offers are down until it is heard again");
             self.publish_node(node);
         }
+        let mut round = Round::default();
         for lease in over {
             let _turn = self.inner.desk.lock().await;
             // It may have been renewed while we waited for our turn.
-            let still = self
-                .memory()
-                .leases
-                .get(&lease)
-                .is_some_and(|live| live.expires <= self.now());
-            if still {
-                self.end_lease(lease, LeaseEnd::Lost, None).await?;
+            let now = self.now();
+            let end = self.memory().leases.get(&lease).and_then(|live| {
+                live.overdue(now)
+                    .or_else(|| (live.expires <= now).then_some(LeaseEnd::Lost))
+            });
+            if let Some(end) = end
+                && !round.goes_on(self.end_lease(lease, end, None).await)
+            {
+                break;
             }
         }
-        Ok(())
+        round.outcome
     }
 
     /// Posts the receipts of leases that delivered an interval since their last one.
@@ -165,11 +185,14 @@ impl Exchange {
             });
             due.map(|live| live.lease.id).collect()
         };
+        let mut round = Round::default();
         for lease in due {
             let _turn = self.inner.desk.lock().await;
-            self.post_draft(lease).await?;
+            if !round.goes_on(self.post_draft(lease).await) {
+                break;
+            }
         }
-        Ok(())
+        round.outcome
     }
 
     async fn fund_all(&self) -> Result<(), Error> {
@@ -179,26 +202,40 @@ impl Exchange {
             let low = memory.leases.values().filter(|live| {
                 let ahead = live.lease.funded.minus_or_zero(live.seconds());
                 live.lease.state == LeaseState::Active
+                    && live.stop_at.is_none()
                     && ahead.get() <= half
                     && live.lease.funded < live.spec.duration()
             });
             low.map(|live| live.lease.id).collect()
         };
+        let mut round = Round::default();
         for lease in low {
             let _turn = self.inner.desk.lock().await;
-            self.fund(lease).await?;
+            if !round.goes_on(self.fund(lease).await) {
+                break;
+            }
         }
-        Ok(())
+        round.outcome
+    }
+
+    /// After a slot became free. A failure is not that of the worker whose message freed it; the next tick tries again.
+    pub(crate) async fn place_waiting_now(&self) {
+        if let Err(error) = self.place_waiting().await {
+            tracing::error!(%error, "waiting jobs could not be placed");
+        }
     }
 
     /// Gives waiting jobs a device, oldest first; ends those that waited too long.
     pub(crate) async fn place_waiting(&self) -> Result<(), Error> {
         let waiting = self.inner.store.waiting_jobs().await?;
+        let mut round = Round::default();
         for job in waiting {
             let _turn = self.inner.desk.lock().await;
-            self.place(job.id).await?;
+            if !round.goes_on(self.place(job.id).await) {
+                break;
+            }
         }
-        Ok(())
+        round.outcome
     }
 
     async fn place(&self, id: JobId) -> Result<(), Error> {
@@ -227,6 +264,10 @@ impl Exchange {
             return Ok(());
         }
         let mut request = self.request(&job.spec, job.wanted_device);
+        // What it was promised to cost at most holds over all its leases, whatever the market asks now.
+        let paid = leases.iter().map(|row| row.lease.price).max();
+        let dearest = [request.max_price, paid].into_iter().flatten().min();
+        request.max_price = dearest;
         request.avoid = self
             .memory()
             .refused_by
@@ -240,9 +281,12 @@ impl Exchange {
                     .queued_at
                     .map_or(Seconds::ZERO, |since| now.seconds_since(since));
                 if waited >= self.inner.settings.requeue_patience {
-                    let end = RunEnd::NoCapacity {
-                        reason: no_match.sentence(),
-                    };
+                    let mut reason = no_match.sentence();
+                    if let Some(price) = dearest {
+                        let hour = price.per_hour().unwrap_or(kernel::Amount::MAX);
+                        _ = write!(reason, " It may cost at most {hour} per hour before fees.");
+                    }
+                    let end = RunEnd::NoCapacity { reason };
                     self.finish_job(&mut tx, &mut job, JobStep::Fail, end)
                         .await?;
                     tx.commit().await?;
@@ -257,8 +301,10 @@ impl Exchange {
                 self.free_slot(offer.device, id);
                 match error {
                     Error::InsufficientFunds { .. } => self.end_unfunded(job.id).await,
-                    // Another process took it in the database; the next tick looks again.
-                    Error::Store(error) if error.is_conflict() => Ok(()),
+                    // It is hired in the database; the next tick looks elsewhere.
+                    Error::Store(error) if error.is_conflict() => {
+                        self.adopt_holder(offer.device).await
+                    }
                     other => Err(other),
                 }
             }
@@ -274,7 +320,9 @@ impl Exchange {
     ) -> Result<(), Error> {
         let mut hold = tx.hold(job.id).await?.ok_or(Error::NotFound("the hold"))?;
         let granted = self.grant(&mut tx, job, &mut hold, offer, used).await?;
-        tx.commit().await?;
+        tx.commit()
+            .await
+            .map_err(|error| self.doubt(granted.lease(), error.into()))?;
         self.after_grant(job.clone(), granted).await;
         Ok(())
     }
@@ -365,5 +413,60 @@ impl Exchange {
             }
         }
         Ok(())
+    }
+}
+
+/// A walk over many leases or jobs: the first failure is remembered, and the others have their turn all the same.
+pub(crate) struct Round {
+    pub outcome: Result<(), Error>,
+}
+
+impl Default for Round {
+    fn default() -> Self {
+        Self { outcome: Ok(()) }
+    }
+}
+
+impl Round {
+    /// Whether to go on: not when the database cannot be reached at all, since each try would wait for it.
+    pub fn goes_on(&mut self, result: Result<(), Error>) -> bool {
+        let Err(error) = result else {
+            return true;
+        };
+        let unreachable = matches!(&error, Error::Store(error) if error.is_unreachable());
+        if self.outcome.is_ok() {
+            self.outcome = Err(error);
+        } else {
+            tracing::error!(%error, "another lease or job failed in the same round");
+        }
+        !unreachable
+    }
+}
+
+/// Rows that were taken from the memory. Dropped before they are written (an error, or a caller who went away) they go
+/// back to the front; the workers stop sending when their window is full.
+struct Unwritten<'a> {
+    exchange: &'a Exchange,
+    logs: Vec<LogRow>,
+    samples: Vec<SampleRow>,
+}
+
+impl Unwritten<'_> {
+    fn written(mut self) -> Vec<LogRow> {
+        self.samples.clear();
+        std::mem::take(&mut self.logs)
+    }
+}
+
+impl Drop for Unwritten<'_> {
+    fn drop(&mut self) {
+        if self.logs.is_empty() && self.samples.is_empty() {
+            return;
+        }
+        let mut memory = self.exchange.memory();
+        let later = std::mem::replace(&mut memory.logs, std::mem::take(&mut self.logs));
+        memory.logs.extend(later);
+        let later = std::mem::replace(&mut memory.samples, std::mem::take(&mut self.samples));
+        memory.samples.extend(later);
     }
 }

@@ -5,7 +5,7 @@ use protocol::live::{Live, Topic};
 use protocol::state::{REASON_CHARS_MAX, RunEnd};
 use protocol::view::{JobEvent, JobEventKind, LogLine, Receipt, SampleView};
 use protocol::worker::{
-    FromWorker, HostLoad, LOG_CHUNK_BYTES_MAX, LeaseBeat, LeaseClaim, Phase,
+    FromWorker, HostLoad, LOG_CHUNK_BYTES_MAX, LeaseBeat, LeaseClaim, Metric, Phase,
     SAMPLES_PER_MESSAGE_MAX, Sample, StopReason, Stream, ToWorker,
 };
 use store::{LogRow, SampleRow};
@@ -16,19 +16,27 @@ use crate::error::Error;
 use crate::jobs::STOP_GRACE_MS;
 use crate::leases::LeaseEnd;
 
+/// How far a lease's samples may be ahead of its age: clocks differ a little.
+const SAMPLES_AHEAD: u64 = 64;
+
 impl Exchange {
-    /// Whether this connection is the node's present one, and the lease is its with this epoch.
-    fn holds(&self, session: &NodeSession, claim: LeaseClaim) -> bool {
+    /// Whether the lease is this node's with this epoch.
+    ///
+    /// # Errors
+    /// [`Error::SupersededConnection`] when the connection is no longer the node's: nothing is to be said on it about
+    /// leases, which may well live on.
+    fn holds(&self, session: &NodeSession, claim: LeaseClaim) -> Result<bool, Error> {
         let memory = self.memory();
-        let current = memory
+        memory
             .nodes
             .get(&session.node)
             .and_then(|node| node.link.as_ref())
-            .is_some_and(|link| link.connection == session.connection);
-        current
-            && memory.leases.get(&claim.lease).is_some_and(|live| {
-                live.lease.node == session.node && live.lease.epoch == claim.epoch
-            })
+            .filter(|link| link.connection == session.connection)
+            .ok_or(Error::SupersededConnection)?;
+        Ok(memory
+            .leases
+            .get(&claim.lease)
+            .is_some_and(|live| live.lease.node == session.node && live.lease.epoch == claim.epoch))
     }
 
     /// Takes a message of a worker; the answers go back in order.
@@ -56,7 +64,7 @@ impl Exchange {
             }),
         };
         if let Some(claim) = claim
-            && !self.holds(session, claim)
+            && !self.holds(session, claim)?
         {
             let LeaseClaim { lease, epoch } = claim;
             return Ok(vec![ToWorker::LeaseRefused { lease, epoch }]);
@@ -109,7 +117,7 @@ impl Exchange {
                 self.end_lease(lease, LeaseEnd::Rejected(reason), None)
                     .await?;
                 drop(turn);
-                self.place_waiting().await?;
+                self.place_waiting_now().await;
                 Ok(vec![ToWorker::Closed { lease, epoch }])
             }
         }
@@ -157,7 +165,7 @@ impl Exchange {
                 };
                 live.expires = now.plus_millis(renewal_ms);
                 renewed.push(claim);
-                if live.stopping {
+                if live.stop_at.is_some() {
                     let (lease, epoch) = (claim.lease, claim.epoch);
                     answers.push(ToWorker::Stop {
                         lease,
@@ -200,9 +208,14 @@ impl Exchange {
         Ok(answers)
     }
 
+    /// Each step is told once, in their order, whatever the worker repeats.
     async fn preparing(&self, lease: LeaseId, phase: Phase) -> Result<(), Error> {
-        let Some(job) = self.memory().leases.get(&lease).map(|live| live.lease.job) else {
-            return Ok(());
+        let job = {
+            let memory = self.memory();
+            match memory.leases.get(&lease) {
+                Some(live) if live.phase < Some(phase) => live.lease.job,
+                _ => return Ok(()),
+            }
         };
         let kind = match phase {
             Phase::Fetching => JobEventKind::Fetching,
@@ -217,6 +230,9 @@ impl Exchange {
         let mut tx = self.inner.store.begin().await?;
         tx.add_event(job, &event).await?;
         tx.commit().await?;
+        if let Some(live) = self.memory().leases.get_mut(&lease) {
+            live.phase = Some(phase);
+        }
         self.publish_job(job, Some(event)).await;
         Ok(())
     }
@@ -232,6 +248,9 @@ impl Exchange {
         let settings = &self.inner.settings;
         let mut memory = self.memory();
         let live = memory.leases.get_mut(&claim.lease)?;
+        if text.is_empty() {
+            return None;
+        }
         let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
         let again = || {
             Some(ToWorker::LogAck {
@@ -276,17 +295,19 @@ impl Exchange {
             return;
         };
         let job = live.lease.job;
+        // One a second: numbers rise, and none may be ahead of the lease's age, so that neither the table nor a number
+        // can be driven beyond what a lease can have measured.
+        let newest = at
+            .seconds_since(live.lease.granted_at)
+            .get()
+            .saturating_add(SAMPLES_AHEAD);
         let mut fresh = Vec::new();
         for mut sample in samples.into_iter().take(SAMPLES_PER_MESSAGE_MAX) {
-            let finite = sample.cpu_percent.is_finite() && sample.memory_mib.is_finite();
-            if sample.seq <= live.sample_seq || !finite {
+            if sample.seq <= live.sample_seq || sample.seq > newest || !is_finite(&sample) {
                 continue;
             }
             live.sample_seq = sample.seq;
-            let wanted = &live.spec.metrics;
-            sample
-                .metrics
-                .retain(|metric| metric.value.is_finite() && wanted.contains(&metric.name));
+            keep_wanted(&mut sample.metrics, &live.spec.metrics);
             fresh.push(sample);
         }
         if fresh.is_empty() {
@@ -317,7 +338,10 @@ impl Exchange {
         last: Option<Receipt>,
     ) -> Result<Vec<ToWorker>, Error> {
         let LeaseClaim { lease, epoch } = claim;
-        self.flush().await?;
+        // The end counts whether or not the last lines could be written; the next tick tries them again.
+        if let Err(error) = self.flush().await {
+            tracing::error!(%lease, %error, "log lines and samples could not be written before a lease's end");
+        }
         let turn = self.inner.desk.lock().await;
         let Some(live) = self.memory().leases.get(&lease).cloned() else {
             return Ok(vec![ToWorker::LeaseRefused { lease, epoch }]);
@@ -327,10 +351,10 @@ impl Exchange {
         {
             return Ok(vec![posted(&live)]);
         }
-        let end = end.as_reported(live.stopping);
+        let end = end.as_reported(live.stop_at.is_some());
         self.end_lease(lease, LeaseEnd::Reported(end), last).await?;
         drop(turn);
-        self.place_waiting().await?;
+        self.place_waiting_now().await;
         Ok(vec![ToWorker::Closed { lease, epoch }])
     }
 
@@ -356,6 +380,29 @@ impl Exchange {
             );
         }
     }
+}
+
+/// A number that JSON cannot hold would be written as null and never be read again.
+fn is_finite(sample: &Sample) -> bool {
+    let gpu = [sample.gpu_percent, sample.gpu_memory_mib];
+    let all = [sample.cpu_percent, sample.memory_mib];
+    all.into_iter()
+        .chain(gpu.into_iter().flatten())
+        .all(f32::is_finite)
+}
+
+/// Metrics that the specification names, each once.
+fn keep_wanted(metrics: &mut Vec<Metric>, wanted: &[String]) {
+    let mut seen: Vec<String> = Vec::new();
+    metrics.retain(|metric| {
+        let keep = metric.value.is_finite()
+            && wanted.contains(&metric.name)
+            && !seen.contains(&metric.name);
+        if keep {
+            seen.push(metric.name.clone());
+        }
+        keep
+    });
 }
 
 fn posted(live: &LeaseLive) -> ToWorker {

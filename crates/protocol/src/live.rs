@@ -116,6 +116,8 @@ pub enum ToBrowser {
         topic: Option<Topic>,
         message: String,
     },
+    /// The line is alive: said beside each ping, which a page cannot see.
+    Beat {},
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

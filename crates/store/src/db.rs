@@ -20,12 +20,23 @@ pub enum StoreError {
     Corrupt { what: &'static str, detail: String },
     #[error("a book would fall below zero")]
     Insufficient,
+    #[error("the lease has ended already")]
+    Over,
 }
 
 impl StoreError {
     /// A unique key was taken: the slot, the e-mail address, the idempotency key.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Sql(sqlx::Error::Database(error)) if error.is_unique_violation())
+    }
+
+    /// The database cannot be reached at all: trying the next thing would only wait again.
+    pub fn is_unreachable(&self) -> bool {
+        use sqlx::Error::{Io, PoolClosed, PoolTimedOut, WorkerCrashed};
+        matches!(
+            self,
+            Self::Sql(Io(_) | PoolClosed | PoolTimedOut | WorkerCrashed)
+        )
     }
 
     pub(crate) fn corrupt(what: &'static str, detail: impl std::fmt::Display) -> Self {
@@ -60,7 +71,8 @@ impl Tx {
     }
 
     /// # Errors
-    /// The database could not make it durable; nothing of it happened.
+    /// The database did not say that it is durable: usually nothing of it happened, but when the answer was lost all of
+    /// it may have.
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(self.0.commit().await?)
     }

@@ -133,19 +133,20 @@ impl Tx {
         Ok(())
     }
 
-    /// Writes all that changes of a lease after it was given.
+    /// Writes all that changes of a live lease after it was given.
     ///
     /// # Errors
-    /// The database failed.
+    /// [`StoreError::Over`] when it has ended, whatever the caller believed; the database failed.
     pub async fn update_lease(&mut self, lease: &Lease) -> Result<(), StoreError> {
         let ending = lease
             .end
             .as_ref()
             .map(|end| json("ending", end))
             .transpose()?;
-        query(
+        let done = query(
             "UPDATE leases SET state = $1, live = $2, ending = $3, funded = $4, head_seq = $5, head_hash = $6, \
-             seconds = $7, head_last = $8, charged = $9, earned = $10, started_at = $11, ended_at = $12 WHERE id = $13",
+             seconds = $7, head_last = $8, charged = $9, earned = $10, started_at = $11, ended_at = $12 \
+             WHERE id = $13 AND live = 1",
         )
         .bind(lease.state.as_str())
         .bind(i64::from(lease.is_live()))
@@ -162,7 +163,11 @@ impl Tx {
         .bind(lease.id.to_string())
         .execute(self.connection())
         .await?;
-        Ok(())
+        if done.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::Over)
+        }
     }
 
     /// # Errors
@@ -198,6 +203,26 @@ impl Store {
             .fetch_all(self.readers())
             .await?;
         rows.iter().map(lease).collect()
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn lease(&self, id: LeaseId) -> Result<Option<Lease>, StoreError> {
+        let row = query("SELECT * FROM leases WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(lease).transpose()
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn live_lease_on(&self, device: DeviceId) -> Result<Option<Lease>, StoreError> {
+        let row = query("SELECT * FROM leases WHERE device = $1 AND live = 1")
+            .bind(device.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(lease).transpose()
     }
 
     /// A job's leases, first to last.

@@ -281,6 +281,18 @@ impl Store {
         row.as_ref().map(node).transpose()
     }
 
+    /// The public key of a node, also of a removed one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn node_key(&self, id: NodeId) -> Result<Option<String>, StoreError> {
+        let row = query("SELECT public_key FROM nodes WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(|row| row.text("public_key")).transpose()
+    }
+
     /// All nodes that were not removed.
     ///
     /// # Errors

@@ -37,6 +37,28 @@ pub struct Artefact {
     pub sha256: String,
 }
 
+impl LogRow {
+    /// Whether it can be written at all; whatever fails later is the database's fault and may succeed the next time.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`]
+    pub fn storable(&self) -> Result<(), StoreError> {
+        count("seq", self.seq)?;
+        count("log_end", self.log_end).map(drop)
+    }
+}
+
+impl SampleRow {
+    /// As [`LogRow::storable`].
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`]
+    pub fn storable(&self) -> Result<(), StoreError> {
+        count("seq", self.sample.seq)?;
+        json("sample", &self.sample).map(drop)
+    }
+}
+
 const fn stream_word(stream: Stream) -> &'static str {
     match stream {
         Stream::Stdout => "stdout",

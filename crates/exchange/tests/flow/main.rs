@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod faults;
 mod money;
 mod simulation;
 mod workers;

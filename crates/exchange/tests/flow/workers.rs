@@ -14,8 +14,10 @@ const FINISHED: RunEnd = RunEnd::Exited { code: 0 };
 async fn a_failed_start_costs_nothing_and_another_node_gets_the_job() {
     let world = World::new("sqlite").await;
     let (rita, otto) = world.people("10").await;
-    let (mut first, mut second) = (Worker::new(1, PRICE), Worker::new(2, PRICE + 1));
+    let (mut first, mut second) = (Worker::new(1, PRICE), Worker::new(2, PRICE));
     first.join(&world, &otto).await;
+    // Of two that cost the same the older one is taken.
+    world.pass(1);
     second.join(&world, &otto).await;
     let job = world
         .exchange
@@ -52,7 +54,7 @@ async fn a_silent_worker_loses_its_lease_and_only_acknowledged_seconds_are_paid(
     for backend in backends() {
         let world = World::new(backend).await;
         let (rita, otto) = world.people("10").await;
-        let (mut first, mut second) = (Worker::new(1, PRICE), Worker::new(2, PRICE + 1));
+        let (mut first, mut second) = (Worker::new(1, PRICE), Worker::new(2, PRICE));
         first.join(&world, &otto).await;
         let job = world
             .exchange

@@ -121,6 +121,24 @@ impl World {
         .expect("opens again");
     }
 
+    /// A second process over the same database: what it commits, the first one does not hear of.
+    pub async fn beside(&self) -> Self {
+        let exchange = Exchange::open(
+            self.settings.clone(),
+            self.clock.clone(),
+            self.entropy.clone(),
+        )
+        .await
+        .expect("opens beside");
+        Self {
+            exchange,
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            settings: self.settings.clone(),
+            _folder: tempfile::tempdir().expect("a temporary folder"),
+        }
+    }
+
     pub fn pass(&self, millis: i64) {
         self.clock.0.fetch_add(millis, Ordering::SeqCst);
     }
