@@ -7,6 +7,7 @@
 //! `bench` runs all rows; `bench submit_start receipts` those whose names begin so.
 
 mod floor;
+mod matching;
 mod receipts;
 mod row;
 mod submit;
@@ -25,6 +26,9 @@ async fn main() {
     let mut rows: Vec<Row> = Vec::new();
     if wanted("submit_start") {
         rows.extend(submit::measure().await);
+    }
+    if ["match_1m", "match_gang", "offer_update", "offer_bytes"].into_iter().any(wanted) {
+        rows.extend(matching::measure());
     }
     if wanted("receipts_verify") {
         rows.push(receipts::measure());

@@ -11,6 +11,8 @@ pub enum Goal {
     AtMost(f64),
     /// At least this share of the other.
     RatioAtLeast(f64),
+    /// At most this share of the other.
+    RatioAtMost(f64),
 }
 
 #[derive(Serialize)]
@@ -46,6 +48,9 @@ impl Row {
             Goal::AtMost(limit) => (format!("at most {limit} {unit}"), ours <= *limit),
             Goal::RatioAtLeast(share) => {
                 (format!("at least {share} of the other"), ratio >= *share)
+            }
+            Goal::RatioAtMost(share) => {
+                (format!("at most 1/{:.0} of the other", 1.0 / share), ratio <= *share)
             }
         };
         Self {

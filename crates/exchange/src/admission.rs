@@ -307,6 +307,8 @@ impl Exchange {
                 class: facts.class,
                 model: facts.model.trim().to_owned(),
                 memory_mib: facts.memory_mib,
+                details: facts.details.clone(),
+                rules: protocol::view::DeviceRules::default(),
                 price: hello.price.unwrap_or(default_price),
                 paused: false,
                 present: true,

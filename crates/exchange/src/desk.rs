@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use kernel::{AccountId, Clock, DeviceId, JobId, LeaseId, NodeId, Seconds, Timestamp};
-use market::{Book, Offer, Supply};
+use market::{Book, Country, Offer, Supply, Version};
 use metering::receipt::Terms;
 use protocol::JobSpec;
+use protocol::spec::DeviceClass;
 use protocol::state::{LeaseState, RunEnd};
 use protocol::view::Receipt;
 use protocol::worker::{HostLoad, Phase, ToWorker};
@@ -179,20 +180,38 @@ impl NodeLive {
     }
 
     pub fn offer(&self, device: &Device) -> Offer {
+        let (node, host) = (&self.node, &self.node.host);
+        let version = |text: &Option<String>| text.as_deref().and_then(Version::parse).unwrap_or_default();
+        let same = |other: &&Device| other.present && other.model == device.model;
         Offer {
             device: device.id,
-            node: self.node.id,
-            owner: self.node.owner,
+            node: node.id,
+            owner: node.owner,
             class: device.class,
-            model: device.model.clone(),
-            device_memory_mib: device.memory_mib,
-            cpus: self.node.host.cpus,
-            memory_mib: self.node.host.memory_mib,
-            disk_mib: self.node.host.disk_mib,
-            country: self.node.country.clone(),
-            reputation: self.node.reputation,
+            model: device.model.as_str().into(),
+            // A CPU's memory is the host's; only cards have their own.
+            device_memory_mib: match device.class {
+                DeviceClass::Gpu => device.memory_mib,
+                DeviceClass::Cpu => 0,
+            },
+            cards: u32::try_from(self.devices.iter().filter(same).count()).unwrap_or(u32::MAX),
+            driver: version(&device.details.driver),
+            cuda: version(&device.details.cuda),
+            cpus: host.cpus,
+            memory_mib: host.memory_mib,
+            disk_mib: host.disk_mib,
+            up_mbit: host.up_mbit.unwrap_or(0),
+            down_mbit: host.down_mbit.unwrap_or(0),
+            country: node.country.as_deref().and_then(Country::parse),
+            group: host.group.as_deref().map(Into::into),
+            reputation: node.reputation,
+            // Challenges do not exist yet: everything is a claim.
+            verified: 0,
+            watts: device.details.watts.unwrap_or(0),
+            min_duration: device.rules.min_duration,
+            max_duration: device.rules.max_duration,
             price: device.price,
-            joined_at: self.node.joined_at,
+            joined_at: node.joined_at,
             supply: self.supply(device),
             holder: None,
         }
@@ -207,7 +226,7 @@ impl Memory {
         };
         for device in &live.devices {
             if device.present {
-                self.book.put(live.offer(device));
+                self.book.put(&live.offer(device));
             } else {
                 self.book.remove(device.id);
             }
@@ -246,13 +265,12 @@ impl Memory {
             .find(|live| live.lease.device == device)
     }
 
+    /// A device that is offered, or was before its worker left.
     pub fn device(&self, device: DeviceId) -> Option<(&NodeLive, &Device)> {
-        self.nodes.values().find_map(|node| {
-            node.devices
-                .iter()
-                .find(|d| d.id == device)
-                .map(|device| (node, device))
-        })
+        let own = |node: &NodeLive| node.devices.iter().position(|own| own.id == device);
+        let offered = self.book.get(device).and_then(|offer| self.nodes.get(&offer.node));
+        let node = offered.or_else(|| self.nodes.values().find(|node| own(node).is_some()))?;
+        own(node).map(|at| (node, &node.devices[at]))
     }
 }
 

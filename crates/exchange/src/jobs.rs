@@ -108,7 +108,7 @@ impl Exchange {
             };
         }
         let offer = self
-            .take_slot(&self.request(spec, device), id)
+            .take_slot(&self.runnable(spec, device)?, id)
             .map_err(Error::NoMatch)?;
         // From here on the slot must be given back on every way out but success.
         let slot = SlotGuard {

@@ -466,7 +466,7 @@ impl Exchange {
             let memory = self.memory();
             match memory.book.get(device) {
                 Some(offer) => Live::Offer {
-                    offer: Box::new(offer_view(&memory, offer, self.fees())),
+                    offer: Box::new(offer_view(&memory, &offer, self.fees())),
                 },
                 None => Live::OfferGone { device },
             }

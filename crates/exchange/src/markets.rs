@@ -1,21 +1,22 @@
 //! The market: offers, prices, quotes.
 
-use std::collections::BTreeMap;
-
 use kernel::{Amount, DeviceId, JobId, PricePerSecond, Seconds};
-use market::{Constraint, NoMatch, Request};
+use market::{Choice, Country, Filter, Near, NoMatch, Number, Offer, Prices, Query, Request, Term, Test};
 use protocol::JobSpec;
 use protocol::spec::{DeviceClass, is_country};
-use protocol::state::{DeviceState, JobState};
+use protocol::state::JobState;
 use protocol::view::{
-    ModelPriceView, NetworkView, OfferFilter, OfferView, OffersView, QuoteLine, QuoteLineKind,
-    QuoteView, Scope,
+    ModelPriceView, NetworkView, OfferFilter, OfferView, OffersView, QuoteLine, QuoteLineKind, QuoteView, Scope,
 };
 
 use crate::actor::Actor;
-use crate::desk::Exchange;
+use crate::desk::{Exchange, Memory, NodeLive};
 use crate::error::Error;
 use crate::views::{is_gpu, offer_view, per_hour, runway};
+
+/// Offers on one page of the list: as a rule, and at most.
+const PAGE: u32 = 100;
+const PAGE_MAX: u32 = 500;
 
 impl Exchange {
     /// The highest owner's price whose hour, fee included, stays within the limit.
@@ -34,117 +35,102 @@ impl Exchange {
         PricePerSecond::from_amount(Amount::try_from_base(fits).unwrap_or(Amount::ZERO))
     }
 
-    /// What a job asks of the market.
-    pub(crate) fn request(&self, spec: &JobSpec, device: Option<DeviceId>) -> Request {
-        let limit = spec
-            .limits
-            .max_price_per_hour
-            .as_deref()
-            .and_then(|text| Amount::parse_io(text).ok());
-        Request::of(spec, limit.map(|limit| self.price_within(limit)), device)
+    /// Reads a query; its prices are what the requester pays.
+    fn query(&self, field: &str, text: &str) -> Result<Query, Error> {
+        let at_most = |limit: Amount| self.price_within(limit);
+        market::parse(text, &Prices { at_most: &at_most }).map_err(|error| Error::invalid(field, error.to_string()))
     }
 
-    /// The offers that pass a filter, cheapest first.
+    /// What a job asks of the market.
+    ///
+    /// # Errors
+    /// A query that cannot be read.
+    pub(crate) fn request(&self, spec: &JobSpec, device: Option<DeviceId>) -> Result<Request, Error> {
+        let limit = spec.limits.max_price_per_hour.as_deref();
+        let limit = limit.and_then(|text| Amount::parse_io(text).ok());
+        let mut request = Request::of(spec, limit.map(|limit| self.price_within(limit)), device);
+        if let Some(text) = &spec.placement.filter {
+            let query = self.query("placement.filter", text)?;
+            request.filter.terms.extend(query.filter.terms);
+            request.ask = query.placement;
+        }
+        Ok(request)
+    }
+
+    /// As [`Exchange::request`], for a job that is to run: what cannot be run yet is refused.
+    pub(crate) fn runnable(&self, spec: &JobSpec, device: Option<DeviceId>) -> Result<Request, Error> {
+        let request = self.request(spec, device)?;
+        let refuse = |message: &str| Err(Error::invalid("placement.filter", message));
+        if !request.ask.is_single() {
+            return refuse("a job runs on one device so far; leave out count and nodes, or ask for a quote alone");
+        }
+        if request.ask.kind != market::Kind::OnDemand {
+            return refuse("jobs are on-demand so far; leave out kind");
+        }
+        Ok(request)
+    }
+
+    /// A page of the offers that pass a filter, cheapest first.
     ///
     /// # Errors
     /// A filter that cannot be read is named.
     pub fn offers(&self, filter: &OfferFilter) -> Result<OffersView, Error> {
-        let max = filter
-            .max_price_per_hour
-            .as_deref()
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-            .map(|text| {
-                Amount::parse_io(text)
-                    .map_err(|error| Error::invalid("max_price_per_hour", error.to_string()))
-            })
-            .transpose()?;
-        let country = filter
-            .country
-            .as_deref()
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-            .map(str::to_uppercase);
-        if country
-            .as_deref()
-            .is_some_and(|country| !is_country(country))
-        {
-            return Err(Error::invalid("country", "two letters, such as CH"));
-        }
-        let model = filter
-            .model
-            .as_deref()
-            .map(|model| model.trim().to_lowercase());
+        let asked = self.filter(filter)?;
+        let scope = if filter.idle.unwrap_or(false) { market::Scope::Open } else { market::Scope::All };
+        let offset = filter.offset.unwrap_or(0);
+        let limit = filter.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+        let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let fees = self.fees();
         let memory = self.memory();
-        let offers = memory
-            .book
-            .ranked()
-            .map(|offer| offer_view(&memory, offer, fees))
-            .filter(|offer| filter.class.is_none_or(|class| class == offer.class))
-            .filter(|offer| {
-                model
-                    .as_ref()
-                    .is_none_or(|model| offer.model.to_lowercase().contains(model.as_str()))
-            })
-            .filter(|offer| {
-                filter
-                    .min_device_memory_mib
-                    .is_none_or(|min| offer.device_memory_mib >= min)
-            })
-            .filter(|offer| max.is_none_or(|max| offer.per_hour <= max))
-            .filter(|offer| country.is_none() || offer.country == country)
-            .filter(|offer| {
-                filter
-                    .min_reputation
-                    .is_none_or(|min| offer.reputation >= min)
-            })
-            .filter(|offer| !filter.idle.unwrap_or(false) || offer.state == DeviceState::Idle)
-            .collect();
+        let offers = memory.book.list(&asked, scope, size(offset), size(limit));
+        let matching = count(memory.book.count(&asked, scope));
+        let end = offset.saturating_add(count(offers.len()));
         Ok(OffersView {
-            offers,
-            total: u32::try_from(memory.book.len()).unwrap_or(u32::MAX),
+            offers: offers.iter().map(|offer| offer_view(&memory, offer, fees)).collect(),
+            matching,
+            total: count(memory.book.len()),
+            next: (end < matching && !offers.is_empty()).then_some(end),
         })
+    }
+
+    fn filter(&self, filter: &OfferFilter) -> Result<Filter, Error> {
+        let text = |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let mut tests = Vec::new();
+        tests.extend(filter.class.map(Test::Class));
+        tests.extend(text(&filter.model).map(|model| Test::model(&model)));
+        tests.extend(filter.min_device_memory_mib.map(|min| Test::at_least(Number::Vram, min)));
+        tests.extend(filter.min_reputation.map(|min| Test::at_least(Number::Reputation, u64::from(min))));
+        if let Some(text) = text(&filter.max_price_per_hour) {
+            let limit =
+                Amount::parse_io(&text).map_err(|error| Error::invalid("max_price_per_hour", error.to_string()))?;
+            let most = u64::try_from(self.price_within(limit).per_second().base()).unwrap_or(0);
+            tests.push(Test::at_most(Number::Price, most));
+        }
+        if let Some(text) = text(&filter.country) {
+            let code = text.to_uppercase();
+            let country = Country::parse(&code).filter(|_| is_country(&code));
+            let country = country.ok_or_else(|| Error::invalid("country", "two letters, such as CH"))?;
+            tests.push(Test::Country(vec![country]));
+        }
+        let term = |test: Test| Term { source: test.field().to_owned(), text: String::new(), test };
+        let mut terms: Vec<Term> = tests.into_iter().map(term).collect();
+        if let Some(text) = text(&filter.q) {
+            terms.extend(self.query("q", &text)?.filter.terms);
+        }
+        Ok(Filter { terms })
     }
 
     pub fn offer(&self, device: DeviceId) -> Option<OfferView> {
         let memory = self.memory();
-        memory
-            .book
-            .get(device)
-            .map(|offer| offer_view(&memory, offer, self.fees()))
+        memory.book.get(device).map(|offer| offer_view(&memory, &offer, self.fees()))
     }
 
     /// Lowest and median price of each model that is connected.
     pub fn prices(&self) -> Vec<ModelPriceView> {
         let memory = self.memory();
-        let mut models: BTreeMap<(DeviceClass, &str), (Vec<PricePerSecond>, u32)> = BTreeMap::new();
-        for offer in memory
-            .book
-            .ranked()
-            .filter(|offer| offer.supply == market::Supply::Offered)
-        {
-            let (prices, idle) = models.entry((offer.class, &offer.model)).or_default();
-            prices.push(offer.price);
-            *idle = idle.saturating_add(u32::from(offer.holder.is_none()));
-        }
-        let hour = |price: Option<&PricePerSecond>| {
-            price
-                .and_then(|price| price.per_hour().ok())
-                .unwrap_or(Amount::ZERO)
-        };
-        models
-            .into_iter()
-            .map(|((class, model), (prices, idle))| ModelPriceView {
-                class,
-                model: model.to_owned(),
-                offers: u32::try_from(prices.len()).unwrap_or(u32::MAX),
-                idle,
-                // The book is ranked by price, so the prices are sorted; the lower of two middle ones is the median.
-                lowest: hour(prices.first()),
-                median: hour(prices.get(prices.len().saturating_sub(1) / 2)),
-            })
-            .collect()
+        let models = memory.book.models();
+        models.iter().flat_map(|model| model_prices(&memory, model)).collect()
     }
 
     /// Public statistics.
@@ -156,24 +142,21 @@ impl Exchange {
         let jobs_running = self.inner.store.count_jobs(JobState::Running).await?;
         let seconds_delivered = self.inner.store.seconds_delivered().await?;
         let memory = self.memory();
-        let connected = || {
-            memory
-                .book
-                .ranked()
-                .filter(|offer| offer.supply != market::Supply::Down)
-        };
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let connected = |gpu: bool| {
+            let of_node = |node: &NodeLive| {
+                let counts = |device: &&store::Device| {
+                    device.present && is_gpu(device.class) == gpu && node.supply(device) != market::Supply::Down
+                };
+                node.devices.iter().filter(counts).count()
+            };
+            count(memory.nodes.values().map(of_node).sum())
+        };
         Ok(NetworkView {
-            nodes_online: count(
-                memory
-                    .nodes
-                    .values()
-                    .filter(|node| node.link.is_some())
-                    .count(),
-            ),
-            gpus_claimed: count(connected().filter(|offer| is_gpu(offer.class)).count()),
+            nodes_online: count(memory.nodes.values().filter(|node| node.link.is_some()).count()),
+            gpus_claimed: connected(true),
             gpus_proven: 0,
-            cpus_claimed: count(connected().filter(|offer| !is_gpu(offer.class)).count()),
+            cpus_claimed: connected(false),
             devices_hired: count(memory.leases.len()),
             jobs_running,
             jobs_finished,
@@ -181,7 +164,7 @@ impl Exchange {
         })
     }
 
-    /// What a job would cost now, and on which device: the best that fits, or the one that is named. Without a signed-in
+    /// What a job would cost now, and on which devices: the best that fit, or the one that is named. Without a signed-in
     /// actor the balance counts as zero.
     ///
     /// # Errors
@@ -196,62 +179,86 @@ impl Exchange {
             actor.require(Scope::Jobs)?;
         }
         Error::check(spec)?;
+        let request = self.request(spec, device)?;
         let available = match actor {
             Some(actor) => self.inner.store.balances(actor.account).await?[0],
             None => Amount::ZERO,
         };
-        let fees = self.fees();
-        let settings = &self.inner.settings;
-        let request = self.request(spec, device);
         let memory = self.memory();
         let choice = memory.book.choose(&request).map_err(Error::NoMatch)?;
-        let price = choice.offer.price;
-        let cost = |seconds: Seconds| {
-            fees.charge(price, seconds)
-                .map(|charge| charge.requester_pays)
+        let matching = memory.book.count(&request.filter, market::Scope::Open);
+        Ok(self.quoted(&memory, &choice, spec, available, u32::try_from(matching).unwrap_or(u32::MAX)))
+    }
+
+    fn quoted(&self, memory: &Memory, choice: &Choice, spec: &JobSpec, available: Amount, matching: u32) -> QuoteView {
+        let fees = self.fees();
+        let settings = &self.inner.settings;
+        // A sum past all IO there can be is as much as all of it.
+        let sum = |part: &dyn Fn(&Offer) -> Option<Amount>| {
+            let add = |total: Amount, offer| part(offer).and_then(|part| total.checked_add(part).ok());
+            choice.offers.iter().try_fold(Amount::ZERO, add).unwrap_or(Amount::MAX)
         };
-        let device_hour = price.per_hour()?;
-        let all_in = per_hour(fees, price);
-        let first_hold = cost(spec.duration().min(settings.escrow_window))?;
-        let needed = cost(spec.duration().min(settings.escrow_minimum))?;
-        let rate = fees.rate(price);
-        Ok(QuoteView {
+        let cost = |seconds: Seconds| {
+            sum(&|offer| fees.charge(offer.price, seconds).map(|charge| charge.requester_pays).ok())
+        };
+        let device_hour = sum(&|offer| offer.price.per_hour().ok());
+        let all_in = sum(&|offer| Some(per_hour(fees, offer.price)));
+        let rate = sum(&|offer| Some(fees.rate(offer.price).per_second()));
+        let first_hold = cost(spec.duration().min(settings.escrow_window));
+        let needed = cost(spec.duration().min(settings.escrow_minimum));
+        let line = |kind, per_hour| QuoteLine { kind, per_hour };
+        let offers: Vec<OfferView> = choice.offers.iter().map(|offer| offer_view(memory, offer, fees)).collect();
+        QuoteView {
             lines: vec![
-                QuoteLine {
-                    kind: QuoteLineKind::Device,
-                    per_hour: device_hour,
-                },
-                QuoteLine {
-                    kind: QuoteLineKind::Fee,
-                    per_hour: all_in.minus_or_zero(device_hour),
-                },
+                line(QuoteLineKind::Device, device_hour),
+                line(QuoteLineKind::Fee, all_in.minus_or_zero(device_hour)),
             ],
             per_hour: all_in,
-            at_most: cost(spec.duration())?,
+            at_most: cost(spec.duration()),
             first_hold: first_hold.min(available).max(needed),
             available,
-            runway: runway(available, rate).unwrap_or(Seconds::new(u64::from(u32::MAX))),
+            runway: runway(available, PricePerSecond::from_amount(rate)).unwrap_or(Seconds::new(u64::from(u32::MAX))),
             affordable: available >= needed,
-            matching: choice.matching,
+            matching,
             quoted_at: self.now(),
-            offer: offer_view(&memory, choice.offer, fees),
-        })
+            offer: offer_view(memory, choice.first(), fees),
+            offers,
+            near: if choice.offers.len() > 1 { choice.near } else { Near::Any }.as_str().to_owned(),
+        }
     }
 
     /// Takes the best free slot for a job out of the market. Give it back with [`Exchange::free_slot`] if it comes to nothing.
-    pub(crate) fn take_slot(
-        &self,
-        request: &Request,
-        job: JobId,
-    ) -> Result<market::Offer, NoMatch> {
+    pub(crate) fn take_slot(&self, request: &Request, job: JobId) -> Result<Offer, NoMatch> {
         let mut memory = self.memory();
-        let offer = memory.book.choose(request)?.offer.clone();
+        let offer = memory.book.choose(request)?.first().clone();
         let taken = memory.book.take(offer.device, job);
-        debug_assert!(taken, "a chosen offer is free: {:?}", Constraint::Free);
+        debug_assert!(taken, "a chosen offer is free");
         Ok(offer)
     }
 
     pub(crate) fn free_slot(&self, device: DeviceId, job: JobId) {
         self.memory().book.free(device, job);
     }
+}
+
+/// A model that is offered as both classes has a line for each.
+fn model_prices(memory: &Memory, model: &str) -> Vec<ModelPriceView> {
+    let offered = memory.book.of_model(model);
+    let offered = || offered.iter().filter(|offer| offer.supply == market::Supply::Offered);
+    let hour = |price: Option<&PricePerSecond>| price.and_then(|price| price.per_hour().ok()).unwrap_or(Amount::ZERO);
+    let of_class = |class: DeviceClass| {
+        // In the order of choice, so the prices are sorted; the lower of two middle ones is the median.
+        let own = || offered().filter(move |offer| offer.class == class);
+        let prices: Vec<PricePerSecond> = own().map(|offer| offer.price).collect();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        (!prices.is_empty()).then(|| ModelPriceView {
+            class,
+            model: model.to_owned(),
+            offers: count(prices.len()),
+            idle: count(own().filter(|offer| offer.holder.is_none()).count()),
+            lowest: hour(prices.first()),
+            median: hour(prices.get(prices.len().saturating_sub(1) / 2)),
+        })
+    };
+    [DeviceClass::Gpu, DeviceClass::Cpu].into_iter().filter_map(of_class).collect()
 }

@@ -144,6 +144,7 @@ impl Exchange {
             state: device_state(supply, lease.is_some()),
             price: device.price,
             per_hour: per_hour(self.fees(), device.price),
+            rules: device.rules,
             job: lease.map(|lease| lease.lease.job),
             earned: lease.map_or(Amount::ZERO, |lease| {
                 earned(lease).minus_or_zero(lease.lease.earned)
@@ -164,15 +165,14 @@ impl Exchange {
 
     async fn set_device(&self, actor: &Actor, device: &Device) -> Result<NodeView, Error> {
         let mut tx = self.inner.store.begin().await?;
-        tx.set_device(device.id, device.price, device.paused)
-            .await?;
+        tx.set_device(device).await?;
         tx.commit().await?;
         {
             let mut memory = self.memory();
             if let Some(live) = memory.nodes.get_mut(&device.node)
                 && let Some(kept) = live.devices.iter_mut().find(|kept| kept.id == device.id)
             {
-                (kept.price, kept.paused) = (device.price, device.paused);
+                (kept.price, kept.paused, kept.rules) = (device.price, device.paused, device.rules);
             }
             memory.refresh_offers(device.node);
         }

@@ -263,11 +263,13 @@ impl Exchange {
             self.publish_job(id, None).await;
             return Ok(());
         }
-        let mut request = self.request(&job.spec, job.wanted_device);
+        let mut request = self.request(&job.spec, job.wanted_device)?;
         // What it was promised to cost at most holds over all its leases, whatever the market asks now.
         let paid = leases.iter().map(|row| row.lease.price).max();
-        let dearest = [request.max_price, paid].into_iter().flatten().min();
-        request.max_price = dearest;
+        if let Some(paid) = paid {
+            request.cap(paid);
+        }
+        let dearest = request.dearest();
         request.avoid = self
             .memory()
             .refused_by

@@ -47,17 +47,29 @@ pub(crate) fn per_hour(fees: Fees, price: PricePerSecond) -> Amount {
 
 pub(crate) fn offer_view(memory: &Memory, offer: &Offer, fees: Fees) -> OfferView {
     let node = memory.nodes.get(&offer.node);
+    let known = |value: u32| (value > 0).then_some(value);
     OfferView {
         device: offer.device,
         node: offer.node,
         node_name: node.map(|node| node.node.name.clone()).unwrap_or_default(),
         class: offer.class,
-        model: offer.model.clone(),
+        model: offer.model.to_string(),
         device_memory_mib: offer.device_memory_mib,
         cpus: offer.cpus,
         memory_mib: offer.memory_mib,
         disk_mib: offer.disk_mib,
-        country: offer.country.clone(),
+        country: offer.country.map(|country| country.to_string()),
+        region: offer.country.and_then(market::Country::region).map(|region| region.as_str().to_owned()),
+        group: offer.group.as_deref().map(str::to_owned),
+        cards: offer.cards,
+        driver: offer.driver.is_known().then(|| offer.driver.to_string()),
+        cuda: offer.cuda.is_known().then(|| offer.cuda.to_string()),
+        up_mbit: known(offer.up_mbit),
+        down_mbit: known(offer.down_mbit),
+        watts: known(offer.watts),
+        verified: offer.verified,
+        min_duration: offer.min_duration,
+        max_duration: offer.max_duration,
         reputation: offer.reputation,
         state: device_state(offer.supply, offer.holder.is_some()),
         price: offer.price,

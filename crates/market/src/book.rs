@@ -1,134 +1,97 @@
-//! The index of offers.
+//! All offers of one kind of rent, and who holds each slot.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use kernel::{AccountId, DeviceId, JobId, NodeId, PricePerSecond, Timestamp};
-use protocol::spec::DeviceClass;
+use kernel::{DeviceId, JobId, NodeId};
 
-use crate::request::{Constraint, NoMatch, Removed, Request};
+use crate::explain::{NoMatch, explain};
+use crate::filter::Filter;
+use crate::gang;
+use crate::index::{Index, LIVE, OPEN, Stream};
+use crate::offer::{Offer, Supply};
+use crate::request::{Near, Request};
 
-/// Whether an offer stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Supply {
-    Offered,
-    /// Its owner keeps it back.
-    Paused,
-    /// Its node is not connected, or drains.
-    Down,
-    /// Its node cannot isolate jobs.
-    Blocked,
-}
-
-/// One device as the market knows it.
+/// The offers that were chosen: one, or as many as were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    pub device: DeviceId,
-    pub node: NodeId,
-    pub owner: AccountId,
-    pub class: DeviceClass,
-    pub model: String,
-    pub device_memory_mib: u64,
-    pub cpus: u32,
-    pub memory_mib: u64,
-    pub disk_mib: u64,
-    pub country: Option<String>,
-    pub reputation: u32,
-    pub price: PricePerSecond,
-    pub joined_at: Timestamp,
-    pub supply: Supply,
-    /// The job that has it.
-    pub holder: Option<JobId>,
+pub struct Choice {
+    /// Node after node, the cheapest first; never empty.
+    pub offers: Vec<Offer>,
+    /// How near the nodes of a gang are to each other.
+    pub near: Near,
 }
 
-/// Cheapest, then best reputed, then longest here, then the smaller id.
-type Rank = (PricePerSecond, Reverse<u32>, Timestamp, DeviceId);
-
-impl Offer {
-    fn rank(&self) -> Rank {
-        (
-            self.price,
-            Reverse(self.reputation),
-            self.joined_at,
-            self.device,
-        )
+impl Choice {
+    /// The best-ranked one.
+    pub fn first(&self) -> &Offer {
+        &self.offers[0]
     }
 }
 
-/// The offer that was chosen, and how many others would have done.
+/// Which offers a list shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Choice<'a> {
-    pub offer: &'a Offer,
-    pub matching: u32,
+pub enum Scope {
+    /// All, hired and paused ones too.
+    All,
+    /// Those that can be had now.
+    Open,
 }
 
-/// All offers, in the order in which they are chosen.
+impl Scope {
+    const fn column(self) -> u8 {
+        match self {
+            Self::All => LIVE,
+            Self::Open => OPEN,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Book {
-    offers: BTreeMap<DeviceId, Offer>,
-    ranked: BTreeSet<Rank>,
+    pub(crate) index: Index,
+}
+
+impl FromIterator<Offer> for Book {
+    /// Much faster than one [`Book::put`] after the other.
+    fn from_iter<I: IntoIterator<Item = Offer>>(offers: I) -> Self {
+        Self {
+            index: Index::of(offers),
+        }
+    }
 }
 
 impl Book {
     pub fn len(&self) -> usize {
-        self.offers.len()
+        self.index.rows.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.offers.is_empty()
+        self.len() == 0
     }
 
-    pub fn get(&self, device: DeviceId) -> Option<&Offer> {
-        self.offers.get(&device)
+    pub fn get(&self, device: DeviceId) -> Option<Offer> {
+        self.index.get(device)
     }
 
     /// Adds an offer or replaces the one of the same device. The holder of a known device stays.
-    pub fn put(&mut self, mut offer: Offer) {
-        if let Some(old) = self.remove(offer.device)
-            && offer.holder.is_none()
-        {
-            offer.holder = old.holder;
-        }
-        self.ranked.insert(offer.rank());
-        self.offers.insert(offer.device, offer);
+    pub fn put(&mut self, offer: &Offer) {
+        self.index.put(offer);
     }
 
     pub fn remove(&mut self, device: DeviceId) -> Option<Offer> {
-        let offer = self.offers.remove(&device)?;
-        self.ranked.remove(&offer.rank());
-        Some(offer)
+        self.index.remove(device)
     }
 
-    /// In the order in which they are chosen.
-    pub fn ranked(&self) -> impl Iterator<Item = &Offer> {
-        self.ranked
-            .iter()
-            .filter_map(|rank| self.offers.get(&rank.3))
-    }
-
-    /// The best offer for a request.
-    ///
-    /// # Errors
-    /// [`NoMatch`] tells what each constraint removed.
-    pub fn choose(&self, request: &Request) -> Result<Choice<'_>, NoMatch> {
-        let mut matching = self.ranked().filter(|offer| request.matches(offer));
-        match matching.next() {
-            Some(offer) => {
-                let others = u32::try_from(matching.count()).unwrap_or(u32::MAX);
-                Ok(Choice {
-                    offer,
-                    matching: others.saturating_add(1),
-                })
-            }
-            None => Err(self.explain(request)),
+    pub fn set_supply(&mut self, device: DeviceId, supply: Supply) {
+        if let Some(id) = self.index.rows.find(device) {
+            self.index.set_supply(id, supply);
         }
     }
 
     /// Gives a free slot to a job. `false`: another job has it, or the offer does not stand.
     pub fn take(&mut self, device: DeviceId, job: JobId) -> bool {
-        match self.offers.get_mut(&device) {
-            Some(offer) if offer.holder.is_none() && offer.supply == Supply::Offered => {
-                offer.holder = Some(job);
+        match self.index.rows.find(device) {
+            Some(id) if self.index.rows.get(id).is_open() => {
+                self.index.set_holder(id, Some(job));
                 true
             }
             _ => false,
@@ -137,222 +100,110 @@ impl Book {
 
     /// Marks who holds a slot, as the database says; for the rebuild at start.
     pub fn set_holder(&mut self, device: DeviceId, job: JobId) {
-        if let Some(offer) = self.offers.get_mut(&device) {
-            offer.holder = Some(job);
+        if let Some(id) = self.index.rows.find(device) {
+            self.index.set_holder(id, Some(job));
         }
     }
 
     /// Frees the slot if this job has it; another's stays.
     pub fn free(&mut self, device: DeviceId, job: JobId) -> bool {
-        match self.offers.get_mut(&device) {
-            Some(offer) if offer.holder == Some(job) => {
-                offer.holder = None;
+        match self.index.rows.find(device) {
+            Some(id) if self.index.rows.holder(device) == Some(job) => {
+                self.index.set_holder(id, None);
                 true
             }
             _ => false,
         }
     }
 
-    fn explain(&self, request: &Request) -> NoMatch {
-        let removed = Constraint::ALL
-            .into_iter()
-            .filter_map(|constraint| {
-                let failing = || {
-                    self.ranked()
-                        .filter(move |offer| !request.satisfied(constraint, offer))
-                };
-                let offers = u32::try_from(failing().count()).unwrap_or(u32::MAX);
-                let near: Vec<&Offer> = failing()
-                    .filter(|offer| {
-                        Constraint::ALL
-                            .into_iter()
-                            .all(|other| other == constraint || request.satisfied(other, offer))
-                    })
-                    .collect();
-                (offers > 0).then(|| Removed {
-                    constraint,
-                    offers,
-                    alone: u32::try_from(near.len()).unwrap_or(u32::MAX),
-                    nearest: nearest(constraint, &near),
-                })
-            })
-            .collect();
-        NoMatch {
-            considered: u32::try_from(self.offers.len()).unwrap_or(u32::MAX),
-            removed,
+    /// The best offers for a request.
+    ///
+    /// # Errors
+    /// [`NoMatch`] tells what each constraint removed.
+    pub fn choose(&self, request: &Request) -> Result<Choice, NoMatch> {
+        if !request.ask.is_single() && request.device.is_none() {
+            return match gang::find(&self.index, request) {
+                Ok(found) => Ok(Choice {
+                    offers: found.rows.into_iter().map(|id| self.index.offer(id)).collect(),
+                    near: found.near,
+                }),
+                Err(fewer) => Err(explain(&self.index, request, Some(fewer))),
+            };
+        }
+        match self.best(request) {
+            Some(offer) => Ok(Choice {
+                offers: vec![offer],
+                near: Near::Any,
+            }),
+            None => Err(explain(&self.index, request, None)),
         }
     }
-}
 
-/// Words for the smallest change of one constraint that lets one of `near` match.
-fn nearest(constraint: Constraint, near: &[&Offer]) -> Option<String> {
-    let best = |value: fn(&Offer) -> u64| near.iter().map(|offer| value(offer)).max();
-    match constraint {
-        Constraint::DeviceMemory => {
-            best(|o| o.device_memory_mib).map(|mib| format!("the largest has {mib} MiB"))
+    /// The best offer for a request of one device; [`Book::choose`] without an explanation.
+    pub fn best(&self, request: &Request) -> Option<Offer> {
+        if let Some(device) = request.device {
+            return self.get(device).filter(|offer| offer.is_open() && request.admits(offer));
         }
-        Constraint::Memory => {
-            best(|o| o.memory_mib).map(|mib| format!("the largest has {mib} MiB"))
+        let plan = self.index.plan(request.filter.terms.iter().map(|term| &term.test));
+        let mut stream = Stream::new(&self.index, &plan, OPEN, self.index.shelves(&request.filter));
+        stream
+            .find(|id| !request.avoid.contains(&self.index.rows.get(*id).node))
+            .map(|id| self.index.offer(id))
+    }
+
+    /// Calls `f` with the offers that a filter admits, in the order of choice, until it says stop.
+    pub fn each(&self, filter: &Filter, scope: Scope, mut f: impl FnMut(Offer) -> std::ops::ControlFlow<()>) {
+        let plan = self.index.plan(filter.terms.iter().map(|term| &term.test));
+        let stream = Stream::new(&self.index, &plan, scope.column(), self.index.shelves(filter));
+        for id in stream {
+            if f(self.index.offer(id)).is_break() {
+                return;
+            }
         }
-        Constraint::Disk => best(|o| o.disk_mib).map(|mib| format!("the largest has {mib} MiB")),
-        Constraint::Cpus => {
-            best(|o| u64::from(o.cpus)).map(|cpus| format!("the largest has {cpus} cores"))
-        }
-        Constraint::Reputation => {
-            best(|o| u64::from(o.reputation)).map(|value| format!("the best has {value}"))
-        }
-        Constraint::Price => near.iter().map(|offer| offer.price).min().map(|price| {
-            format!(
-                "the cheapest asks {} IO/h before the fee",
-                price.to_io_per_hour()
-            )
-        }),
-        Constraint::Country => {
-            let countries: BTreeSet<&str> = near
-                .iter()
-                .filter_map(|offer| offer.country.as_deref())
-                .collect();
-            let list: Vec<&str> = countries.into_iter().take(5).collect();
-            (!list.is_empty()).then(|| format!("there are offers in {}", list.join(", ")))
-        }
-        Constraint::Model => near
-            .first()
-            .map(|offer| format!("there is {}", offer.model)),
-        Constraint::Class => near
-            .first()
-            .map(|offer| format!("there is a {}", offer.class.label())),
-        Constraint::Free => {
-            (!near.is_empty()).then(|| "all of them are hired; try again soon".to_owned())
-        }
-        Constraint::Device | Constraint::Offered | Constraint::NotRefused => None,
+    }
+
+    /// A part of the list of offers that a filter admits, in the order of choice.
+    pub fn list(&self, filter: &Filter, scope: Scope, skip: usize, limit: usize) -> Vec<Offer> {
+        let plan = self.index.plan(filter.terms.iter().map(|term| &term.test));
+        let stream = Stream::new(&self.index, &plan, scope.column(), self.index.shelves(filter));
+        stream.skip(skip).take(limit).map(|id| self.index.offer(id)).collect()
+    }
+
+    /// How many offers a filter admits.
+    pub fn count(&self, filter: &Filter, scope: Scope) -> usize {
+        let plan = self.index.plan(filter.terms.iter().map(|term| &term.test));
+        let shelves = self.index.shelves(filter);
+        let pages = shelves.iter().flat_map(|(_, shelf)| self.index.pages(*shelf));
+        pages
+            .map(|page| {
+                let mask = self.index.lanes(page, scope.column(), &plan);
+                mask.iter().map(|word| word.count_ones() as usize).sum::<usize>()
+            })
+            .sum()
+    }
+
+    /// The models that are in the book, by name.
+    pub fn models(&self) -> Vec<Arc<str>> {
+        let shelves = self.index.all_shelves().iter();
+        let mut models: Vec<Arc<str>> = shelves.filter_map(|(_, shelf)| self.index.model(*shelf).cloned()).collect();
+        models.sort_unstable();
+        models
+    }
+
+    /// The offers of one model, by its exact name, in the order of choice.
+    pub fn of_model(&self, model: &str) -> Vec<Offer> {
+        let Some(shelf) = self.index.shelf_named(model) else {
+            return Vec::new();
+        };
+        let pages = self.index.pages(shelf).iter();
+        pages.flat_map(crate::index::Page::offers).map(|id| self.index.offer(id)).collect()
+    }
+
+    /// The offers on a node, in no order.
+    pub fn on_node(&self, node: NodeId) -> Vec<Offer> {
+        self.index.on_node(node).map(|id| self.index.offer(id)).collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use kernel::Amount;
-    use proptest::prelude::*;
-
-    fn price(base: i64) -> PricePerSecond {
-        PricePerSecond::from_amount(Amount::try_from_base(base).expect("in range"))
-    }
-
-    fn offer(n: u8, base: i64, reputation: u32) -> Offer {
-        let at = Timestamp::from_millis(i64::from(n));
-        Offer {
-            device: DeviceId::new(at, [n; 10]),
-            node: NodeId::new(at, [n; 10]),
-            owner: AccountId::new(at, [n; 10]),
-            class: DeviceClass::Cpu,
-            model: "Some CPU 9000".into(),
-            device_memory_mib: 1_000,
-            cpus: 2,
-            memory_mib: 1_000,
-            disk_mib: 1_000,
-            country: None,
-            reputation,
-            price: price(base),
-            joined_at: at,
-            supply: Supply::Offered,
-            holder: None,
-        }
-    }
-
-    fn request() -> Request {
-        Request {
-            class: DeviceClass::Cpu,
-            model: None,
-            device_memory_mib: 0,
-            cpus: 1,
-            memory_mib: 100,
-            disk_mib: 100,
-            countries: vec![],
-            min_reputation: 0,
-            max_price: None,
-            device: None,
-            avoid: vec![],
-        }
-    }
-
-    fn job(n: u8) -> JobId {
-        JobId::new(Timestamp::from_millis(1), [n; 10])
-    }
-
-    #[test]
-    fn cheapest_then_reputation_then_age() {
-        let mut book = Book::default();
-        for offer in [
-            offer(1, 30, 90),
-            offer(2, 20, 60),
-            offer(4, 20, 70),
-            offer(3, 20, 70),
-        ] {
-            book.put(offer);
-        }
-        let choice = book.choose(&request()).expect("matches");
-        assert_eq!(
-            (choice.offer.device, choice.matching),
-            (offer(3, 0, 0).device, 4)
-        );
-    }
-
-    #[test]
-    fn a_slot_has_one_holder() {
-        let mut book = Book::default();
-        let device = offer(1, 10, 60).device;
-        book.put(offer(1, 10, 60));
-        assert!(book.take(device, job(1)));
-        assert!(!book.take(device, job(2)));
-        assert!(!book.free(device, job(2)));
-        book.put(offer(1, 12, 60));
-        assert!(
-            !book.take(device, job(2)),
-            "a new price must not free the slot"
-        );
-        assert!(book.free(device, job(1)));
-        assert!(book.take(device, job(2)));
-    }
-
-    #[test]
-    fn an_empty_answer_names_the_field_and_the_nearest_change() {
-        let mut book = Book::default();
-        book.put(offer(1, 10, 60));
-        book.put(offer(2, 10, 60));
-        let ask = Request {
-            memory_mib: 4_000,
-            ..request()
-        };
-        let no = book.choose(&ask).expect_err("too much");
-        assert_eq!(no.fields()[0].field, "resources.memory_mib");
-        assert_eq!(
-            no.fields()[0].message,
-            "removes 2 of 2 offers; without it 2 would match; the largest has 1000 MiB"
-        );
-        let none = Book::default().choose(&ask).expect_err("empty");
-        assert!(none.sentence().starts_with("There are no offers"));
-    }
-
-    proptest! {
-        /// Same winner as looking at every offer.
-        #[test]
-        fn the_choice_is_the_brute_force_one(
-            offers in prop::collection::vec((1u8..40, 1i64..6, 55u32..65, any::<bool>(), any::<bool>()), 0..40),
-            min_reputation in 50u32..66, max in 0i64..7,
-        ) {
-            let mut book = Book::default();
-            for (n, base, reputation, free, offered) in offers {
-                let mut offer = offer(n, base, reputation);
-                offer.holder = (!free).then(|| job(n));
-                offer.supply = if offered { Supply::Offered } else { Supply::Down };
-                book.remove(offer.device);
-                book.put(offer);
-            }
-            let request = Request { min_reputation, max_price: Some(price(max)), ..request() };
-            let brute = book.ranked().filter(|o| {
-                o.holder.is_none() && o.supply == Supply::Offered && o.reputation >= min_reputation && o.price <= price(max)
-            }).min_by_key(|o| o.rank()).map(|o| o.device);
-            prop_assert_eq!(book.choose(&request).ok().map(|choice| choice.offer.device), brute);
-        }
-    }
-}
+mod tests;

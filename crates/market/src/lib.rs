@@ -1,15 +1,31 @@
 //! The market: which offers there are and which one a job gets.
 //!
-//! Owns: the in-memory index of offers, the constraints of a request, the choice (cheapest first, then reputation, then
-//! the older node, then the id: the published tie rule), the explanation when nothing fits, and who holds each slot.
+//! Owns: the index of offers, what a request may ask ([`Filter`], the query grammar), the choice (cheapest first, then
+//! reputation, then the older node, then the id: the published tie rule), gangs, the explanation when nothing fits, and
+//! who holds each slot.
 //!
 //! Deliberately absent: storage, time, money. The index is fed from the database and rebuilt at start; the database's
 //! unique key on live leases has the last word about a slot.
 //!
-//! Invariants: the choice is a function of the book and the request alone; a slot has at most one holder.
+//! Invariants: the choice is a function of the book and the request alone; a slot has at most one holder; the index
+//! answers as [`Filter::accepts`] says, offer by offer.
 
 mod book;
+mod explain;
+mod filter;
+mod gang;
+mod grammar;
+mod index;
+mod names;
+mod offer;
+mod place;
 mod request;
 
-pub use book::{Book, Choice, Offer, Supply};
-pub use request::{Constraint, NoMatch, Removed, Request};
+pub use book::{Book, Choice, Scope};
+pub use explain::{Nearest, NoMatch, Removed};
+pub use filter::{Filter, Number, Term, Test};
+pub use grammar::{FieldHelp, Prices, Query, QueryError, fields, parse};
+pub use names::words;
+pub use offer::{Offer, Rank, Supply, Version};
+pub use place::{Country, Region};
+pub use request::{Ask, Kind, Near, Request};

@@ -1,193 +1,202 @@
-//! What a job asks of a device, and what it says when nothing fits.
+//! What a job asks of the market.
 
 use kernel::{DeviceId, NodeId, PricePerSecond};
-use protocol::problem::FieldProblem;
 use protocol::spec::{DeviceClass, JobSpec};
 
-use crate::book::{Offer, Supply};
+use crate::filter::{Filter, Number, Term, Test};
+use crate::offer::Offer;
+use crate::place::Country;
 
-/// The constraints of one job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How far apart the nodes of a gang may be. The nearest that has room is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Near {
+    /// One latency group: a hall, a switch.
+    Group,
+    Country,
+    Region,
+    #[default]
+    Any,
+}
+
+impl Near {
+    pub const ALL: [Self; 4] = [Self::Group, Self::Country, Self::Region, Self::Any];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::Country => "country",
+            Self::Region => "region",
+            Self::Any => "any",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|near| near.as_str() == text)
+    }
+}
+
+/// How a slot is rented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Kind {
+    /// Until it ends, at the owner's price.
+    #[default]
+    OnDemand,
+    /// Cheaper, and taken back with a notice when somebody pays the full price.
+    Spot,
+    /// For a term, at a fixed price.
+    Reserved,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::OnDemand, Self::Spot, Self::Reserved];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OnDemand => "on-demand",
+            Self::Spot => "spot",
+            Self::Reserved => "reserved",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// How many, and where they stand to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ask {
+    /// Devices on one node.
+    pub count: u32,
+    /// Nodes, all or none.
+    pub nodes: u32,
+    /// The farthest apart that is allowed.
+    pub near: Near,
+    /// Each node of another owner.
+    pub spread: bool,
+    pub kind: Kind,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self {
+            count: 1,
+            nodes: 1,
+            near: Near::Any,
+            spread: false,
+            kind: Kind::OnDemand,
+        }
+    }
+}
+
+impl Ask {
+    pub const fn is_single(&self) -> bool {
+        self.count <= 1 && self.nodes <= 1
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Request {
-    pub class: DeviceClass,
-    /// Lower case; a part of the model's name.
-    pub model: Option<String>,
-    pub device_memory_mib: u64,
-    pub cpus: u32,
-    pub memory_mib: u64,
-    pub disk_mib: u64,
-    pub countries: Vec<String>,
-    pub min_reputation: u32,
-    /// The owner's price may be at most this (the requester's fee is taken off the limit price before).
-    pub max_price: Option<PricePerSecond>,
+    pub filter: Filter,
+    pub ask: Ask,
     /// This device and no other.
     pub device: Option<DeviceId>,
     /// Nodes that refused this job before.
     pub avoid: Vec<NodeId>,
 }
 
-/// A constraint, in the order in which refusals are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Constraint {
-    Device,
-    Class,
-    Model,
-    DeviceMemory,
-    Cpus,
-    Memory,
-    Disk,
-    Country,
-    Reputation,
-    Price,
-    /// Its owner offers it now and its node is connected.
-    Offered,
-    /// Its node did not refuse this job before.
-    NotRefused,
-    /// Nobody else has it.
-    Free,
-}
-
-impl Constraint {
-    pub const ALL: [Self; 13] = [
-        Self::Device,
-        Self::Class,
-        Self::Model,
-        Self::DeviceMemory,
-        Self::Cpus,
-        Self::Memory,
-        Self::Disk,
-        Self::Country,
-        Self::Reputation,
-        Self::Price,
-        Self::Offered,
-        Self::NotRefused,
-        Self::Free,
-    ];
-
-    /// The field of the specification that it comes from.
-    pub const fn field(self) -> &'static str {
-        match self {
-            Self::Device => "device",
-            Self::Class => "resources.class",
-            Self::Model => "resources.model",
-            Self::DeviceMemory => "resources.device_memory_mib",
-            Self::Cpus => "resources.cpus",
-            Self::Memory => "resources.memory_mib",
-            Self::Disk => "resources.disk_mib",
-            Self::Country => "placement.countries",
-            Self::Reputation => "placement.min_reputation",
-            Self::Price => "limits.max_price_per_hour",
-            Self::Offered => "online",
-            Self::NotRefused => "refused_before",
-            Self::Free => "free",
-        }
-    }
-}
-
 impl Request {
-    /// `max_price`: the limit price without the requester's fee.
+    /// From a specification. `max_price`: its limit price without the requester's fee.
     pub fn of(spec: &JobSpec, max_price: Option<PricePerSecond>, device: Option<DeviceId>) -> Self {
+        let (resources, placement) = (&spec.resources, &spec.placement);
+        let mut terms = Terms(Vec::new());
+        // A query says itself what it wants: "rtx 4090" must not be sought among the CPUs, which are the default.
+        if placement.filter.is_none() || resources.class == DeviceClass::Gpu {
+            terms.add(Test::Class(resources.class), "resources.class", resources.class.as_str());
+        }
+        if let Some(model) = &resources.model {
+            terms.add(Test::model(model), "resources.model", model.trim());
+        }
+        let own_memory = match resources.class {
+            DeviceClass::Gpu => Number::Vram,
+            // A CPU has no memory of its own but the host's.
+            DeviceClass::Cpu => Number::Memory,
+        };
+        terms.least(own_memory, resources.device_memory_mib, "resources.device_memory_mib");
+        terms.least(Number::Cpus, u64::from(resources.cpus), "resources.cpus");
+        // A job's disk is memory while it runs.
+        terms.least(Number::Memory, resources.memory_mib.saturating_add(resources.disk_mib), "resources.memory_mib");
+        terms.least(Number::Disk, resources.disk_mib, "resources.disk_mib");
+        let limit = spec.limits.duration_seconds;
+        for test in [Test::at_most(Number::MinDuration, limit), Test::at_least(Number::MaxDuration, limit)] {
+            terms.add(test, "limits.duration_seconds", &format!("{limit} s"));
+        }
+        let countries: Vec<Country> = placement
+            .countries
+            .iter()
+            .filter_map(|country| Country::parse(country))
+            .collect();
+        if !countries.is_empty() {
+            terms.add(Test::Country(countries), "placement.countries", &placement.countries.join(", "));
+        }
+        terms.least(
+            Number::Reputation,
+            u64::from(placement.min_reputation),
+            "placement.min_reputation",
+        );
+        if let Some(max) = max_price {
+            let most = crate::filter::base_units(max);
+            let text = spec.limits.max_price_per_hour.as_deref().unwrap_or_default();
+            terms.add(Test::at_most(Number::Price, most), "limits.max_price_per_hour", text);
+        }
         Self {
-            class: spec.resources.class,
-            model: spec
-                .resources
-                .model
-                .as_ref()
-                .map(|model| model.trim().to_lowercase()),
-            device_memory_mib: spec.resources.device_memory_mib,
-            cpus: spec.resources.cpus,
-            memory_mib: spec.resources.memory_mib,
-            disk_mib: spec.resources.disk_mib,
-            countries: spec.placement.countries.clone(),
-            min_reputation: spec.placement.min_reputation,
-            max_price,
+            filter: Filter { terms: terms.0 },
             device,
-            avoid: Vec::new(),
+            ..Self::default()
         }
     }
 
-    /// Whether the offer satisfies one constraint.
-    pub fn satisfied(&self, constraint: Constraint, offer: &Offer) -> bool {
-        match constraint {
-            Constraint::Device => self.device.is_none_or(|device| device == offer.device),
-            Constraint::Class => self.class == offer.class,
-            Constraint::Model => self
-                .model
-                .as_ref()
-                .is_none_or(|model| offer.model.to_lowercase().contains(model.as_str())),
-            Constraint::DeviceMemory => offer.device_memory_mib >= self.device_memory_mib,
-            Constraint::Cpus => offer.cpus >= self.cpus,
-            Constraint::Memory => offer.memory_mib >= self.memory_mib,
-            Constraint::Disk => offer.disk_mib >= self.disk_mib,
-            Constraint::Country => {
-                self.countries.is_empty()
-                    || offer
-                        .country
-                        .as_ref()
-                        .is_some_and(|country| self.countries.contains(country))
-            }
-            Constraint::Reputation => offer.reputation >= self.min_reputation,
-            Constraint::Price => self.max_price.is_none_or(|max| offer.price <= max),
-            Constraint::Offered => matches!(offer.supply, Supply::Offered),
-            Constraint::NotRefused => !self.avoid.contains(&offer.node),
-            Constraint::Free => offer.holder.is_none(),
-        }
+    /// Offers may ask at most this, whatever else is asked.
+    pub fn cap(&mut self, price: PricePerSecond) {
+        self.filter.terms.push(Term {
+            test: Test::at_most(Number::Price, crate::filter::base_units(price)),
+            source: "limits.max_price_per_hour".to_owned(),
+            text: String::new(),
+        });
     }
 
-    pub fn matches(&self, offer: &Offer) -> bool {
-        Constraint::ALL
-            .into_iter()
-            .all(|constraint| self.satisfied(constraint, offer))
+    /// The highest price that it admits.
+    pub fn dearest(&self) -> Option<PricePerSecond> {
+        let most = self.filter.terms.iter().filter_map(|term| match term.test {
+            Test::Between(Number::Price, _, most) => i64::try_from(most).ok(),
+            _ => None,
+        });
+        let base = kernel::Amount::try_from_base(most.min()?).ok()?;
+        Some(PricePerSecond::from_amount(base))
+    }
+
+    /// Whether an offer could serve it, were it free and offered.
+    pub fn admits(&self, offer: &Offer) -> bool {
+        self.device.is_none_or(|device| device == offer.device)
+            && !self.avoid.contains(&offer.node)
+            && self.filter.accepts(offer)
     }
 }
 
-/// One constraint's share in an empty answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Removed {
-    pub constraint: Constraint,
-    /// Offers that fail it, whatever else they fail.
-    pub offers: u32,
-    /// Offers that fail it and nothing else: so many would match without it.
-    pub alone: u32,
-    /// The change that would let the nearest of those match.
-    pub nearest: Option<String>,
-}
+struct Terms(Vec<Term>);
 
-/// Why nothing fits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoMatch {
-    pub considered: u32,
-    pub removed: Vec<Removed>,
-}
-
-impl NoMatch {
-    /// One message a constraint that removed offers; those that would help alone come first.
-    pub fn fields(&self) -> Vec<FieldProblem> {
-        let mut removed = self.removed.clone();
-        removed.sort_by_key(|removed| (std::cmp::Reverse(removed.alone), removed.constraint));
-        removed
-            .into_iter()
-            .map(|removed| {
-                let all = self.considered;
-                let mut parts = vec![format!("removes {} of {all} offers", removed.offers)];
-                if removed.alone > 0 {
-                    parts.push(format!("without it {} would match", removed.alone));
-                }
-                parts.extend(removed.nearest);
-                FieldProblem::new(removed.constraint.field(), parts.join("; "))
-            })
-            .collect()
+impl Terms {
+    fn add(&mut self, test: Test, source: &str, text: &str) {
+        self.0.push(Term {
+            test,
+            source: source.to_owned(),
+            text: text.to_owned(),
+        });
     }
 
-    /// In one sentence.
-    pub fn sentence(&self) -> String {
-        if self.considered == 0 {
-            return "There are no offers at all at the moment; come back when a worker is connected.".into();
-        }
-        let fields = self.fields();
-        match fields.first() {
-            Some(first) => format!("No offer matches: {} {}.", first.field, first.message),
-            None => "No offer matches.".into(),
+    fn least(&mut self, number: Number, value: u64, source: &str) {
+        if value > 0 {
+            self.add(Test::at_least(number, value), source, &number.show(value));
         }
     }
 }

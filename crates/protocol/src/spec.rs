@@ -111,7 +111,8 @@ impl DeviceClass {
 #[serde(deny_unknown_fields, default)]
 pub struct Resources {
     pub class: DeviceClass,
-    /// A model as the market shows it; upper and lower case are the same, a part of the name is enough.
+    /// A model as the market shows it. Some words of the name are enough, in any case: `rtx 4090`. A word that makes
+    /// another model of it is not passed over: a 4090 is no 4090 D.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// Device memory at least (VRAM of a GPU; for class CPU the memory that the owner offers).
@@ -167,6 +168,10 @@ pub struct Placement {
     pub countries: Vec<String>,
     /// Of 100.
     pub min_reputation: u32,
+    /// A query as the market page takes it, for all else: `gpu=rtx_4090 vram>=24 country notin [us] price<=0.9/h`.
+    /// Where it is given, it chooses the class too, unless `resources.class` is `gpu`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
 }
 
 impl JobSpec {

@@ -151,6 +151,22 @@ pub struct OfferView {
     pub memory_mib: u64,
     pub disk_mib: u64,
     pub country: Option<String>,
+    /// `AF`, `AS`, `EU`, `NA`, `OC` or `SA`, by the country.
+    pub region: Option<String>,
+    /// The latency group: nodes of one group are near each other.
+    pub group: Option<String>,
+    /// Devices of this model in the node.
+    pub cards: u32,
+    pub driver: Option<String>,
+    pub cuda: Option<String>,
+    pub up_mbit: Option<u32>,
+    pub down_mbit: Option<u32>,
+    pub watts: Option<u32>,
+    /// 0: all it says is a claim. 1: its driver was seen to answer. 2: it passed a challenge. 3: for weeks.
+    pub verified: u32,
+    /// Seconds; shorter and longer jobs are not taken.
+    pub min_duration: Seconds,
+    pub max_duration: Option<Seconds>,
     pub reputation: u32,
     pub state: DeviceState,
     /// The owner's price.
@@ -165,10 +181,14 @@ pub struct OfferView {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OffersView {
-    /// Cheapest first.
+    /// Cheapest first; of equal price the better reputation, then the longer here.
     pub offers: Vec<OfferView>,
+    /// How many pass the filter, on all pages of the list.
+    pub matching: u32,
     /// How many there are without the filter.
     pub total: u32,
+    /// The next page begins at this `offset`; absent on the last.
+    pub next: Option<u32>,
 }
 
 /// What the market page and `GET /api/v1/offers` filter by.
@@ -176,8 +196,10 @@ pub struct OffersView {
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields, default)]
 pub struct OfferFilter {
+    /// The market's query, `gpu=rtx_4090 vram>=24 country notin [us]`; the other fields are asked besides.
+    pub q: Option<String>,
     pub class: Option<DeviceClass>,
-    /// A part of the model's name.
+    /// Words of the model's name.
     pub model: Option<String>,
     pub min_device_memory_mib: Option<u64>,
     /// IO per hour, decimal.
@@ -186,6 +208,10 @@ pub struct OfferFilter {
     pub min_reputation: Option<u32>,
     /// Free now.
     pub idle: Option<bool>,
+    /// So many offers are passed over.
+    pub offset: Option<u32>,
+    /// So many are answered: 100 when absent, 500 at most.
+    pub limit: Option<u32>,
 }
 
 /// The price index of one model: from the offers that are up now.
@@ -223,6 +249,10 @@ pub enum QuoteLineKind {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QuoteView {
     pub offer: OfferView,
+    /// All devices, where the query asks for several; `offer` is the first.
+    pub offers: Vec<OfferView>,
+    /// How near several nodes are to each other: `group`, `country`, `region` or `any`.
+    pub near: String,
     pub lines: Vec<QuoteLine>,
     pub per_hour: Amount,
     /// If it runs to its time limit.
@@ -427,11 +457,23 @@ pub struct NodeDeviceView {
     pub state: DeviceState,
     pub price: PricePerSecond,
     pub per_hour: Amount,
+    pub rules: DeviceRules,
     pub job: Option<JobId>,
     /// Before the owner's fee is taken: what this device has made so far.
     pub earned: Amount,
     /// Each rule it must pass to earn, and what to do where it does not.
     pub checks: Vec<EarnCheck>,
+}
+
+/// Which jobs an owner takes on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct DeviceRules {
+    /// Jobs with a shorter time limit are not taken.
+    pub min_duration: Seconds,
+    /// Jobs with a longer one are not.
+    pub max_duration: Option<Seconds>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -138,17 +138,37 @@ pub struct HostFacts {
     pub disk_mib: u64,
     /// Why this host cannot isolate jobs; empty when it can. No job is sent to a node that cannot.
     pub isolation_problems: Vec<String>,
+    /// Its network, as its owner says: to the world, and from it.
+    #[serde(default)]
+    pub up_mbit: Option<u32>,
+    #[serde(default)]
+    pub down_mbit: Option<u32>,
+    /// Nodes that give the same name here stand near each other: in one hall, at one switch. Lower case.
+    #[serde(default)]
+    pub group: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct DeviceFacts {
     /// The maker's UUID (`GPU-…`); for the CPU one derived from the node's key.
     pub uuid: String,
     pub class: DeviceClass,
     pub model: String,
     pub memory_mib: u64,
+    #[serde(default, flatten)]
+    pub details: DeviceDetails,
+}
+
+/// What a driver tells of its device; texts as it wrote them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeviceDetails {
+    /// `550.54.15`
     pub driver: Option<String>,
+    /// The newest CUDA that the driver runs, `12.4`.
+    pub cuda: Option<String>,
+    /// Power limit.
+    pub watts: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]

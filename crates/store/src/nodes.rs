@@ -2,7 +2,8 @@
 
 use kernel::{AccountId, DeviceId, JoinTokenId, NodeId, PricePerSecond, Timestamp};
 use protocol::spec::DeviceClass;
-use protocol::worker::HostFacts;
+use protocol::view::DeviceRules;
+use protocol::worker::{DeviceDetails, HostFacts};
 use sqlx::any::AnyRow;
 use sqlx::query;
 
@@ -40,7 +41,9 @@ pub struct Device {
     pub class: DeviceClass,
     pub model: String,
     pub memory_mib: u64,
+    pub details: DeviceDetails,
     pub price: PricePerSecond,
+    pub rules: DeviceRules,
     pub paused: bool,
     /// Reported by its node when that last connected.
     pub present: bool,
@@ -79,6 +82,8 @@ fn device(row: &AnyRow) -> Result<Device, StoreError> {
         class: row.word("class", DeviceClass::parse)?,
         model: row.text("model")?,
         memory_mib: row.unsigned("memory_mib")?,
+        details: row.json("details")?,
+        rules: row.json("rules")?,
         price: row.price("price")?,
         paused: row.flag("paused")?,
         present: row.flag("present")?,
@@ -197,16 +202,16 @@ impl Tx {
         Ok(())
     }
 
-    /// Adds a device or updates what its node reports of it; price and pause are the owner's and stay.
+    /// Adds a device or updates what its node reports of it; price, rules and pause are the owner's and stay.
     ///
     /// # Errors
     /// The database failed.
     pub async fn put_device(&mut self, device: &Device) -> Result<(), StoreError> {
         query(
-            "INSERT INTO devices (id, node, uuid, class, model, memory_mib, price, paused, present) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+            "INSERT INTO devices (id, node, uuid, class, model, memory_mib, price, paused, present, details, rules) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
              ON CONFLICT (node, uuid) DO UPDATE SET class = excluded.class, model = excluded.model, \
-             memory_mib = excluded.memory_mib, present = excluded.present",
+             memory_mib = excluded.memory_mib, present = excluded.present, details = excluded.details",
         )
         .bind(device.id.to_string())
         .bind(device.node.to_string())
@@ -217,6 +222,8 @@ impl Tx {
         .bind(device.price.per_second().base())
         .bind(i64::from(device.paused))
         .bind(i64::from(device.present))
+        .bind(json("details", &device.details)?)
+        .bind(json("rules", &device.rules)?)
         .execute(self.connection())
         .await?;
         Ok(())
@@ -244,16 +251,12 @@ impl Tx {
 
     /// # Errors
     /// The database failed.
-    pub async fn set_device(
-        &mut self,
-        id: DeviceId,
-        price: PricePerSecond,
-        paused: bool,
-    ) -> Result<(), StoreError> {
-        query("UPDATE devices SET price = $1, paused = $2 WHERE id = $3")
-            .bind(price.per_second().base())
-            .bind(i64::from(paused))
-            .bind(id.to_string())
+    pub async fn set_device(&mut self, device: &Device) -> Result<(), StoreError> {
+        query("UPDATE devices SET price = $1, paused = $2, rules = $3 WHERE id = $4")
+            .bind(device.price.per_second().base())
+            .bind(i64::from(device.paused))
+            .bind(json("rules", &device.rules)?)
+            .bind(device.id.to_string())
             .execute(self.connection())
             .await?;
         Ok(())

@@ -280,13 +280,16 @@ impl Worker {
                 memory_mib: 8_000,
                 disk_mib: 50_000,
                 isolation_problems: vec![],
+                up_mbit: None,
+                down_mbit: None,
+                group: None,
             },
             devices: vec![DeviceFacts {
                 uuid: format!("CPU-{}", self.name),
                 class: DeviceClass::Cpu,
                 model: "Test CPU".into(),
                 memory_mib: 8_000,
-                driver: None,
+                details: protocol::worker::DeviceDetails::default(),
             }],
             leases: self
                 .runs

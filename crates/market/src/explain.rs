@@ -1,0 +1,310 @@
+//! Why nothing fits: what each constraint removed, and the smallest change that would help.
+
+use std::fmt;
+
+use kernel::PricePerSecond;
+use protocol::problem::FieldProblem;
+
+use crate::filter::{Number, Term, Test};
+use crate::gang::Fewer;
+use crate::index::{Index, LIVE, Mask, Plan, Row, RowId, WORD, WORDS, lanes_of};
+use crate::offer::{Rank, Supply};
+use crate::request::Request;
+
+/// The change of one constraint that lets the nearest offer match, and what that offer asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nearest {
+    /// What that offer has.
+    pub has: String,
+    /// The owner's price.
+    pub price: PricePerSecond,
+}
+
+/// One constraint's share in an empty answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// The field of the specification or of the query.
+    pub field: String,
+    /// The constraint as it was asked.
+    pub asked: String,
+    /// Offers that fail it, whatever else they fail.
+    pub offers: u32,
+    /// Offers that fail it and nothing else: so many would match without it.
+    pub alone: u32,
+    pub nearest: Option<Nearest>,
+}
+
+/// Why nothing fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoMatch {
+    pub considered: u32,
+    /// In the order of the request; those that removed nothing are left out.
+    pub removed: Vec<Removed>,
+    /// Each constraint leaves enough devices, but not so many together: asked for, and the most there are in one place.
+    pub together: Option<(u32, u32)>,
+}
+
+/// What stands between a request and an offer.
+enum Hurdle<'a> {
+    Device,
+    Term(&'a Term),
+    /// Its owner offers it now and its node is connected.
+    Offered,
+    /// Its node did not refuse this job before.
+    NotRefused,
+    /// Nobody else has it.
+    Free,
+}
+
+impl Hurdle<'_> {
+    fn field(&self) -> &str {
+        match self {
+            Self::Device => "device",
+            Self::Term(term) if term.source == "query" => term.test.field(),
+            Self::Term(term) => &term.source,
+            Self::Offered => "online",
+            Self::NotRefused => "refused_before",
+            Self::Free => "free",
+        }
+    }
+}
+
+/// The count of a hurdle so far, with the nearest of the offers that fail it alone.
+#[derive(Default)]
+struct Tally {
+    offers: u32,
+    alone: u32,
+    nearest: Option<(u64, Rank, RowId)>,
+}
+
+struct Explainer<'a> {
+    index: &'a Index,
+    request: &'a Request,
+    hurdles: Vec<Hurdle<'a>>,
+    plans: Vec<Plan<'a>>,
+    tallies: Vec<Tally>,
+}
+
+pub(crate) fn explain(index: &Index, request: &Request, fewer: Option<Fewer>) -> NoMatch {
+    let mut hurdles = Vec::new();
+    hurdles.extend(request.device.map(|_| Hurdle::Device));
+    hurdles.extend(request.filter.terms.iter().map(Hurdle::Term));
+    hurdles.extend([Hurdle::Offered, Hurdle::NotRefused, Hurdle::Free]);
+    let plans = hurdles.iter().map(|hurdle| match hurdle {
+        Hurdle::Term(term) => index.plan(std::iter::once(&term.test)),
+        _ => index.plan(std::iter::empty()),
+    });
+    let mut explainer = Explainer {
+        index,
+        request,
+        plans: plans.collect(),
+        tallies: hurdles.iter().map(|_| Tally::default()).collect(),
+        hurdles,
+    };
+    for (_, shelf) in index.all_shelves() {
+        explainer.shelf(*shelf);
+    }
+    let removed = explainer.hurdles.iter().zip(&explainer.tallies);
+    NoMatch {
+        considered: u32::try_from(index.rows.len()).unwrap_or(u32::MAX),
+        removed: removed
+            .filter(|(_, tally)| tally.offers > 0)
+            .map(|(hurdle, tally)| explainer.removed(hurdle, tally))
+            .collect(),
+        together: fewer.map(|fewer| (request.ask.nodes.max(1), fewer.nodes)),
+    }
+}
+
+impl<'a> Explainer<'a> {
+    fn shelf(&mut self, shelf: u32) {
+        let name = self.index.model(shelf).map(|name| crate::names::words(name)).unwrap_or_default();
+        let named = |models: &[Vec<String>]| models.iter().any(|written| crate::names::names_model(written, &name));
+        let whole: Vec<Option<bool>> = self
+            .hurdles
+            .iter()
+            .map(|hurdle| match hurdle {
+                Hurdle::Term(Term { test: Test::Model(models), .. }) => Some(named(models)),
+                Hurdle::Term(Term { test: Test::NotModel(models), .. }) => Some(!named(models)),
+                _ => None,
+            })
+            .collect();
+        let nothing = self.index.plan(std::iter::empty());
+        for page in self.index.pages(shelf) {
+            let (live, _) = page.mask(LIVE, &nothing);
+            let mut failing: Vec<Mask> = Vec::with_capacity(self.hurdles.len());
+            for ((hurdle, plan), whole) in self.hurdles.iter().zip(&self.plans).zip(&whole) {
+                let passing = match (whole, hurdle) {
+                    (Some(true), _) => live,
+                    (Some(false), _) => [0; WORDS],
+                    (None, Hurdle::Term(_)) => self.index.lanes(page, LIVE, plan),
+                    (None, hurdle) => self.rows(&live, page, |row| self.clears(hurdle, row)),
+                };
+                failing.push(std::array::from_fn(|n| live[n] & !passing[n]));
+            }
+            self.count(page, &failing);
+        }
+    }
+
+    fn rows(&self, live: &Mask, page: &crate::index::Page, passes: impl Fn(&Row) -> bool) -> Mask {
+        let mut mask = *live;
+        for (n, word) in mask.iter_mut().enumerate() {
+            for lane in lanes_of(*word) {
+                if !passes(self.index.rows.get(page.row_of(n * WORD + lane))) {
+                    *word &= !(1 << lane);
+                }
+            }
+        }
+        mask
+    }
+
+    fn clears(&self, hurdle: &Hurdle<'_>, row: &Row) -> bool {
+        match hurdle {
+            Hurdle::Device => self.request.device == Some(row.device),
+            Hurdle::Offered => row.supply == Supply::Offered,
+            Hurdle::NotRefused => !self.request.avoid.contains(&row.node),
+            Hurdle::Free => !row.held,
+            Hurdle::Term(_) => true,
+        }
+    }
+
+    fn count(&mut self, page: &crate::index::Page, failing: &[Mask]) {
+        // Lanes that fail exactly one hurdle: those seen once and never again.
+        let (mut once, mut again): (Mask, Mask) = ([0; WORDS], [0; WORDS]);
+        for mask in failing {
+            for n in 0..WORDS {
+                again[n] |= once[n] & mask[n];
+                once[n] |= mask[n];
+            }
+        }
+        for (hurdle, mask) in failing.iter().enumerate() {
+            for n in 0..WORDS {
+                let alone = mask[n] & once[n] & !again[n];
+                self.tallies[hurdle].offers += mask[n].count_ones();
+                self.tallies[hurdle].alone += alone.count_ones();
+                for lane in lanes_of(alone) {
+                    self.nearer(hurdle, page.row_of(n * WORD + lane));
+                }
+            }
+        }
+    }
+
+    fn nearer(&mut self, hurdle: usize, id: RowId) {
+        let row = self.index.rows.get(id);
+        let distance = match &self.hurdles[hurdle] {
+            Hurdle::Term(term) => distance(&term.test, row),
+            _ => 0,
+        };
+        let found = (distance, row.rank(), id);
+        let nearest = &mut self.tallies[hurdle].nearest;
+        if nearest.is_none_or(|nearest| (found.0, found.1) < (nearest.0, nearest.1)) {
+            *nearest = Some(found);
+        }
+    }
+
+    fn removed(&self, hurdle: &Hurdle<'_>, tally: &Tally) -> Removed {
+        Removed {
+            field: hurdle.field().to_owned(),
+            asked: match hurdle {
+                Hurdle::Term(term) => term.text.clone(),
+                _ => String::new(),
+            },
+            offers: tally.offers,
+            alone: tally.alone,
+            nearest: tally.nearest.map(|(_, _, id)| Nearest {
+                has: self.has(hurdle, id),
+                price: self.index.rows.get(id).price,
+            }),
+        }
+    }
+
+    fn has(&self, hurdle: &Hurdle<'_>, id: RowId) -> String {
+        let offer = self.index.offer(id);
+        let Hurdle::Term(term) = hurdle else {
+            return offer.model.to_string();
+        };
+        match &term.test {
+            Test::Between(number, ..)
+            | Test::Outside(number, ..)
+            | Test::OneOf(number, _)
+            | Test::NoneOf(number, _) => number.of(&offer).map_or_else(|| "unknown".to_owned(), |value| number.show(value)),
+            Test::Model(_) | Test::NotModel(_) => offer.model.to_string(),
+            Test::Class(_) => offer.class.label().to_owned(),
+            Test::Country(_) | Test::NotCountry(_) | Test::Region(_) | Test::NotRegion(_) => {
+                offer.country.map_or_else(|| "no country".to_owned(), |country| country.to_string())
+            }
+            Test::Group(_) | Test::NotGroup(_) => {
+                offer.group.map_or_else(|| "no group".to_owned(), |group| group.to_string())
+            }
+        }
+    }
+}
+
+/// How far a row is from passing: the difference of numbers; what is not known is farther than all that is.
+fn distance(test: &Test, row: &Row) -> u64 {
+    let apart = |number: Number, ranges: &[(u64, u64)]| {
+        let value = row.number(number)?;
+        let from = |(min, max): &(u64, u64)| if value < *min { min - value } else { value.saturating_sub(*max) };
+        ranges.iter().map(from).min()
+    };
+    match test {
+        Test::Between(number, min, max) => apart(*number, &[(*min, *max)]).unwrap_or(u64::MAX),
+        Test::OneOf(number, ranges) => apart(*number, ranges).unwrap_or(u64::MAX),
+        _ => 0,
+    }
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.alone > 0 {
+            write!(f, "without it {} would match", self.alone)?;
+        }
+        if let Some(nearest) = &self.nearest {
+            let price = nearest.price.to_io_per_hour();
+            match self.field.as_str() {
+                "free" => write!(f, "; all of them are hired, try again soon")?,
+                "device" | "online" | "refused_before" => {}
+                "price" | "limits.max_price_per_hour" => {
+                    write!(f, "; the cheapest asks {price} IO/h before the fee")?;
+                }
+                _ => write!(f, "; the nearest has {} at {price} IO/h before the fee", nearest.has)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl NoMatch {
+    /// One message a constraint that removed offers; those that would help alone come first.
+    pub fn fields(&self) -> Vec<FieldProblem> {
+        let mut removed: Vec<&Removed> = self.removed.iter().collect();
+        removed.sort_by_key(|removed| std::cmp::Reverse(removed.alone));
+        removed
+            .into_iter()
+            .map(|removed| {
+                let mut message = format!("removes {} of {} offers", removed.offers, self.considered);
+                let help = removed.to_string();
+                if !help.is_empty() {
+                    message = format!("{message}; {help}");
+                }
+                FieldProblem::new(removed.field.clone(), message)
+            })
+            .collect()
+    }
+
+    /// In one sentence.
+    pub fn sentence(&self) -> String {
+        if self.considered == 0 {
+            return "There are no offers at all at the moment; come back when a worker is connected.".into();
+        }
+        if let Some((asked, most)) = self.together {
+            return match most {
+                0 => "No node has enough devices that match.".into(),
+                most => format!("{asked} nodes were asked for, and the most that match in one place are {most}."),
+            };
+        }
+        match self.fields().first() {
+            Some(first) => format!("No offer matches: {} {}.", first.field, first.message),
+            None => "No offer matches.".into(),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A shelf: the offers of one model in the order of their rank, as pages.
+
+use crate::index::column::{Column, OPEN, Summary, bits};
+use crate::index::page::{Page, WORDS, fill};
+use crate::index::row::{Row, RowId, Rows};
+use crate::offer::Rank;
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shelf {
+    pages: Vec<Page>,
+    /// Page `n + 1` holds the ranks from `borders[n]` on.
+    borders: Vec<Rank>,
+    pub live: usize,
+    pub summary: Summary,
+}
+
+/// Offers that one page of the largest size is laid out with.
+const FILL: usize = fill(WORDS);
+/// A page with fewer is joined with its neighbour.
+const FEW: usize = FILL / 4;
+
+impl Shelf {
+    /// From offers in order.
+    pub fn of(offers: &[RowId], table: &Rows) -> Self {
+        let mut shelf = Self { live: offers.len(), ..Self::default() };
+        (shelf.pages, shelf.borders) = lay_out(offers, table);
+        for id in offers {
+            let row = table.get(*id);
+            shelf.summary.widen(row, bits(row));
+        }
+        shelf
+    }
+
+    pub fn pages(&self) -> &[Page] {
+        &self.pages
+    }
+
+    /// No offer here has a lesser key.
+    pub fn least_key(&self) -> Option<u64> {
+        self.pages.first().map(Page::least_key)
+    }
+
+    fn page_of(&self, rank: Rank) -> usize {
+        self.borders.partition_point(|border| *border <= rank)
+    }
+
+    pub fn insert(&mut self, id: RowId, table: &Rows) {
+        let row = table.get(id);
+        self.live += 1;
+        let bits = bits(row);
+        self.summary.widen(row, bits);
+        let at = self.page_of(row.rank());
+        let Some(page) = self.pages.get_mut(at) else {
+            (self.pages, self.borders) = lay_out(&[id], table);
+            return;
+        };
+        if page.is_full() || !page.insert(id, bits, table) {
+            let mut offers = page.offers();
+            let rank = table.get(id).rank();
+            let place = offers.partition_point(|other| table.get(*other).rank() < rank);
+            offers.insert(place, id);
+            self.replace(at, at, &offers, table);
+        }
+    }
+
+    /// Call it before the row changes: the row's rank leads to its lane.
+    pub fn remove(&mut self, id: RowId, table: &Rows) {
+        let at = self.page_of(table.get(id).rank());
+        let Some(page) = self.pages.get_mut(at) else { return };
+        let Some(lane) = page.lane(id, table) else { return };
+        page.remove(lane);
+        let left = page.live;
+        self.live -= 1;
+        if left == 0 || (left < FEW && self.pages.len() > 1) {
+            self.join(at, table);
+        }
+    }
+
+    /// Lays a page with few offers out together with its neighbour.
+    fn join(&mut self, at: usize, table: &Rows) {
+        let first = if at + 1 < self.pages.len() { at } else { at.saturating_sub(1) };
+        let last = (first + 1).min(self.pages.len() - 1);
+        let both = self.pages.get(first..=last).unwrap_or_default();
+        if both.iter().map(|page| page.live).sum::<usize>() > FILL {
+            return;
+        }
+        let offers: Vec<RowId> = both.iter().flat_map(Page::offers).collect();
+        self.replace(first, last, &offers, table);
+    }
+
+    /// Lays out what stands in some pages anew.
+    fn replace(&mut self, first: usize, last: usize, offers: &[RowId], table: &Rows) {
+        let (pages, borders) = lay_out(offers, table);
+        self.pages.splice(first..=last, pages);
+        self.borders.splice(first..last, borders);
+        if self.pages.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// Sets one column of a row whose rank is as it was.
+    pub fn set(&mut self, id: RowId, column: Column, on: bool, table: &Rows) {
+        let at = self.page_of(table.get(id).rank());
+        if let Some(page) = self.pages.get_mut(at)
+            && let Some(lane) = page.lane(id, table)
+        {
+            page.set(column, lane, on);
+            if on && column == OPEN {
+                self.summary.open();
+            }
+        }
+    }
+
+    /// Writes all columns of a row whose rank is as it was.
+    pub fn write(&mut self, id: RowId, new: &Row, table: &Rows) {
+        let at = self.page_of(table.get(id).rank());
+        if let Some(page) = self.pages.get_mut(at)
+            && let Some(lane) = page.lane(id, table)
+        {
+            let bits = bits(new);
+            page.write(lane, new, bits);
+            self.summary.widen(new, bits);
+        }
+    }
+
+    /// Each offer stands once, in order, with the columns that its row says.
+    #[cfg(test)]
+    pub fn check(&self, table: &Rows) {
+        let mut before: Option<Rank> = None;
+        let mut count = 0;
+        assert_eq!(self.borders.len(), self.pages.len().saturating_sub(1));
+        for (n, page) in self.pages.iter().enumerate() {
+            assert_eq!(page.offers().len(), page.live);
+            for id in page.offers() {
+                let row = table.get(id);
+                let rank = row.rank();
+                assert!(before.is_none_or(|before| before < rank), "out of order");
+                assert_eq!(self.page_of(rank), n);
+                let lane = page.lane(id, table).expect("found where it stands");
+                assert_eq!(page.key_of(lane), crate::index::page::key(row));
+                assert_eq!(page.bits_of(lane), crate::index::column::bits(row));
+                before = Some(rank);
+                count += 1;
+            }
+        }
+        assert_eq!(count, self.live);
+    }
+}
+
+/// Splits evenly where one page would have too few holes.
+fn lay_out(offers: &[RowId], table: &Rows) -> (Vec<Page>, Vec<Rank>) {
+    let count = offers.len().div_ceil(FILL);
+    let (mut pages, mut borders) = (Vec::with_capacity(count), Vec::new());
+    let mut rest = offers;
+    for left in (1..=count).rev() {
+        let (own, others) = rest.split_at(rest.len().div_ceil(left));
+        if !pages.is_empty() {
+            borders.extend(own.first().map(|id| table.get(*id).rank()));
+        }
+        pages.push(Page::of(own, table));
+        rest = others;
+    }
+    (pages, borders)
+}
