@@ -6,8 +6,10 @@ use std::path::Path;
 use nvml_wrapper::Nvml;
 use nvml_wrapper::error::NvmlError;
 use protocol::spec::DeviceClass;
-use protocol::worker::{DEVICES_PER_NODE_MAX, DeviceFacts, HostFacts, HostLoad};
+use protocol::worker::{DEVICES_PER_NODE_MAX, DeviceDetails, DeviceFacts, HostFacts, HostLoad};
 use sha2::{Digest, Sha256};
+
+use crate::identity::Network;
 
 const MIB: u64 = 1024 * 1024;
 /// Left to the owner when no other bound is set: a tenth, but at least this much.
@@ -115,6 +117,13 @@ fn host_memory_mib() -> u64 {
 
 fn nvidia(nvml: &Nvml) -> Vec<DeviceFacts> {
     let driver = nvml.sys_driver_version().ok();
+    let cuda = nvml.sys_cuda_driver_version().ok().map(|version| {
+        let (major, minor) = (
+            nvml_wrapper::cuda_driver_version_major(version),
+            nvml_wrapper::cuda_driver_version_minor(version),
+        );
+        format!("{major}.{minor}")
+    });
     let count = nvml.device_count().unwrap_or(0);
     let one = |index| -> Result<DeviceFacts, NvmlError> {
         let device = nvml.device_by_index(index)?;
@@ -123,7 +132,11 @@ fn nvidia(nvml: &Nvml) -> Vec<DeviceFacts> {
             class: DeviceClass::Gpu,
             model: device.name()?,
             memory_mib: device.memory_info()?.total / MIB,
-            driver: driver.clone(),
+            details: DeviceDetails {
+                driver: driver.clone(),
+                cuda: cuda.clone(),
+                watts: device.power_management_limit_default().ok().map(|mw| mw / 1_000),
+            },
         })
     };
     (0..count)
@@ -142,7 +155,7 @@ fn cpu(public_key: &str, memory_mib: u64) -> DeviceFacts {
         class: DeviceClass::Cpu,
         model: cpu_model(&read("/proc/cpuinfo")),
         memory_mib,
-        driver: None,
+        details: DeviceDetails::default(),
     }
 }
 
@@ -171,7 +184,12 @@ fn cpu_model(cpuinfo: &str) -> String {
 
 /// What the host offers. A job's disk is memory while it runs; `state` is the directory that keeps its inputs and
 /// artefacts, so both bound it.
-pub fn host_facts(state: &Path, offered_mib: u64, isolation_problems: Vec<String>) -> HostFacts {
+pub fn host_facts(
+    state: &Path,
+    offered_mib: u64,
+    network: &Network,
+    isolation_problems: Vec<String>,
+) -> HostFacts {
     let free = rustix::fs::statvfs(state)
         .map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize) / MIB);
     HostFacts {
@@ -187,6 +205,9 @@ pub fn host_facts(state: &Path, offered_mib: u64, isolation_problems: Vec<String
         memory_mib: offered_mib,
         disk_mib: free.min(offered_mib),
         isolation_problems,
+        up_mbit: network.up_mbit,
+        down_mbit: network.down_mbit,
+        group: network.group.clone(),
     }
 }
 
@@ -283,7 +304,12 @@ mod tests {
         assert_eq!(devices.nodes(&cpu.uuid), Ok(Vec::new()));
         assert!(devices.nodes("GPU-1").is_err(), "it has none");
         assert_eq!(devices.offered_mib, 1_000);
-        let host = host_facts(Path::new("/"), devices.offered_mib, Vec::new());
+        let host = host_facts(
+            Path::new("/"),
+            devices.offered_mib,
+            &Network::default(),
+            Vec::new(),
+        );
         assert_eq!(host.memory_mib, 1_000);
         assert!(host.disk_mib <= 1_000, "a job's disk is memory");
     }
@@ -295,7 +321,7 @@ mod tests {
             class: DeviceClass::Gpu,
             model: "A".into(),
             memory_mib: 1,
-            driver: None,
+            details: DeviceDetails::default(),
         };
         let devices = Devices {
             nvml: None,

@@ -57,9 +57,24 @@ pub struct State {
     pub country: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<PricePerSecond>,
+    #[serde(default)]
+    pub network: Network,
     /// Set when the server has taken the join token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
+}
+
+/// How this machine is connected, as its owner says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// Machines that give the same name stand near each other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up_mbit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub down_mbit: Option<u32>,
 }
 
 /// An opened state directory; the lock is held as long as this lives.
@@ -237,6 +252,7 @@ mod tests {
             name: "rig".into(),
             country: Some("CH".into()),
             price: None,
+            network: Network::default(),
             node: None,
         }
     }

@@ -9,7 +9,7 @@ use kernel::{Amount, PricePerSecond};
 use protocol::spec::{NAME_MAX, is_country};
 use tracing_subscriber::EnvFilter;
 use worker::agent::{Agent, Settings};
-use worker::identity::{Identity, State};
+use worker::identity::{Identity, Network, State};
 use worker::link::origin;
 use worker::sandbox;
 
@@ -49,6 +49,15 @@ struct Join {
     /// Where it stands: two capital letters, such as CH.
     #[arg(long, value_parser = country)]
     country: Option<String>,
+    /// The hall or switch it stands at, by a name of yours: jobs on several machines are put into one group first.
+    #[arg(long, value_parser = group)]
+    group: Option<String>,
+    /// Its upload in Mbit/s, as you know it.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    up_mbit: Option<u32>,
+    /// Its download in Mbit/s.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    down_mbit: Option<u32>,
     /// Price of each device, in IO an hour; it can be changed in the portal.
     #[arg(long, value_parser = price)]
     price_per_hour: Option<PricePerSecond>,
@@ -101,6 +110,15 @@ fn country(text: &str) -> Result<String, String> {
     } else {
         Err("two capital letters, such as CH".to_owned())
     }
+}
+
+/// As the market's query reads it: lower case, a blank for `_`.
+fn group(text: &str) -> Result<String, String> {
+    let name = text.trim().to_lowercase().replace('_', " ");
+    if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
+        return Err("1 to 64 characters on one line".into());
+    }
+    Ok(name)
 }
 
 fn price(text: &str) -> Result<PricePerSecond, String> {
@@ -205,6 +223,11 @@ async fn run_join(join: Join) -> Result<(), String> {
         name: join.name.unwrap_or(host),
         country: join.country,
         price: join.price_per_hour,
+        network: Network {
+            group: join.group,
+            up_mbit: join.up_mbit,
+            down_mbit: join.down_mbit,
+        },
         node: None,
     };
     let mut agent = agent(identity, state, &join.options, Some(join.token)).await?;

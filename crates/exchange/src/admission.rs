@@ -23,6 +23,7 @@ pub struct NodeSession {
 }
 
 const TEXT_MAX: usize = 200;
+const GROUP_MAX: usize = 64;
 const START_REPUTATION: u32 = 60;
 const DEFAULT_PRICE_BASE: i64 = 2_500;
 
@@ -55,6 +56,13 @@ fn check_hello(hello: &Hello) -> Result<(), Refused> {
         return refuse(
             Refusal::Malformed,
             "the country is two capital letters, such as CH",
+        );
+    }
+    let group = hello.host.group.as_deref().unwrap_or("none");
+    if group.trim().is_empty() || group.chars().count() > GROUP_MAX || !plain(group) {
+        return refuse(
+            Refusal::Malformed,
+            "the latency group is a name of 1 to 64 characters on one line",
         );
     }
     if hello.devices.is_empty() || hello.devices.len() > DEVICES_PER_NODE_MAX {

@@ -203,7 +203,7 @@ impl NodeLive {
             up_mbit: host.up_mbit.unwrap_or(0),
             down_mbit: host.down_mbit.unwrap_or(0),
             country: node.country.as_deref().and_then(Country::parse),
-            group: host.group.as_deref().map(Into::into),
+            group: host.group.as_deref().map(group),
             reputation: node.reputation,
             // Challenges do not exist yet: everything is a claim.
             verified: 0,
@@ -216,6 +216,11 @@ impl NodeLive {
             holder: None,
         }
     }
+}
+
+/// A group's name as queries are read: they know no capital letters, and `_` is a blank to them.
+fn group(name: &str) -> Arc<str> {
+    name.trim().to_lowercase().replace('_', " ").into()
 }
 
 impl Memory {

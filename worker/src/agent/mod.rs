@@ -240,6 +240,7 @@ impl Agent {
             host: host_facts(
                 self.identity.directory(),
                 self.devices.offered_mib,
+                &self.state.network,
                 self.isolation_problems.clone(),
             ),
             devices: self.devices.facts.clone(),

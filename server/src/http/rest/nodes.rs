@@ -5,7 +5,7 @@ use axum::extract::State;
 use exchange::Exchange;
 use http::StatusCode;
 use kernel::{Amount, DeviceId, JoinTokenId, NodeId, PricePerSecond};
-use protocol::view::{EarningsView, JoinTokenState, JoinTokenView, NodeView, Scope};
+use protocol::view::{DeviceRules, EarningsView, JoinTokenState, JoinTokenView, NodeView, Scope};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -80,6 +80,9 @@ pub struct DeviceChange {
     price_per_hour: Option<String>,
     #[serde(default)]
     paused: Option<bool>,
+    /// Which jobs are taken, by their time limit.
+    #[serde(default)]
+    rules: Option<DeviceRules>,
 }
 
 /// Sets a device's price (for leases from now on) or pauses it (a running job goes on).
@@ -104,13 +107,18 @@ pub async fn change_device(
         Some(price) => Some(exchange.set_price(&actor, id, price).await?),
         None => None,
     };
+    let ruled = match change.rules {
+        Some(rules) => Some(exchange.set_rules(&actor, id, rules).await?),
+        None => None,
+    };
     let paused = match change.paused {
         Some(paused) => Some(exchange.set_paused(&actor, id, paused).await?),
         None => None,
     };
     let node = paused
+        .or(ruled)
         .or(priced)
-        .ok_or_else(|| Refused::field("price_per_hour", "name price_per_hour, paused or both"))?;
+        .ok_or_else(|| Refused::field("price_per_hour", "name price_per_hour, rules or paused"))?;
     Ok(Json(node))
 }
 
