@@ -75,8 +75,29 @@ test('a running job is stopped after a question, and says by whom', async ({ pag
   await expect(page).not.toHaveURL(/confirm/);
   await page.locator('a.btn.danger').click();
   await dialog.locator('button[type=submit]').click();
+  await expect(dialog).toBeHidden();
+  await expect(page).not.toHaveURL(/confirm/);
   await expect(state).toHaveText('Stopped', { timeout: 30_000 });
   await expect(page.locator('.notice').first()).toContainText('Stopped by you');
+});
+
+test('a device that is gone is not asked for by the form', async ({ page }) => {
+  await signIn(page, 'requester');
+  await open(page, '/launch?template=hello&device=device_gone');
+  await expect(page.locator('.notice', { hasText: 'not offered any more' })).toBeVisible();
+  await expect(page.locator('input[name=device]').first()).toHaveValue('');
+  await expect(page.locator('aside .figure')).toContainText('IO/h');
+});
+
+test('the page is live again after the network was away for a moment', async ({ page }) => {
+  await open(page, '/');
+  const live = page.locator('.live').first();
+  await expect(live).toHaveText('Live');
+  // As a browser tells it; the socket itself outlives a short loss.
+  await page.evaluate(() => window.dispatchEvent(new Event('offline')));
+  await expect(live).toHaveText('Offline');
+  await page.evaluate(() => window.dispatchEvent(new Event('online')));
+  await expect(live).toHaveText('Live');
 });
 
 test('a bad form says what is wrong at each field', async ({ page }) => {

@@ -28,6 +28,11 @@ pub async fn open_launch(template: String, device: String) -> Result<LaunchPage,
         Some(device) => super::exchange()?.offer(device),
         None => None,
     };
+    let device_gone = !form.device.is_empty() && offer.is_none();
+    if device_gone {
+        // Or the form would go on asking for it, in a field that nobody sees.
+        form.device.clear();
+    }
     if let Some(offer) = &offer {
         offer.class.as_str().clone_into(&mut form.class);
     }
@@ -37,7 +42,7 @@ pub async fn open_launch(template: String, device: String) -> Result<LaunchPage,
             .iter()
             .map(|template| template.id.clone())
             .collect(),
-        device_gone: !form.device.is_empty() && offer.is_none(),
+        device_gone,
         quote,
         fields: form.fields(),
     })

@@ -309,7 +309,7 @@ words! {
     nodes_empty_text: "Make a join line above and run it on the machine. Jobs run in a sandbox without access to your files.", "在上方生成接入命令并在机器上运行。任务在沙箱中运行，无法访问您的文件。";
     join_title: "Connect a machine", "接入机器";
     join_button: "Make a join line", "生成接入命令";
-    join_run: "Run this on the machine, then start the worker with iog-worker run.", "在机器上运行这一行，然后用 iog-worker run 启动。";
+    join_run: "Run this on the machine: it joins and takes jobs until you stop it. Later iog-worker run starts it again.", "在机器上运行这一行：它会接入并接受任务，直到您将其停止。以后用 iog-worker run 再次启动。";
     join_copy: "Copy the join line", "复制接入命令";
     join_once: "It works once and for one hour.", "仅可使用一次，一小时内有效。";
     join_made: "Join line made", "已生成接入命令";
@@ -328,7 +328,7 @@ words! {
     node_more: "Details and removal", "详情与移除";
     node_remove: "Remove this machine", "移除这台机器";
     node_removed: "Machine removed", "机器已移除";
-    node_remove_hint: "Possible while no job runs on it. It can join again with a new line.", "没有任务运行时才可移除。之后可用新的命令重新加入。";
+    node_remove_hint: "Possible while no job runs on it. To lend it again, join with a new state folder.", "没有任务运行时才可移除。要再次出借，请用新的状态目录（--state）重新接入。";
     fact_system: "System", "系统";
     fact_size: "Size", "规格";
     fact_version: "Worker", "客户端版本";
@@ -348,7 +348,7 @@ words! {
     rule_connected: "Connected", "已连接";
     fix_connected: "Start the worker on the machine: iog-worker run", "在机器上启动客户端：iog-worker run";
     rule_isolation: "Can isolate jobs", "可以隔离任务";
-    fix_isolation: "iog-worker doctor says what the machine lacks.", "运行 iog-worker doctor 查看缺少什么。";
+    fix_isolation: "The worker's log and the list above say what is missing.", "缺少什么，请看客户端日志和上方列表。";
     rule_paused: "Offered", "已上架";
     fix_paused: "You paused it. Offer it again.", "您已暂停，请重新上架。";
     rule_priced: "Has a price", "已定价";

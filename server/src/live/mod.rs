@@ -87,7 +87,7 @@ async fn serve(exchange: Exchange, closing: Closing, asker: Asker, socket: WebSo
             }
             Some(text) = queue.recv() => push(&mut sink, Message::Text(text)).await,
             _ = pings.tick() => {
-                if heard.elapsed() > SILENCE_MAX { Err(End::Gone) } else { push(&mut sink, Message::Ping(bytes::Bytes::new())).await }
+                if heard.elapsed() > SILENCE_MAX { Err(End::Gone) } else { beat(&mut sink).await }
             }
             _ = refill.tick() => {
                 reader.wishes = reader.wishes.saturating_add(1).min(WISHES_BURST);
@@ -122,6 +122,12 @@ async fn push(sink: &mut SplitSink<WebSocket, Message>, message: Message) -> Res
 
 async fn tell(sink: &mut SplitSink<WebSocket, Message>, message: &ToBrowser) -> Result<(), End> {
     push(sink, Message::Text(encode(message))).await
+}
+
+/// The browser answers a ping by itself and shows it to no page; the page is told in a frame that the line is alive.
+async fn beat(sink: &mut SplitSink<WebSocket, Message>) -> Result<(), End> {
+    push(sink, Message::Ping(bytes::Bytes::new())).await?;
+    tell(sink, &ToBrowser::Beat {}).await
 }
 
 /// Our own enums of strings and numbers always encode.
