@@ -207,13 +207,14 @@ impl Exchange {
         let choice = memory.book.choose(&request).map_err(Error::NoMatch)?;
         let price = choice.offer.price;
         let cost = |seconds: Seconds| {
+            // Beyond all amounts is beyond every balance, too.
             fees.charge(price, seconds)
-                .map(|charge| charge.requester_pays)
+                .map_or(Amount::MAX, |charge| charge.requester_pays)
         };
-        let device_hour = price.per_hour()?;
+        let device_hour = price.per_hour().unwrap_or(Amount::MAX);
         let all_in = per_hour(fees, price);
-        let first_hold = cost(spec.duration().min(settings.escrow_window))?;
-        let needed = cost(spec.duration().min(settings.escrow_minimum))?;
+        let first_hold = cost(spec.duration().min(settings.escrow_window));
+        let needed = cost(spec.duration().min(settings.escrow_minimum));
         let rate = fees.rate(price);
         Ok(QuoteView {
             lines: vec![
@@ -227,7 +228,7 @@ impl Exchange {
                 },
             ],
             per_hour: all_in,
-            at_most: cost(spec.duration())?,
+            at_most: cost(spec.duration()),
             first_hold: first_hold.min(available).max(needed),
             available,
             runway: runway(available, rate).unwrap_or(Seconds::new(u64::from(u32::MAX))),

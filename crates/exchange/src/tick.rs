@@ -60,7 +60,7 @@ impl Exchange {
         }
         tx.commit().await?;
         self.live().prune();
-        Ok(())
+        self.prune_bundles().await
     }
 
     /// Writes log pieces and samples that came since the last time, and acknowledges the log to the workers.

@@ -74,17 +74,28 @@ pub async fn observe(request: Request, next: Next) -> Response {
 }
 
 /// An answer in time, or `unavailable`. Sockets live outside of it: their handler returns at once.
+///
+/// The handler runs in a task of its own: a client that goes away, or the deadline, ends the waiting and not the work. A
+/// command that was dropped in the middle of its commit would leave the database and the memory with different truths.
 pub async fn deadline(request: Request, next: Next) -> Response {
     let limit = if moves_files(request.uri().path()) {
         DEADLINE_FILES
     } else {
         DEADLINE
     };
-    match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
+    let work = tokio::spawn(next.run(request).in_current_span());
+    match tokio::time::timeout(limit, work).await {
+        Ok(Ok(response)) => response,
+        // To the layer that words panics; a task that nobody cancels ends in no other way.
+        Ok(Err(error)) => match error.try_into_panic() {
+            Ok(cause) => std::panic::resume_unwind(cause),
+            Err(_) => {
+                Refused::new(Code::Unavailable, "The server is closing. Try again.").into_response()
+            }
+        },
         Err(_) => Refused::new(
             Code::Unavailable,
-            "This took too long and was given up. Try again.",
+            "This took too long to wait for; it may still be done. Look first, then try again.",
         )
         .into_response(),
     }
@@ -135,7 +146,7 @@ pub fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response<Body> {
     tracing::error!(cause, "a handler panicked");
     Refused::new(
         Code::Internal,
-        "Something went wrong on our side; nothing was changed. Try again.",
+        "Something went wrong on our side. Look whether it was done, then try again.",
     )
     .into_response()
 }

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::auth::Asker;
-use crate::http::problem::Chain;
+use crate::http::problem::{Chain, Refused};
 use crate::state::{AppState, Closing};
 use topics::Topics;
 
@@ -39,17 +39,19 @@ pub async fn open(
     State(state): State<AppState>,
     Extension(asker): Extension<Asker>,
     socket: WebSocketUpgrade,
-) -> Response {
+) -> Result<Response, Refused> {
+    let seat = state.sockets.seat(asker.address)?;
     let socket = socket
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
         .read_buffer_size(MESSAGE_BYTES_MAX)
         .write_buffer_size(0);
-    socket.on_upgrade(move |socket| async move {
+    Ok(socket.on_upgrade(move |socket| async move {
         metrics::gauge!("iog_live_sockets").increment(1.0);
         serve(state.exchange, state.closing, asker, socket).await;
         metrics::gauge!("iog_live_sockets").decrement(1.0);
-    })
+        drop(seat);
+    }))
 }
 
 /// Why it ends, as far as the browser is told.

@@ -7,6 +7,7 @@
 
 mod access;
 mod faults;
+mod files;
 mod money;
 mod simulation;
 mod workers;
