@@ -69,7 +69,7 @@ impl Exchange {
         };
         let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 * 1024]);
         for piece in 0_u64.. {
-            if piece % LOOK_EVERY == 0 {
+            if piece.is_multiple_of(LOOK_EVERY) {
                 self.check_free_space()?;
             }
             let read = body.read(&mut buffer).await.map_err(|error| {

@@ -17,13 +17,14 @@ pub struct Sockets {
     overall: usize,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Open {
     total: usize,
     by_address: HashMap<IpAddr, usize>,
 }
 
 /// One open socket; dropping it makes room for another.
+#[derive(Debug)]
 pub struct Seat {
     open: Arc<Mutex<Open>>,
     address: IpAddr,
@@ -95,15 +96,14 @@ mod tests {
     fn sockets_are_bounded_for_an_address_and_for_all() {
         let sockets = Sockets::new(2, 4);
         let [a, b] = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
-        let first = sockets.seat(a).ok().expect("room");
-        let _second = sockets.seat(a).ok().expect("room");
-        let refused = sockets.seat(a).err().expect("two already");
+        let first = sockets.seat(a).expect("room");
+        let _second = sockets.seat(a).expect("room");
+        let refused = sockets.seat(a).expect_err("two already");
         assert_eq!(refused.0.code, Code::TooManyRequests);
-        let _others = [sockets.seat(b), sockets.seat(b)].map(|seat| seat.ok().expect("room"));
+        let _others = [sockets.seat(b), sockets.seat(b)].map(|seat| seat.expect("room"));
         let refused = sockets
             .seat(IpAddr::from([127, 0, 0, 1]))
-            .err()
-            .expect("full");
+            .expect_err("full");
         assert_eq!(refused.0.code, Code::Unavailable);
         drop(first);
         assert!(sockets.seat(a).is_ok());

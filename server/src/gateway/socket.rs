@@ -28,6 +28,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// What may wait for one worker; when it is full the exchange drops the connection.
 const QUEUE: usize = 128;
 
+/// # Errors
+/// Too many sockets are open.
 pub async fn open(
     State(state): State<AppState>,
     Extension(asker): Extension<Asker>,

@@ -215,7 +215,58 @@ fn keep_language_cookies_apart(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use axum::Router;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
     use super::*;
+
+    fn ask(path: &str) -> Request {
+        Request::builder()
+            .uri(path)
+            .body(Body::empty())
+            .expect("valid")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stops_waiting_does_not_stop_the_work() {
+        let done = Arc::new(AtomicBool::new(false));
+        let set = done.clone();
+        let slow = move || async move {
+            tokio::time::sleep(DEADLINE * 2).await;
+            set.store(true, Ordering::SeqCst);
+        };
+        let router = Router::new()
+            .route("/slow", get(slow))
+            .layer(from_fn(deadline));
+        let answer = router.clone().oneshot(ask("/slow")).await.expect("answers");
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        tokio::time::sleep(DEADLINE * 2).await;
+        assert!(done.swap(false, Ordering::SeqCst));
+        // A client that goes away drops the whole answer's future.
+        let left = tokio::time::timeout(Duration::from_secs(1), router.oneshot(ask("/slow"))).await;
+        assert!(left.is_err());
+        tokio::time::sleep(DEADLINE * 2).await;
+        assert!(done.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_worded_though_it_was_in_a_task_of_its_own() {
+        async fn broken() {
+            panic!("on purpose");
+        }
+        let router = Router::new()
+            .route("/broken", get(broken))
+            .layer(from_fn(deadline))
+            .layer(CatchPanicLayer::custom(panicked));
+        let answer = router.oneshot(ask("/broken")).await.expect("answers");
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 
     #[test]
     fn only_what_carries_its_hash_is_kept_for_ever() {

@@ -35,6 +35,8 @@ const ASK_AGAIN_EVERY: Duration = Duration::from_mins(1);
 /// Subscribing and unsubscribing in a circle costs us lookups: so many at once, then one a second.
 const WISHES_BURST: u32 = 200;
 
+/// # Errors
+/// Too many sockets are open.
 pub async fn open(
     State(state): State<AppState>,
     Extension(asker): Extension<Asker>,

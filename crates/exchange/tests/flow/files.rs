@@ -31,7 +31,7 @@ async fn an_account_stores_no_more_bundles_than_its_quota() {
         put(&otto, "1234567").await.unwrap();
         // Two at once do not pass where one would.
         let (a, b) = tokio::join!(put(&otto, "xyz"), put(&otto, "uvw"));
-        assert_eq!(a.is_ok() as u8 + b.is_ok() as u8, 1);
+        assert_eq!(u8::from(a.is_ok()) + u8::from(b.is_ok()), 1);
     }
 }
 
@@ -113,11 +113,11 @@ async fn files_that_arrive_at_once_do_not_pass_the_number_that_is_allowed() {
     for n in 0..254 {
         assert!(put(n).await.unwrap());
     }
-    let mut taken = 0;
+    let mut accepted = 0;
     for task in (254..262).map(put).collect::<Vec<_>>() {
-        taken += usize::from(task.await.unwrap());
+        accepted += usize::from(task.await.unwrap());
     }
-    assert_eq!(taken, 2);
+    assert_eq!(accepted, 2);
     let view = world.exchange.job(&rita, job).await.unwrap();
     assert_eq!(view.artefacts.len(), 256);
 }
@@ -144,7 +144,7 @@ async fn a_long_job_is_drawn_in_few_points_and_its_metrics_come_first() {
                 gpu_percent: None,
                 gpu_memory_mib: None,
                 // Each 40th second and, in the beginning, each.
-                metrics: if second % 40 == 0 || second <= 100 {
+                metrics: if second.is_multiple_of(40) || second <= 100 {
                     vec![Metric {
                         name: "loss".into(),
                         value: 0.5,
