@@ -34,6 +34,8 @@ pub struct LaunchForm {
     /// Two-letter codes; empty for anywhere.
     pub countries: String,
     pub restarts: String,
+    /// A query of the market, for all else.
+    pub filter: String,
     /// A device chosen on the market; empty for the cheapest that fits.
     pub device: String,
     /// Makes a form that is sent twice one job.
@@ -41,7 +43,7 @@ pub struct LaunchForm {
 }
 
 /// Where the specification's fields stand in the form.
-pub const FIELDS: [(&str, &str); 16] = [
+pub const FIELDS: [(&str, &str); 17] = [
     ("name", "name"),
     ("command", "command"),
     ("env", "env"),
@@ -58,6 +60,7 @@ pub const FIELDS: [(&str, &str); 16] = [
     ("limits.max_restarts", "restarts"),
     ("placement.min_reputation", "min_reputation"),
     ("placement.countries", "countries"),
+    ("placement.filter", "filter"),
 ];
 
 /// Splits a command into words: spaces separate, quotes and backslashes join, as in a shell. Nothing is expanded.
@@ -183,6 +186,7 @@ impl LaunchForm {
             min_reputation: spec.placement.min_reputation.to_string(),
             countries: spec.placement.countries.join(", "),
             restarts: spec.limits.max_restarts.to_string(),
+            filter: spec.placement.filter.clone().unwrap_or_default(),
             device: String::new(),
             request: String::new(),
         }
@@ -247,6 +251,7 @@ impl LaunchForm {
                     .map(|code| code.to_uppercase())
                     .collect(),
                 min_reputation: read.number(&self.min_reputation, "placement.min_reputation", 0),
+                filter: optional(&self.filter),
             },
             metrics: list(&self.metrics),
         };

@@ -1,8 +1,9 @@
 //! The browser's one socket, `/api/v1/live`, with typed subscriptions.
 //!
 //! It reconnects for ever with back-off, and each topic goes on from the last frame it saw. Where frames were lost
-//! (a long absence, a restarted server) the subscriber is told to read the whole again. Nothing here runs on the
-//! server: subscriptions are made in effects.
+//! (a long absence, a restarted server) the subscriber is told to read the whole again. A line on which nothing comes,
+//! not even the server's beat, is dead and is dialled anew. Nothing here runs on the server: subscriptions are made in
+//! effects.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,6 +24,9 @@ use crate::i18n::Words;
 
 const FIRST_RETRY: Duration = Duration::from_millis(400);
 const SLOWEST_RETRY: Duration = Duration::from_secs(15);
+/// The server's beat comes every 20 s. A line that is silent for longer than two of them is dead, however open it looks.
+const SILENCE_MAX_MS: f64 = 45_000.0;
+const LISTEN_EVERY: Duration = Duration::from_secs(5);
 
 /// How the page stands to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,6 +89,7 @@ struct Numbered {
 
 #[derive(Debug, Deserialize)]
 struct Refused {
+    topic: Option<String>,
     message: String,
 }
 
@@ -138,6 +143,24 @@ pub struct SampleRow {
     pub metrics: Vec<Metric>,
 }
 
+/// Every second sample goes; the last one stays. Numbers that a dropped one carried move on to the next that stays, unless
+/// it has newer ones of that name.
+pub fn halve(samples: &mut Vec<SampleRow>) {
+    let dropped = samples.len() % 2;
+    let mut carried: Vec<Metric> = Vec::new();
+    let mut index = 0;
+    samples.retain_mut(|sample| {
+        carried.retain(|old| sample.metrics.iter().all(|new| new.name != old.name));
+        carried.append(&mut sample.metrics);
+        let stays = index % 2 != dropped;
+        index += 1;
+        if stays {
+            sample.metrics = std::mem::take(&mut carried);
+        }
+        stays
+    });
+}
+
 /// What a subscriber is told.
 #[derive(Debug)]
 pub enum News<'a> {
@@ -165,7 +188,11 @@ struct Socket {
 struct Hub {
     socket: Option<Socket>,
     open: bool,
+    /// When anything last came, or the socket was made; milliseconds of the wall clock.
+    heard: f64,
     attempts: u32,
+    /// How many sockets were made: tells a retry that it comes too late.
+    dials: u32,
     topics: BTreeMap<String, Watched>,
     next_handler: u32,
     link: Option<RwSignal<Link>>,
@@ -177,6 +204,16 @@ impl Hub {
         if let Some(watched) = self.topics.get_mut(&begin.topic) {
             watched.seen = Some((begin.boot.clone(), begin.seq));
         }
+    }
+
+    /// Whether this topic was ever granted to this page.
+    fn was_granted(&self, topic: &str) -> bool {
+        let watched = self.topics.get(topic);
+        watched.is_some_and(|watched| watched.seen.is_some())
+    }
+
+    fn is_silent(&self, now: f64) -> bool {
+        self.socket.is_some() && now - self.heard > SILENCE_MAX_MS
     }
 }
 
@@ -212,13 +249,29 @@ pub fn provide_link() -> RwSignal<Link> {
     Effect::new(move || {
         hub(|hub| hub.link = Some(link));
         let back = window_event_listener_untyped("online", |_| {
-            hub(|hub| hub.attempts = 0);
+            // The old socket looks open for minutes after the network went.
+            hang_up();
+            let idle = hub(|hub| {
+                hub.attempts = 0;
+                hub.topics.is_empty()
+            });
+            set_link(if idle { Link::Still } else { Link::Retrying });
             connect();
         });
         let gone = window_event_listener_untyped("offline", |_| set_link(Link::Offline));
+        let listen = || {
+            if hub(|hub| hub.is_silent(js_sys::Date::now())) {
+                hang_up();
+                retry();
+            }
+        };
+        let listening = set_interval_with_handle(listen, LISTEN_EVERY).ok();
         on_cleanup(move || {
             back.remove();
             gone.remove();
+            if let Some(timer) = listening {
+                timer.clear();
+            }
         });
     });
     link
@@ -352,6 +405,7 @@ fn connect() {
         }
     });
     let on_message = Closure::new(|event: MessageEvent| {
+        hub(|hub| hub.heard = js_sys::Date::now());
         if let Some(message) = event
             .data()
             .as_string()
@@ -368,11 +422,27 @@ fn connect() {
     socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
     hub(|hub| {
+        hub.heard = js_sys::Date::now();
+        hub.dials = hub.dials.wrapping_add(1);
         hub.socket = Some(Socket {
             socket,
             _callbacks: [on_open, on_message, on_close],
         });
     });
+}
+
+/// Lets the socket go, in whatever state it is. Not to be called by its own callbacks, which would free themselves.
+fn hang_up() {
+    let old = hub(|hub| {
+        hub.open = false;
+        hub.socket.take()
+    });
+    if let Some(old) = old {
+        old.socket.set_onopen(None);
+        old.socket.set_onmessage(None);
+        old.socket.set_onclose(None);
+        _ = old.socket.close();
+    }
 }
 
 fn retry() {
@@ -382,17 +452,16 @@ fn retry() {
     } else {
         Link::Offline
     });
-    let attempts = hub(|hub| {
+    let (attempts, dials) = hub(|hub| {
         hub.attempts = hub.attempts.saturating_add(1);
-        hub.attempts
+        (hub.attempts, hub.dials)
     });
-    let reopen = || {
-        // Dropping the old socket here, not in its own close callback, which would free itself while it runs.
-        let stale = hub(|hub| if hub.open { None } else { hub.socket.take() });
-        if let Some(stale) = stale {
-            stale.socket.set_onclose(None);
+    let reopen = move || {
+        // Unless it was dialled anew meanwhile, because the network came back.
+        if hub(|hub| hub.dials) == dials {
+            hang_up();
+            connect();
         }
-        connect();
     };
     set_timeout(reopen, wait(attempts, js_sys::Math::random()));
 }
@@ -432,8 +501,13 @@ fn receive(message: Incoming) {
         }
     }
     if let Some(refused) = message.refused {
-        // Signed out elsewhere, most likely; the page's next request says so properly.
         leptos::logging::log!("live: {}", refused.message);
+        // It was ours before: the session has ended elsewhere, and nothing on this page will change any more. The server
+        // writes what may be seen now.
+        let was_ours = |topic: String| hub(|hub| hub.was_granted(&topic));
+        if refused.topic.is_some_and(was_ours) {
+            _ = window().location().reload();
+        }
     }
 }
 
@@ -466,6 +540,54 @@ mod tests {
         assert_eq!(wait(40, 1.0), SLOWEST_RETRY);
         assert_eq!(wait(40, 0.0), SLOWEST_RETRY / 2);
         assert!(wait(40, 9.0) <= SLOWEST_RETRY);
+    }
+
+    #[test]
+    fn thinning_keeps_the_numbers_that_a_job_printed() {
+        let row = |at: i64, printed: &[(&str, f64)]| SampleRow {
+            at: Timestamp::from_millis(at),
+            cpu_percent: 0.0,
+            memory_mib: 0.0,
+            gpu_percent: None,
+            gpu_memory_mib: None,
+            metrics: printed
+                .iter()
+                .map(|(name, value)| Metric {
+                    name: (*name).into(),
+                    value: *value,
+                })
+                .collect(),
+        };
+        for more in [0, 1] {
+            let mut rows: Vec<_> = (0..more).map(|at| row(at, &[])).collect();
+            rows.extend([
+                row(1, &[("loss", 3.0), ("step", 1.0)]),
+                row(2, &[("loss", 2.0)]),
+                row(3, &[("loss", 1.0)]),
+                row(4, &[]),
+            ]);
+            halve(&mut rows);
+            let left: Vec<_> = rows.iter().map(|row| row.at.millis()).collect();
+            assert!(left.ends_with(&[2, 4]), "{left:?}");
+            let last = &rows[left.len() - 2..];
+            assert_eq!(last[0].metrics.len(), 2);
+            assert!((last[0].metrics[1].value - 2.0).abs() < 1e-9);
+            assert!((last[1].metrics[0].value - 1.0).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn only_a_topic_that_was_granted_is_missed() {
+        let mut hub = Hub::default();
+        hub.topics.insert("market".into(), Watched::default());
+        assert!(!hub.was_granted("market") && !hub.was_granted("other"));
+        hub.begin(&Begin {
+            topic: "market".into(),
+            boot: "b".into(),
+            seq: 1,
+        });
+        assert!(hub.was_granted("market"));
+        assert!(!hub.is_silent(1e12), "there is no socket");
     }
 
     #[test]
@@ -502,6 +624,13 @@ mod tests {
             });
             message.frame.expect("a frame")
         };
+        let refused = read(&ToBrowser::Refused {
+            topic: Some(Topic::Market),
+            message: "no".into(),
+        });
+        let refused = refused.refused.expect("refused");
+        assert_eq!(refused.topic.as_deref(), Some("market"));
+        assert!(read(&ToBrowser::Beat {}).frame.is_none());
         let samples = frame(Live::Samples {
             samples: vec![sample],
         });

@@ -35,11 +35,29 @@ test('a device is paused, leaves the market, and comes back', async ({ page }) =
   await expect(machine.locator('.state', { hasText: 'Free' })).toBeVisible();
 });
 
+test('what is opened and focused stays so while the fleet is written anew', async ({ page }) => {
+  await signIn(page, 'owner');
+  await open(page, '/nodes');
+  const machine = page.locator('article.card').first();
+  const summary = machine.locator('summary');
+  await summary.focus();
+  await page.keyboard.press('Enter');
+  const details = machine.locator('details');
+  await expect(details).toHaveAttribute('open', '');
+  // The load is another one with nearly every heartbeat.
+  const load = machine.locator('.hint.num').first();
+  const before = (await load.textContent()) ?? '';
+  await expect(load).not.toHaveText(before, { timeout: 30_000 });
+  await expect(details).toHaveAttribute('open', '');
+  await expect(summary).toBeFocused();
+});
+
 test('a join line is made and the page waits for the machine', async ({ page }) => {
   await signIn(page, 'owner');
   await open(page, '/nodes');
   await page.locator('button', { hasText: 'Make a join line' }).click();
   await expect(page.locator('.copy code')).toContainText('iog-worker join --server');
+  await expect(page.locator('.prose', { hasText: 'it joins and takes jobs' })).toBeVisible();
   await expect(page.locator('.card .checklist').first()).toContainText('Join line made');
   await expect(page.locator('[role=status]', { hasText: 'Waiting for the machine' })).toBeVisible();
 });

@@ -6,15 +6,32 @@ test('the market shows devices with a price per hour, and its filter lives in th
   const rows = page.locator('.data tbody tr');
   await expect(rows.first()).toBeVisible();
   await expect(rows.first()).toContainText('IO/h');
-  // On a phone the filter is folded.
-  const fold = page.locator('.filter > summary');
-  if (await fold.isVisible()) await fold.click();
-  await page.locator('#model').fill('no such model');
+  await page.locator('#q').fill('no such model');
   await page.locator('search button[type=submit]').click();
-  await expect(page).toHaveURL(/model=no/);
+  await expect(page).toHaveURL(/q=no/);
   await expect(page.locator('.empty')).toBeVisible();
   await page.locator('.empty a').click();
   await expect(rows.first()).toBeVisible();
+  // A chip puts its term into the query and takes it off again.
+  await page.locator('.chip', { hasText: 'class=cpu' }).click();
+  await expect(page.locator('#q')).toHaveValue('class=cpu');
+  await expect(page.locator('.chip[aria-current]')).toHaveText('class=cpu');
+  await expect(rows.first()).toBeVisible();
+  await page.locator('.chip[aria-current]').click();
+  await expect(page.locator('#q')).toHaveValue('');
+});
+
+test('a query that cannot be read is marked at its place, and what matches is rented from the market', async ({ page }) => {
+  await signIn(page, 'requester');
+  await open(page, '/?q=class%3Dcpu%20vrm%3E%3D24');
+  await expect(page.locator('main pre')).toContainText('^^^');
+  await expect(page.locator('main')).toContainText('vram');
+  await page.locator('#q').fill('class=cpu cpus>=1');
+  await page.locator('#q').press('Enter');
+  await page.locator('a[href^="/launch?filter="]').click();
+  await page.waitForURL(/filter=/);
+  await expect(page.locator('#filter')).toHaveValue('class=cpu cpus>=1');
+  await expect(page.locator('aside .figure')).toContainText('IO/h');
 });
 
 test('a wrong password is refused with a sentence, and what was typed stays', async ({ page }) => {
@@ -75,8 +92,29 @@ test('a running job is stopped after a question, and says by whom', async ({ pag
   await expect(page).not.toHaveURL(/confirm/);
   await page.locator('a.btn.danger').click();
   await dialog.locator('button[type=submit]').click();
+  await expect(dialog).toBeHidden();
+  await expect(page).not.toHaveURL(/confirm/);
   await expect(state).toHaveText('Stopped', { timeout: 30_000 });
   await expect(page.locator('.notice').first()).toContainText('Stopped by you');
+});
+
+test('a device that is gone is not asked for by the form', async ({ page }) => {
+  await signIn(page, 'requester');
+  await open(page, '/launch?template=hello&device=device_gone');
+  await expect(page.locator('.notice', { hasText: 'not offered any more' })).toBeVisible();
+  await expect(page.locator('input[name=device]').first()).toHaveValue('');
+  await expect(page.locator('aside .figure')).toContainText('IO/h');
+});
+
+test('the page is live again after the network was away for a moment', async ({ page }) => {
+  await open(page, '/');
+  const live = page.locator('.live').first();
+  await expect(live).toHaveText('Live');
+  // As a browser tells it; the socket itself outlives a short loss.
+  await page.evaluate(() => window.dispatchEvent(new Event('offline')));
+  await expect(live).toHaveText('Offline');
+  await page.evaluate(() => window.dispatchEvent(new Event('online')));
+  await expect(live).toHaveText('Live');
 });
 
 test('a bad form says what is wrong at each field', async ({ page }) => {

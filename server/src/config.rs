@@ -15,7 +15,7 @@ const BUILT_IN: &str = include_str!("../../Leptos.toml");
 const FILE: &str = "Leptos.toml";
 
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
-pub const KEYS: [&str; 24] = [
+pub const KEYS: [&str; 29] = [
     "data_dir",
     "database_url",
     "public_url",
@@ -39,6 +39,11 @@ pub const KEYS: [&str; 24] = [
     "sign_in_per_minute",
     "requests_per_second",
     "trust_forwarded",
+    "bundle_quota_bytes",
+    "bundle_files_max",
+    "disk_free_min_bytes",
+    "sockets_per_address",
+    "sockets_max",
     "log",
 ];
 const LOG_FORMAT: &str = "log_format";
@@ -63,6 +68,9 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Take the client's address from `X-Forwarded-For`; only behind a proxy that sets it itself.
     pub trust_forwarded: bool,
+    /// Browsers' and workers' sockets that may be open at once: from one address, and in all.
+    pub sockets_per_address: usize,
+    pub sockets_max: usize,
 }
 
 /// All that is wrong with the configuration, one line each.
@@ -98,6 +106,8 @@ impl Config {
             sign_in_per_minute: read.number("sign_in_per_minute", 1, 10_000, 10),
             requests_per_second: read.number("requests_per_second", 1, 100_000, 50),
             trust_forwarded: read.boolean("trust_forwarded"),
+            sockets_per_address: read.number("sockets_per_address", 1, 1_000_000, 256),
+            sockets_max: read.number("sockets_max", 1, 1_000_000, 20_000),
         };
         let log = read.text("log").unwrap_or_else(|| "info".to_owned());
         if let Err(error) = log.parse::<tracing_subscriber::EnvFilter>() {
@@ -125,6 +135,15 @@ impl Config {
             })
         } else {
             Err(ConfigError(read.problems))
+        }
+    }
+
+    /// Says which variables look like settings and are none: a misspelt name would otherwise change nothing, silently. Only
+    /// said, since scripts and tests have names of their own that begin alike.
+    pub fn warn_of_unknown_names() {
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        for name in names.filter(|name| is_unknown(name)) {
+            tracing::warn!(name, "is set and is no setting of this server; misspelt?");
         }
     }
 
@@ -198,6 +217,9 @@ fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         requeue_patience: read.seconds("requeue_patience_s", 1, 604_800, d.requeue_patience),
         session_ttl: read.seconds("session_ttl_s", 60, 31_536_000, d.session_ttl),
         join_token_ttl: read.seconds("join_token_ttl_s", 1, 604_800, d.join_token_ttl),
+        bundle_quota_bytes: read.number("bundle_quota_bytes", 0, 1 << 50, d.bundle_quota_bytes),
+        bundle_files_max: read.number("bundle_files_max", 0, 1_000_000, d.bundle_files_max),
+        disk_free_min_bytes: read.number("disk_free_min_bytes", 0, 1 << 50, d.disk_free_min_bytes),
     };
     if settings.lease_ttl_ms < settings.heartbeat_ms.saturating_mul(2) {
         read.problems.push(format!(
@@ -368,6 +390,23 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Of the house's scripts and of `--config`, besides the settings.
+const OTHER_NAMES: [&str; 6] = [
+    "IOG_CONFIG",
+    "IOG_CACHE",
+    "IOG_SEEDS",
+    "IOG_SERVER_BIN",
+    "IOG_WORKER_BIN",
+    "IOG_TEST_POSTGRES",
+];
+
+fn is_unknown(name: &str) -> bool {
+    name.starts_with("IOG_")
+        && !OTHER_NAMES.contains(&name)
+        && name != variable(LOG_FORMAT)
+        && !KEYS.iter().any(|key| variable(key) == name)
+}
+
 fn variable(key: &str) -> String {
     format!("IOG_{}", key.to_uppercase())
 }
@@ -478,6 +517,13 @@ mod tests {
             error.to_string().contains("[iog] lease_tll_ms: unknown"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_noticed() {
+        assert!(is_unknown("IOG_RECEIPT_INTERVAL_SECONDS"));
+        assert!(!is_unknown("IOG_RECEIPT_INTERVAL_S") && !is_unknown("IOG_LOG_FORMAT"));
+        assert!(!is_unknown("IOG_CONFIG") && !is_unknown("HOME"));
     }
 
     #[test]

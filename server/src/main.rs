@@ -152,6 +152,7 @@ async fn run(command: Command, mut config: Config) -> anyhow::Result<()> {
     match command {
         Command::Serve => {
             config.check_site();
+            Config::warn_of_unknown_names();
             return serve(exchange, &config).await;
         }
         Command::Account(AccountCommand::Create(new)) => create_account(&exchange, new).await?,
@@ -224,6 +225,8 @@ async fn serve(exchange: Exchange, config: &Config) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("LEPTOS_SITE_ADDR={address} cannot be listened on"))?;
+    // Only the process that has the port: another command beside it must not take its uploads away.
+    exchange.clear_incoming();
     let (close, closing) = Closing::new();
     let state = AppState::new(
         exchange.clone(),

@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 
 use crate::auth::limits::RateLimits;
+use crate::auth::sockets::Sockets;
 use crate::config::{Config, Limits};
 
 /// Cheap to clone: handles only.
@@ -17,6 +18,7 @@ pub struct AppState {
     pub exchange: Exchange,
     pub leptos: LeptosOptions,
     pub limits: Arc<RateLimits>,
+    pub sockets: Sockets,
     pub metrics: PrometheusHandle,
     pub closing: Closing,
 }
@@ -50,6 +52,8 @@ impl AppState {
             sign_in_per_minute,
             requests_per_second,
             trust_forwarded,
+            sockets_per_address,
+            sockets_max,
         } = config.limits;
         Self {
             exchange,
@@ -59,6 +63,7 @@ impl AppState {
                 requests_per_second,
                 trust_forwarded,
             )),
+            sockets: Sockets::new(sockets_per_address, sockets_max),
             metrics,
             closing,
         }

@@ -212,6 +212,12 @@ impl Post {
         self.fault.into()
     }
 
+    /// Whether an answer or a refusal is there.
+    pub fn is_over(self) -> bool {
+        let refused = self.fault.with(Option::is_some);
+        self.answer.with(Option::is_some) || refused
+    }
+
     /// Runs after each answer that is not a refusal.
     pub fn on_answer<T: DeserializeOwned + 'static>(self, with: impl Fn(T) + 'static) {
         let answer = self.answer;

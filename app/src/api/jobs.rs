@@ -19,15 +19,23 @@ const LOG_CHUNKS: u32 = 500;
 
 /// What the launch page starts from: the examples, a form, and what it would cost as it is.
 #[server(prefix = "/fn", endpoint = "launch-page", input = Json)]
-pub async fn open_launch(template: String, device: String) -> Result<LaunchPage, Fault> {
+pub async fn open_launch(template: String, device: String, filter: String) -> Result<LaunchPage, Fault> {
     let templates = crate::templates::all();
     let mut form = LaunchPage::first_form(templates, &template);
     form.device = device;
+    if !filter.is_empty() {
+        form.filter = filter;
+    }
     form.request = leptos::nonce::Nonce::new().to_string();
     let offer = match form.device().ok().flatten() {
         Some(device) => super::exchange()?.offer(device),
         None => None,
     };
+    let device_gone = !form.device.is_empty() && offer.is_none();
+    if device_gone {
+        // Or the form would go on asking for it, in a field that nobody sees.
+        form.device.clear();
+    }
     if let Some(offer) = &offer {
         offer.class.as_str().clone_into(&mut form.class);
     }
@@ -37,7 +45,7 @@ pub async fn open_launch(template: String, device: String) -> Result<LaunchPage,
             .iter()
             .map(|template| template.id.clone())
             .collect(),
-        device_gone: !form.device.is_empty() && offer.is_none(),
+        device_gone,
         quote,
         fields: form.fields(),
     })

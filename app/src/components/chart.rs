@@ -28,7 +28,7 @@ impl Unit {
     }
 }
 
-/// `samples` in the order of time; where two are more than `gap_ms` apart the line is broken.
+/// `samples` in the order of time; where two are more than `gap_ms` apart, and not only thinned, the line is broken.
 #[component]
 pub fn Chart(
     #[prop(into)] title: String,

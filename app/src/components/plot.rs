@@ -87,19 +87,38 @@ pub fn thin(samples: &[Sample], most: usize) -> Vec<Sample> {
     samples.iter().rev().step_by(step).rev().copied().collect()
 }
 
-/// The line through the samples. Where two are further apart than `gap` the line is broken: what was not measured
-/// is not drawn.
+/// Samples stand this many times their usual distance apart where some between were not measured.
+const FAR: f64 = 2.5;
+
+/// The line through the samples. Where two are further apart than `gap`, than is usual and than their neighbours are,
+/// the line is broken: what was not measured is not drawn. What was only thinned is.
 pub fn path(samples: &[Sample], span: &Span, gap: f64) -> String {
-    let mut d = String::with_capacity(samples.len() * 12);
-    let mut before: Option<f64> = None;
-    for sample in samples.iter().filter(|s| s.value.is_finite()) {
+    let drawn: Vec<&Sample> = samples.iter().filter(|s| s.value.is_finite()).collect();
+    let steps: Vec<f64> = drawn
+        .windows(2)
+        .map(|pair| pair[1].at - pair[0].at)
+        .collect();
+    let gap = gap.max(FAR * median(&steps));
+    // Old samples are thinned more than fresh ones, so what is usual is also asked of the neighbours.
+    let step = |index: usize| steps.get(index).copied().unwrap_or(0.0);
+    let is_joined = |index: usize| {
+        let around = step(index.wrapping_sub(1)).max(step(index + 1));
+        step(index) <= gap.max(FAR * around)
+    };
+    let mut d = String::with_capacity(drawn.len() * 12);
+    for (index, sample) in drawn.into_iter().enumerate() {
         let (x, y) = span.place(sample);
-        let joined = before.is_some_and(|before| sample.at - before <= gap);
+        let joined = index > 0 && is_joined(index - 1);
         // Writing to a String cannot fail.
         _ = write!(d, "{}{x:.2} {y:.2}", if joined { "L" } else { "M" });
-        before = Some(sample.at);
     }
     d
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// The sample nearest to `share` (0 at the left edge, 1 at the right one).
@@ -160,6 +179,27 @@ mod tests {
             path(&samples, &span, 2.0),
             "M0.00 100.00L10.00 0.00M90.00 0.00L100.00 50.00"
         );
+    }
+
+    #[test]
+    fn what_was_only_thinned_is_one_line() {
+        // A job of hours: the oldest samples stand a minute apart, the freshest a second, and both are one line.
+        let mut at = 0.0;
+        let mut all = Vec::new();
+        for step in [60_000.0, 30_000.0, 8_000.0, 4_000.0, 1_000.0] {
+            for _ in 0..60 {
+                at += step;
+                all.push((at, 1.0));
+            }
+        }
+        let thinned = samples(&all);
+        let drawn = path(&thinned, &Span::of(&thinned), 5_000.0);
+        assert_eq!(drawn.matches('M').count(), 1, "{drawn}");
+        // What is missing in their midst is still a gap.
+        all.drain(10..20);
+        let missing = samples(&all);
+        let drawn = path(&missing, &Span::of(&missing), 5_000.0);
+        assert_eq!(drawn.matches('M').count(), 2, "{drawn}");
     }
 
     #[test]

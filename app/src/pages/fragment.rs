@@ -5,6 +5,7 @@ use std::time::Duration;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
+use super::kept::Kept;
 use super::load;
 use crate::api::parts::ReadPart;
 use crate::api::{Ask, Data, ask, data, send_form, then};
@@ -99,7 +100,10 @@ impl Fragment {
                         if now.try_with_untracked(|now| *now != fresh) == Some(true)
                             && !self.is_edited()
                         {
+                            let kept = Kept::of(self.name);
                             _ = now.try_set(fresh);
+                            // The part is written once this is over.
+                            set_timeout(move || kept.restore(), Duration::ZERO);
                         }
                     },
                 );

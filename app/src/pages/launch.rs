@@ -43,7 +43,7 @@ pub fn page() -> impl IntoView {
     let source = move || (text("template"), text("device"));
     let asked = Signal::derive(move || {
         let (template, device) = source();
-        ask(OpenLaunch { template, device })
+        ask(OpenLaunch { template, device, filter: text("filter") })
     });
     view! {
         <PageHead title=t.launch_title() lead=t.launch_lead()/>
@@ -225,6 +225,7 @@ fn need_fields(form: &Fields, fault: Signal<Option<Fault>>) -> AnyView {
                 <Field name="max_price" label=t.need_max_price() unit="IO/h" input_mode="decimal" value=value(form, "max_price")
                     error=field_error(fault, "limits.max_price_per_hour")/>
             </div>
+            <Field name="filter" label=t.need_filter() value=value(form, "filter") error=field_error(fault, "placement.filter")/>
             <details>
                 <summary class="legend min-h-11 flex items-center">{t.launch_more_needs()}</summary>
                 <div class="grid gap-4 grid-cols-2 md:grid-cols-3 mt-2">

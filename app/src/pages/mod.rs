@@ -7,6 +7,7 @@ pub mod earnings;
 mod fragment;
 pub mod job;
 pub mod jobs;
+mod kept;
 pub mod launch;
 pub mod market;
 pub mod nodes;

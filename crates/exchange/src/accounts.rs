@@ -196,6 +196,10 @@ impl Exchange {
         email: &str,
         password: &str,
     ) -> Result<(AccountView, SessionSecret), Error> {
+        // No account has one, and Postgres would not even look.
+        if email.contains('\0') {
+            return Err(Error::WrongCredentials);
+        }
         let account = self
             .inner
             .store

@@ -124,10 +124,10 @@ impl Exchange {
             lease
                 .fees
                 .charge(lease.price, seconds)
-                .map(|charge| charge.requester_pays)
+                .map_or(kernel::Amount::MAX, |charge| charge.requester_pays)
         };
         // What the hold still has to cover: all seconds up to the target less what this lease has paid already.
-        let wanted = cost(target)?.minus_or_zero(lease.charged);
+        let wanted = cost(target).minus_or_zero(lease.charged);
         let plan = hold.add(wanted.minus_or_zero(hold.left()).min(available))?;
         let money = hold.left().checked_add(lease.charged)?;
         let funded = lease

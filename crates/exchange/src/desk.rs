@@ -44,6 +44,8 @@ pub(crate) struct Inner {
     memory: Mutex<Memory>,
     /// Commands that change a lease run one after the other: each reads, writes and commits before the next.
     pub desk: tokio::sync::Mutex<()>,
+    /// Bundles are stored and removed one after the other, each with its row.
+    pub shelf: tokio::sync::Mutex<()>,
     /// Who writes what the memory holds of logs and samples.
     pub flushing: tokio::sync::Mutex<()>,
     /// Password hashing is made slow on purpose; more at once would starve everything else.
@@ -307,6 +309,7 @@ impl Exchange {
             live: LiveHub::new(hex::encode(boot)),
             memory: Mutex::default(),
             desk: tokio::sync::Mutex::default(),
+            shelf: tokio::sync::Mutex::default(),
             flushing: tokio::sync::Mutex::default(),
             hashing: Semaphore::new(2),
         };

@@ -31,6 +31,8 @@ pub enum Error {
     Conflict(String),
     #[error("{0}")]
     TooLarge(String),
+    #[error("{0}")]
+    Unavailable(&'static str),
     #[error(
         "this idempotency key was used before with another request; use a new key for a new request"
     )]
@@ -100,13 +102,14 @@ impl Error {
             Self::InsufficientFunds { .. } => Code::InsufficientFunds,
             Self::Conflict(_) | Self::SupersededConnection => Code::Conflict,
             Self::TooLarge(_) => Code::TooLarge,
+            Self::Unavailable(_) => Code::Unavailable,
             Self::IdempotencyMismatch => Code::IdempotencyMismatch,
             _ => Code::Internal,
         };
         if code == Code::Internal {
             return Problem::new(
                 code,
-                "Something failed on our side; nothing was changed. Please try again.",
+                "Something failed on our side. Please look whether it was done, then try again.",
             );
         }
         let fields = match self {

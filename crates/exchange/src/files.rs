@@ -8,12 +8,17 @@ use protocol::spec::{BUNDLE_BYTES_MAX, is_inner_path, is_sha256};
 use protocol::view::{ArtefactView, BundleView, Scope};
 use protocol::worker::ARTEFACTS_MAX;
 use sha2::{Digest, Sha256};
-use store::Artefact;
+use store::{Artefact, Stored};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use crate::actor::Actor;
 use crate::desk::{Exchange, file_error, secret_hash};
 use crate::error::Error;
+
+/// Bundles are kept for so long after their last upload, and while an unfinished job needs them.
+const BUNDLE_DAYS: i64 = 7;
+/// Pieces of an upload between two looks at the free space: 4 MiB.
+const LOOK_EVERY: u64 = 64;
 
 /// A received file before it has its place; removed when dropped without one.
 struct Incoming {
@@ -54,6 +59,7 @@ impl Exchange {
     ) -> Result<Incoming, Error> {
         let path = self.data("incoming", &hex::encode(self.random::<16>()));
         let failed = |source| file_error("receiving a file", &path, source);
+        self.check_free_space()?;
         let mut file = tokio::fs::File::create_new(&path).await.map_err(failed)?;
         let mut incoming = Incoming {
             path: path.clone(),
@@ -62,7 +68,10 @@ impl Exchange {
             size_bytes: 0,
         };
         let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 * 1024]);
-        loop {
+        for piece in 0_u64.. {
+            if piece.is_multiple_of(LOOK_EVERY) {
+                self.check_free_space()?;
+            }
             let read = body.read(&mut buffer).await.map_err(|error| {
                 Error::Conflict(format!("the upload broke off: {error}; send it again"))
             })?;
@@ -85,16 +94,80 @@ impl Exchange {
         Ok(incoming)
     }
 
+    /// The disk also holds the books (on SQLite): uploads leave it room.
+    fn check_free_space(&self) -> Result<(), Error> {
+        let folder = &self.inner.settings.data_dir;
+        let found = rustix::fs::statvfs(folder)
+            .map_err(|error| file_error("looking for free space", folder, error.into()))?;
+        let free = found.f_bavail.saturating_mul(found.f_frsize);
+        if free < self.inner.settings.disk_free_min_bytes {
+            tracing::error!(free, "uploads are refused: the disk is nearly full");
+            return Err(Error::Unavailable(
+                "this server's disk is nearly full and takes no files at the moment; try again later",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Removes what uploads left that were cut off by the end of a process. Only for the process that serves: another
+    /// one's uploads may be under way.
+    pub fn clear_incoming(&self) {
+        let folder = self.inner.settings.data_dir.join("incoming");
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if let Err(error) = std::fs::remove_file(entry.path()) {
+                tracing::warn!(path = %entry.path().display(), %error, "an old upload could not be removed");
+            }
+        }
+    }
+
+    /// Whether an account that has `others` may store so many bytes more.
+    fn check_quota(&self, others: Stored, more: u64) -> Result<(), Error> {
+        let settings = &self.inner.settings;
+        if others.files >= settings.bundle_files_max {
+            return Err(Error::TooLarge(format!(
+                "your account has {} bundles, as many as it may; they are removed {BUNDLE_DAYS} days after the last upload",
+                others.files
+            )));
+        }
+        if others.bytes.saturating_add(more) > settings.bundle_quota_bytes {
+            return Err(Error::TooLarge(format!(
+                "your account's bundles may take {} bytes together, and {} are taken; they are removed {BUNDLE_DAYS} days after \
+                 the last upload",
+                settings.bundle_quota_bytes, others.bytes
+            )));
+        }
+        Ok(())
+    }
+
+    /// Forgets bundles that were not uploaded for days and that no unfinished job names.
+    pub(crate) async fn prune_bundles(&self) -> Result<(), Error> {
+        let days = BUNDLE_DAYS.saturating_mul(86_400_000);
+        let before = self.now().plus_millis(days.saturating_neg());
+        let _turn = self.inner.shelf.lock().await;
+        let mut tx = self.inner.store.begin().await?;
+        let gone = tx.prune_bundles(before).await?;
+        tx.commit().await?;
+        for hash in gone {
+            let path = self.data("bundles", &hash);
+            if let Err(error) = tokio::fs::remove_file(&path).await {
+                tracing::warn!(path = %path.display(), %error, "a bundle could not be removed");
+            }
+        }
+        Ok(())
+    }
+
     /// Stores a tar that jobs can start from, under its hash. The same content twice is one file.
     ///
     /// # Errors
-    /// Too large, or the key lacks `jobs`.
+    /// Too large for a bundle or for what the account may store, a full disk, or the key lacks `jobs`.
     pub async fn put_bundle(
         &self,
         actor: &Actor,
         body: impl AsyncRead + Unpin + Send,
     ) -> Result<BundleView, Error> {
         actor.require(Scope::Jobs)?;
+        let stored = self.inner.store.bundles_of(actor.account).await?;
+        self.check_quota(stored, 1)?;
         let incoming = self.receive(body, BUNDLE_BYTES_MAX).await?;
         if incoming.size_bytes == 0 {
             return Err(Error::invalid(
@@ -103,8 +176,12 @@ impl Exchange {
             ));
         }
         let (hash, size_bytes) = (incoming.sha256.clone(), incoming.size_bytes);
-        incoming.place(&self.data("bundles", &hash)).await?;
+        let _turn = self.inner.shelf.lock().await;
         let mut tx = self.inner.store.begin().await?;
+        // Again: others of the account may have arrived meanwhile. The same content is not counted twice.
+        let others = tx.bundles_besides(actor.account, &hash).await?;
+        self.check_quota(others, size_bytes)?;
+        incoming.place(&self.data("bundles", &hash)).await?;
         tx.put_bundle(actor.account, &hash, size_bytes, self.now())
             .await?;
         tx.commit().await?;
@@ -160,22 +237,19 @@ impl Exchange {
             ));
         }
         let stored = self.inner.store.artefacts(job).await?;
-        let of_lease = || stored.iter().filter(|artefact| artefact.lease == lease);
-        if of_lease().filter(|artefact| artefact.path != path).count() >= ARTEFACTS_MAX {
+        let room = artefact_room(&stored, lease, path)?;
+        let incoming = self.receive(body, room).await?;
+        let mut tx = self.inner.store.begin().await?;
+        // Again: others of the lease may have arrived meanwhile.
+        let stored = tx.artefacts(job).await?;
+        if incoming.size_bytes > artefact_room(&stored, lease, path)? {
             return Err(Error::TooLarge(format!(
-                "a job may leave at most {ARTEFACTS_MAX} files"
+                "a job may leave at most {BUNDLE_BYTES_MAX} bytes"
             )));
         }
-        let used = of_lease()
-            .filter(|artefact| artefact.path != path)
-            .fold(0_u64, |sum, artefact| {
-                sum.saturating_add(artefact.size_bytes)
-            });
-        let incoming = self
-            .receive(body, BUNDLE_BYTES_MAX.saturating_sub(used))
-            .await?;
-        let known = of_lease()
-            .find(|artefact| artefact.path == path)
+        let known = stored
+            .iter()
+            .find(|artefact| artefact.lease == lease && artefact.path == path)
             .map(|artefact| artefact.id);
         let id = known.unwrap_or_else(|| ArtefactId::new(self.now(), self.random()));
         let artefact = Artefact {
@@ -187,7 +261,6 @@ impl Exchange {
             sha256: incoming.sha256.clone(),
         };
         incoming.place(&self.artefact_path(job, id)).await?;
-        let mut tx = self.inner.store.begin().await?;
         tx.put_artefact(&artefact, self.now()).await?;
         tx.commit().await?;
         Ok(artefact_view(&artefact))
@@ -216,6 +289,21 @@ impl Exchange {
             .ok_or(Error::NotFound("the file"))?;
         Ok((artefact_view(artefact), self.artefact_path(job, id)))
     }
+}
+
+/// How many bytes a lease may still leave, not counting what stands under this path.
+fn artefact_room(stored: &[Artefact], lease: LeaseId, path: &str) -> Result<u64, Error> {
+    let (mut files, mut bytes) = (0_usize, 0_u64);
+    for other in stored.iter().filter(|a| a.lease == lease && a.path != path) {
+        files = files.saturating_add(1);
+        bytes = bytes.saturating_add(other.size_bytes);
+    }
+    if files >= ARTEFACTS_MAX {
+        return Err(Error::TooLarge(format!(
+            "a job may leave at most {ARTEFACTS_MAX} files"
+        )));
+    }
+    Ok(BUNDLE_BYTES_MAX.saturating_sub(bytes))
 }
 
 pub(crate) fn artefact_view(artefact: &Artefact) -> ArtefactView {

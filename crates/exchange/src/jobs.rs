@@ -19,7 +19,7 @@ use crate::views::{lease_view, meter, summary};
 
 const SUBMIT_ROUTE: &str = "POST /api/v1/jobs";
 const KEY_MAX: usize = 200;
-const SAMPLES_SHOWN: usize = 600;
+const SAMPLES_SHOWN: u64 = 600;
 /// How often a submission looks for another slot after losing one to somebody else.
 const SLOT_TRIES: usize = 20;
 /// Between the order to stop and the end by force.
@@ -57,14 +57,6 @@ impl Exchange {
         Error::check(&spec)?;
         if idempotency_key.is_some_and(|key| key.is_empty() || key.len() > KEY_MAX) {
             return Err(Error::invalid("Idempotency-Key", "1 to 200 characters"));
-        }
-        if let Some(hash) = &spec.bundle
-            && !self.inner.store.has_bundle(actor.account, hash).await?
-        {
-            return Err(Error::invalid(
-                "bundle",
-                "upload it to /api/v1/bundles first",
-            ));
         }
         let body = serde_json::to_string(&(&spec, device))
             .map_err(|error| Error::Internal(error.to_string()))?;
@@ -106,6 +98,15 @@ impl Exchange {
             } else {
                 Err(Error::IdempotencyMismatch)
             };
+        }
+        // Within the transaction: bundles that nobody needs are forgotten after a time.
+        if let Some(hash) = &spec.bundle
+            && !tx.has_bundle(actor.account, hash).await?
+        {
+            return Err(Error::invalid(
+                "bundle",
+                "upload it to /api/v1/bundles first",
+            ));
         }
         let offer = self
             .take_slot(&self.runnable(spec, device)?, id)
@@ -339,14 +340,10 @@ impl Exchange {
     pub async fn samples(&self, actor: &Actor, id: JobId) -> Result<Vec<SampleView>, Error> {
         self.own_job(actor, id, Scope::Read).await?;
         self.flush().await?;
-        let rows = self.inner.store.samples(id).await?;
-        let step = rows.len().div_ceil(SAMPLES_SHOWN).max(1);
-        let last = rows.len().saturating_sub(1);
+        let rows = self.inner.store.samples(id, SAMPLES_SHOWN).await?;
         Ok(rows
             .into_iter()
-            .enumerate()
-            .filter(|(i, _)| i % step == 0 || *i == last)
-            .map(|(_, row)| SampleView {
+            .map(|row| SampleView {
                 at: row.at,
                 lease: row.lease,
                 data: row.sample,

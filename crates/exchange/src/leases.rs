@@ -1,7 +1,7 @@
 //! Leases: given, started, ended. Every change of a lease and what it means for job and money is one transaction.
 
 use ed25519_dalek::VerifyingKey;
-use kernel::{LeaseId, Seconds};
+use kernel::{Amount, LeaseId, Seconds};
 use ledger::Hold;
 use market::Offer;
 use metering::{Head, receipt};
@@ -57,11 +57,12 @@ impl Exchange {
         let fees = self.fees();
         let remaining = job.spec.duration().minus_or_zero(used);
         let cost = |seconds| {
+            // Beyond all amounts is beyond every balance, too.
             fees.charge(offer.price, seconds)
-                .map(|charge| charge.requester_pays)
+                .map_or(Amount::MAX, |charge| charge.requester_pays)
         };
-        let wanted = cost(remaining.min(settings.escrow_window))?;
-        let minimum = cost(remaining.min(settings.escrow_minimum))?;
+        let wanted = cost(remaining.min(settings.escrow_window));
+        let minimum = cost(remaining.min(settings.escrow_minimum));
         let available = tx.balance(ledger::BookId::Available(job.account)).await?;
         let money = hold.left().checked_add(available)?;
         if money < minimum {
@@ -102,8 +103,8 @@ impl Exchange {
             funded,
             transfer_hash: secret_hash(&transfer_token),
             head: Head::default(),
-            charged: kernel::Amount::ZERO,
-            earned: kernel::Amount::ZERO,
+            charged: Amount::ZERO,
+            earned: Amount::ZERO,
             granted_at: now,
             started_at: None,
             ended_at: None,

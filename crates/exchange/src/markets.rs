@@ -41,6 +41,13 @@ impl Exchange {
         market::parse(text, &Prices { at_most: &at_most }).map_err(|error| Error::invalid(field, error.to_string()))
     }
 
+    /// Why a query of the market cannot be read: the query with a mark under the place, and what to write instead.
+    pub fn query_fault(&self, text: &str) -> Option<(String, String)> {
+        let at_most = |limit: Amount| self.price_within(limit);
+        let error = market::parse(text, &Prices { at_most: &at_most }).err()?;
+        Some((error.pointed(text), error.to_string()))
+    }
+
     /// What a job asks of the market.
     ///
     /// # Errors
@@ -187,10 +194,19 @@ impl Exchange {
         let memory = self.memory();
         let choice = memory.book.choose(&request).map_err(Error::NoMatch)?;
         let matching = memory.book.count(&request.filter, market::Scope::Open);
-        Ok(self.quoted(&memory, &choice, spec, available, u32::try_from(matching).unwrap_or(u32::MAX)))
+        let mut quote = self.quoted(&memory, &choice, spec, available);
+        quote.matching = u32::try_from(matching).unwrap_or(u32::MAX);
+        // Should its node be lost, the job may go on where the limit still allows it: that is what it can cost at most.
+        if let Some(limit) = request.dearest() {
+            let hours = self.fees().charge(limit, spec.duration()).map(|charge| charge.requester_pays);
+            let devices = i64::try_from(choice.offers.len()).unwrap_or(i64::MAX);
+            let all = hours.ok().and_then(|one| Amount::try_from_base(one.base().checked_mul(devices)?).ok());
+            quote.at_most = quote.at_most.max(all.unwrap_or(Amount::MAX));
+        }
+        Ok(quote)
     }
 
-    fn quoted(&self, memory: &Memory, choice: &Choice, spec: &JobSpec, available: Amount, matching: u32) -> QuoteView {
+    fn quoted(&self, memory: &Memory, choice: &Choice, spec: &JobSpec, available: Amount) -> QuoteView {
         let fees = self.fees();
         let settings = &self.inner.settings;
         // A sum past all IO there can be is as much as all of it.
@@ -219,7 +235,7 @@ impl Exchange {
             available,
             runway: runway(available, PricePerSecond::from_amount(rate)).unwrap_or(Seconds::new(u64::from(u32::MAX))),
             affordable: available >= needed,
-            matching,
+            matching: 0,
             quoted_at: self.now(),
             offer: offer_view(memory, choice.first(), fees),
             offers,

@@ -40,6 +40,11 @@ pub struct Settings {
     pub requeue_patience: Seconds,
     pub session_ttl: Seconds,
     pub join_token_ttl: Seconds,
+    /// What one account's bundles may take together, and how many they may be.
+    pub bundle_quota_bytes: u64,
+    pub bundle_files_max: u64,
+    /// Uploads are refused while the disk has less than this free.
+    pub disk_free_min_bytes: u64,
 }
 
 impl Default for Settings {
@@ -69,6 +74,9 @@ impl Default for Settings {
             requeue_patience: Seconds::new(600),
             session_ttl: Seconds::new(14 * 86_400),
             join_token_ttl: Seconds::HOUR,
+            bundle_quota_bytes: 2 * 1_024 * 1_024 * 1_024,
+            bundle_files_max: 64,
+            disk_free_min_bytes: 1_024 * 1_024 * 1_024,
         }
     }
 }

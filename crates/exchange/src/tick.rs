@@ -60,7 +60,7 @@ impl Exchange {
         }
         tx.commit().await?;
         self.live().prune();
-        Ok(())
+        self.prune_bundles().await
     }
 
     /// Writes log pieces and samples that came since the last time, and acknowledges the log to the workers.
@@ -264,9 +264,11 @@ impl Exchange {
             return Ok(());
         }
         let mut request = self.request(&job.spec, job.wanted_device)?;
-        // What it was promised to cost at most holds over all its leases, whatever the market asks now.
-        let paid = leases.iter().map(|row| row.lease.price).max();
-        if let Some(paid) = paid {
+        // What it was promised to cost at most holds over all its leases, whatever the market asks now: the limit that
+        // the requester set, or else what the job has paid.
+        if request.dearest().is_none()
+            && let Some(paid) = leases.iter().map(|row| row.lease.price).max()
+        {
             request.cap(paid);
         }
         let dearest = request.dearest();

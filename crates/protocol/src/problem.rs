@@ -25,7 +25,7 @@ pub enum Code {
     IdempotencyMismatch,
     TooLarge,
     TooManyRequests,
-    /// Ours, not yours; nothing was changed. Try again.
+    /// Ours, not yours. Whether anything was changed is not known: look, then try again.
     Internal,
     /// Not right now: starting, stopping or overloaded.
     Unavailable,

@@ -147,7 +147,8 @@ impl Tx {
         .bind(job.to_string())
         .bind(event.at.millis())
         .bind(event.kind.as_str())
-        .bind(&event.detail)
+        // Workers give reasons; Postgres has no zero character in TEXT.
+        .bind(event.detail.replace('\0', "\u{fffd}"))
         .bind(job.to_string())
         .execute(self.connection())
         .await?;

@@ -17,6 +17,7 @@ mod ledger_books;
 mod nodes;
 mod output;
 mod row;
+mod samples;
 
 pub use accounts::{Account, ApiKey, Session};
 pub use db::{Backend, Store, StoreError, Tx};
@@ -24,4 +25,4 @@ pub use jobs::{Job, JobAnswer, JobRow};
 pub use leases::{Lease, LeaseRow, PostedReceipt};
 pub use ledger_books::EntryRow;
 pub use nodes::{Device, JoinToken, Node};
-pub use output::{Artefact, LogRow, SampleRow};
+pub use output::{Artefact, LogRow, SampleRow, Stored};

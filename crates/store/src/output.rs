@@ -1,6 +1,9 @@
 //! What jobs leave behind: log, samples, artefacts; and the bundles they start from.
 
+use std::collections::BTreeSet;
+
 use kernel::{AccountId, ArtefactId, JobId, LeaseId, Timestamp};
+use protocol::JobSpec;
 use protocol::view::{LogLine, SampleData, Stream};
 use sqlx::any::AnyRow;
 use sqlx::query;
@@ -57,6 +60,23 @@ impl SampleRow {
         count("seq", self.sample.seq)?;
         json("sample", &self.sample).map(drop)
     }
+}
+
+/// Bundles of one account.
+#[derive(Debug, Clone, Copy)]
+pub struct Stored {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+const BUNDLES_BESIDES: &str = "SELECT COUNT(*) AS files, CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes \
+                               FROM bundles WHERE account = $1 AND hash <> $2";
+
+fn stored(row: &AnyRow) -> Result<Stored, StoreError> {
+    Ok(Stored {
+        files: row.unsigned("files")?,
+        bytes: row.unsigned("bytes")?,
+    })
 }
 
 const fn stream_word(stream: Stream) -> &'static str {
@@ -153,6 +173,100 @@ impl Tx {
         Ok(())
     }
 
+    /// What an account stores besides the bundle with this hash.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn bundles_besides(
+        &mut self,
+        account: AccountId,
+        hash: &str,
+    ) -> Result<Stored, StoreError> {
+        let row = query(BUNDLES_BESIDES)
+            .bind(account.to_string())
+            .bind(hash)
+            .fetch_one(self.connection())
+            .await?;
+        stored(&row)
+    }
+
+    /// Forgets bundles uploaded before a time that no unfinished job of their account names. Answers with the hashes
+    /// that nobody stores any more.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn prune_bundles(&mut self, before: Timestamp) -> Result<Vec<String>, StoreError> {
+        let old = query("SELECT account, hash FROM bundles WHERE uploaded_at < $1")
+            .bind(before.millis())
+            .fetch_all(self.connection())
+            .await?;
+        if old.is_empty() {
+            return Ok(Vec::new());
+        }
+        let named = self.bundles_named().await?;
+        let mut gone = Vec::new();
+        for row in &old {
+            let bundle = (row.parse::<AccountId>("account")?, row.text("hash")?);
+            if named.contains(&bundle) {
+                continue;
+            }
+            let (account, hash) = bundle;
+            query("DELETE FROM bundles WHERE account = $1 AND hash = $2")
+                .bind(account.to_string())
+                .bind(&hash)
+                .execute(self.connection())
+                .await?;
+            let other = query("SELECT hash FROM bundles WHERE hash = $1 LIMIT 1")
+                .bind(&hash)
+                .fetch_optional(self.connection())
+                .await?;
+            if other.is_none() {
+                gone.push(hash);
+            }
+        }
+        Ok(gone)
+    }
+
+    /// The bundles that unfinished jobs start from.
+    async fn bundles_named(&mut self) -> Result<BTreeSet<(AccountId, String)>, StoreError> {
+        let rows = query(
+            "SELECT account, spec FROM jobs WHERE state IN ('matching', 'starting', 'running')",
+        )
+        .fetch_all(self.connection())
+        .await?;
+        let mut named = BTreeSet::new();
+        for row in &rows {
+            let spec: JobSpec = row.json("spec")?;
+            if let Some(hash) = spec.bundle {
+                named.insert((row.parse("account")?, hash));
+            }
+        }
+        Ok(named)
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn has_bundle(&mut self, account: AccountId, hash: &str) -> Result<bool, StoreError> {
+        let row = query("SELECT hash FROM bundles WHERE account = $1 AND hash = $2")
+            .bind(account.to_string())
+            .bind(hash)
+            .fetch_optional(self.connection())
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn artefacts(&mut self, job: JobId) -> Result<Vec<Artefact>, StoreError> {
+        let rows = query("SELECT * FROM artefacts WHERE job = $1 ORDER BY path, id")
+            .bind(job.to_string())
+            .fetch_all(self.connection())
+            .await?;
+        rows.iter().map(artefact).collect()
+    }
+
+    /// Sent again it is kept for longer.
+    ///
     /// # Errors
     /// The database failed.
     pub async fn put_bundle(
@@ -164,7 +278,7 @@ impl Tx {
     ) -> Result<(), StoreError> {
         query(
             "INSERT INTO bundles (account, hash, size, uploaded_at) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (account, hash) DO NOTHING",
+             ON CONFLICT (account, hash) DO UPDATE SET uploaded_at = excluded.uploaded_at",
         )
         .bind(account.to_string())
         .bind(hash)
@@ -189,7 +303,7 @@ impl Store {
     ) -> Result<Vec<LogLine>, StoreError> {
         let rows = query("SELECT seq, stream, text FROM job_logs WHERE job = $1 AND seq > $2 ORDER BY seq LIMIT $3")
             .bind(job.to_string())
-            .bind(count("after", after)?)
+            .bind(i64::try_from(after).unwrap_or(i64::MAX))
             .bind(i64::from(limit))
             .fetch_all(self.readers())
             .await?;
@@ -220,28 +334,6 @@ impl Store {
         Ok((row.unsigned("seq")?, row.unsigned("log_end")?))
     }
 
-    /// A job's samples in time's order.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn samples(&self, job: JobId) -> Result<Vec<SampleRow>, StoreError> {
-        let rows =
-            query("SELECT lease, job, at, body FROM job_samples WHERE job = $1 ORDER BY at, seq")
-                .bind(job.to_string())
-                .fetch_all(self.readers())
-                .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(SampleRow {
-                    job: row.parse("job")?,
-                    lease: row.parse("lease")?,
-                    at: row.time("at")?,
-                    sample: row.json("body")?,
-                })
-            })
-            .collect()
-    }
-
     /// # Errors
     /// The database failed.
     pub async fn last_sample_seq(&self, lease: LeaseId) -> Result<u64, StoreError> {
@@ -262,14 +354,16 @@ impl Store {
         rows.iter().map(artefact).collect()
     }
 
+    /// What an account stores.
+    ///
     /// # Errors
     /// The database failed.
-    pub async fn has_bundle(&self, account: AccountId, hash: &str) -> Result<bool, StoreError> {
-        let row = query("SELECT hash FROM bundles WHERE account = $1 AND hash = $2")
+    pub async fn bundles_of(&self, account: AccountId) -> Result<Stored, StoreError> {
+        let row = query(BUNDLES_BESIDES)
             .bind(account.to_string())
-            .bind(hash)
-            .fetch_optional(self.readers())
+            .bind("")
+            .fetch_one(self.readers())
             .await?;
-        Ok(row.is_some())
+        stored(&row)
     }
 }

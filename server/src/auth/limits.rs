@@ -1,8 +1,11 @@
 //! How often one client may ask. In memory and per process: a restart forgives, which is harmless.
 
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -11,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http::Method;
 use protocol::Code;
+use tokio::time::Instant;
 
 use super::Asker;
 use crate::http::problem::Refused;
@@ -25,11 +29,18 @@ const BURST_SECONDS: u32 = 4;
 /// One address may hold many nodes, and each may leave 256 files at once.
 const WORKER_FACTOR: u32 = 10;
 
+/// Unknown API keys of one address within a minute: this many seconds' worth of requests.
+const GUESS_SECONDS: u32 = 2;
+const GUESS_WINDOW: Duration = Duration::from_mins(1);
+
 pub struct RateLimits {
     address: DefaultKeyedRateLimiter<IpAddr>,
     worker: DefaultKeyedRateLimiter<IpAddr>,
     /// By hash: the limiter keeps no secrets.
     key: DefaultKeyedRateLimiter<u64>,
+    /// Unknown keys in this minute, by address.
+    guesses: Mutex<HashMap<IpAddr, (u32, Instant)>>,
+    guesses_max: u32,
     hasher: std::hash::RandomState,
     sign_in_address: DefaultKeyedRateLimiter<IpAddr>,
     sign_in_email: DefaultKeyedRateLimiter<String>,
@@ -54,6 +65,8 @@ impl RateLimits {
                 requests_per_second.saturating_mul(WORKER_FACTOR),
             )),
             key: RateLimiter::keyed(per_second(requests_per_second)),
+            guesses: Mutex::default(),
+            guesses_max: requests_per_second.saturating_mul(GUESS_SECONDS),
             hasher: std::hash::RandomState::new(),
             sign_in_address: RateLimiter::keyed(sign_in),
             sign_in_email: RateLimiter::keyed(sign_in),
@@ -78,6 +91,36 @@ impl RateLimits {
     pub fn key(&self, secret: &str) -> Result<(), Refused> {
         use std::hash::BuildHasher;
         check(&self.key, &self.hasher.hash_one(secret))
+    }
+
+    /// Whether this address may show a key. Looking costs nothing: whoever has a valid key is not slowed.
+    ///
+    /// # Errors
+    /// `too_many_requests` after too many unknown ones.
+    pub fn may_guess(&self, address: IpAddr) -> Result<(), Refused> {
+        let guesses = self.guesses();
+        match guesses.get(&address) {
+            Some((count, since))
+                if *count >= self.guesses_max && since.elapsed() < GUESS_WINDOW =>
+            {
+                Err(limited())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts an unknown key.
+    pub fn guessed(&self, address: IpAddr) {
+        let mut guesses = self.guesses();
+        let (count, since) = guesses.entry(address).or_insert((0, Instant::now()));
+        if since.elapsed() >= GUESS_WINDOW {
+            (*count, *since) = (0, Instant::now());
+        }
+        *count = count.saturating_add(1);
+    }
+
+    fn guesses(&self) -> MutexGuard<'_, HashMap<IpAddr, (u32, Instant)>> {
+        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Guessing one password from many addresses is bounded by the e-mail, guessing many by the address.
@@ -105,6 +148,8 @@ impl RateLimits {
         self.key.retain_recent();
         self.sign_in_address.retain_recent();
         self.sign_in_email.retain_recent();
+        self.guesses()
+            .retain(|_, (_, since)| since.elapsed() < GUESS_WINDOW);
     }
 }
 
@@ -112,13 +157,15 @@ fn check<K: Hash + Eq + Clone>(
     limiter: &DefaultKeyedRateLimiter<K>,
     key: &K,
 ) -> Result<(), Refused> {
-    limiter.check_key(key).map_err(|_| {
-        metrics::counter!("iog_rate_limited_total").increment(1);
-        Refused::new(
-            Code::TooManyRequests,
-            "Too many requests from you at once. Wait a few seconds, then try again.",
-        )
-    })
+    limiter.check_key(key).map_err(|_| limited())
+}
+
+fn limited() -> Refused {
+    metrics::counter!("iog_rate_limited_total").increment(1);
+    Refused::new(
+        Code::TooManyRequests,
+        "Too many requests from you at once. Wait a few seconds, then try again.",
+    )
 }
 
 /// Before the server functions: signing in and up is bounded by address and by e-mail.
@@ -204,6 +251,20 @@ mod tests {
                 .is_ok()
         });
         assert_eq!(tries.count(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn guessing_keys_from_one_address_is_bounded_and_a_valid_key_costs_nothing() {
+        let limits = RateLimits::new(3, 1, false);
+        let [a, b] = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
+        assert!((0..100).all(|_| limits.may_guess(a).is_ok()));
+        for _ in 0..2 {
+            limits.guessed(a);
+        }
+        assert!(limits.may_guess(a).is_err());
+        assert!(limits.may_guess(b).is_ok());
+        tokio::time::advance(GUESS_WINDOW).await;
+        assert!(limits.may_guess(a).is_ok());
     }
 
     #[test]

@@ -9,6 +9,7 @@
 pub mod cookie;
 pub mod limits;
 pub mod origin;
+pub mod sockets;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -217,10 +218,11 @@ async fn by_key(state: &AppState, nobody: Asker, value: &HeaderValue) -> Result<
                 "Send the API key as Authorization: Bearer KEY.",
             )
         })?;
-    // Before the lookup: guessing keys is as bounded as anything else.
+    // Before the lookup: each guess is another key, so guesses are counted by where they come from.
+    state.limits.may_guess(nobody.address)?;
     state.limits.key(secret)?;
     let Some(actor) = state.exchange.actor_by_key(secret).await? else {
-        state.limits.address(nobody.address)?;
+        state.limits.guessed(nobody.address);
         return Err(unknown());
     };
     Ok(Asker {
@@ -239,9 +241,24 @@ fn cookie_of(headers: &HeaderMap) -> Option<String> {
     (!secret.is_empty() && secret.len() <= 256).then(|| secret.to_owned())
 }
 
+/// What counts as one client: an IPv4 address however it is written, or the /64 that one IPv6 line has to itself.
+fn one_client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        other => other,
+    }
+}
+
 /// Of the client, or of the proxy's client where the proxy is trusted. Only the last entry of `X-Forwarded-For` was
 /// written by that proxy; the ones before it anybody may have sent.
 fn address(parts: &Parts, trust_forwarded: bool) -> IpAddr {
+    one_client(peer_address(parts, trust_forwarded))
+}
+
+fn peer_address(parts: &Parts, trust_forwarded: bool) -> IpAddr {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |ConnectInfo(peer)| {
         peer.ip()
@@ -272,6 +289,16 @@ mod tests {
         assert_eq!(address(&spoofed, true).to_string(), "9.9.9.9");
         assert_eq!(address(&spoofed, false).to_string(), "127.0.0.1");
         assert_eq!(address(&request("rubbish"), true).to_string(), "127.0.0.1");
+    }
+
+    #[test]
+    fn one_line_is_one_client_whichever_of_its_addresses_it_uses() {
+        let client = |text: &str| one_client(text.parse().expect("an address")).to_string();
+        assert_eq!(client("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(client("2001:db8:1:2::9"), "2001:db8:1:2::");
+        assert_eq!(client("::ffff:10.0.0.7"), "10.0.0.7");
+        assert_eq!(client("10.0.0.7"), "10.0.0.7");
+        assert_eq!(client("::1"), "::1");
     }
 
     #[test]

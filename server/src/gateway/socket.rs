@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
@@ -14,7 +15,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tracing::Instrument;
 
 use super::meter::Meter;
-use crate::http::problem::Chain;
+use crate::auth::Asker;
+use crate::http::problem::{Chain, Refused};
 use crate::state::{AppState, Closing};
 
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -26,12 +28,25 @@ const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// What may wait for one worker; when it is full the exchange drops the connection.
 const QUEUE: usize = 128;
 
-pub async fn open(State(state): State<AppState>, socket: WebSocketUpgrade) -> Response {
+/// # Errors
+/// Too many sockets are open.
+pub async fn open(
+    State(state): State<AppState>,
+    Extension(asker): Extension<Asker>,
+    socket: WebSocketUpgrade,
+) -> Result<Response, Refused> {
+    let seat = state.sockets.seat(asker.address)?;
     let socket = socket
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX);
     let span = tracing::info_span!("worker", node = tracing::field::Empty);
-    socket.on_upgrade(move |socket| serve(state.exchange, state.closing, socket).instrument(span))
+    Ok(socket.on_upgrade(move |socket| {
+        async move {
+            serve(state.exchange, state.closing, socket).await;
+            drop(seat);
+        }
+        .instrument(span)
+    }))
 }
 
 /// Why a connection ends, as far as the worker is told.
@@ -262,9 +277,14 @@ impl Line<'_> {
                 return Err(End::Again("another connection took over"));
             }
             Err(error) => {
-                // What it has to say it will say again; without an answer nothing is taken as done.
+                // A worker says most things once a connection: cut off, it connects again and repeats them. Going on
+                // would, for one, leave a run unbilled whose start we could not write.
                 tracing::error!(error = %Chain(&error), "a worker's message could not be handled");
-                return Ok(());
+                return if error.is_internal() {
+                    Err(End::Again("something failed here"))
+                } else {
+                    Ok(())
+                };
             }
         };
         // What was pushed before the message was handled goes first, so that the worker sees one order of things.

@@ -74,17 +74,28 @@ pub async fn observe(request: Request, next: Next) -> Response {
 }
 
 /// An answer in time, or `unavailable`. Sockets live outside of it: their handler returns at once.
+///
+/// The handler runs in a task of its own: a client that goes away, or the deadline, ends the waiting and not the work. A
+/// command that was dropped in the middle of its commit would leave the database and the memory with different truths.
 pub async fn deadline(request: Request, next: Next) -> Response {
     let limit = if moves_files(request.uri().path()) {
         DEADLINE_FILES
     } else {
         DEADLINE
     };
-    match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
+    let work = tokio::spawn(next.run(request).in_current_span());
+    match tokio::time::timeout(limit, work).await {
+        Ok(Ok(response)) => response,
+        // To the layer that words panics; a task that nobody cancels ends in no other way.
+        Ok(Err(error)) => match error.try_into_panic() {
+            Ok(cause) => std::panic::resume_unwind(cause),
+            Err(_) => {
+                Refused::new(Code::Unavailable, "The server is closing. Try again.").into_response()
+            }
+        },
         Err(_) => Refused::new(
             Code::Unavailable,
-            "This took too long and was given up. Try again.",
+            "This took too long to wait for; it may still be done. Look first, then try again.",
         )
         .into_response(),
     }
@@ -135,7 +146,7 @@ pub fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response<Body> {
     tracing::error!(cause, "a handler panicked");
     Refused::new(
         Code::Internal,
-        "Something went wrong on our side; nothing was changed. Try again.",
+        "Something went wrong on our side. Look whether it was done, then try again.",
     )
     .into_response()
 }
@@ -204,7 +215,58 @@ fn keep_language_cookies_apart(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use axum::Router;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
     use super::*;
+
+    fn ask(path: &str) -> Request {
+        Request::builder()
+            .uri(path)
+            .body(Body::empty())
+            .expect("valid")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stops_waiting_does_not_stop_the_work() {
+        let done = Arc::new(AtomicBool::new(false));
+        let set = done.clone();
+        let slow = move || async move {
+            tokio::time::sleep(DEADLINE * 2).await;
+            set.store(true, Ordering::SeqCst);
+        };
+        let router = Router::new()
+            .route("/slow", get(slow))
+            .layer(from_fn(deadline));
+        let answer = router.clone().oneshot(ask("/slow")).await.expect("answers");
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        tokio::time::sleep(DEADLINE * 2).await;
+        assert!(done.swap(false, Ordering::SeqCst));
+        // A client that goes away drops the whole answer's future.
+        let left = tokio::time::timeout(Duration::from_secs(1), router.oneshot(ask("/slow"))).await;
+        assert!(left.is_err());
+        tokio::time::sleep(DEADLINE * 2).await;
+        assert!(done.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_worded_though_it_was_in_a_task_of_its_own() {
+        async fn broken() {
+            panic!("on purpose");
+        }
+        let router = Router::new()
+            .route("/broken", get(broken))
+            .layer(from_fn(deadline))
+            .layer(CatchPanicLayer::custom(panicked));
+        let answer = router.oneshot(ask("/broken")).await.expect("answers");
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 
     #[test]
     fn only_what_carries_its_hash_is_kept_for_ever() {

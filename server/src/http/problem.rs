@@ -134,7 +134,7 @@ async fn as_problem(response: Response, method: &Method, path: &str) -> Response
             tracing::error!(status = %parts.status, path, body = %String::from_utf8_lossy(&text), "an answer failed");
             Refused::new(
                 Code::Internal,
-                "Something went wrong on our side; nothing was changed. Try again.",
+                "Something went wrong on our side. Look whether it was done, then try again.",
             )
         }
     };

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::auth::Asker;
-use crate::http::problem::Chain;
+use crate::http::problem::{Chain, Refused};
 use crate::state::{AppState, Closing};
 use topics::Topics;
 
@@ -35,21 +35,25 @@ const ASK_AGAIN_EVERY: Duration = Duration::from_mins(1);
 /// Subscribing and unsubscribing in a circle costs us lookups: so many at once, then one a second.
 const WISHES_BURST: u32 = 200;
 
+/// # Errors
+/// Too many sockets are open.
 pub async fn open(
     State(state): State<AppState>,
     Extension(asker): Extension<Asker>,
     socket: WebSocketUpgrade,
-) -> Response {
+) -> Result<Response, Refused> {
+    let seat = state.sockets.seat(asker.address)?;
     let socket = socket
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
         .read_buffer_size(MESSAGE_BYTES_MAX)
         .write_buffer_size(0);
-    socket.on_upgrade(move |socket| async move {
+    Ok(socket.on_upgrade(move |socket| async move {
         metrics::gauge!("iog_live_sockets").increment(1.0);
         serve(state.exchange, state.closing, asker, socket).await;
         metrics::gauge!("iog_live_sockets").decrement(1.0);
-    })
+        drop(seat);
+    }))
 }
 
 /// Why it ends, as far as the browser is told.
@@ -87,7 +91,7 @@ async fn serve(exchange: Exchange, closing: Closing, asker: Asker, socket: WebSo
             }
             Some(text) = queue.recv() => push(&mut sink, Message::Text(text)).await,
             _ = pings.tick() => {
-                if heard.elapsed() > SILENCE_MAX { Err(End::Gone) } else { push(&mut sink, Message::Ping(bytes::Bytes::new())).await }
+                if heard.elapsed() > SILENCE_MAX { Err(End::Gone) } else { beat(&mut sink).await }
             }
             _ = refill.tick() => {
                 reader.wishes = reader.wishes.saturating_add(1).min(WISHES_BURST);
@@ -122,6 +126,12 @@ async fn push(sink: &mut SplitSink<WebSocket, Message>, message: Message) -> Res
 
 async fn tell(sink: &mut SplitSink<WebSocket, Message>, message: &ToBrowser) -> Result<(), End> {
     push(sink, Message::Text(encode(message))).await
+}
+
+/// The browser answers a ping by itself and shows it to no page; the page is told in a frame that the line is alive.
+async fn beat(sink: &mut SplitSink<WebSocket, Message>) -> Result<(), End> {
+    push(sink, Message::Ping(bytes::Bytes::new())).await?;
+    tell(sink, &ToBrowser::Beat {}).await
 }
 
 /// Our own enums of strings and numbers always encode.

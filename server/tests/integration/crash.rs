@@ -138,7 +138,7 @@ async fn fault_skypilot_10517_a_killed_worker_is_not_billed_for_its_silence() {
             app.account("chi", None),
         );
         let mut first = app.node(&bo, "bo-desktop", "3.6").await;
-        let second = app.node(&chi, "chi-studio", "4.0").await;
+        let second = app.node(&chi, "chi-studio", "3.6").await;
         let id = ada
             .submit(&shell(
                 "lines",
@@ -150,7 +150,7 @@ async fn fault_skypilot_10517_a_killed_worker_is_not_billed_for_its_silence() {
         assert_eq!(
             where_it_runs(&ada, id, &[&first, &second]).await,
             0,
-            "the cheaper one"
+            "the older of two that cost the same"
         );
         let running = tokio::time::Instant::now();
         sleep(Duration::from_secs(2)).await;
@@ -201,13 +201,13 @@ async fn a_worker_frozen_past_its_lease_can_do_nothing_any_more() {
         app.account("chi", None),
     );
     let first = app.node(&bo, "bo-desktop", "3.6").await;
-    let second = app.node(&chi, "chi-studio", "4.0").await;
+    let second = app.node(&chi, "chi-studio", "3.6").await;
     let script = "for n in 1 2 3 4 5; do echo \"$n of $(uname -n)\"; sleep 1; done; echo x > \"$IOG_OUTPUT/once\"";
     let id = ada.submit(&shell("frozen", script)).await.summary.id;
     assert_eq!(
         where_it_runs(&ada, id, &[&first, &second]).await,
         0,
-        "the cheaper one"
+        "the older of two that cost the same"
     );
     first.process.freeze();
     let done = ada.wait_for(id, JobState::Finished, SOON).await;

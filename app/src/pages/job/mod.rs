@@ -5,7 +5,8 @@ mod charts;
 pub mod parts;
 
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::NavigateOptions;
+use leptos_router::hooks::{use_navigate, use_params_map, use_query_map};
 use protocol::view::{LogLine, LogPage, Meter as MeterView, Stream};
 
 use super::fragment::Fragment;
@@ -19,7 +20,7 @@ use crate::components::{
 use crate::fault::form_fault;
 use crate::format;
 use crate::i18n::words;
-use crate::live::{Frame, News, SampleRow, watch};
+use crate::live::{Frame, News, SampleRow, halve, watch};
 use crate::session::reading;
 
 /// A chart needs no more, and a job of days must not fill the page's memory.
@@ -181,11 +182,7 @@ impl State {
             _ = self.samples.try_update(|known| {
                 known.extend(fresh.samples.iter().cloned());
                 if known.len() > SAMPLES_MAX {
-                    let mut keep = false;
-                    known.retain(|_| {
-                        keep = !keep;
-                        keep
-                    });
+                    halve(known);
                 }
             });
         }
@@ -292,6 +289,19 @@ fn head(state: State, written: Written, id: &str) -> AnyView {
         asked && !state.over.get()
     });
     let ask = format!("{path}?confirm=stop");
+    // Answered or refused, the question is over; a refusal stands on the page, below the dialog.
+    let navigate = use_navigate();
+    let close = path.clone();
+    effect(move || {
+        if stop.is_over() && open.get_untracked() {
+            let quietly = NavigateOptions {
+                scroll: false,
+                replace: true,
+                ..Default::default()
+            };
+            navigate(&close, quietly);
+        }
+    });
     let meter = Signal::derive(move || reading(&state.meter.get().unwrap_or_default(), t));
     view! {
         <div class="flex flex-wrap items-start justify-between gap-x-6 gap-y-3 mb-4">

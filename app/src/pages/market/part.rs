@@ -1,13 +1,12 @@
 //! The offers, as the server writes them.
 
 use leptos::prelude::*;
-use protocol::spec::DeviceClass;
 use protocol::state::DeviceState;
-use protocol::view::{NetworkView, OfferFilter, OfferView};
+use protocol::view::{NetworkView, OfferFilter, OfferView, OffersView};
 
 use super::Query;
 use crate::api::exchange;
-use crate::components::{Cell, Column, Parts, Sorted, empty, row, table, tag};
+use crate::components::{Cell, Column, Parts, Sorted, Tone, empty, notice, row, table, tag};
 use crate::fault::Fault;
 use crate::format;
 use crate::i18n::{Words, fill, words};
@@ -20,42 +19,57 @@ const SORTS: [(&str, Sorted); 3] = [
     ("reputation", Sorted::Down),
 ];
 
+/// Terms that can be put on and taken off by a press: what people ask most.
+const CHIPS: [&str; 6] = [
+    "class=gpu",
+    "class=cpu",
+    "vram>=24",
+    "price<=1",
+    "reputation>=90",
+    "region=EU",
+];
+/// Offers on one page; another order than the price's is that of so many cheapest.
+const PAGE: u32 = 50;
+const SORTED: u32 = 500;
+
 impl Query {
-    /// The part that the exchange filters by.
     fn filter(&self) -> OfferFilter {
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let sorts = !matches!(self.sort.as_str(), "" | "price");
         OfferFilter {
-            class: DeviceClass::parse(&self.class),
-            model: some(&self.model),
-            min_device_memory_mib: None,
-            max_price_per_hour: some(&self.max),
-            country: some(&self.country),
-            min_reputation: None,
+            q: (!self.q.is_empty()).then(|| self.q.clone()),
             idle: self.idle.then_some(true),
+            offset: self.from.parse().ok(),
+            limit: Some(if sorts { SORTED } else { PAGE }),
+            ..OfferFilter::default()
         }
+    }
+
+    fn href(&self) -> String {
+        let escape = |text: &str| leptos_router::location::Url::escape(text);
+        let idle = if self.idle { "1" } else { "" };
+        let parts = [("q", &*self.q), ("idle", idle), ("sort", &*self.sort), ("from", &*self.from)];
+        let set = parts.into_iter().filter(|(_, value)| !value.is_empty());
+        let set: Vec<String> = set.map(|(key, value)| format!("{key}={}", escape(value))).collect();
+        if set.is_empty() { "/".to_owned() } else { format!("/?{}", set.join("&")) }
     }
 
     /// The same filter in another order.
     fn sorted_by(&self, sort: &str) -> String {
-        let escape = |text: &str| leptos_router::location::Url::escape(text);
-        let mut href = format!("/?sort={sort}");
-        for (key, value) in [
-            ("model", &self.model),
-            ("class", &self.class),
-            ("max", &self.max),
-            ("country", &self.country),
-        ] {
-            if !value.is_empty() {
-                href.push('&');
-                href.push_str(key);
-                href.push('=');
-                href.push_str(&escape(value));
-            }
+        Self { sort: sort.to_owned(), from: String::new(), ..self.clone() }.href()
+    }
+
+    fn has(&self, term: &str) -> bool {
+        self.q.split_whitespace().any(|word| word.eq_ignore_ascii_case(term))
+    }
+
+    /// The same with a term put on or taken off.
+    fn toggled(&self, term: &str) -> String {
+        let others = self.q.split_whitespace().filter(|word| !word.eq_ignore_ascii_case(term));
+        let mut words: Vec<&str> = others.collect();
+        if !self.has(term) {
+            words.push(term);
         }
-        if self.idle {
-            href.push_str("&idle=1");
-        }
-        href
+        Self { q: words.join(" "), from: String::new(), ..self.clone() }.href()
     }
 
     fn order(&self, offers: &mut [OfferView]) {
@@ -91,13 +105,41 @@ impl Query {
 pub async fn part(arg: &str) -> Result<AnyView, Fault> {
     let query: Query = serde_json::from_str(arg).unwrap_or_default();
     let exchange = exchange()?;
-    let mut offers = exchange.offers(&query.filter())?.offers;
     let network = exchange.network().await?;
-    query.order(&mut offers);
     let t = words();
-    Ok(
-        view! { <p class="hint mb-3">{supply(&network, t)}</p>{results(&offers, &query, t)} }
-            .into_any(),
+    let found = match exchange.query_fault(&query.q).filter(|_| !query.q.is_empty()) {
+        Some((pointed, message)) => unreadable(pointed, message, t),
+        None => {
+            let mut found = exchange.offers(&query.filter())?;
+            query.order(&mut found.offers);
+            results(&found, &query, t)
+        }
+    };
+    Ok(view! {
+        <nav class="chips mb-3" aria-label=t.market_chips()>{chips(&query)}</nav>
+        <p class="hint mb-3">{supply(&network, t)}</p>
+        {found}
+    }
+    .into_any())
+}
+
+fn chips(query: &Query) -> AnyView {
+    let chip = |term: &&'static str| {
+        let on = query.has(term).then_some("true");
+        view! { <a class="chip mono" href=query.toggled(term) aria-current=on data-row="1">{*term}</a> }.into_any()
+    };
+    CHIPS.iter().map(chip).parts()
+}
+
+/// The query with a mark under the place that cannot be read.
+fn unreadable(pointed: String, message: String, t: &'static Words) -> AnyView {
+    notice(
+        Tone::Bad,
+        view! {
+            <p class="font-medium">{t.market_unreadable()}</p>
+            <pre class="mono overflow-x-auto">{pointed}</pre>
+            <p>{message}</p>
+        },
     )
 }
 
@@ -116,9 +158,10 @@ fn supply(network: &NetworkView, t: &Words) -> String {
     )
 }
 
-fn results(offers: &[OfferView], query: &Query, t: &'static Words) -> AnyView {
+fn results(found: &OffersView, query: &Query, t: &'static Words) -> AnyView {
+    let offers = &found.offers;
     if offers.is_empty() {
-        return if query.is_empty() {
+        return if found.total == 0 {
             empty(
                 t.market_empty(),
                 t.market_empty_text(),
@@ -143,7 +186,25 @@ fn results(offers: &[OfferView], query: &Query, t: &'static Words) -> AnyView {
         Column::new(t.col_state()),
         Column::action(t.col_action()),
     ];
-    table(t.market_title(), columns, rows)
+    let count = fill(t.market_count(), &[&found.matching.to_string(), &found.total.to_string()]);
+    let best = (!query.q.is_empty()).then(|| {
+        let href = format!("/launch?filter={}", leptos_router::location::Url::escape(&query.q));
+        view! { <a class="btn" href=href>{t.market_rent_best()}</a> }
+    });
+    let page = |from: u32, word: &'static str| {
+        let from = if from == 0 { String::new() } else { from.to_string() };
+        let href = Query { from, ..query.clone() }.href();
+        view! { <a class="btn" href=href>{word}</a> }
+    };
+    let from: u32 = query.from.parse().unwrap_or(0);
+    let before = (from > 0).then(|| page(from.saturating_sub(PAGE), t.market_before()));
+    let next = found.next.map(|next| page(next, t.market_next()));
+    view! {
+        <div class="row-actions justify-between mb-3"><p class="hint" role="status">{count}</p>{best}</div>
+        {table(t.market_title(), columns, rows)}
+        <div class="row-actions mt-3">{before}{next}</div>
+    }
+    .into_any()
 }
 
 fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
@@ -183,11 +244,17 @@ fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
         Cell::end(t.col_reputation(), format!("{} / 100", offer.reputation)),
         Cell::new(
             t.col_region(),
-            offer.country.clone().unwrap_or_else(|| "–".to_owned()),
+            place(offer),
         ),
         Cell::new(t.col_state(), wording::device_state(offer.state, t)),
         Cell::action(rent),
     ])
+}
+
+/// `CH · hall-1`
+fn place(offer: &OfferView) -> String {
+    let parts: Vec<&str> = [&offer.country, &offer.group].into_iter().flatten().map(String::as_str).collect();
+    if parts.is_empty() { "–".to_owned() } else { parts.join(" · ") }
 }
 
 #[cfg(test)]
@@ -195,22 +262,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sorting_keeps_the_filter() {
+    fn links_keep_what_they_do_not_change() {
         let query = Query {
-            model: "RTX 4090".into(),
+            q: "rtx 4090 vram>=24".into(),
             idle: true,
+            from: "50".into(),
             ..Query::default()
         };
         let href = query.sorted_by("memory");
-        assert!(href.starts_with("/?sort=memory&model=RTX"), "{href}");
-        assert!(href.ends_with("&idle=1") && !href.contains(' '), "{href}");
-        assert!(!query.is_empty());
-        assert!(
-            Query {
-                sort: "memory".into(),
-                ..Query::default()
-            }
-            .is_empty()
-        );
+        assert!(href.starts_with("/?q=rtx") && href.ends_with("&idle=1&sort=memory"), "{href}");
+        assert!(!href.contains(' ') && !href.contains('>'), "{href}");
+        assert!(query.has("VRAM>=24") && !query.toggled("vram>=24").contains("vram"));
+        assert!(query.toggled("class=gpu").contains("class%3Dgpu"));
+        assert_eq!(Query::default().href(), "/");
     }
 }

@@ -98,11 +98,11 @@ fn machine(node: &NodeView, t: &'static Words) -> AnyView {
         <article class="card grid gap-4">
             {machine_head(node, t)}
             {devices}
-            <details>
+            <details id=format!("more-{id}")>
                 <summary class="min-h-11 flex items-center">{t.node_more()}</summary>
                 {machine_facts(node, t)}
                 <form method="post" action=RemoveNode::url() data-done=t.node_removed()>
-                    <input type="hidden" name="id" value=id/>
+                    <input type="hidden" name="id" value=id.clone()/>
                     <p class="hint my-2">{t.node_remove_hint()}</p>
                     <Submit label=t.node_remove() kind=Kind::Danger/>
                 </form>
@@ -120,7 +120,7 @@ fn device_card(device: &NodeDeviceView, t: &'static Words) -> AnyView {
         <div class="border-t border-line pt-4 grid gap-4 md:grid-cols-2">
             <div class="min-w-0">{device_facts(device, t)}</div>
             <div class="min-w-0 grid gap-3 content-start">
-                <form method="post" action=SetPrice::url() data-done=t.price_set()>
+                <form method="post" action=SetPrice::url() data-done=t.price_set() data-key=format!("set-{id}")>
                     <input type="hidden" name="device" value=id.clone()/>
                     <div class="flex items-end gap-2">
                         <div class="flex-1 min-w-0">
@@ -130,8 +130,8 @@ fn device_card(device: &NodeDeviceView, t: &'static Words) -> AnyView {
                         <Submit label=t.price_button()/>
                     </div>
                 </form>
-                <form method="post" action=SetPaused::url() data-done=t.state_set()>
-                    <input type="hidden" name="device" value=id/>
+                <form method="post" action=SetPaused::url() data-done=t.state_set() data-key=format!("pause-{id}")>
+                    <input type="hidden" name="device" value=id.clone()/>
                     <input type="hidden" name="paused" value=(!paused).to_string()/>
                     <button class="btn" type="submit">{if paused { t.resume() } else { t.pause() }}</button>
                 </form>

@@ -7,6 +7,8 @@
 
 mod access;
 mod faults;
+mod files;
+mod market;
 mod money;
 mod simulation;
 mod workers;

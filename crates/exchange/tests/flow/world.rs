@@ -171,6 +171,17 @@ impl World {
         )
     }
 
+    /// Job and device of each lease that lives, as the database says.
+    pub async fn live_leases(&self) -> Vec<(String, String)> {
+        let store = store::Store::open(&self.settings.database_url)
+            .await
+            .expect("opens");
+        let leases = store.live_leases().await.expect("reads");
+        store.close().await;
+        let names = |lease: &store::Lease| (lease.job.to_string(), lease.device.to_string());
+        leases.iter().map(names).collect()
+    }
+
     pub async fn sum_of_books(&self) -> i64 {
         let store = store::Store::open(&self.settings.database_url)
             .await
@@ -233,6 +244,7 @@ pub struct Worker {
     pub key: SigningKey,
     pub name: String,
     pub price: i64,
+    pub group: Option<String>,
     pub session: Option<NodeSession>,
     inbox: mpsc::Receiver<ToWorker>,
     pub runs: Vec<Run>,
@@ -242,10 +254,21 @@ pub struct Worker {
 
 impl Worker {
     pub fn new(n: u8, price: i64) -> Self {
+        Self::of([n; 32], format!("worker-{n}"), price)
+    }
+
+    /// One of many.
+    pub fn numbered(n: usize, price: i64) -> Self {
+        let key = Sha256::digest(n.to_be_bytes());
+        Self::of(key.into(), format!("worker-{n}"), price)
+    }
+
+    fn of(key: [u8; 32], name: String, price: i64) -> Self {
         Self {
-            key: SigningKey::from_bytes(&[n; 32]),
-            name: format!("worker-{n}"),
+            key: SigningKey::from_bytes(&key),
+            name,
             price,
+            group: None,
             session: None,
             inbox: mpsc::channel(1).1,
             runs: Vec::new(),
@@ -282,7 +305,7 @@ impl Worker {
                 isolation_problems: vec![],
                 up_mbit: None,
                 down_mbit: None,
-                group: None,
+                group: self.group.clone(),
             },
             devices: vec![DeviceFacts {
                 uuid: format!("CPU-{}", self.name),
