@@ -27,7 +27,10 @@ async fn main() {
     if wanted("submit_start") {
         rows.extend(submit::measure().await);
     }
-    if ["match_1m", "match_gang", "offer_update", "offer_bytes"].into_iter().any(wanted) {
+    if ["match_1m", "match_gang", "offer_update", "offer_bytes"]
+        .into_iter()
+        .any(wanted)
+    {
         rows.extend(matching::measure());
     }
     if wanted("receipts_verify") {

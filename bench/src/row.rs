@@ -49,9 +49,10 @@ impl Row {
             Goal::RatioAtLeast(share) => {
                 (format!("at least {share} of the other"), ratio >= *share)
             }
-            Goal::RatioAtMost(share) => {
-                (format!("at most 1/{:.0} of the other", 1.0 / share), ratio <= *share)
-            }
+            Goal::RatioAtMost(share) => (
+                format!("at most 1/{:.0} of the other", 1.0 / share),
+                ratio <= *share,
+            ),
         };
         Self {
             name,

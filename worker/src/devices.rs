@@ -135,7 +135,10 @@ fn nvidia(nvml: &Nvml) -> Vec<DeviceFacts> {
             details: DeviceDetails {
                 driver: driver.clone(),
                 cuda: cuda.clone(),
-                watts: device.power_management_limit_default().ok().map(|mw| mw / 1_000),
+                watts: device
+                    .power_management_limit_default()
+                    .ok()
+                    .map(|mw| mw / 1_000),
             },
         })
     };

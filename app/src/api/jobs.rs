@@ -19,7 +19,11 @@ const LOG_CHUNKS: u32 = 500;
 
 /// What the launch page starts from: the examples, a form, and what it would cost as it is.
 #[server(prefix = "/fn", endpoint = "launch-page", input = Json)]
-pub async fn open_launch(template: String, device: String, filter: String) -> Result<LaunchPage, Fault> {
+pub async fn open_launch(
+    template: String,
+    device: String,
+    filter: String,
+) -> Result<LaunchPage, Fault> {
     let templates = crate::templates::all();
     let mut form = LaunchPage::first_form(templates, &template);
     form.device = device;

@@ -43,7 +43,11 @@ pub fn page() -> impl IntoView {
     let source = move || (text("template"), text("device"));
     let asked = Signal::derive(move || {
         let (template, device) = source();
-        ask(OpenLaunch { template, device, filter: text("filter") })
+        ask(OpenLaunch {
+            template,
+            device,
+            filter: text("filter"),
+        })
     });
     view! {
         <PageHead title=t.launch_title() lead=t.launch_lead()/>

@@ -42,9 +42,30 @@ const MODELS: [(&str, u64, f64, u32); 32] = [
     ("NVIDIA A30", 24_576, 0.40, 2),
 ];
 const COUNTRIES: [(&str, u32); 24] = [
-    ("US", 260), ("DE", 90), ("CN", 80), ("CA", 60), ("FR", 50), ("GB", 45), ("NL", 40), ("PL", 35), ("SE", 30), ("JP", 30),
-    ("KR", 28), ("IN", 26), ("BR", 24), ("FI", 22), ("CZ", 20), ("ES", 20), ("IT", 18), ("NO", 16), ("AU", 16), ("SG", 14),
-    ("TW", 14), ("BG", 10), ("ZA", 8), ("CH", 6),
+    ("US", 260),
+    ("DE", 90),
+    ("CN", 80),
+    ("CA", 60),
+    ("FR", 50),
+    ("GB", 45),
+    ("NL", 40),
+    ("PL", 35),
+    ("SE", 30),
+    ("JP", 30),
+    ("KR", 28),
+    ("IN", 26),
+    ("BR", 24),
+    ("FI", 22),
+    ("CZ", 20),
+    ("ES", 20),
+    ("IT", 18),
+    ("NO", 16),
+    ("AU", 16),
+    ("SG", 14),
+    ("TW", 14),
+    ("BG", 10),
+    ("ZA", 8),
+    ("CH", 6),
 ];
 /// Halls, each one latency group; a hall has two models, as an owner buys them.
 const HALLS: usize = 6_000;
@@ -94,7 +115,9 @@ pub fn offers(count: u32) -> Vec<Offer> {
 
 /// One device a node: the dearest case for the index, which finds devices by node too.
 fn offer(random: &mut SmallRng, n: u32, halls: &[Hall]) -> Offer {
-    let at = Timestamp::from_millis(1_700_000_000_000 + i64::from(random.random_range(0..90_000_000_u32)) * 1_000);
+    let at = Timestamp::from_millis(
+        1_700_000_000_000 + i64::from(random.random_range(0..90_000_000_u32)) * 1_000,
+    );
     let number = random.random_range(0..halls.len());
     let hall = &halls[number];
     let (name, vram, usual, _) = MODELS[pick(random, &hall.models)];
@@ -111,8 +134,19 @@ fn offer(random: &mut SmallRng, n: u32, halls: &[Hall]) -> Offer {
         model: name.into(),
         device_memory_mib: vram,
         cards: 1,
-        driver: Version::new(pick(random, &[470, 535, 545, 550, 560, 565, 570]), random.random_range(0..200)),
-        cuda: pick(random, &[Version::new(11, 8), Version::new(12, 2), Version::new(12, 4), Version::new(12, 8)]),
+        driver: Version::new(
+            pick(random, &[470, 535, 545, 550, 560, 565, 570]),
+            random.random_range(0..200),
+        ),
+        cuda: pick(
+            random,
+            &[
+                Version::new(11, 8),
+                Version::new(12, 2),
+                Version::new(12, 4),
+                Version::new(12, 8),
+            ],
+        ),
         cpus: pick(random, &[4, 8, 12, 16, 24, 32, 64, 128]),
         memory_mib: pick(random, &[15_900, 31_800, 64_200, 128_700, 257_800, 515_800]),
         disk_mib: random.random_range(20_000..4_000_000),
@@ -127,7 +161,11 @@ fn offer(random: &mut SmallRng, n: u32, halls: &[Hall]) -> Offer {
         max_duration: Some(Seconds::new(86_400 * pick(random, &[1, 7, 30, 90]))),
         price: PricePerSecond::from_per_hour(hour).expect("small"),
         joined_at: at,
-        supply: if n % 10 < 7 { Supply::Offered } else { Supply::Down },
+        supply: if n % 10 < 7 {
+            Supply::Offered
+        } else {
+            Supply::Down
+        },
         holder: None,
     }
 }
@@ -147,20 +185,46 @@ impl Question {
     pub fn request(&self) -> Request {
         let mut tests = Vec::new();
         tests.extend(self.model.map(Test::model));
-        tests.extend(self.country.and_then(Country::parse).map(|country| Test::Country(vec![country])));
-        tests.extend(self.least.iter().map(|(number, value)| Test::at_least(*number, *value)));
+        tests.extend(
+            self.country
+                .and_then(Country::parse)
+                .map(|country| Test::Country(vec![country])),
+        );
+        tests.extend(
+            self.least
+                .iter()
+                .map(|(number, value)| Test::at_least(*number, *value)),
+        );
         tests.extend(self.most.map(|most| Test::at_most(Number::Price, most)));
-        let term = |test: Test| Term { source: test.field().to_owned(), text: String::new(), test };
-        let near = if self.nodes > 1 { Near::Group } else { Near::Any };
+        let term = |test: Test| Term {
+            source: test.field().to_owned(),
+            text: String::new(),
+            test,
+        };
+        let near = if self.nodes > 1 {
+            Near::Group
+        } else {
+            Near::Any
+        };
         Request {
-            filter: Filter { terms: tests.into_iter().map(term).collect() },
-            ask: Ask { nodes: self.nodes, near, ..Ask::default() },
+            filter: Filter {
+                terms: tests.into_iter().map(term).collect(),
+            },
+            ask: Ask {
+                nodes: self.nodes,
+                near,
+                ..Ask::default()
+            },
             ..Request::default()
         }
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a price of some thousand base units")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a price of some thousand base units"
+)]
 fn base(io_per_hour: f64) -> u64 {
     (io_per_hour * 1e8 / 3_600.0) as u64
 }
@@ -175,9 +239,24 @@ fn question(random: &mut SmallRng, n: usize) -> Question {
     let (model, vram, usual, _) = MODELS[model(random)];
     let country = Some(weighted(random, &COUNTRIES, |country| country.1).0);
     let gib = |n: u64| n * 1_024 - 512;
-    let any = Question { kind: "", model: None, country: None, least: Vec::new(), most: None, nodes: 1 };
-    let named = Question { model: Some(model), least: Vec::new(), ..any };
-    let any = Question { model: None, least: Vec::new(), ..named };
+    let any = Question {
+        kind: "",
+        model: None,
+        country: None,
+        least: Vec::new(),
+        most: None,
+        nodes: 1,
+    };
+    let named = Question {
+        model: Some(model),
+        least: Vec::new(),
+        ..any
+    };
+    let any = Question {
+        model: None,
+        least: Vec::new(),
+        ..named
+    };
     match n % 8 {
         0 => Question {
             kind: "model, reputation",
@@ -211,8 +290,16 @@ fn question(random: &mut SmallRng, n: usize) -> Question {
             ],
             ..named
         },
-        4 => Question { kind: "impossible: too cheap", most: Some(base(usual * 0.5)), ..named },
-        5 => Question { kind: "impossible: too much memory", least: vec![(Number::Vram, vram + 1)], ..named },
+        4 => Question {
+            kind: "impossible: too cheap",
+            most: Some(base(usual * 0.5)),
+            ..named
+        },
+        5 => Question {
+            kind: "impossible: too much memory",
+            least: vec![(Number::Vram, vram + 1)],
+            ..named
+        },
         6 => Question {
             kind: "impossible: no model named",
             country,

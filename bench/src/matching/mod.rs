@@ -52,7 +52,10 @@ fn changed(offer: &Offer, n: usize) -> Offer {
     let base = offer.price.per_second().base();
     let step = i64::try_from(n % 1_800).expect("small") - 900;
     let price = Amount::try_from_base((base + step).max(1)).expect("small");
-    Offer { price: PricePerSecond::from_amount(price), ..offer.clone() }
+    Offer {
+        price: PricePerSecond::from_amount(price),
+        ..offer.clone()
+    }
 }
 
 /// Times by kind of question.
@@ -65,7 +68,10 @@ impl Times {
     }
 
     fn all(&self, share: f64) -> f64 {
-        percentile(&mut self.0.values().flatten().copied().collect::<Vec<_>>(), share)
+        percentile(
+            &mut self.0.values().flatten().copied().collect::<Vec<_>>(),
+            share,
+        )
     }
 
     fn print(&mut self, who: &str) {
@@ -85,7 +91,10 @@ pub fn measure() -> Vec<Row> {
     let mut book = Book::default();
     let build = micros(|| book = offers.iter().cloned().collect());
     let bytes = (resident() - before) / f64::from(OFFERS);
-    println!("  book of {OFFERS} offers: built in {:.2} s of CPU", build / 1e6);
+    println!(
+        "  book of {OFFERS} offers: built in {:.2} s of CPU",
+        build / 1e6
+    );
     let questions = data::questions(QUESTIONS);
     let gangs = data::gangs(GANGS);
     let (mut ours, answers) = ask(&book, &questions);
@@ -98,7 +107,10 @@ pub fn measure() -> Vec<Row> {
     let mut by_hand = Times::default();
     for (question, answer) in questions.iter().zip(&answers) {
         let mut found = None;
-        by_hand.add(question.kind, micros(|| found = black_box(sorted.ask(question))));
+        by_hand.add(
+            question.kind,
+            micros(|| found = black_box(sorted.ask(question))),
+        );
         assert_eq!(found, answer.as_ref().map(Offer::rank), "{}", question.kind);
     }
     drop(sorted);
@@ -109,7 +121,12 @@ pub fn measure() -> Vec<Row> {
         let mut statement = db.prepare(question);
         let mut found = None;
         peer.add(question.kind, micros(|| found = black_box(statement.ask())));
-        assert_eq!(found, answer.as_ref().map(|offer| offer.device.to_string()), "{}", question.kind);
+        assert_eq!(
+            found,
+            answer.as_ref().map(|offer| offer.device.to_string()),
+            "{}",
+            question.kind
+        );
     }
     let mut peer_gangs = Times::default();
     for (question, cost) in gangs.iter().zip(&gang_costs) {
@@ -135,8 +152,20 @@ pub fn measure() -> Vec<Row> {
     );
     let indexed = "SQLite, covering indexes";
     vec![
-        Row::new("match_1m_p50", "µs", ours.all(0.5), (indexed, peer.all(0.5)), &Goal::RatioAtMost(1.0 / 30.0)),
-        Row::new("match_1m_p99", "µs", ours.all(0.99), (indexed, peer.all(0.99)), &Goal::AtMost(100.0)),
+        Row::new(
+            "match_1m_p50",
+            "µs",
+            ours.all(0.5),
+            (indexed, peer.all(0.5)),
+            &Goal::RatioAtMost(1.0 / 30.0),
+        ),
+        Row::new(
+            "match_1m_p99",
+            "µs",
+            ours.all(0.99),
+            (indexed, peer.all(0.99)),
+            &Goal::AtMost(100.0),
+        ),
         Row::new(
             "match_gang_p50",
             "µs",
@@ -144,8 +173,20 @@ pub fn measure() -> Vec<Row> {
             (indexed, peer_gangs.all(0.5)),
             &Goal::RatioAtMost(1.0 / 50.0),
         ),
-        Row::new("offer_update", "µs", price, (indexed, peer_update), &Goal::AtMost(2.0)),
-        Row::new("offer_bytes", "B", bytes, ("an Offer in a list", size_of_offer()), &Goal::AtMost(200.0)),
+        Row::new(
+            "offer_update",
+            "µs",
+            price,
+            (indexed, peer_update),
+            &Goal::AtMost(2.0),
+        ),
+        Row::new(
+            "offer_bytes",
+            "B",
+            bytes,
+            ("an Offer in a list", size_of_offer()),
+            &Goal::AtMost(200.0),
+        ),
     ]
 }
 
@@ -160,7 +201,10 @@ fn ask(book: &Book, questions: &[Question]) -> (Times, Vec<Option<Offer>>) {
     // Once unmeasured: the book of a running server is warm.
     let answers = requests.iter().map(|request| book.best(request)).collect();
     for (question, request) in questions.iter().zip(&requests) {
-        times.add(question.kind, micros(|| drop(black_box(book.best(request)))));
+        times.add(
+            question.kind,
+            micros(|| drop(black_box(book.best(request)))),
+        );
     }
     (times, answers)
 }
@@ -171,9 +215,15 @@ fn ask_gangs(book: &Book, gangs: &[Question]) -> (Times, Vec<Option<String>>) {
     for question in gangs {
         let request = question.request();
         let mut found = None;
-        times.add(question.kind, micros(|| found = black_box(book.choose(&request).ok())));
+        times.add(
+            question.kind,
+            micros(|| found = black_box(book.choose(&request).ok())),
+        );
         costs.push(found.map(|choice| {
-            let prices = choice.offers.iter().map(|offer| offer.price.per_second().base());
+            let prices = choice
+                .offers
+                .iter()
+                .map(|offer| offer.price.per_second().base());
             prices.sum::<i64>().to_string()
         }));
     }
@@ -191,7 +241,11 @@ fn update(book: &mut Book, offers: &[Offer]) -> (f64, f64) {
     });
     let supply = micros(|| {
         for n in 0..UPDATES {
-            let to = if n % 2 == 0 { Supply::Down } else { Supply::Offered };
+            let to = if n % 2 == 0 {
+                Supply::Down
+            } else {
+                Supply::Offered
+            };
             book.set_supply(some(n).device, to);
         }
     });

@@ -44,7 +44,10 @@ impl Sorted {
         let mut models: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
         let mut all = Vec::new();
         for offer in offers.iter().filter(|offer| offer.is_open()) {
-            models.entry(offer.model.to_string()).or_default().push(entry(offer));
+            models
+                .entry(offer.model.to_string())
+                .or_default()
+                .push(entry(offer));
             all.push(entry(offer));
         }
         for entries in models.values_mut().chain([&mut all]) {
@@ -70,7 +73,11 @@ impl Sorted {
             .take_while(|entry| question.most.is_none_or(|most| entry.price <= most))
             .find(|entry| {
                 (country.is_none() || entry.country == country)
-                    && entry.numbers.iter().zip(&least).all(|(value, least)| value >= least)
+                    && entry
+                        .numbers
+                        .iter()
+                        .zip(&least)
+                        .all(|(value, least)| value >= least)
             })
             .map(|entry| entry.rank)
     }

@@ -56,7 +56,8 @@ impl Sqlite {
             }
         }
         tx.commit().expect("the commit");
-        let rest = "reputation DESC, joined, id, vram, cpus, memory, disk, down, driver, cuda, country";
+        let rest =
+            "reputation DESC, joined, id, vram, cpus, memory, disk, down, driver, cuda, country";
         db.execute_batch(&format!(
             "CREATE INDEX by_model ON offers (model, open, price, {rest});
              CREATE INDEX by_place ON offers (country, open, price, {rest}, model);
@@ -107,17 +108,18 @@ impl Sqlite {
 impl Prepared<'_> {
     /// The device, or what the gang costs.
     pub fn ask(&mut self) -> Option<String> {
-        let row = self.statement.query_row(params_from_iter(&self.values), |row| row.get(0));
+        let row = self
+            .statement
+            .query_row(params_from_iter(&self.values), |row| row.get(0));
         row.ok()
     }
 }
 
 /// Sets SQLite's update of a price beside ours: one row, all its indexes.
 pub fn update(db: &Sqlite, device: &str, price: i64) {
-    let mut statement = db
-        .0
-        .prepare_cached("UPDATE offers SET price = ? WHERE id = ?")
-        .expect("the statement");
+    let mut statement =
+        db.0.prepare_cached("UPDATE offers SET price = ? WHERE id = ?")
+            .expect("the statement");
     statement.execute(params![price, device]).expect("the row");
 }
 

@@ -183,7 +183,8 @@ impl NodeLive {
 
     pub fn offer(&self, device: &Device) -> Offer {
         let (node, host) = (&self.node, &self.node.host);
-        let version = |text: &Option<String>| text.as_deref().and_then(Version::parse).unwrap_or_default();
+        let version =
+            |text: &Option<String>| text.as_deref().and_then(Version::parse).unwrap_or_default();
         let same = |other: &&Device| other.present && other.model == device.model;
         Offer {
             device: device.id,
@@ -275,7 +276,10 @@ impl Memory {
     /// A device that is offered, or was before its worker left.
     pub fn device(&self, device: DeviceId) -> Option<(&NodeLive, &Device)> {
         let own = |node: &NodeLive| node.devices.iter().position(|own| own.id == device);
-        let offered = self.book.get(device).and_then(|offer| self.nodes.get(&offer.node));
+        let offered = self
+            .book
+            .get(device)
+            .and_then(|offer| self.nodes.get(&offer.node));
         let node = offered.or_else(|| self.nodes.values().find(|node| own(node).is_some()))?;
         own(node).map(|at| (node, &node.devices[at]))
     }

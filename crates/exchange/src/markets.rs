@@ -1,12 +1,15 @@
 //! The market: offers, prices, quotes.
 
 use kernel::{Amount, DeviceId, JobId, PricePerSecond, Seconds};
-use market::{Choice, Country, Filter, Near, NoMatch, Number, Offer, Prices, Query, Request, Term, Test};
+use market::{
+    Choice, Country, Filter, Near, NoMatch, Number, Offer, Prices, Query, Request, Term, Test,
+};
 use protocol::JobSpec;
 use protocol::spec::{DeviceClass, is_country};
 use protocol::state::JobState;
 use protocol::view::{
-    ModelPriceView, NetworkView, OfferFilter, OfferView, OffersView, QuoteLine, QuoteLineKind, QuoteView, Scope,
+    ModelPriceView, NetworkView, OfferFilter, OfferView, OffersView, QuoteLine, QuoteLineKind,
+    QuoteView, Scope,
 };
 
 use crate::actor::Actor;
@@ -38,7 +41,8 @@ impl Exchange {
     /// Reads a query; its prices are what the requester pays.
     fn query(&self, field: &str, text: &str) -> Result<Query, Error> {
         let at_most = |limit: Amount| self.price_within(limit);
-        market::parse(text, &Prices { at_most: &at_most }).map_err(|error| Error::invalid(field, error.to_string()))
+        market::parse(text, &Prices { at_most: &at_most })
+            .map_err(|error| Error::invalid(field, error.to_string()))
     }
 
     /// Why a query of the market cannot be read: the query with a mark under the place, and what to write instead.
@@ -52,7 +56,11 @@ impl Exchange {
     ///
     /// # Errors
     /// A query that cannot be read.
-    pub(crate) fn request(&self, spec: &JobSpec, device: Option<DeviceId>) -> Result<Request, Error> {
+    pub(crate) fn request(
+        &self,
+        spec: &JobSpec,
+        device: Option<DeviceId>,
+    ) -> Result<Request, Error> {
         let limit = spec.limits.max_price_per_hour.as_deref();
         let limit = limit.and_then(|text| Amount::parse_io(text).ok());
         let mut request = Request::of(spec, limit.map(|limit| self.price_within(limit)), device);
@@ -65,11 +73,17 @@ impl Exchange {
     }
 
     /// As [`Exchange::request`], for a job that is to run: what cannot be run yet is refused.
-    pub(crate) fn runnable(&self, spec: &JobSpec, device: Option<DeviceId>) -> Result<Request, Error> {
+    pub(crate) fn runnable(
+        &self,
+        spec: &JobSpec,
+        device: Option<DeviceId>,
+    ) -> Result<Request, Error> {
         let request = self.request(spec, device)?;
         let refuse = |message: &str| Err(Error::invalid("placement.filter", message));
         if !request.ask.is_single() {
-            return refuse("a job runs on one device so far; leave out count and nodes, or ask for a quote alone");
+            return refuse(
+                "a job runs on one device so far; leave out count and nodes, or ask for a quote alone",
+            );
         }
         if request.ask.kind != market::Kind::OnDemand {
             return refuse("jobs are on-demand so far; leave out kind");
@@ -83,7 +97,11 @@ impl Exchange {
     /// A filter that cannot be read is named.
     pub fn offers(&self, filter: &OfferFilter) -> Result<OffersView, Error> {
         let asked = self.filter(filter)?;
-        let scope = if filter.idle.unwrap_or(false) { market::Scope::Open } else { market::Scope::All };
+        let scope = if filter.idle.unwrap_or(false) {
+            market::Scope::Open
+        } else {
+            market::Scope::All
+        };
         let offset = filter.offset.unwrap_or(0);
         let limit = filter.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
         let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
@@ -94,7 +112,10 @@ impl Exchange {
         let matching = count(memory.book.count(&asked, scope));
         let end = offset.saturating_add(count(offers.len()));
         Ok(OffersView {
-            offers: offers.iter().map(|offer| offer_view(&memory, offer, fees)).collect(),
+            offers: offers
+                .iter()
+                .map(|offer| offer_view(&memory, offer, fees))
+                .collect(),
             matching,
             total: count(memory.book.len()),
             next: (end < matching && !offers.is_empty()).then_some(end),
@@ -102,25 +123,43 @@ impl Exchange {
     }
 
     fn filter(&self, filter: &OfferFilter) -> Result<Filter, Error> {
-        let text = |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let text = |text: &Option<String>| {
+            text.as_deref()
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
         let mut tests = Vec::new();
         tests.extend(filter.class.map(Test::Class));
         tests.extend(text(&filter.model).map(|model| Test::model(&model)));
-        tests.extend(filter.min_device_memory_mib.map(|min| Test::at_least(Number::Vram, min)));
-        tests.extend(filter.min_reputation.map(|min| Test::at_least(Number::Reputation, u64::from(min))));
+        tests.extend(
+            filter
+                .min_device_memory_mib
+                .map(|min| Test::at_least(Number::Vram, min)),
+        );
+        tests.extend(
+            filter
+                .min_reputation
+                .map(|min| Test::at_least(Number::Reputation, u64::from(min))),
+        );
         if let Some(text) = text(&filter.max_price_per_hour) {
-            let limit =
-                Amount::parse_io(&text).map_err(|error| Error::invalid("max_price_per_hour", error.to_string()))?;
+            let limit = Amount::parse_io(&text)
+                .map_err(|error| Error::invalid("max_price_per_hour", error.to_string()))?;
             let most = u64::try_from(self.price_within(limit).per_second().base()).unwrap_or(0);
             tests.push(Test::at_most(Number::Price, most));
         }
         if let Some(text) = text(&filter.country) {
             let code = text.to_uppercase();
             let country = Country::parse(&code).filter(|_| is_country(&code));
-            let country = country.ok_or_else(|| Error::invalid("country", "two letters, such as CH"))?;
+            let country =
+                country.ok_or_else(|| Error::invalid("country", "two letters, such as CH"))?;
             tests.push(Test::Country(vec![country]));
         }
-        let term = |test: Test| Term { source: test.field().to_owned(), text: String::new(), test };
+        let term = |test: Test| Term {
+            source: test.field().to_owned(),
+            text: String::new(),
+            test,
+        };
         let mut terms: Vec<Term> = tests.into_iter().map(term).collect();
         if let Some(text) = text(&filter.q) {
             terms.extend(self.query("q", &text)?.filter.terms);
@@ -130,14 +169,20 @@ impl Exchange {
 
     pub fn offer(&self, device: DeviceId) -> Option<OfferView> {
         let memory = self.memory();
-        memory.book.get(device).map(|offer| offer_view(&memory, &offer, self.fees()))
+        memory
+            .book
+            .get(device)
+            .map(|offer| offer_view(&memory, &offer, self.fees()))
     }
 
     /// Lowest and median price of each model that is connected.
     pub fn prices(&self) -> Vec<ModelPriceView> {
         let memory = self.memory();
         let models = memory.book.models();
-        models.iter().flat_map(|model| model_prices(&memory, model)).collect()
+        models
+            .iter()
+            .flat_map(|model| model_prices(&memory, model))
+            .collect()
     }
 
     /// Public statistics.
@@ -153,14 +198,22 @@ impl Exchange {
         let connected = |gpu: bool| {
             let of_node = |node: &NodeLive| {
                 let counts = |device: &&store::Device| {
-                    device.present && is_gpu(device.class) == gpu && node.supply(device) != market::Supply::Down
+                    device.present
+                        && is_gpu(device.class) == gpu
+                        && node.supply(device) != market::Supply::Down
                 };
                 node.devices.iter().filter(counts).count()
             };
             count(memory.nodes.values().map(of_node).sum())
         };
         Ok(NetworkView {
-            nodes_online: count(memory.nodes.values().filter(|node| node.link.is_some()).count()),
+            nodes_online: count(
+                memory
+                    .nodes
+                    .values()
+                    .filter(|node| node.link.is_some())
+                    .count(),
+            ),
             gpus_claimed: connected(true),
             gpus_proven: 0,
             cpus_claimed: connected(false),
@@ -198,24 +251,44 @@ impl Exchange {
         quote.matching = u32::try_from(matching).unwrap_or(u32::MAX);
         // Should its node be lost, the job may go on where the limit still allows it: that is what it can cost at most.
         if let Some(limit) = request.dearest() {
-            let hours = self.fees().charge(limit, spec.duration()).map(|charge| charge.requester_pays);
+            let hours = self
+                .fees()
+                .charge(limit, spec.duration())
+                .map(|charge| charge.requester_pays);
             let devices = i64::try_from(choice.offers.len()).unwrap_or(i64::MAX);
-            let all = hours.ok().and_then(|one| Amount::try_from_base(one.base().checked_mul(devices)?).ok());
+            let all = hours
+                .ok()
+                .and_then(|one| Amount::try_from_base(one.base().checked_mul(devices)?).ok());
             quote.at_most = quote.at_most.max(all.unwrap_or(Amount::MAX));
         }
         Ok(quote)
     }
 
-    fn quoted(&self, memory: &Memory, choice: &Choice, spec: &JobSpec, available: Amount) -> QuoteView {
+    fn quoted(
+        &self,
+        memory: &Memory,
+        choice: &Choice,
+        spec: &JobSpec,
+        available: Amount,
+    ) -> QuoteView {
         let fees = self.fees();
         let settings = &self.inner.settings;
         // A sum past all IO there can be is as much as all of it.
         let sum = |part: &dyn Fn(&Offer) -> Option<Amount>| {
-            let add = |total: Amount, offer| part(offer).and_then(|part| total.checked_add(part).ok());
-            choice.offers.iter().try_fold(Amount::ZERO, add).unwrap_or(Amount::MAX)
+            let add =
+                |total: Amount, offer| part(offer).and_then(|part| total.checked_add(part).ok());
+            choice
+                .offers
+                .iter()
+                .try_fold(Amount::ZERO, add)
+                .unwrap_or(Amount::MAX)
         };
         let cost = |seconds: Seconds| {
-            sum(&|offer| fees.charge(offer.price, seconds).map(|charge| charge.requester_pays).ok())
+            sum(&|offer| {
+                fees.charge(offer.price, seconds)
+                    .map(|charge| charge.requester_pays)
+                    .ok()
+            })
         };
         let device_hour = sum(&|offer| offer.price.per_hour().ok());
         let all_in = sum(&|offer| Some(per_hour(fees, offer.price)));
@@ -223,7 +296,11 @@ impl Exchange {
         let first_hold = cost(spec.duration().min(settings.escrow_window));
         let needed = cost(spec.duration().min(settings.escrow_minimum));
         let line = |kind, per_hour| QuoteLine { kind, per_hour };
-        let offers: Vec<OfferView> = choice.offers.iter().map(|offer| offer_view(memory, offer, fees)).collect();
+        let offers: Vec<OfferView> = choice
+            .offers
+            .iter()
+            .map(|offer| offer_view(memory, offer, fees))
+            .collect();
         QuoteView {
             lines: vec![
                 line(QuoteLineKind::Device, device_hour),
@@ -233,13 +310,20 @@ impl Exchange {
             at_most: cost(spec.duration()),
             first_hold: first_hold.min(available).max(needed),
             available,
-            runway: runway(available, PricePerSecond::from_amount(rate)).unwrap_or(Seconds::new(u64::from(u32::MAX))),
+            runway: runway(available, PricePerSecond::from_amount(rate))
+                .unwrap_or(Seconds::new(u64::from(u32::MAX))),
             affordable: available >= needed,
             matching: 0,
             quoted_at: self.now(),
             offer: offer_view(memory, choice.first(), fees),
             offers,
-            near: if choice.offers.len() > 1 { choice.near } else { Near::Any }.as_str().to_owned(),
+            near: if choice.offers.len() > 1 {
+                choice.near
+            } else {
+                Near::Any
+            }
+            .as_str()
+            .to_owned(),
         }
     }
 
@@ -260,8 +344,16 @@ impl Exchange {
 /// A model that is offered as both classes has a line for each.
 fn model_prices(memory: &Memory, model: &str) -> Vec<ModelPriceView> {
     let offered = memory.book.of_model(model);
-    let offered = || offered.iter().filter(|offer| offer.supply == market::Supply::Offered);
-    let hour = |price: Option<&PricePerSecond>| price.and_then(|price| price.per_hour().ok()).unwrap_or(Amount::ZERO);
+    let offered = || {
+        offered
+            .iter()
+            .filter(|offer| offer.supply == market::Supply::Offered)
+    };
+    let hour = |price: Option<&PricePerSecond>| {
+        price
+            .and_then(|price| price.per_hour().ok())
+            .unwrap_or(Amount::ZERO)
+    };
     let of_class = |class: DeviceClass| {
         // In the order of choice, so the prices are sorted; the lower of two middle ones is the median.
         let own = || offered().filter(move |offer| offer.class == class);
@@ -276,5 +368,8 @@ fn model_prices(memory: &Memory, model: &str) -> Vec<ModelPriceView> {
             median: hour(prices.get(prices.len().saturating_sub(1) / 2)),
         })
     };
-    [DeviceClass::Gpu, DeviceClass::Cpu].into_iter().filter_map(of_class).collect()
+    [DeviceClass::Gpu, DeviceClass::Cpu]
+        .into_iter()
+        .filter_map(of_class)
+        .collect()
 }

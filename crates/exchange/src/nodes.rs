@@ -4,7 +4,8 @@ use kernel::{Amount, DeviceId, JoinTokenId, NodeId, PricePerSecond, Seconds};
 use market::Supply;
 use protocol::spec::DURATION_MAX;
 use protocol::view::{
-    DeviceRules, EarnCheck, EarnRule, JoinTokenState, JoinTokenView, NodeDeviceView, NodeView, Scope,
+    DeviceRules, EarnCheck, EarnRule, JoinTokenState, JoinTokenView, NodeDeviceView, NodeView,
+    Scope,
 };
 use store::{Device, JoinToken};
 
@@ -204,16 +205,27 @@ impl Exchange {
     ///
     /// # Errors
     /// Not this account's device; rules that no job could meet.
-    pub async fn set_rules(&self, actor: &Actor, device: DeviceId, rules: DeviceRules) -> Result<NodeView, Error> {
+    pub async fn set_rules(
+        &self,
+        actor: &Actor,
+        device: DeviceId,
+        rules: DeviceRules,
+    ) -> Result<NodeView, Error> {
         let longest = rules.max_duration.unwrap_or(DURATION_MAX);
-        if rules.min_duration > DURATION_MAX || longest < rules.min_duration || longest == Seconds::ZERO {
+        if rules.min_duration > DURATION_MAX
+            || longest < rules.min_duration
+            || longest == Seconds::ZERO
+        {
             return Err(Error::invalid(
                 "rules",
                 "min_duration is at most max_duration, and at most 30 days (2592000 s)",
             ));
         }
         let _turn = self.inner.desk.lock().await;
-        let device = Device { rules, ..self.own_device(actor, device)? };
+        let device = Device {
+            rules,
+            ..self.own_device(actor, device)?
+        };
         self.set_device(actor, &device).await
     }
 

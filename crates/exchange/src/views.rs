@@ -59,7 +59,10 @@ pub(crate) fn offer_view(memory: &Memory, offer: &Offer, fees: Fees) -> OfferVie
         memory_mib: offer.memory_mib,
         disk_mib: offer.disk_mib,
         country: offer.country.map(|country| country.to_string()),
-        region: offer.country.and_then(market::Country::region).map(|region| region.as_str().to_owned()),
+        region: offer
+            .country
+            .and_then(market::Country::region)
+            .map(|region| region.as_str().to_owned()),
         group: offer.group.as_deref().map(str::to_owned),
         cards: offer.cards,
         driver: offer.driver.is_known().then(|| offer.driver.to_string()),

@@ -124,7 +124,11 @@ impl Book {
         if !request.ask.is_single() && request.device.is_none() {
             return match gang::find(&self.index, request) {
                 Ok(found) => Ok(Choice {
-                    offers: found.rows.into_iter().map(|id| self.index.offer(id)).collect(),
+                    offers: found
+                        .rows
+                        .into_iter()
+                        .map(|id| self.index.offer(id))
+                        .collect(),
                     near: found.near,
                 }),
                 Err(fewer) => Err(explain(&self.index, request, Some(fewer))),
@@ -142,19 +146,38 @@ impl Book {
     /// The best offer for a request of one device; [`Book::choose`] without an explanation.
     pub fn best(&self, request: &Request) -> Option<Offer> {
         if let Some(device) = request.device {
-            return self.get(device).filter(|offer| offer.is_open() && request.admits(offer));
+            return self
+                .get(device)
+                .filter(|offer| offer.is_open() && request.admits(offer));
         }
-        let plan = self.index.plan(request.filter.terms.iter().map(|term| &term.test));
-        let mut stream = Stream::new(&self.index, &plan, OPEN, self.index.shelves(&request.filter));
+        let plan = self
+            .index
+            .plan(request.filter.terms.iter().map(|term| &term.test));
+        let mut stream = Stream::new(
+            &self.index,
+            &plan,
+            OPEN,
+            self.index.shelves(&request.filter),
+        );
         stream
             .find(|id| !request.avoid.contains(&self.index.rows.get(*id).node))
             .map(|id| self.index.offer(id))
     }
 
     /// Calls `f` with the offers that a filter admits, in the order of choice, until it says stop.
-    pub fn each(&self, filter: &Filter, scope: Scope, mut f: impl FnMut(Offer) -> std::ops::ControlFlow<()>) {
+    pub fn each(
+        &self,
+        filter: &Filter,
+        scope: Scope,
+        mut f: impl FnMut(Offer) -> std::ops::ControlFlow<()>,
+    ) {
         let plan = self.index.plan(filter.terms.iter().map(|term| &term.test));
-        let stream = Stream::new(&self.index, &plan, scope.column(), self.index.shelves(filter));
+        let stream = Stream::new(
+            &self.index,
+            &plan,
+            scope.column(),
+            self.index.shelves(filter),
+        );
         for id in stream {
             if f(self.index.offer(id)).is_break() {
                 return;
@@ -165,19 +188,32 @@ impl Book {
     /// A part of the list of offers that a filter admits, in the order of choice.
     pub fn list(&self, filter: &Filter, scope: Scope, skip: usize, limit: usize) -> Vec<Offer> {
         let plan = self.index.plan(filter.terms.iter().map(|term| &term.test));
-        let stream = Stream::new(&self.index, &plan, scope.column(), self.index.shelves(filter));
-        stream.skip(skip).take(limit).map(|id| self.index.offer(id)).collect()
+        let stream = Stream::new(
+            &self.index,
+            &plan,
+            scope.column(),
+            self.index.shelves(filter),
+        );
+        stream
+            .skip(skip)
+            .take(limit)
+            .map(|id| self.index.offer(id))
+            .collect()
     }
 
     /// How many offers a filter admits.
     pub fn count(&self, filter: &Filter, scope: Scope) -> usize {
         let plan = self.index.plan(filter.terms.iter().map(|term| &term.test));
         let shelves = self.index.shelves(filter);
-        let pages = shelves.iter().flat_map(|(_, shelf)| self.index.pages(*shelf));
+        let pages = shelves
+            .iter()
+            .flat_map(|(_, shelf)| self.index.pages(*shelf));
         pages
             .map(|page| {
                 let mask = self.index.lanes(page, scope.column(), &plan);
-                mask.iter().map(|word| word.count_ones() as usize).sum::<usize>()
+                mask.iter()
+                    .map(|word| word.count_ones() as usize)
+                    .sum::<usize>()
             })
             .sum()
     }
@@ -185,7 +221,9 @@ impl Book {
     /// The models that are in the book, by name.
     pub fn models(&self) -> Vec<Arc<str>> {
         let shelves = self.index.all_shelves().iter();
-        let mut models: Vec<Arc<str>> = shelves.filter_map(|(_, shelf)| self.index.model(*shelf).cloned()).collect();
+        let mut models: Vec<Arc<str>> = shelves
+            .filter_map(|(_, shelf)| self.index.model(*shelf).cloned())
+            .collect();
         models.sort_unstable();
         models
     }
@@ -196,12 +234,18 @@ impl Book {
             return Vec::new();
         };
         let pages = self.index.pages(shelf).iter();
-        pages.flat_map(crate::index::Page::offers).map(|id| self.index.offer(id)).collect()
+        pages
+            .flat_map(crate::index::Page::offers)
+            .map(|id| self.index.offer(id))
+            .collect()
     }
 
     /// The offers on a node, in no order.
     pub fn on_node(&self, node: NodeId) -> Vec<Offer> {
-        self.index.on_node(node).map(|id| self.index.offer(id)).collect()
+        self.index
+            .on_node(node)
+            .map(|id| self.index.offer(id))
+            .collect()
     }
 }
 

@@ -115,16 +115,30 @@ pub(crate) fn explain(index: &Index, request: &Request, fewer: Option<Fewer>) ->
     }
 }
 
-impl<'a> Explainer<'a> {
+impl Explainer<'_> {
     fn shelf(&mut self, shelf: u32) {
-        let name = self.index.model(shelf).map(|name| crate::names::words(name)).unwrap_or_default();
-        let named = |models: &[Vec<String>]| models.iter().any(|written| crate::names::names_model(written, &name));
+        let name = self
+            .index
+            .model(shelf)
+            .map(|name| crate::names::words(name))
+            .unwrap_or_default();
+        let named = |models: &[Vec<String>]| {
+            models
+                .iter()
+                .any(|written| crate::names::names_model(written, &name))
+        };
         let whole: Vec<Option<bool>> = self
             .hurdles
             .iter()
             .map(|hurdle| match hurdle {
-                Hurdle::Term(Term { test: Test::Model(models), .. }) => Some(named(models)),
-                Hurdle::Term(Term { test: Test::NotModel(models), .. }) => Some(!named(models)),
+                Hurdle::Term(Term {
+                    test: Test::Model(models),
+                    ..
+                }) => Some(named(models)),
+                Hurdle::Term(Term {
+                    test: Test::NotModel(models),
+                    ..
+                }) => Some(!named(models)),
                 _ => None,
             })
             .collect();
@@ -226,15 +240,17 @@ impl<'a> Explainer<'a> {
             Test::Between(number, ..)
             | Test::Outside(number, ..)
             | Test::OneOf(number, _)
-            | Test::NoneOf(number, _) => number.of(&offer).map_or_else(|| "unknown".to_owned(), |value| number.show(value)),
+            | Test::NoneOf(number, _) => number
+                .of(&offer)
+                .map_or_else(|| "unknown".to_owned(), |value| number.show(value)),
             Test::Model(_) | Test::NotModel(_) => offer.model.to_string(),
             Test::Class(_) => offer.class.label().to_owned(),
-            Test::Country(_) | Test::NotCountry(_) | Test::Region(_) | Test::NotRegion(_) => {
-                offer.country.map_or_else(|| "no country".to_owned(), |country| country.to_string())
-            }
-            Test::Group(_) | Test::NotGroup(_) => {
-                offer.group.map_or_else(|| "no group".to_owned(), |group| group.to_string())
-            }
+            Test::Country(_) | Test::NotCountry(_) | Test::Region(_) | Test::NotRegion(_) => offer
+                .country
+                .map_or_else(|| "no country".to_owned(), |country| country.to_string()),
+            Test::Group(_) | Test::NotGroup(_) => offer
+                .group
+                .map_or_else(|| "no group".to_owned(), |group| group.to_string()),
         }
     }
 }
@@ -243,7 +259,13 @@ impl<'a> Explainer<'a> {
 fn distance(test: &Test, row: &Row) -> u64 {
     let apart = |number: Number, ranges: &[(u64, u64)]| {
         let value = row.number(number)?;
-        let from = |(min, max): &(u64, u64)| if value < *min { min - value } else { value.saturating_sub(*max) };
+        let from = |(min, max): &(u64, u64)| {
+            if value < *min {
+                min - value
+            } else {
+                value.saturating_sub(*max)
+            }
+        };
         ranges.iter().map(from).min()
     };
     match test {
@@ -266,7 +288,11 @@ impl fmt::Display for Removed {
                 "price" | "limits.max_price_per_hour" => {
                     write!(f, "; the cheapest asks {price} IO/h before the fee")?;
                 }
-                _ => write!(f, "; the nearest has {} at {price} IO/h before the fee", nearest.has)?,
+                _ => write!(
+                    f,
+                    "; the nearest has {} at {price} IO/h before the fee",
+                    nearest.has
+                )?,
             }
         }
         Ok(())
@@ -281,7 +307,8 @@ impl NoMatch {
         removed
             .into_iter()
             .map(|removed| {
-                let mut message = format!("removes {} of {} offers", removed.offers, self.considered);
+                let mut message =
+                    format!("removes {} of {} offers", removed.offers, self.considered);
                 let help = removed.to_string();
                 if !help.is_empty() {
                     message = format!("{message}; {help}");
@@ -299,7 +326,9 @@ impl NoMatch {
         if let Some((asked, most)) = self.together {
             return match most {
                 0 => "No node has enough devices that match.".into(),
-                most => format!("{asked} nodes were asked for, and the most that match in one place are {most}."),
+                most => format!(
+                    "{asked} nodes were asked for, and the most that match in one place are {most}."
+                ),
             };
         }
         match self.fields().first() {

@@ -84,7 +84,10 @@ impl Number {
 
     /// Whether an offer may leave it open; zero stands for that.
     pub const fn may_be_unknown(self) -> bool {
-        matches!(self, Self::Driver | Self::Cuda | Self::Up | Self::Down | Self::Watts)
+        matches!(
+            self,
+            Self::Driver | Self::Cuda | Self::Up | Self::Down | Self::Watts
+        )
     }
 
     /// What an offer has; `None`: not known, which satisfies nothing.
@@ -123,10 +126,17 @@ impl Number {
             }
             Self::Up | Self::Down => format!("{value} Mbit/s"),
             Self::Price => {
-                let price = i64::try_from(value).ok().and_then(|base| kernel::Amount::try_from_base(base).ok());
+                let price = i64::try_from(value)
+                    .ok()
+                    .and_then(|base| kernel::Amount::try_from_base(base).ok());
                 price.map_or_else(
                     || value.to_string(),
-                    |price| format!("{} IO/h", PricePerSecond::from_amount(price).to_io_per_hour()),
+                    |price| {
+                        format!(
+                            "{} IO/h",
+                            PricePerSecond::from_amount(price).to_io_per_hour()
+                        )
+                    },
                 )
             }
             Self::MinDuration | Self::MaxDuration => show_seconds(value),
@@ -190,19 +200,21 @@ impl Test {
 
     pub fn accepts(&self, offer: &Offer) -> bool {
         let within = |value: u64, ranges: &[(u64, u64)]| {
-            ranges.iter().any(|(min, max)| (*min..=*max).contains(&value))
+            ranges
+                .iter()
+                .any(|(min, max)| (*min..=*max).contains(&value))
         };
         let names = |models: &[Vec<String>]| {
             let name = words(&offer.model);
             models.iter().any(|written| names_model(written, &name))
         };
         match self {
-            Self::Between(number, min, max) => {
-                number.of(offer).is_some_and(|value| (*min..=*max).contains(&value))
-            }
-            Self::Outside(number, min, max) => {
-                number.of(offer).is_some_and(|value| !(*min..=*max).contains(&value))
-            }
+            Self::Between(number, min, max) => number
+                .of(offer)
+                .is_some_and(|value| (*min..=*max).contains(&value)),
+            Self::Outside(number, min, max) => number
+                .of(offer)
+                .is_some_and(|value| !(*min..=*max).contains(&value)),
             Self::OneOf(number, ranges) => {
                 number.of(offer).is_some_and(|value| within(value, ranges))
             }
@@ -212,20 +224,24 @@ impl Test {
             Self::Model(models) => names(models),
             Self::NotModel(models) => !names(models),
             Self::Class(class) => offer.class == *class,
-            Self::Country(countries) => {
-                offer.country.is_some_and(|country| countries.contains(&country))
-            }
-            Self::NotCountry(countries) => {
-                offer.country.is_some_and(|country| !countries.contains(&country))
-            }
+            Self::Country(countries) => offer
+                .country
+                .is_some_and(|country| countries.contains(&country)),
+            Self::NotCountry(countries) => offer
+                .country
+                .is_some_and(|country| !countries.contains(&country)),
             Self::Region(regions) => region(offer).is_some_and(|region| regions.contains(&region)),
-            Self::NotRegion(regions) => region(offer).is_some_and(|region| !regions.contains(&region)),
-            Self::Group(groups) => {
-                offer.group.as_ref().is_some_and(|group| groups.iter().any(|g| **g == **group))
+            Self::NotRegion(regions) => {
+                region(offer).is_some_and(|region| !regions.contains(&region))
             }
-            Self::NotGroup(groups) => {
-                offer.group.as_ref().is_some_and(|group| !groups.iter().any(|g| **g == **group))
-            }
+            Self::Group(groups) => offer
+                .group
+                .as_ref()
+                .is_some_and(|group| groups.iter().any(|g| **g == **group)),
+            Self::NotGroup(groups) => offer
+                .group
+                .as_ref()
+                .is_some_and(|group| !groups.iter().any(|g| **g == **group)),
         }
     }
 

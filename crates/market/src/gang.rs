@@ -77,9 +77,16 @@ pub(crate) fn find(index: &Index, request: &Request) -> Result<Found, Fewer> {
         in_order: request.ask.count <= 1 && !request.ask.spread,
     };
     // One node is near to itself, wherever it is.
-    let levels: &[Near] = if search.nodes == 1 { &[Near::Any] } else { &Near::ALL };
+    let levels: &[Near] = if search.nodes == 1 {
+        &[Near::Any]
+    } else {
+        &Near::ALL
+    };
     let mut most = Fewer::default();
-    for near in levels.iter().filter(|near| search.nodes == 1 || **near <= request.ask.near) {
+    for near in levels
+        .iter()
+        .filter(|near| search.nodes == 1 || **near <= request.ask.near)
+    {
         match search.at(*near) {
             Ok(rows) => return Ok(Found { near: *near, rows }),
             Err(fewer) => most.nodes = most.nodes.max(fewer.nodes),
@@ -89,15 +96,6 @@ pub(crate) fn find(index: &Index, request: &Request) -> Result<Found, Fewer> {
 }
 
 impl Search<'_> {
-    fn place_of(&self, near: Near, row: &Row) -> Option<u32> {
-        match near {
-            Near::Group => (row.group > 0).then_some(row.group),
-            Near::Country => (row.country > 0).then_some(u32::from(row.country)),
-            Near::Region => row.region().map(|region| u32::from(region.number())),
-            Near::Any => Some(0),
-        }
-    }
-
     fn at(&self, near: Near) -> Result<Vec<RowId>, Fewer> {
         let mut round = Round::default();
         let mut numbers: HashMap<u32, usize> = HashMap::new();
@@ -114,44 +112,56 @@ impl Search<'_> {
                 // A look at all places is paid for by as many offers.
                 next_look = n + 32.max(round.open.len() / 4);
             }
-            let Some(key) = self.place_of(near, row) else { continue };
+            let Some(key) = place_of(near, row) else {
+                continue;
+            };
             let known = numbers.get(&key).copied();
-            if known.map_or(self.is_hopeless(&round, least), |place| round.given_up[place])
-                || self.request.avoid.contains(&row.node)
+            if known.map_or(self.is_hopeless(&round, least), |place| {
+                round.given_up[place]
+            }) || self.request.avoid.contains(&row.node)
                 || !row.is_alone && !seen.insert(row.node)
             {
                 continue;
             }
-            let Some(total) = self.node_cost(id, row) else { continue };
+            let Some(total) = self.node_cost(id, row) else {
+                continue;
+            };
             let place = known.unwrap_or_else(|| {
                 numbers.insert(key, round.places.len());
                 round.new_place(id)
             });
             self.add(&mut round, place, total, id);
             let complete = round.places[place].nodes == self.nodes;
-            if complete && round.best.is_none_or(|best| best == place || self.beats(&round, place, best)) {
+            if complete
+                && round
+                    .best
+                    .is_none_or(|best| best == place || self.beats(&round, place, best))
+            {
                 round.best = Some(place);
                 next_look = 0;
             }
         }
-        match round.best {
-            Some(best) => Ok(self.devices(&round, best)),
-            None => {
-                let most = round.places.iter().map(|place| place.nodes).max().unwrap_or(0);
-                Err(Fewer { nodes: u32::try_from(most).unwrap_or(u32::MAX) })
-            }
+        if let Some(best) = round.best {
+            return Ok(self.devices(&round, best));
         }
+        let most = round.places.iter().map(|place| place.nodes).max();
+        Err(Fewer {
+            nodes: u32::try_from(most.unwrap_or(0)).unwrap_or(u32::MAX),
+        })
     }
 
     /// A place of which nothing was seen yet cannot win once so many nodes would cost as much as the best.
     fn is_hopeless(&self, round: &Round, least: Cost) -> bool {
-        round.best.is_some_and(|best| least.saturating_mul(self.nodes as Cost) >= round.places[best].total)
+        round.best.is_some_and(|best| {
+            least.saturating_mul(self.nodes as Cost) >= round.places[best].total
+        })
     }
 
     fn beats(&self, round: &Round, place: usize, best: usize) -> bool {
         let [place, best] = [place, best].map(|n| &round.places[n]);
         place.total < best.total
-            || place.total == best.total && self.index.rank(place.first) < self.index.rank(best.first)
+            || place.total == best.total
+                && self.index.rank(place.first) < self.index.rank(best.first)
     }
 
     fn add(&self, round: &mut Round, n: usize, total: Cost, id: RowId) {
@@ -167,7 +177,10 @@ impl Search<'_> {
         let rank = |id: RowId| self.index.rank(id);
         let owner = |id: RowId| self.index.rows.get(id).owner;
         if self.request.ask.spread
-            && let Some(same) = place.members.iter().position(|(_, other)| owner(*other) == owner(id))
+            && let Some(same) = place
+                .members
+                .iter()
+                .position(|(_, other)| owner(*other) == owner(id))
         {
             let (cost, other) = place.members[same];
             if (cost, rank(other)) <= (total, rank(id)) {
@@ -175,7 +188,9 @@ impl Search<'_> {
             }
             place.members.remove(same);
         }
-        let at = place.members.partition_point(|(cost, other)| (*cost, rank(*other)) < (total, rank(id)));
+        let at = place
+            .members
+            .partition_point(|(cost, other)| (*cost, rank(*other)) < (total, rank(id)));
         place.members.insert(at, (total, id));
         place.members.truncate(self.nodes);
         place.nodes = place.members.len();
@@ -191,7 +206,11 @@ impl Search<'_> {
         let seen = if self.in_order {
             place.total
         } else {
-            place.members.iter().map(|(cost, _)| (*cost).min(least)).sum()
+            place
+                .members
+                .iter()
+                .map(|(cost, _)| (*cost).min(least))
+                .sum()
         };
         missing.saturating_mul(least).saturating_add(seen)
     }
@@ -207,7 +226,8 @@ impl Search<'_> {
             let place = &round.places[*n];
             let bound = self.bound(place, least);
             let stays = bound < total
-                || bound == total && self.index.rank(place.first) < self.index.rank(round.places[best].first);
+                || bound == total
+                    && self.index.rank(place.first) < self.index.rank(round.places[best].first);
             round.given_up[*n] = !stays;
             stays
         });
@@ -221,7 +241,12 @@ impl Search<'_> {
             return Some(cost(row));
         }
         let devices = self.on_node(id)?;
-        Some(devices.iter().map(|id| cost(self.index.rows.get(*id))).sum())
+        Some(
+            devices
+                .iter()
+                .map(|id| cost(self.index.rows.get(*id)))
+                .sum(),
+        )
     }
 
     /// The best-ranked devices on the node of one of them.
@@ -235,7 +260,11 @@ impl Search<'_> {
                 && self.shelves.iter().any(|(_, shelf)| *shelf == row.shelf)
                 && self.index.admits(self.plan, row)
         };
-        let mut rows: Vec<RowId> = self.index.on_node(self.index.rows.get(id).node).filter(fits).collect();
+        let mut rows: Vec<RowId> = self
+            .index
+            .on_node(self.index.rows.get(id).node)
+            .filter(fits)
+            .collect();
         if rows.len() < self.cards {
             return None;
         }
@@ -246,19 +275,46 @@ impl Search<'_> {
 
     fn devices(&self, round: &Round, best: usize) -> Vec<RowId> {
         let nodes: Vec<RowId> = if self.in_order {
-            round.log.iter().filter(|(place, _)| *place == best).map(|(_, id)| *id).collect()
+            round
+                .log
+                .iter()
+                .filter(|(place, _)| *place == best)
+                .map(|(_, id)| *id)
+                .collect()
         } else {
-            round.places[best].members.iter().map(|(_, id)| *id).collect()
+            round.places[best]
+                .members
+                .iter()
+                .map(|(_, id)| *id)
+                .collect()
         };
-        nodes.into_iter().filter_map(|id| self.on_node(id)).flatten().collect()
+        nodes
+            .into_iter()
+            .filter_map(|id| self.on_node(id))
+            .flatten()
+            .collect()
     }
 }
 
 impl Round {
     fn new_place(&mut self, first: RowId) -> usize {
-        self.places.push(Place { nodes: 0, total: 0, first, members: Vec::new() });
+        self.places.push(Place {
+            nodes: 0,
+            total: 0,
+            first,
+            members: Vec::new(),
+        });
         self.given_up.push(false);
         self.places.len() - 1
+    }
+}
+
+fn place_of(near: Near, row: &Row) -> Option<u32> {
+    match near {
+        Near::Group => (row.group > 0).then_some(row.group),
+        Near::Country => (row.country > 0).then_some(u32::from(row.country)),
+        Near::Region => row.region().map(|region| u32::from(region.number())),
+        Near::Any => Some(0),
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 /// A model with one of these words behind it is another model: a 4070 Ti is no 4070.
-const VARIANTS: [&str; 10] = ["ti", "super", "d", "g", "s", "laptop", "mobile", "max", "xt", "xtx"];
+const VARIANTS: [&str; 10] = [
+    "ti", "super", "d", "g", "s", "laptop", "mobile", "max", "xt", "xtx",
+];
 
 /// Lower-case words; letters and digits are words apart, so `RTX4090`, `rtx_4090` and `RTX 4090` are the same.
 pub fn words(text: &str) -> Vec<String> {
@@ -39,12 +41,10 @@ pub fn names_model(written: &[String], name: &[String]) -> bool {
     if written.is_empty() || written.len() > name.len() {
         return false;
     }
-    name.windows(written.len())
-        .enumerate()
-        .any(|(at, window)| {
-            let next = name.get(at.saturating_add(written.len()));
-            window == written && !next.is_some_and(|word| VARIANTS.contains(&word.as_str()))
-        })
+    name.windows(written.len()).enumerate().any(|(at, window)| {
+        let next = name.get(at.saturating_add(written.len()));
+        window == written && !next.is_some_and(|word| VARIANTS.contains(&word.as_str()))
+    })
 }
 
 /// Names as numbers, in the order in which they came; the empty name is 0. Names are never forgotten: there are few.
@@ -140,7 +140,13 @@ mod tests {
     #[test]
     fn a_written_model_names_its_cards_and_no_lesser_ones() {
         let card = "NVIDIA GeForce RTX 4090";
-        for written in ["RTX_4090", "rtx4090", "4090", "nvidia geforce rtx 4090", "RTX"] {
+        for written in [
+            "RTX_4090",
+            "rtx4090",
+            "4090",
+            "nvidia geforce rtx 4090",
+            "RTX",
+        ] {
             assert!(names(written, card), "{written}");
         }
         for (written, model) in [
@@ -163,7 +169,13 @@ mod tests {
     #[test]
     fn the_table_finds_what_the_rule_says() {
         let mut models = Models::default();
-        let all = ["NVIDIA A100-SXM4-80GB", "NVIDIA A10", "NVIDIA A10G", "RTX 4090", "RTX 4090 D"];
+        let all = [
+            "NVIDIA A100-SXM4-80GB",
+            "NVIDIA A10",
+            "NVIDIA A10G",
+            "RTX 4090",
+            "RTX 4090 D",
+        ];
         for name in all {
             models.number(name);
         }

@@ -12,7 +12,10 @@ impl Country {
     pub fn parse(text: &str) -> Option<Self> {
         let letters: [u8; 2] = text.trim().as_bytes().try_into().ok()?;
         let upper = letters.map(|letter| letter.to_ascii_uppercase());
-        upper.iter().all(u8::is_ascii_uppercase).then_some(Self(upper))
+        upper
+            .iter()
+            .all(u8::is_ascii_uppercase)
+            .then_some(Self(upper))
     }
 
     pub fn as_str(&self) -> &str {
@@ -23,7 +26,10 @@ impl Country {
     /// 1 to 676.
     pub(crate) fn code(self) -> u16 {
         let [first, second] = self.0.map(|letter| u16::from(letter.saturating_sub(b'A')));
-        first.saturating_mul(26).saturating_add(second).saturating_add(1)
+        first
+            .saturating_mul(26)
+            .saturating_add(second)
+            .saturating_add(1)
     }
 
     pub(crate) fn of_code(code: u16) -> Option<Self> {
@@ -154,8 +160,14 @@ mod tests {
             }
         }
         assert_eq!(Country::of_code(0), None);
-        assert_eq!(Country::parse("ch").and_then(Country::region), Some(Region::Europe));
-        assert_eq!(Country::parse("us").and_then(Country::region), Some(Region::NorthAmerica));
+        assert_eq!(
+            Country::parse("ch").and_then(Country::region),
+            Some(Region::Europe)
+        );
+        assert_eq!(
+            Country::parse("us").and_then(Country::region),
+            Some(Region::NorthAmerica)
+        );
         assert_eq!(Country::parse("Deu"), None);
         assert_eq!(Region::parse("North_America"), Some(Region::NorthAmerica));
     }

@@ -112,7 +112,11 @@ impl Request {
         let mut terms = Terms(Vec::new());
         // A query says itself what it wants: "rtx 4090" must not be sought among the CPUs, which are the default.
         if placement.filter.is_none() || resources.class == DeviceClass::Gpu {
-            terms.add(Test::Class(resources.class), "resources.class", resources.class.as_str());
+            terms.add(
+                Test::Class(resources.class),
+                "resources.class",
+                resources.class.as_str(),
+            );
         }
         if let Some(model) = &resources.model {
             terms.add(Test::model(model), "resources.model", model.trim());
@@ -122,13 +126,24 @@ impl Request {
             // A CPU has no memory of its own but the host's.
             DeviceClass::Cpu => Number::Memory,
         };
-        terms.least(own_memory, resources.device_memory_mib, "resources.device_memory_mib");
+        terms.least(
+            own_memory,
+            resources.device_memory_mib,
+            "resources.device_memory_mib",
+        );
         terms.least(Number::Cpus, u64::from(resources.cpus), "resources.cpus");
         // A job's disk is memory while it runs.
-        terms.least(Number::Memory, resources.memory_mib.saturating_add(resources.disk_mib), "resources.memory_mib");
+        terms.least(
+            Number::Memory,
+            resources.memory_mib.saturating_add(resources.disk_mib),
+            "resources.memory_mib",
+        );
         terms.least(Number::Disk, resources.disk_mib, "resources.disk_mib");
         let limit = spec.limits.duration_seconds;
-        for test in [Test::at_most(Number::MinDuration, limit), Test::at_least(Number::MaxDuration, limit)] {
+        for test in [
+            Test::at_most(Number::MinDuration, limit),
+            Test::at_least(Number::MaxDuration, limit),
+        ] {
             terms.add(test, "limits.duration_seconds", &format!("{limit} s"));
         }
         let countries: Vec<Country> = placement
@@ -137,7 +152,11 @@ impl Request {
             .filter_map(|country| Country::parse(country))
             .collect();
         if !countries.is_empty() {
-            terms.add(Test::Country(countries), "placement.countries", &placement.countries.join(", "));
+            terms.add(
+                Test::Country(countries),
+                "placement.countries",
+                &placement.countries.join(", "),
+            );
         }
         terms.least(
             Number::Reputation,
@@ -146,8 +165,16 @@ impl Request {
         );
         if let Some(max) = max_price {
             let most = crate::filter::base_units(max);
-            let text = spec.limits.max_price_per_hour.as_deref().unwrap_or_default();
-            terms.add(Test::at_most(Number::Price, most), "limits.max_price_per_hour", text);
+            let text = spec
+                .limits
+                .max_price_per_hour
+                .as_deref()
+                .unwrap_or_default();
+            terms.add(
+                Test::at_most(Number::Price, most),
+                "limits.max_price_per_hour",
+                text,
+            );
         }
         Self {
             filter: Filter { terms: terms.0 },

@@ -47,29 +47,55 @@ impl Query {
     fn href(&self) -> String {
         let escape = |text: &str| leptos_router::location::Url::escape(text);
         let idle = if self.idle { "1" } else { "" };
-        let parts = [("q", &*self.q), ("idle", idle), ("sort", &*self.sort), ("from", &*self.from)];
+        let parts = [
+            ("q", &*self.q),
+            ("idle", idle),
+            ("sort", &*self.sort),
+            ("from", &*self.from),
+        ];
         let set = parts.into_iter().filter(|(_, value)| !value.is_empty());
-        let set: Vec<String> = set.map(|(key, value)| format!("{key}={}", escape(value))).collect();
-        if set.is_empty() { "/".to_owned() } else { format!("/?{}", set.join("&")) }
+        let set: Vec<String> = set
+            .map(|(key, value)| format!("{key}={}", escape(value)))
+            .collect();
+        if set.is_empty() {
+            "/".to_owned()
+        } else {
+            format!("/?{}", set.join("&"))
+        }
     }
 
     /// The same filter in another order.
     fn sorted_by(&self, sort: &str) -> String {
-        Self { sort: sort.to_owned(), from: String::new(), ..self.clone() }.href()
+        Self {
+            sort: sort.to_owned(),
+            from: String::new(),
+            ..self.clone()
+        }
+        .href()
     }
 
     fn has(&self, term: &str) -> bool {
-        self.q.split_whitespace().any(|word| word.eq_ignore_ascii_case(term))
+        self.q
+            .split_whitespace()
+            .any(|word| word.eq_ignore_ascii_case(term))
     }
 
     /// The same with a term put on or taken off.
     fn toggled(&self, term: &str) -> String {
-        let others = self.q.split_whitespace().filter(|word| !word.eq_ignore_ascii_case(term));
+        let others = self
+            .q
+            .split_whitespace()
+            .filter(|word| !word.eq_ignore_ascii_case(term));
         let mut words: Vec<&str> = others.collect();
         if !self.has(term) {
             words.push(term);
         }
-        Self { q: words.join(" "), from: String::new(), ..self.clone() }.href()
+        Self {
+            q: words.join(" "),
+            from: String::new(),
+            ..self.clone()
+        }
+        .href()
     }
 
     fn order(&self, offers: &mut [OfferView]) {
@@ -107,13 +133,13 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
     let exchange = exchange()?;
     let network = exchange.network().await?;
     let t = words();
-    let found = match exchange.query_fault(&query.q).filter(|_| !query.q.is_empty()) {
-        Some((pointed, message)) => unreadable(pointed, message, t),
-        None => {
-            let mut found = exchange.offers(&query.filter())?;
-            query.order(&mut found.offers);
-            results(&found, &query, t)
-        }
+    let fault = (!query.q.is_empty()).then(|| exchange.query_fault(&query.q));
+    let found = if let Some((pointed, message)) = fault.flatten() {
+        unreadable(pointed, message, t)
+    } else {
+        let mut found = exchange.offers(&query.filter())?;
+        query.order(&mut found.offers);
+        results(&found, &query, t)
     };
     Ok(view! {
         <nav class="chips mb-3" aria-label=t.market_chips()>{chips(&query)}</nav>
@@ -186,14 +212,28 @@ fn results(found: &OffersView, query: &Query, t: &'static Words) -> AnyView {
         Column::new(t.col_state()),
         Column::action(t.col_action()),
     ];
-    let count = fill(t.market_count(), &[&found.matching.to_string(), &found.total.to_string()]);
+    let count = fill(
+        t.market_count(),
+        &[&found.matching.to_string(), &found.total.to_string()],
+    );
     let best = (!query.q.is_empty()).then(|| {
-        let href = format!("/launch?filter={}", leptos_router::location::Url::escape(&query.q));
+        let href = format!(
+            "/launch?filter={}",
+            leptos_router::location::Url::escape(&query.q)
+        );
         view! { <a class="btn" href=href>{t.market_rent_best()}</a> }
     });
     let page = |from: u32, word: &'static str| {
-        let from = if from == 0 { String::new() } else { from.to_string() };
-        let href = Query { from, ..query.clone() }.href();
+        let from = if from == 0 {
+            String::new()
+        } else {
+            from.to_string()
+        };
+        let href = Query {
+            from,
+            ..query.clone()
+        }
+        .href();
         view! { <a class="btn" href=href>{word}</a> }
     };
     let from: u32 = query.from.parse().unwrap_or(0);
@@ -242,10 +282,7 @@ fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
             format!("{} · {}", offer.cpus, format::mib(offer.memory_mib)),
         ),
         Cell::end(t.col_reputation(), format!("{} / 100", offer.reputation)),
-        Cell::new(
-            t.col_region(),
-            place(offer),
-        ),
+        Cell::new(t.col_region(), place(offer)),
         Cell::new(t.col_state(), wording::device_state(offer.state, t)),
         Cell::action(rent),
     ])
@@ -253,8 +290,16 @@ fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
 
 /// `CH · hall-1`
 fn place(offer: &OfferView) -> String {
-    let parts: Vec<&str> = [&offer.country, &offer.group].into_iter().flatten().map(String::as_str).collect();
-    if parts.is_empty() { "–".to_owned() } else { parts.join(" · ") }
+    let parts: Vec<&str> = [&offer.country, &offer.group]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    if parts.is_empty() {
+        "–".to_owned()
+    } else {
+        parts.join(" · ")
+    }
 }
 
 #[cfg(test)]
@@ -270,7 +315,10 @@ mod tests {
             ..Query::default()
         };
         let href = query.sorted_by("memory");
-        assert!(href.starts_with("/?q=rtx") && href.ends_with("&idle=1&sort=memory"), "{href}");
+        assert!(
+            href.starts_with("/?q=rtx") && href.ends_with("&idle=1&sort=memory"),
+            "{href}"
+        );
         assert!(!href.contains(' ') && !href.contains('>'), "{href}");
         assert!(query.has("VRAM>=24") && !query.toggled("vram>=24").contains("vram"));
         assert!(query.toggled("class=gpu").contains("class%3Dgpu"));

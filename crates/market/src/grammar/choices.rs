@@ -3,9 +3,9 @@
 use protocol::spec::DeviceClass;
 
 use super::{Fault, suggest};
-use crate::request::{Kind, Near};
 use crate::names::words;
 use crate::place::{Country, Region};
+use crate::request::{Kind, Near};
 
 /// Characters in the name of a group.
 const LONGEST_GROUP: usize = 64;

@@ -94,7 +94,9 @@ pub(crate) fn bits(row: &Row) -> u128 {
         if let Some(value) = row.number(ladder.number) {
             let steps = ladder.bounds.partition_point(|bound| *bound <= value);
             // So many ones from the ladder's first column.
-            let ones = 1_u128.checked_shl(u32::try_from(steps).unwrap_or(0)).unwrap_or(0);
+            let ones = 1_u128
+                .checked_shl(u32::try_from(steps).unwrap_or(0))
+                .unwrap_or(0);
             bits |= ones.wrapping_sub(1) << ladder.first;
         }
     }
@@ -116,7 +118,11 @@ pub(crate) struct Summary {
 
 impl Default for Summary {
     fn default() -> Self {
-        Self { any: 0, least: [u32::MAX; NUMBERS], greatest: [0; NUMBERS] }
+        Self {
+            any: 0,
+            least: [u32::MAX; NUMBERS],
+            greatest: [0; NUMBERS],
+        }
     }
 }
 
@@ -138,7 +144,10 @@ impl Summary {
     pub fn may_pass(&self, base: Column, plan: &Plan<'_>) -> bool {
         let need = plan.need | bit(base);
         self.any & need == need
-            && plan.bounds.iter().all(|b| self.greatest[b.ladder] >= b.least && self.least[b.ladder] <= b.most)
+            && plan
+                .bounds
+                .iter()
+                .all(|b| self.greatest[b.ladder] >= b.least && self.least[b.ladder] <= b.most)
     }
 
     /// Whether all offers are within a bound.
@@ -170,7 +179,7 @@ pub(crate) struct Bound<'a> {
 pub(crate) struct Codes {
     pub first: Column,
     pub width: u8,
-    pub codes: Vec<u16>,
+    pub any_of: Vec<u16>,
     /// None of them instead.
     pub not: bool,
 }
@@ -202,7 +211,11 @@ impl<'a> Plan<'a> {
         for test in tests {
             plan.add(test, &group);
         }
-        let all = plan.all.iter().copied().chain(plan.bounds.iter().filter_map(|bound| bound.all));
+        let all = plan
+            .all
+            .iter()
+            .copied()
+            .chain(plan.bounds.iter().filter_map(|bound| bound.all));
         plan.need = all.fold(0, |need, column| need | bit(column));
         plan
     }
@@ -216,7 +229,8 @@ impl<'a> Plan<'a> {
             Test::Between(Number::Price, min, max) => {
                 self.cheapest = self.cheapest.max(*min);
                 self.dearest = self.dearest.min(*max);
-                self.rest.extend((!crate::index::page::in_keys(*min, *max)).then_some(test));
+                self.rest
+                    .extend((!crate::index::page::in_keys(*min, *max)).then_some(test));
             }
             Test::Between(number, min, max) => self.between(test, *number, *min, *max),
             Test::OneOf(number, ranges) => {
@@ -225,8 +239,10 @@ impl<'a> Plan<'a> {
                 self.between(test, *number, min, max);
                 self.rest.push(test);
             }
-            Test::Outside(..) | Test::NoneOf(..) => self.rest.push(test),
-            Test::Region(regions) => self.some.push(regions.iter().map(|r| of_region(*r)).collect()),
+            Test::Outside(..) | Test::NoneOf(..) | Test::NotGroup(_) => self.rest.push(test),
+            Test::Region(regions) => self
+                .some
+                .push(regions.iter().map(|r| of_region(*r)).collect()),
             Test::NotRegion(regions) => {
                 self.all.push(PLACED);
                 self.none.extend(regions.iter().map(|r| of_region(*r)));
@@ -238,12 +254,15 @@ impl<'a> Plan<'a> {
                 self.codes.push(Codes {
                     first: GROUP,
                     width: GROUP_BITS,
-                    codes: groups.iter().filter_map(|name| group(name)).map(low).collect(),
+                    any_of: groups
+                        .iter()
+                        .filter_map(|name| group(name))
+                        .map(low)
+                        .collect(),
                     not: false,
                 });
                 self.rest.push(test);
             }
-            Test::NotGroup(_) => self.rest.push(test),
         }
     }
 
@@ -253,7 +272,12 @@ impl<'a> Plan<'a> {
             // An unknown country is no other one.
             codes.push(0);
         }
-        self.codes.push(Codes { first: COUNTRY, width: COUNTRY_BITS, codes, not });
+        self.codes.push(Codes {
+            first: COUNTRY,
+            width: COUNTRY_BITS,
+            any_of: codes,
+            not,
+        });
     }
 
     fn between(&mut self, test: &'a Test, number: Number, min: u64, max: u64) {
@@ -262,11 +286,18 @@ impl<'a> Plan<'a> {
         };
         let ladder = &LADDERS[at];
         // A lower bound of zero still asks that the value is known.
-        let least = if number.may_be_unknown() { min.max(1) } else { min };
+        let least = if number.may_be_unknown() {
+            min.max(1)
+        } else {
+            min
+        };
         if least == 0 && max == u64::MAX {
             return;
         }
-        let below = ladder.bounds.partition_point(|bound| *bound <= least).checked_sub(1);
+        let below = ladder
+            .bounds
+            .partition_point(|bound| *bound <= least)
+            .checked_sub(1);
         let above = ladder.bounds.partition_point(|bound| *bound <= max);
         let above = (max < u64::MAX).then_some(above);
         let bound = |step: Option<usize>| step.and_then(|step| ladder.bounds.get(step)).copied();
@@ -277,7 +308,9 @@ impl<'a> Plan<'a> {
             least: narrow(least),
             most: narrow(max),
             all: below.map(|step| column(ladder.first, step)),
-            none: above.filter(|step| bound(Some(*step)).is_some()).map(|step| column(ladder.first, step)),
+            none: above
+                .filter(|step| bound(Some(*step)).is_some())
+                .map(|step| column(ladder.first, step)),
             exact: exact_below && exact_above,
             test,
         });
@@ -294,15 +327,22 @@ impl<'a> Plan<'a> {
             && self.some.iter().all(|columns| columns.iter().any(has))
             && self.codes.iter().all(|codes| {
                 let shown = bits >> codes.first & ((1 << codes.width) - 1);
-                codes.codes.iter().any(|code| u128::from(*code) == shown) != codes.not
+                codes.any_of.iter().any(|code| u128::from(*code) == shown) != codes.not
             })
             && (self.cheapest..=self.dearest).contains(&price)
     }
 
     /// Whether a row passes what the columns left undecided: the rest, and those `bounds` whose bit is set.
-    pub fn passes(&self, row: &Row, bounds: u64, group: impl Fn(u32) -> Option<std::sync::Arc<str>>) -> bool {
+    pub fn passes(
+        &self,
+        row: &Row,
+        bounds: u64,
+        group: impl Fn(u32) -> Option<std::sync::Arc<str>>,
+    ) -> bool {
         let undecided = |n: &usize| bounds >> n & 1 == 1;
-        (0..self.bounds.len()).filter(undecided).all(|n| decides(self.bounds[n].test, row))
+        (0..self.bounds.len())
+            .filter(undecided)
+            .all(|n| decides(self.bounds[n].test, row))
             && self.rest.iter().all(|test| match test {
                 Test::Group(names) => {
                     group(row.group).is_some_and(|own| names.iter().any(|name| **name == *own))
@@ -318,17 +358,23 @@ impl<'a> Plan<'a> {
 /// What a test of a number says of a row; other tests are decided by the columns.
 fn decides(test: &Test, row: &Row) -> bool {
     let within = |value: u64, ranges: &[(u64, u64)]| {
-        ranges.iter().any(|(min, max)| (*min..=*max).contains(&value))
+        ranges
+            .iter()
+            .any(|(min, max)| (*min..=*max).contains(&value))
     };
     match test {
-        Test::Between(number, min, max) => {
-            row.number(*number).is_some_and(|value| (*min..=*max).contains(&value))
-        }
-        Test::Outside(number, min, max) => {
-            row.number(*number).is_some_and(|value| !(*min..=*max).contains(&value))
-        }
-        Test::OneOf(number, ranges) => row.number(*number).is_some_and(|value| within(value, ranges)),
-        Test::NoneOf(number, ranges) => row.number(*number).is_some_and(|value| !within(value, ranges)),
+        Test::Between(number, min, max) => row
+            .number(*number)
+            .is_some_and(|value| (*min..=*max).contains(&value)),
+        Test::Outside(number, min, max) => row
+            .number(*number)
+            .is_some_and(|value| !(*min..=*max).contains(&value)),
+        Test::OneOf(number, ranges) => row
+            .number(*number)
+            .is_some_and(|value| within(value, ranges)),
+        Test::NoneOf(number, ranges) => row
+            .number(*number)
+            .is_some_and(|value| !within(value, ranges)),
         _ => true,
     }
 }
@@ -350,6 +396,6 @@ mod tests {
             free += u32::try_from(ladder.bounds.len()).expect("few");
         }
         assert!(free <= u32::try_from(COLUMNS).expect("few"), "{free}");
-        assert!(REGION + 6 <= PLACED && COUNTRY + COUNTRY_BITS <= GROUP);
+        const { assert!(REGION + 6 <= PLACED && COUNTRY + COUNTRY_BITS <= GROUP) };
     }
 }

@@ -21,8 +21,8 @@ use column::Summary;
 pub(crate) use column::{LIVE, OPEN, Plan};
 
 pub(crate) use page::{Mask, Page, WORD, WORDS};
-pub(crate) use row::{Row, RowId};
 use row::Rows;
+pub(crate) use row::{Row, RowId};
 use shelf::Shelf;
 pub(crate) use stream::Stream;
 
@@ -84,7 +84,10 @@ impl Index {
     }
 
     pub fn summary(&self, shelf: u32) -> Summary {
-        self.shelves.get(place(shelf)).map(|shelf| shelf.summary).unwrap_or_default()
+        self.shelves
+            .get(place(shelf))
+            .map(|shelf| shelf.summary)
+            .unwrap_or_default()
     }
 
     pub fn get(&self, device: DeviceId) -> Option<Offer> {
@@ -101,7 +104,10 @@ impl Index {
         // Most offers that are put are known, and of the model they were.
         if let Some(id) = self.rows.find(offer.device) {
             let shelf = self.rows.get(id).shelf;
-            if self.model(shelf).is_some_and(|model| **model == *offer.model) {
+            if self
+                .model(shelf)
+                .is_some_and(|model| **model == *offer.model)
+            {
                 return shelf;
             }
         }
@@ -212,17 +218,25 @@ impl Index {
     pub fn shelves(&self, filter: &Filter) -> Chosen<'_> {
         let mut chosen: Option<Vec<(u64, u32)>> = None;
         for term in &filter.terms {
-            let Test::Model(models) = &term.test else { continue };
+            let Test::Model(models) = &term.test else {
+                continue;
+            };
             let mut named: Vec<(u64, u32)> = models
                 .iter()
                 .flat_map(|written| self.models.named(written))
-                .filter_map(|shelf| self.least_key(number(shelf)).map(|key| (key, number(shelf))))
+                .filter_map(|shelf| {
+                    self.least_key(number(shelf))
+                        .map(|key| (key, number(shelf)))
+                })
                 .collect();
             named.sort_unstable();
             named.dedup();
             chosen = Some(match chosen {
                 None => named,
-                Some(before) => before.into_iter().filter(|shelf| named.binary_search(shelf).is_ok()).collect(),
+                Some(before) => before
+                    .into_iter()
+                    .filter(|shelf| named.binary_search(shelf).is_ok())
+                    .collect(),
             });
         }
         let chosen = chosen.map_or(Cow::Borrowed(self.order.as_slice()), Cow::Owned);
@@ -294,7 +308,12 @@ impl Index {
         for (number, shelf) in self.shelves.iter().enumerate() {
             shelf.check(&self.rows);
             live += shelf.live;
-            let listed: Vec<u64> = self.order.iter().filter(|(_, n)| place(*n) == number).map(|(key, _)| *key).collect();
+            let listed: Vec<u64> = self
+                .order
+                .iter()
+                .filter(|(_, n)| place(*n) == number)
+                .map(|(key, _)| *key)
+                .collect();
             assert_eq!(listed, shelf.least_key().into_iter().collect::<Vec<_>>());
         }
         assert_eq!(live, self.rows.len());

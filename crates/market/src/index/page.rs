@@ -32,7 +32,10 @@ pub(crate) const fn in_keys(min: u64, max: u64) -> bool {
 
 /// The least and the greatest key within bounds of the price.
 pub(crate) fn keys_within(min: u64, max: u64) -> (u64, u64) {
-    (min.min(PRICE_MAX) << 24, (max.min(PRICE_MAX) << 24) | 0xFF_FFFF)
+    (
+        min.min(PRICE_MAX) << 24,
+        (max.min(PRICE_MAX) << 24) | 0xFF_FFFF,
+    )
 }
 
 #[derive(Debug, Clone)]
@@ -97,7 +100,9 @@ impl Page {
     /// The first lane with this key or a greater one.
     fn first_not_below(&self, key: u64) -> usize {
         let word = self.fences.partition_point(|fence| *fence < key);
-        let Some(before) = word.checked_sub(1) else { return 0 };
+        let Some(before) = word.checked_sub(1) else {
+            return 0;
+        };
         let (from, to) = (before * WORD, (word * WORD).min(self.keys.len()));
         from + self.keys[from..to].partition_point(|k| *k < key)
     }
@@ -142,7 +147,10 @@ impl Page {
     pub fn offers(&self) -> Vec<RowId> {
         let live = self.column(LIVE);
         let lane_is_live = |lane: &usize| live[lane / WORD] >> (lane % WORD) & 1 == 1;
-        (0..self.lanes()).filter(lane_is_live).map(|lane| self.rows[lane]).collect()
+        (0..self.lanes())
+            .filter(lane_is_live)
+            .map(|lane| self.rows[lane])
+            .collect()
     }
 
     /// Where a rank stands or would stand: each offer before has a lesser one.
@@ -165,7 +173,9 @@ impl Page {
         let row = table.get(id);
         let from = self.position(key(row), row.rank(), table);
         // Holes may stand before it.
-        (from..self.lanes()).find(|lane| self.is_live(*lane)).filter(|lane| self.rows[*lane] == id)
+        (from..self.lanes())
+            .find(|lane| self.is_live(*lane))
+            .filter(|lane| self.rows[*lane] == id)
     }
 
     /// Puts a row in its place. `false`: no hole is near, lay the page out anew.
@@ -190,7 +200,10 @@ impl Page {
         let right = next_hole(live, at);
         let left = previous_hole(live, at);
         let near = |hole: usize| hole.abs_diff(at) <= 2 * WORD;
-        match (left.filter(|hole| near(*hole)), right.filter(|hole| near(*hole))) {
+        match (
+            left.filter(|hole| near(*hole)),
+            right.filter(|hole| near(*hole)),
+        ) {
             (Some(left), right) if right.is_none_or(|right| at - left <= right - at) => {
                 self.keys.copy_within(left + 1..at, left);
                 self.rows.copy_within(left + 1..at, left);
@@ -275,13 +288,17 @@ impl Page {
         if mask != [0; WORDS] {
             for codes in &plan.codes {
                 let found = self.codes(codes);
-                each(&mut mask, &found, |mask, word| mask & if codes.not { !word } else { word });
+                each(&mut mask, &found, |mask, word| {
+                    mask & if codes.not { !word } else { word }
+                });
             }
         }
         if plan.cheapest > 0 || plan.dearest < u64::MAX {
             let (least, greatest) = keys_within(plan.cheapest, plan.dearest);
             let from = self.first_not_below(least);
-            let to = greatest.checked_add(1).map_or(self.keys.len(), |key| self.first_not_below(key));
+            let to = greatest
+                .checked_add(1)
+                .map_or(self.keys.len(), |key| self.first_not_below(key));
             for (n, word) in mask.iter_mut().enumerate() {
                 *word &= from_lane(n, from) & !from_lane(n, to);
             }
@@ -291,11 +308,13 @@ impl Page {
 
     fn codes(&self, codes: &Codes) -> Mask {
         let mut found = [0; WORDS];
-        for code in &codes.codes {
+        for code in &codes.any_of {
             let mut same = [u64::MAX; WORDS];
             for plane in 0..codes.width {
                 let invert = if code >> plane & 1 == 1 { 0 } else { u64::MAX };
-                each(&mut same, self.column(codes.first + plane), |same, word| same & (word ^ invert));
+                each(&mut same, self.column(codes.first + plane), |same, word| {
+                    same & (word ^ invert)
+                });
             }
             each(&mut found, &same, |found, same| found | same);
         }
@@ -352,7 +371,11 @@ fn previous_hole(live: &[u64], before: usize) -> Option<usize> {
 /// Moves the bits `from..to` one up, onto the hole at `to`.
 fn shift_up(words: &mut [u64], from: usize, to: usize) {
     for n in (from / WORD..=to / WORD).rev() {
-        let carry = if n > from / WORD { words[n - 1] >> (WORD - 1) } else { 0 };
+        let carry = if n > from / WORD {
+            words[n - 1] >> (WORD - 1)
+        } else {
+            0
+        };
         let moved = from_lane(n, from + 1) & !from_lane(n, to + 1);
         words[n] = words[n] & !moved | (words[n] << 1 | carry) & moved;
     }
@@ -361,7 +384,11 @@ fn shift_up(words: &mut [u64], from: usize, to: usize) {
 /// Moves the bits `from + 1..=to` one down, onto the hole at `from`.
 fn shift_down(words: &mut [u64], from: usize, to: usize) {
     for n in from / WORD..=to / WORD {
-        let carry = if n < to / WORD { words[n + 1] << (WORD - 1) } else { 0 };
+        let carry = if n < to / WORD {
+            words[n + 1] << (WORD - 1)
+        } else {
+            0
+        };
         let moved = from_lane(n, from) & !from_lane(n, to);
         words[n] = words[n] & !moved | (words[n] >> 1 | carry) & moved;
     }

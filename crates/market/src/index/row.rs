@@ -210,7 +210,9 @@ impl Rows {
         }
         let pieces = &self.pieces;
         self.by_device
-            .insert_unique(hash(device.as_bytes()), id, |id| hash(at(pieces, *id).device.as_bytes()));
+            .insert_unique(hash(device.as_bytes()), id, |id| {
+                hash(at(pieces, *id).device.as_bytes())
+            });
         let same = |id: &RowId| at(pieces, *id).node == node;
         let first = self.by_node.find_mut(hash(node.as_bytes()), same);
         if let Some(first) = first {
@@ -219,8 +221,9 @@ impl Rows {
             let row = self.get_mut(id);
             (row.next, row.is_alone) = (next, false);
         } else {
-            self.by_node
-                .insert_unique(hash(node.as_bytes()), id, |id| hash(at(pieces, *id).node.as_bytes()));
+            self.by_node.insert_unique(hash(node.as_bytes()), id, |id| {
+                hash(at(pieces, *id).node.as_bytes())
+            });
         }
         id
     }
@@ -302,10 +305,9 @@ impl Rows {
         }
         if let Some(before) = before {
             self.get_mut(before).next = next;
-        } else if let Ok(mut entry) = self
-            .by_node
-            .find_entry(hash(node.as_bytes()), |other| at(pieces, *other).node == node)
-        {
+        } else if let Ok(mut entry) = self.by_node.find_entry(hash(node.as_bytes()), |other| {
+            at(pieces, *other).node == node
+        }) {
             if next == NONE {
                 entry.remove();
             } else {
@@ -340,12 +342,15 @@ impl Rows {
             verified: u32::from(row.verified),
             watts: u32::from(row.watts),
             min_duration: Seconds::new(u64::from(row.min_duration)),
-            max_duration: (row.max_duration > 0)
-                .then(|| Seconds::new(u64::from(row.max_duration))),
+            max_duration: (row.max_duration > 0).then(|| Seconds::new(u64::from(row.max_duration))),
             price: row.price,
             joined_at: row.joined_at,
             supply: row.supply,
-            holder: if row.held { self.holder(row.device) } else { None },
+            holder: if row.held {
+                self.holder(row.device)
+            } else {
+                None
+            },
         }
     }
 }

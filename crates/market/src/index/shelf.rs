@@ -22,7 +22,10 @@ const FEW: usize = FILL / 4;
 impl Shelf {
     /// From offers in order.
     pub fn of(offers: &[RowId], table: &Rows) -> Self {
-        let mut shelf = Self { live: offers.len(), ..Self::default() };
+        let mut shelf = Self {
+            live: offers.len(),
+            ..Self::default()
+        };
         (shelf.pages, shelf.borders) = lay_out(offers, table);
         for id in offers {
             let row = table.get(*id);
@@ -66,8 +69,12 @@ impl Shelf {
     /// Call it before the row changes: the row's rank leads to its lane.
     pub fn remove(&mut self, id: RowId, table: &Rows) {
         let at = self.page_of(table.get(id).rank());
-        let Some(page) = self.pages.get_mut(at) else { return };
-        let Some(lane) = page.lane(id, table) else { return };
+        let Some(page) = self.pages.get_mut(at) else {
+            return;
+        };
+        let Some(lane) = page.lane(id, table) else {
+            return;
+        };
         page.remove(lane);
         let left = page.live;
         self.live -= 1;
@@ -78,7 +85,11 @@ impl Shelf {
 
     /// Lays a page with few offers out together with its neighbour.
     fn join(&mut self, at: usize, table: &Rows) {
-        let first = if at + 1 < self.pages.len() { at } else { at.saturating_sub(1) };
+        let first = if at + 1 < self.pages.len() {
+            at
+        } else {
+            at.saturating_sub(1)
+        };
         let last = (first + 1).min(self.pages.len() - 1);
         let both = self.pages.get(first..=last).unwrap_or_default();
         if both.iter().map(|page| page.live).sum::<usize>() > FILL {

@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::index::{Chosen, Index};
 use crate::index::column::{Column, Plan};
 use crate::index::page::{Mask, Page, WORD, WORDS, keys_within};
 use crate::index::row::RowId;
+use crate::index::{Chosen, Index};
 use crate::offer::Rank;
 
 /// Where a shelf is being read.
@@ -57,13 +57,21 @@ impl<'a> Stream<'a> {
             shelves,
             opened: 0,
             alone: None,
-            greatest: if plan.dearest == u64::MAX { u64::MAX } else { greatest },
+            greatest: if plan.dearest == u64::MAX {
+                u64::MAX
+            } else {
+                greatest
+            },
         }
     }
 
     fn open(&mut self) {
         while let Some((key, shelf)) = self.shelves.get(self.opened).copied() {
-            if self.heads.peek().is_some_and(|Reverse(head)| head.key < key) {
+            if self
+                .heads
+                .peek()
+                .is_some_and(|Reverse(head)| head.key < key)
+            {
                 return;
             }
             self.opened += 1;
@@ -72,8 +80,19 @@ impl<'a> Stream<'a> {
             }
             let page = self.first_page(shelf);
             let cursor = self.cursors.len();
-            self.cursors.push(Cursor { shelf, page, mask: [0; WORDS], word: WORDS, undecided: 0, next: None });
-            self.heads.push(Reverse(Head { key, rank: None, cursor }));
+            self.cursors.push(Cursor {
+                shelf,
+                page,
+                mask: [0; WORDS],
+                word: WORDS,
+                undecided: 0,
+                next: None,
+            });
+            self.heads.push(Reverse(Head {
+                key,
+                rank: None,
+                cursor,
+            }));
         }
     }
 
@@ -84,7 +103,9 @@ impl<'a> Stream<'a> {
         }
         let (least, _) = keys_within(self.plan.cheapest, u64::MAX);
         let pages = self.index.pages(shelf);
-        pages.partition_point(|page| page.least_key() < least).saturating_sub(1)
+        pages
+            .partition_point(|page| page.least_key() < least)
+            .saturating_sub(1)
     }
 
     /// The cursor's next offer, looked for in pages that begin at `until` or before.
@@ -92,7 +113,9 @@ impl<'a> Stream<'a> {
         let cursor = &mut self.cursors[at];
         let pages: &[Page] = self.index.pages(cursor.shelf);
         loop {
-            let Some(page) = pages.get(cursor.page) else { return Step::End };
+            let Some(page) = pages.get(cursor.page) else {
+                return Step::End;
+            };
             if cursor.word == WORDS {
                 let key = page.least_key();
                 if key > self.greatest {
@@ -115,7 +138,11 @@ impl<'a> Stream<'a> {
                 let id = page.row_of(lane);
                 let undecided = cursor.undecided != 0 || !self.plan.rest.is_empty();
                 if !undecided
-                    || self.plan.passes(self.index.rows.get(id), cursor.undecided, |n| self.index.rows.groups.name(n))
+                    || self
+                        .plan
+                        .passes(self.index.rows.get(id), cursor.undecided, |n| {
+                            self.index.rows.groups.name(n)
+                        })
                 {
                     return Step::Found(page.key_of(lane), id);
                 }
@@ -157,15 +184,29 @@ impl Iterator for Stream<'_> {
                 self.alone = Some(at);
                 return found.or_else(|| self.next());
             }
-            let closed = self.shelves.get(self.opened).map_or(u64::MAX, |shelf| shelf.0);
-            let until = self.heads.peek().map_or(closed, |Reverse(next)| next.key.min(closed));
+            let closed = self
+                .shelves
+                .get(self.opened)
+                .map_or(u64::MAX, |shelf| shelf.0);
+            let until = self
+                .heads
+                .peek()
+                .map_or(closed, |Reverse(next)| next.key.min(closed));
             match self.advance(at, until) {
                 Step::Found(key, id) => {
                     self.cursors[at].next = Some(id);
                     let rank = Some(self.index.rank(id));
-                    self.heads.push(Reverse(Head { key, rank, cursor: at }));
+                    self.heads.push(Reverse(Head {
+                        key,
+                        rank,
+                        cursor: at,
+                    }));
                 }
-                Step::Later(key) => self.heads.push(Reverse(Head { key, rank: None, cursor: at })),
+                Step::Later(key) => self.heads.push(Reverse(Head {
+                    key,
+                    rank: None,
+                    cursor: at,
+                })),
                 Step::End => {}
             }
             if found.is_some() {

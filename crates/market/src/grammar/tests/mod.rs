@@ -7,11 +7,11 @@ use kernel::{Amount, PricePerSecond};
 use protocol::spec::DeviceClass;
 
 use super::*;
-use crate::request::{Kind, Near};
 use crate::filter::{Number, Test};
 use crate::names::words;
 use crate::offer::Version;
 use crate::place::{Country, Region};
+use crate::request::{Kind, Near};
 
 /// An hour costs the requester the owner's price and a tenth of it.
 const ALL_IN_HOUR: i64 = 3_960;
