@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "test-support",
         &["kernel", "metering", "protocol", "worker"],
     ),
-    ("bench", &["kernel", "metering", "protocol", "test-support"]),
+    ("bench", &["kernel", "market", "metering", "protocol", "test-support"]),
 ];
 
 #[test]
