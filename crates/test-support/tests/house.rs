@@ -24,7 +24,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "test-support",
         &["kernel", "metering", "protocol", "worker"],
     ),
-    ("bench", &["kernel", "market", "metering", "protocol", "test-support"]),
+    (
+        "bench",
+        &["kernel", "market", "metering", "protocol", "test-support"],
+    ),
 ];
 
 #[test]
