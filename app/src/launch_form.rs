@@ -34,6 +34,8 @@ pub struct LaunchForm {
     /// Two-letter codes; empty for anywhere.
     pub countries: String,
     pub restarts: String,
+    /// Minutes to wait for an offer; empty or 0: not at all.
+    pub wait: String,
     /// A query of the market, for all else.
     pub filter: String,
     /// A device chosen on the market; empty for the cheapest that fits.
@@ -43,7 +45,7 @@ pub struct LaunchForm {
 }
 
 /// Where the specification's fields stand in the form.
-pub const FIELDS: [(&str, &str); 17] = [
+pub const FIELDS: [(&str, &str); 18] = [
     ("name", "name"),
     ("command", "command"),
     ("env", "env"),
@@ -61,6 +63,7 @@ pub const FIELDS: [(&str, &str); 17] = [
     ("placement.min_reputation", "min_reputation"),
     ("placement.countries", "countries"),
     ("placement.filter", "filter"),
+    ("limits.wait_seconds", "wait"),
 ];
 
 /// Splits a command into words: spaces separate, quotes and backslashes join, as in a shell. Nothing is expanded.
@@ -187,9 +190,18 @@ impl LaunchForm {
             countries: spec.placement.countries.join(", "),
             restarts: spec.limits.max_restarts.to_string(),
             filter: spec.placement.filter.clone().unwrap_or_default(),
+            wait: spec.limits.wait_seconds.div_ceil(60).to_string(),
             device: String::new(),
             request: String::new(),
         }
+    }
+
+    /// Whether it would wait for an offer.
+    pub fn waits(&self) -> bool {
+        self.wait
+            .trim()
+            .parse::<u64>()
+            .is_ok_and(|minutes| minutes > 0)
     }
 
     /// # Errors
@@ -244,6 +256,9 @@ impl LaunchForm {
                     "limits.max_restarts",
                     limits.max_restarts,
                 ),
+                wait_seconds: read
+                    .number(&self.wait, "limits.wait_seconds", 0_u64)
+                    .saturating_mul(60),
             },
             placement: Placement {
                 countries: list(&self.countries)

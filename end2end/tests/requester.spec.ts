@@ -1,5 +1,5 @@
 // A requester: from the market to a paid job, watched live.
-import { expect, launch, open, signIn, test } from './support';
+import { expect, expectAccessible, expectFits, launch, open, signIn, test } from './support';
 
 test('the market shows devices with a price per hour, and its filter lives in the address', async ({ page }) => {
   await open(page, '/');
@@ -19,6 +19,21 @@ test('the market shows devices with a price per hour, and its filter lives in th
   await expect(rows.first()).toBeVisible();
   await page.locator('.chip[aria-current]').click();
   await expect(page.locator('#q')).toHaveValue('');
+});
+
+test('a model shows its index, its history and its order book', async ({ page }) => {
+  await open(page, '/');
+  const name = page.locator('.data tbody a[href^="/model"]').first();
+  const model = await name.textContent();
+  await name.click();
+  await page.waitForURL(/\/model\?/);
+  await expect(page.locator('main h2').first()).toContainText(model ?? '');
+  await expect(page.locator('main .figure')).toContainText('IO/h');
+  await expect(page.locator('.data tbody tr').first()).toContainText('IO/h');
+  await page.locator('.chip', { hasText: '30' }).click();
+  await expect(page).toHaveURL(/days=30/);
+  await expectAccessible(page, 'a model');
+  await expectFits(page, 'a model');
 });
 
 test('a query that cannot be read is marked at its place, and what matches is rented from the market', async ({ page }) => {

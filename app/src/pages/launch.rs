@@ -229,6 +229,10 @@ fn need_fields(form: &Fields, fault: Signal<Option<Fault>>) -> AnyView {
                 <Field name="max_price" label=t.need_max_price() unit="IO/h" input_mode="decimal" value=value(form, "max_price")
                     error=field_error(fault, "limits.max_price_per_hour")/>
             </div>
+            <div class="grid gap-4 md:grid-cols-2">
+                <Field name="wait" label=t.need_wait() unit=t.unit_min() input_mode="numeric" value=value(form, "wait")
+                    error=field_error(fault, "limits.wait_seconds")/>
+            </div>
             <Field name="filter" label=t.need_filter() value=value(form, "filter") error=field_error(fault, "placement.filter")/>
             <details>
                 <summary class="legend min-h-11 flex items-center">{t.launch_more_needs()}</summary>

@@ -10,6 +10,7 @@ pub mod jobs;
 mod kept;
 pub mod launch;
 pub mod market;
+pub mod model;
 pub mod nodes;
 pub mod not_found;
 pub mod sign_in;

@@ -79,6 +79,7 @@ pub fn run_end(end: &RunEnd, t: &Words) -> String {
 pub fn event(kind: JobEventKind, t: &Words) -> &'static str {
     match kind {
         JobEventKind::Submitted => t.event_submitted(),
+        JobEventKind::Waiting => t.event_waiting(),
         JobEventKind::Leased => t.event_leased(),
         JobEventKind::Fetching => t.event_fetching(),
         JobEventKind::Isolating => t.event_isolating(),

@@ -9,13 +9,14 @@ use protocol::view::{
     JobEvent, JobEventKind, JobSummary, JobView, LogPage, Page, ReceiptView, SampleView, Scope,
 };
 use protocol::worker::{StopReason, ToWorker};
-use store::{Job, JobAnswer, LeaseRow};
+use store::{Job, JobAnswer, LeaseRow, Tx};
 
 use crate::actor::Actor;
 use crate::desk::{Exchange, secret_hash};
 use crate::error::Error;
 use crate::files::artefact_view;
-use crate::views::{lease_view, meter, summary};
+use crate::leases::Granted;
+use crate::views::{lease_view, meter};
 
 const SUBMIT_ROUTE: &str = "POST /api/v1/jobs";
 const KEY_MAX: usize = 200;
@@ -108,16 +109,20 @@ impl Exchange {
                 "upload it to /api/v1/bundles first",
             ));
         }
-        let offer = self
-            .take_slot(&self.runnable(spec, device)?, id)
-            .map_err(Error::NoMatch)?;
+        let taken = self.take_slot(&self.runnable(spec, device)?, id);
+        let waits = spec.limits.wait_seconds > 0;
+        let offer = match taken {
+            Ok(offer) => Ok(offer),
+            Err(no_match) if waits => Err(no_match.sentence()),
+            Err(no_match) => return Err(Error::NoMatch(no_match)),
+        };
         // From here on the slot must be given back on every way out but success.
-        let slot = SlotGuard {
+        let slot = offer.as_ref().ok().map(|offer| SlotGuard {
             exchange: self,
             device: offer.device,
             job: id,
             kept: false,
-        };
+        });
         let mut job = Job {
             id,
             account: actor.account,
@@ -141,15 +146,21 @@ impl Exchange {
             detail: String::new(),
         };
         tx.add_event(id, &submitted).await?;
-        let granted = match self
-            .grant(&mut tx, &mut job, &mut hold, &offer, kernel::Seconds::ZERO)
-            .await
-        {
-            Ok(granted) => granted,
-            Err(error) => {
-                drop((tx, slot));
-                self.after_conflict(&error, offer.device).await?;
-                return Err(error);
+        let granted = match &offer {
+            Ok(offer) => {
+                let used = kernel::Seconds::ZERO;
+                match self.grant(&mut tx, &mut job, &mut hold, offer, used).await {
+                    Ok(granted) => Some(granted),
+                    Err(error) => {
+                        drop((tx, slot));
+                        self.after_conflict(&error, offer.device).await?;
+                        return Err(error);
+                    }
+                }
+            }
+            Err(why) => {
+                self.wait(&mut tx, &hold, why).await?;
+                None
             }
         };
         if let Some((key, body_hash)) = remembered {
@@ -158,12 +169,31 @@ impl Exchange {
             tx.remember(actor.account, SUBMIT_ROUTE, key, body_hash, &answer, now)
                 .await?;
         }
-        tx.commit()
-            .await
-            .map_err(|error| self.doubt(granted.lease(), error.into()))?;
-        slot.keep();
-        self.after_grant(job, granted).await;
+        let lease = granted.as_ref().map(Granted::lease);
+        tx.commit().await.map_err(|error| match lease {
+            Some(lease) => self.doubt(lease, error.into()),
+            None => error.into(),
+        })?;
+        if let Some(slot) = slot {
+            slot.keep();
+        }
+        match granted {
+            Some(granted) => self.after_grant(job, granted).await,
+            None => self.publish_job(id, None).await,
+        }
         Ok(id)
+    }
+
+    /// A new job that found nothing waits in the market; its money is set aside when its turn comes.
+    async fn wait(&self, tx: &mut Tx, hold: &Hold, why: &str) -> Result<(), Error> {
+        let waiting = JobEvent {
+            at: self.now(),
+            kind: JobEventKind::Waiting,
+            detail: why.to_owned(),
+        };
+        tx.put_hold(hold).await?;
+        tx.add_event(hold.job, &waiting).await?;
+        Ok(())
     }
 
     /// When the database knows a holder of a slot that memory called free.
@@ -210,7 +240,7 @@ impl Exchange {
                     .filter(|row| row.lease.job == job.id)
                     .cloned()
                     .collect();
-                summary(&memory, job, &own)
+                self.summary(&memory, job, &own)
             })
             .collect();
         Ok(Page { items, next })
@@ -233,7 +263,7 @@ impl Exchange {
         let last = leases.last().map(|row| row.lease.id);
         let memory = self.memory();
         let live = memory.lease_of_job(id);
-        let summary = summary(&memory, &job, &leases);
+        let summary = self.summary(&memory, &job, &leases);
         let mut own_meter = meter(live.into_iter(), available, held);
         own_meter.spent = summary.spent;
         Ok(JobView {

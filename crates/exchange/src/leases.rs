@@ -13,7 +13,7 @@ use store::{Job, Lease, StoreError, Tx};
 
 use crate::desk::{Exchange, LeaseLive, secret_hash};
 use crate::error::Error;
-use crate::views::{meter, offer_view, summary};
+use crate::views::{meter, offer_view};
 
 /// A lease that was written and is told to memory and worker after the commit.
 pub(crate) struct Granted {
@@ -438,7 +438,7 @@ impl Exchange {
             let [available, held, _] = store.balances(job.account).await?;
             let (summary, own, all) = {
                 let memory = self.memory();
-                let summary = summary(&memory, &job, &leases);
+                let summary = self.summary(&memory, &job, &leases);
                 let mut own = meter(memory.lease_of_job(id).into_iter(), available, held);
                 own.spent = summary.spent;
                 let all = meter(memory.leases_of_account(job.account), available, held);

@@ -24,6 +24,7 @@ mod markets;
 mod money;
 mod nodes;
 mod ports;
+mod prices;
 mod recover;
 mod settings;
 mod tick;

@@ -5,10 +5,10 @@ use market::{
     Choice, Country, Filter, Near, NoMatch, Number, Offer, Prices, Query, Request, Term, Test,
 };
 use protocol::JobSpec;
-use protocol::spec::{DeviceClass, is_country};
+use protocol::spec::is_country;
 use protocol::state::JobState;
 use protocol::view::{
-    ModelPriceView, NetworkView, OfferFilter, OfferView, OffersView, QuoteLine, QuoteLineKind,
+    NetworkView, OfferFilter, OfferView, OffersView, OrderView, QuoteLine, QuoteLineKind,
     QuoteView, Scope,
 };
 
@@ -89,6 +89,42 @@ impl Exchange {
             return refuse("jobs are on-demand so far; leave out kind");
         }
         Ok(request)
+    }
+
+    /// Until when a waiting job waits: a new one as long as it was told to, one that lost its node as long as we hope.
+    pub(crate) fn waits_until(&self, job: &store::Job) -> Option<kernel::Timestamp> {
+        let patience = match job.epoch.get() {
+            0 => Seconds::new(job.spec.limits.wait_seconds),
+            _ => self.inner.settings.requeue_patience,
+        };
+        job.queued_at.map(|since| since.plus(patience))
+    }
+
+    /// The account's jobs that wait in the market, the longest waiting first.
+    ///
+    /// # Errors
+    /// The key lacks `read`.
+    pub async fn orders(&self, actor: &Actor) -> Result<Vec<OrderView>, Error> {
+        actor.require(Scope::Read)?;
+        let waiting = self.inner.store.waiting_jobs().await?;
+        let own = waiting
+            .into_iter()
+            .filter(|job| job.account == actor.account);
+        let memory = self.memory();
+        let order = |job: store::Job| {
+            let request = self.request(&job.spec, job.wanted_device).ok()?;
+            let why = memory.book.choose(&request).err();
+            Some(OrderView {
+                job: job.id,
+                name: job.spec.name.trim().to_owned(),
+                since: job.queued_at?,
+                until: self.waits_until(&job)?,
+                filter: job.spec.placement.filter.clone(),
+                max_price_per_hour: job.spec.limits.max_price_per_hour.clone(),
+                why: why.map(|why| why.sentence()).unwrap_or_default(),
+            })
+        };
+        Ok(own.filter_map(order).collect())
     }
 
     /// A page of the offers that pass a filter, cheapest first.
@@ -173,16 +209,6 @@ impl Exchange {
             .book
             .get(device)
             .map(|offer| offer_view(&memory, &offer, self.fees()))
-    }
-
-    /// Lowest and median price of each model that is connected.
-    pub fn prices(&self) -> Vec<ModelPriceView> {
-        let memory = self.memory();
-        let models = memory.book.models();
-        models
-            .iter()
-            .flat_map(|model| model_prices(&memory, model))
-            .collect()
     }
 
     /// Public statistics.
@@ -339,37 +365,4 @@ impl Exchange {
     pub(crate) fn free_slot(&self, device: DeviceId, job: JobId) {
         self.memory().book.free(device, job);
     }
-}
-
-/// A model that is offered as both classes has a line for each.
-fn model_prices(memory: &Memory, model: &str) -> Vec<ModelPriceView> {
-    let offered = memory.book.of_model(model);
-    let offered = || {
-        offered
-            .iter()
-            .filter(|offer| offer.supply == market::Supply::Offered)
-    };
-    let hour = |price: Option<&PricePerSecond>| {
-        price
-            .and_then(|price| price.per_hour().ok())
-            .unwrap_or(Amount::ZERO)
-    };
-    let of_class = |class: DeviceClass| {
-        // In the order of choice, so the prices are sorted; the lower of two middle ones is the median.
-        let own = || offered().filter(move |offer| offer.class == class);
-        let prices: Vec<PricePerSecond> = own().map(|offer| offer.price).collect();
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        (!prices.is_empty()).then(|| ModelPriceView {
-            class,
-            model: model.to_owned(),
-            offers: count(prices.len()),
-            idle: count(own().filter(|offer| offer.holder.is_none()).count()),
-            lowest: hour(prices.first()),
-            median: hour(prices.get(prices.len().saturating_sub(1) / 2)),
-        })
-    };
-    [DeviceClass::Gpu, DeviceClass::Cpu]
-        .into_iter()
-        .filter_map(of_class)
-        .collect()
 }

@@ -60,7 +60,8 @@ impl Exchange {
         }
         tx.commit().await?;
         self.live().prune();
-        self.prune_bundles().await
+        let results = [self.prune_bundles().await, self.note_prices().await];
+        results.into_iter().collect()
     }
 
     /// Writes log pieces and samples that came since the last time, and acknowledges the log to the workers.
@@ -230,12 +231,28 @@ impl Exchange {
         let waiting = self.inner.store.waiting_jobs().await?;
         let mut round = Round::default();
         for job in waiting {
+            if !self.is_due(&job) {
+                continue;
+            }
             let _turn = self.inner.desk.lock().await;
             if !round.goes_on(self.place(job.id).await) {
                 break;
             }
         }
         round.outcome
+    }
+
+    /// Whether something can be done for a waiting job now. Many wait for long, and most looks find nothing: this one
+    /// needs no transaction.
+    fn is_due(&self, job: &Job) -> bool {
+        let over = self
+            .waits_until(job)
+            .is_some_and(|until| until <= self.now());
+        // A query that cannot be read any more is for `place` to report.
+        let fits = |request| self.memory().book.best(&request).is_some();
+        over || self
+            .request(&job.spec, job.wanted_device)
+            .map_or(true, fits)
     }
 
     async fn place(&self, id: JobId) -> Result<(), Error> {
@@ -281,10 +298,7 @@ impl Exchange {
         let offer = match self.take_slot(&request, id) {
             Ok(offer) => offer,
             Err(no_match) => {
-                let waited = job
-                    .queued_at
-                    .map_or(Seconds::ZERO, |since| now.seconds_since(since));
-                if waited >= self.inner.settings.requeue_patience {
+                if self.waits_until(&job).is_some_and(|until| until <= now) {
                     let mut reason = no_match.sentence();
                     if let Some(price) = dearest {
                         let hour = price.per_hour().unwrap_or(kernel::Amount::MAX);

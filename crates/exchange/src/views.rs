@@ -4,7 +4,7 @@ use kernel::{Amount, PricePerSecond, Seconds};
 use market::Offer;
 use metering::Fees;
 use protocol::spec::DeviceClass;
-use protocol::state::{DeviceState, LeaseState};
+use protocol::state::{DeviceState, JobState, LeaseState};
 use protocol::view::{JobSummary, LeaseView, Meter, OfferView};
 use store::{Job, LeaseRow};
 
@@ -86,7 +86,7 @@ pub(crate) fn offer_view(memory: &Memory, offer: &Offer, fees: Fees) -> OfferVie
 }
 
 /// A job with its leases, as it stands with what is acknowledged but not yet posted.
-pub(crate) fn summary(memory: &Memory, job: &Job, leases: &[LeaseRow]) -> JobSummary {
+fn summary(memory: &Memory, job: &Job, leases: &[LeaseRow]) -> JobSummary {
     let (mut seconds, mut total) = (Seconds::ZERO, Amount::ZERO);
     for row in leases {
         let live = memory.leases.get(&row.lease.id);
@@ -110,6 +110,7 @@ pub(crate) fn summary(memory: &Memory, job: &Job, leases: &[LeaseRow]) -> JobSum
         seconds,
         spent: total,
         restarts: job.restarts,
+        waits_until: None,
     }
 }
 
@@ -179,6 +180,15 @@ pub(crate) const fn is_gpu(class: DeviceClass) -> bool {
 }
 
 impl Exchange {
+    /// A job with its leases, and until when it waits if it does.
+    pub(crate) fn summary(&self, memory: &Memory, job: &Job, leases: &[LeaseRow]) -> JobSummary {
+        let waits = job.state == JobState::Matching;
+        JobSummary {
+            waits_until: waits.then(|| self.waits_until(job)).flatten(),
+            ..summary(memory, job, leases)
+        }
+    }
+
     pub(crate) fn fees(&self) -> Fees {
         self.inner.settings.fees()
     }

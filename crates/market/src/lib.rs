@@ -12,6 +12,7 @@
 
 mod book;
 mod explain;
+pub mod fair;
 mod filter;
 mod gang;
 mod grammar;

@@ -31,6 +31,7 @@ pub const FILES_MAX: usize = 64;
 pub const FILES_BYTES_MAX: usize = 256 * 1024;
 pub const METRICS_MAX: usize = 16;
 pub const DURATION_MAX: Seconds = Seconds::new(30 * 86_400);
+pub const WAIT_MAX: Seconds = Seconds::new(7 * 86_400);
 /// Uploaded bundles and left artefacts: one each at most so large.
 pub const BUNDLE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
@@ -148,6 +149,8 @@ pub struct Limits {
     pub max_price_per_hour: Option<String>,
     /// How often the job may start again after its node was lost.
     pub max_restarts: u32,
+    /// An order that waits: when nothing matches now, the job waits so long for an offer that does. 0: refused at once.
+    pub wait_seconds: u64,
 }
 
 impl Default for Limits {
@@ -156,6 +159,7 @@ impl Default for Limits {
             duration_seconds: 3_600,
             max_price_per_hour: None,
             max_restarts: 3,
+            wait_seconds: 0,
         }
     }
 }
@@ -352,6 +356,12 @@ impl JobSpec {
             self.limits.duration_seconds,
             1,
             DURATION_MAX.get(),
+        );
+        check.range(
+            "limits.wait_seconds",
+            self.limits.wait_seconds,
+            0,
+            WAIT_MAX.get(),
         );
         check.range(
             "limits.max_restarts",

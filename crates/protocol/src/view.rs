@@ -214,7 +214,7 @@ pub struct OfferFilter {
     pub limit: Option<u32>,
 }
 
-/// The price index of one model: from the offers that are up now.
+/// The price index of one model. Per hour, the owners' price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ModelPriceView {
@@ -222,9 +222,49 @@ pub struct ModelPriceView {
     pub model: String,
     pub offers: u32,
     pub idle: u32,
-    /// Per hour, owner's price.
     pub lowest: Amount,
+    /// Of the offers that stand now.
     pub median: Amount,
+    /// The median of what was paid in the last 24 hours and of what is asked now; an owner's asks count once, and so do
+    /// the trades of one owner with one requester.
+    pub fair: Amount,
+    /// How many samples of each it is made of.
+    pub asks: u32,
+    pub trades: u32,
+}
+
+/// The index as it was. Per hour, the owners' price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PricePointView {
+    pub at: Timestamp,
+    pub fair: Amount,
+    pub lowest: Option<Amount>,
+    pub samples: u32,
+}
+
+/// The offers of one price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BookLevelView {
+    /// All-in: what the requester pays.
+    pub per_hour: Amount,
+    pub offers: u32,
+    pub idle: u32,
+}
+
+/// One model: its index now, its order book, its history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ModelView {
+    pub class: DeviceClass,
+    pub model: String,
+    /// Absent while nobody offers it.
+    pub price: Option<ModelPriceView>,
+    /// The cheapest 20 levels.
+    pub asks: Vec<BookLevelView>,
+    /// Oldest first.
+    pub history: Vec<PricePointView>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,6 +329,8 @@ pub struct JobSummary {
     pub seconds: Seconds,
     pub spent: Amount,
     pub restarts: u32,
+    /// While it waits for an offer: until then.
+    pub waits_until: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -326,6 +368,22 @@ pub struct LeaseView {
     pub funded: Seconds,
 }
 
+/// A job that waits in the market for an offer that matches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OrderView {
+    pub job: JobId,
+    pub name: String,
+    pub since: Timestamp,
+    pub until: Timestamp,
+    /// What it asks beyond its resources.
+    pub filter: Option<String>,
+    /// All-in, as it was written.
+    pub max_price_per_hour: Option<String>,
+    /// Why nothing matches at the moment; empty when its turn comes with the next round.
+    pub why: String,
+}
+
 /// Something that happened to a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -341,6 +399,8 @@ pub struct JobEvent {
 #[serde(rename_all = "snake_case")]
 pub enum JobEventKind {
     Submitted,
+    /// Nothing matched; it waits in the market.
+    Waiting,
     Leased,
     Fetching,
     Isolating,
@@ -355,8 +415,9 @@ pub enum JobEventKind {
 }
 
 impl JobEventKind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Submitted,
+        Self::Waiting,
         Self::Leased,
         Self::Fetching,
         Self::Isolating,
@@ -372,6 +433,7 @@ impl JobEventKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Submitted => "submitted",
+            Self::Waiting => "waiting",
             Self::Leased => "leased",
             Self::Fetching => "fetching",
             Self::Isolating => "isolating",

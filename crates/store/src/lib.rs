@@ -16,6 +16,7 @@ mod leases;
 mod ledger_books;
 mod nodes;
 mod output;
+mod prices;
 mod row;
 mod samples;
 
@@ -26,3 +27,4 @@ pub use leases::{Lease, LeaseRow, PostedReceipt};
 pub use ledger_books::EntryRow;
 pub use nodes::{Device, JoinToken, Node};
 pub use output::{Artefact, LogRow, SampleRow, Stored};
+pub use prices::{PricePoint, TradeRow};

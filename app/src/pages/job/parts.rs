@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use protocol::state::JobState;
-use protocol::view::{JobView, ReceiptView};
+use protocol::view::{JobEventKind, JobView, ReceiptView};
 
 use crate::api::jobs::parse;
 use crate::api::{actor, exchange};
@@ -27,13 +27,25 @@ pub async fn head(id: &str) -> Result<AnyView, Fault> {
     // Lost its machine and waits for another: said plainly, with what it costs (nothing).
     let again = summary.restarts > 0 && summary.state == JobState::Matching;
     let again = again.then(|| notice(Tone::Warn, t.job_again()));
+    let waits = summary.waits_until.map(|until| {
+        let why = job
+            .events
+            .iter()
+            .rev()
+            .find(|event| event.kind == JobEventKind::Waiting);
+        let why = why.map(|event| view! { <p class="hint">{event.detail.clone()}</p> });
+        notice(
+            Tone::Busy,
+            view! { <p>{fill(t.job_waits(), &[&format::moment(until)])}</p>{why} },
+        )
+    });
     Ok(view! {
         <div class="flex flex-wrap items-center gap-x-4 gap-y-1 mb-3">
             <h2 class="text-16">{summary.name.clone()}</h2>
             <span role="status">{wording::job_state(summary.state, t)}</span>
         </div>
         {steps(&job, t)}
-        <div class="mt-4 empty:hidden">{end}{again}</div>
+        <div class="mt-4 empty:hidden">{end}{again}{waits}</div>
     }
     .into_any())
 }

@@ -43,6 +43,10 @@ pub async fn quote_part(form: &LaunchForm) -> Result<QuotePart, Fault> {
             part(quote_lines(&quote, !form.device.is_empty(), t), off)
         }
         Err(fault) if fault.code() == Code::Invalid => part(incomplete(&fault, t), String::new()),
+        Err(fault) if fault.code() == Code::NoMatch && form.waits() => part(
+            view! { <p class="figure">{t.quote_waits()}</p>{refused(&fault, t)} }.into_any(),
+            String::new(),
+        ),
         Err(fault) => part(refused(&fault, t), String::new()),
     })
 }

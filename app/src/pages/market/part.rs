@@ -268,7 +268,7 @@ fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
     row(vec![
         Cell::title(view! {
             <span class="flex flex-wrap items-center gap-x-2 gap-y-1">
-                <span>{offer.model.clone()}</span>{tag(wording::class(offer.class))}
+                <a href=model_href(offer) data-row="1">{offer.model.clone()}</a>{tag(wording::class(offer.class))}
                 <span class="hint">{offer.node_name.clone()}" · "{proven}</span>
             </span>
         }),
@@ -286,6 +286,11 @@ fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
         Cell::new(t.col_state(), wording::device_state(offer.state, t)),
         Cell::action(rent),
     ])
+}
+
+fn model_href(offer: &OfferView) -> String {
+    let name = leptos_router::location::Url::escape(&offer.model);
+    format!("/model?class={}&name={name}", offer.class.as_str())
 }
 
 /// `CH · hall-1`

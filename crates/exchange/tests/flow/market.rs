@@ -194,3 +194,155 @@ async fn rush(world: &World, actor: &exchange::Actor, requests: usize, until: Op
         }
     }
 }
+
+/// A limit order: it waits, costs nothing, is placed when a price falls to its limit, and expires when none does.
+#[tokio::test]
+async fn an_order_waits_for_its_price_and_expires() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let exchange = &world.exchange;
+        let device = exchange.offers(&OfferFilter::default()).unwrap().offers[0].device;
+        let mut order = spec("");
+        order.limits.wait_seconds = 600;
+        order.placement.filter = Some("price<=0.5".into());
+        let first = exchange
+            .submit(&rita, order.clone(), None, Some("one"))
+            .await
+            .unwrap();
+        let same = exchange
+            .submit(&rita, order.clone(), None, Some("one"))
+            .await
+            .unwrap();
+        assert_eq!(
+            first.summary.id, same.summary.id,
+            "one order, however often it is sent"
+        );
+        assert_eq!(first.summary.state, JobState::Matching);
+        assert_eq!(
+            first.summary.waits_until,
+            Some(exchange.now().plus(Seconds::new(600)))
+        );
+        let orders = exchange.orders(&rita).await.unwrap();
+        assert!(orders[0].why.contains("price"), "{}", orders[0].why);
+        assert!(exchange.orders(&otto).await.unwrap().is_empty());
+        assert_eq!(
+            world.available(&rita).await,
+            1_000_000_000,
+            "nothing is set aside while it waits"
+        );
+        world.tick().await;
+        assert_eq!(exchange.orders(&rita).await.unwrap().len(), 1);
+
+        // The owner comes down to it: placed with the next tick, at the owner's price.
+        let cheaper =
+            kernel::PricePerSecond::from_amount(kernel::Amount::try_from_base(10_000).unwrap());
+        exchange.set_price(&otto, device, cheaper).await.unwrap();
+        world.tick().await;
+        let job = exchange.job(&rita, first.summary.id).await.unwrap();
+        assert_eq!(
+            (job.summary.state, job.leases[0].price),
+            (JobState::Starting, cheaper)
+        );
+
+        // Nobody comes down to this one.
+        order.placement.filter = Some("price<=0.1".into());
+        let second = exchange
+            .submit(&rita, order.clone(), None, None)
+            .await
+            .unwrap();
+        worker.read();
+        world.pass(599_000);
+        worker.beat(&world).await;
+        world.tick().await;
+        assert_eq!(exchange.orders(&rita).await.unwrap().len(), 1);
+        world.pass(1_000);
+        worker.beat(&world).await;
+        world.tick().await;
+        let job = exchange.job(&rita, second.summary.id).await.unwrap();
+        assert_eq!(job.summary.state, JobState::Failed);
+        assert!(job.summary.end.unwrap().sentence().contains("price"));
+        assert_eq!(world.sum_of_books().await, 0);
+        order.limits.wait_seconds = 0;
+        assert!(matches!(
+            exchange.submit(&rita, order, None, None).await,
+            Err(Error::NoMatch(_))
+        ));
+    }
+}
+
+/// The index is made of what was paid and what is asked, is noted every five minutes and charted.
+#[tokio::test]
+async fn the_price_index_is_noted_and_kept() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let olga = world.account("olga", "0").await;
+        let mut first = Worker::new(1, 10_000);
+        first.join(&world, &otto).await;
+        let mut second = Worker::new(2, 30_000);
+        second.join(&world, &olga).await;
+        let exchange = &world.exchange;
+        exchange.prune().await.unwrap();
+        let class = protocol::spec::DeviceClass::Cpu;
+        let week = Seconds::new(7 * 86_400);
+        let before = exchange
+            .model(class, "Test CPU", week)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(before.history.len(), 1);
+        let price = before.price.unwrap();
+        assert_eq!(
+            (price.asks, price.trades, price.offers, price.idle),
+            (2, 0, 2, 2)
+        );
+        assert_eq!(price.fair, price.lowest, "the lower of two");
+        assert_eq!(before.asks.len(), 2);
+
+        exchange.submit(&rita, spec(""), None, None).await.unwrap();
+        first.start(&world).await;
+        first.work(&world, 5).await;
+        first
+            .end(&world, protocol::state::RunEnd::Exited { code: 0 })
+            .await;
+        // Now the owner asks more; what was paid counts still.
+        let device = exchange.offers(&OfferFilter::default()).unwrap().offers[0].device;
+        let dear =
+            kernel::PricePerSecond::from_amount(kernel::Amount::try_from_base(90_000).unwrap());
+        exchange.set_price(&otto, device, dear).await.unwrap();
+        exchange.prune().await.unwrap();
+        world.pass(300_000);
+        exchange.prune().await.unwrap();
+        let after = exchange
+            .model(class, "Test CPU", week)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(after.history.len(), 2, "one in five minutes");
+        let price = after.price.unwrap();
+        assert_eq!((price.asks, price.trades), (2, 1));
+        assert_eq!(
+            price.fair.base(),
+            30_000 * 3_600,
+            "the median of 10,000 paid, 30,000 and 90,000 asked"
+        );
+        assert_eq!(exchange.prices().await.unwrap().len(), 1);
+        assert!(
+            exchange
+                .model(class, "No such", week)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        world.pass(91 * 86_400_000);
+        exchange.prune().await.unwrap();
+        let history = exchange
+            .price_history(class, "Test CPU", Seconds::new(u64::MAX))
+            .await
+            .unwrap();
+        assert_eq!(history.len(), 1, "what is older than 90 days is forgotten");
+    }
+}

@@ -1,0 +1,240 @@
+//! The price index: what a model costs, how that is known, and how it was.
+
+use std::collections::BTreeMap;
+
+use kernel::{Amount, PricePerSecond, Seconds, Timestamp};
+use market::fair::{Ask, Trade, fair};
+use market::{Offer, Supply};
+use protocol::spec::DeviceClass;
+use protocol::view::{BookLevelView, ModelPriceView, ModelView, PricePointView};
+use store::{PricePoint, TradeRow};
+
+use crate::desk::{Exchange, Memory};
+use crate::error::Error;
+use crate::views::per_hour;
+
+/// Trades count for the index for so long.
+const RECENT: Seconds = Seconds::new(86_400);
+/// The index is noted so often, and its history is kept for so long.
+const NOTE_EVERY: Seconds = Seconds::new(300);
+const KEEP: Seconds = Seconds::new(90 * 86_400);
+/// Points of one chart.
+const POINTS: u32 = 2_016;
+/// Price levels of an order book that is shown.
+const LEVELS: usize = 20;
+
+fn before(now: Timestamp, span: Seconds) -> Timestamp {
+    let millis = i64::try_from(span.get())
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1_000);
+    now.plus_millis(millis.saturating_neg())
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn hour(price: PricePerSecond) -> Amount {
+    price.per_hour().unwrap_or(Amount::MAX)
+}
+
+/// A model as one class, and its standing offers in the order of choice.
+struct Standing {
+    class: DeviceClass,
+    model: String,
+    offers: Vec<Offer>,
+}
+
+fn standing(memory: &Memory, model: &str) -> Vec<Standing> {
+    let mut classes: BTreeMap<DeviceClass, Vec<Offer>> = BTreeMap::new();
+    for offer in memory.book.of_model(model) {
+        if offer.supply == Supply::Offered {
+            classes.entry(offer.class).or_default().push(offer);
+        }
+    }
+    let of_class = |(class, offers)| Standing {
+        class,
+        model: model.to_owned(),
+        offers,
+    };
+    classes.into_iter().map(of_class).collect()
+}
+
+impl Standing {
+    fn price(&self, trades: &[TradeRow]) -> ModelPriceView {
+        let asks = self.offers.iter().map(|offer| Ask {
+            owner: offer.owner,
+            price: offer.price,
+        });
+        let own = trades
+            .iter()
+            .filter(|row| row.class == self.class && row.model == self.model);
+        let trades = own.map(|row| Trade {
+            owner: row.owner,
+            requester: row.requester,
+            price: row.price,
+            at: row.at,
+        });
+        let fair = fair(asks, trades);
+        let prices: Vec<PricePerSecond> = self.offers.iter().map(|offer| offer.price).collect();
+        let idle = self
+            .offers
+            .iter()
+            .filter(|offer| offer.holder.is_none())
+            .count();
+        let at = |index: usize| prices.get(index).copied().map_or(Amount::ZERO, hour);
+        ModelPriceView {
+            class: self.class,
+            model: self.model.clone(),
+            offers: count(prices.len()),
+            idle: count(idle),
+            lowest: at(0),
+            // The lower of two middle ones; the order of choice is that of the price.
+            median: at(prices.len().saturating_sub(1) / 2),
+            fair: fair.map_or(Amount::ZERO, |fair| hour(fair.price)),
+            asks: fair.map_or(0, |fair| fair.asks),
+            trades: fair.map_or(0, |fair| fair.trades),
+        }
+    }
+
+    fn point(&self, trades: &[TradeRow], at: Timestamp) -> PricePoint {
+        let price = self.price(trades);
+        let second =
+            |hour: Amount| PricePerSecond::from_per_hour(hour).unwrap_or(PricePerSecond::ZERO);
+        PricePoint {
+            class: self.class,
+            model: self.model.clone(),
+            at,
+            fair: second(price.fair),
+            lowest: self.offers.first().map(|offer| offer.price),
+            asks: price.asks,
+            trades: price.trades,
+        }
+    }
+}
+
+impl Exchange {
+    async fn recent_trades(&self) -> Result<Vec<TradeRow>, Error> {
+        Ok(self.inner.store.trades(before(self.now(), RECENT)).await?)
+    }
+
+    /// The price index of each model that is offered now, by name.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn prices(&self) -> Result<Vec<ModelPriceView>, Error> {
+        let trades = self.recent_trades().await?;
+        let memory = self.memory();
+        let models = memory.book.models();
+        let all = models.iter().flat_map(|model| standing(&memory, model));
+        Ok(all.map(|standing| standing.price(&trades)).collect())
+    }
+
+    /// How a model's index was: a point every five minutes, as far back as 90 days.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn price_history(
+        &self,
+        class: DeviceClass,
+        model: &str,
+        span: Seconds,
+    ) -> Result<Vec<PricePointView>, Error> {
+        let since = before(self.now(), span.min(KEEP));
+        let points = self
+            .inner
+            .store
+            .price_points(class, model, since, POINTS)
+            .await?;
+        Ok(points
+            .into_iter()
+            .map(|point| PricePointView {
+                at: point.at,
+                fair: hour(point.fair),
+                lowest: point.lowest.map(hour),
+                samples: point.asks.saturating_add(point.trades),
+            })
+            .collect())
+    }
+
+    /// One model: its index, its history and its order book. `None`: it was never offered.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn model(
+        &self,
+        class: DeviceClass,
+        model: &str,
+        span: Seconds,
+    ) -> Result<Option<ModelView>, Error> {
+        let trades = self.recent_trades().await?;
+        let history = self.price_history(class, model, span).await?;
+        let now = {
+            let memory = self.memory();
+            let own = standing(&memory, model)
+                .into_iter()
+                .find(|standing| standing.class == class);
+            own.map(|standing| (standing.price(&trades), self.levels(&standing.offers)))
+        };
+        if now.is_none() && history.is_empty() {
+            return Ok(None);
+        }
+        let (price, asks) = now.unzip();
+        Ok(Some(ModelView {
+            class,
+            model: model.to_owned(),
+            price,
+            asks: asks.unwrap_or_default(),
+            history,
+        }))
+    }
+
+    /// The cheapest price levels, all-in.
+    fn levels(&self, offers: &[Offer]) -> Vec<BookLevelView> {
+        let fees = self.fees();
+        let mut levels: Vec<BookLevelView> = Vec::new();
+        for offer in offers {
+            let price = per_hour(fees, offer.price);
+            let idle = u32::from(offer.holder.is_none());
+            if let Some(level) = levels.last_mut().filter(|level| level.per_hour == price) {
+                level.offers = level.offers.saturating_add(1);
+                level.idle = level.idle.saturating_add(idle);
+            } else if levels.len() == LEVELS {
+                break;
+            } else {
+                levels.push(BookLevelView {
+                    per_hour: price,
+                    offers: 1,
+                    idle,
+                });
+            }
+        }
+        levels
+    }
+
+    /// Notes the index of each model when it is time to, and forgets what is too old.
+    pub(crate) async fn note_prices(&self) -> Result<(), Error> {
+        let now = self.now();
+        let last = self.inner.store.last_price_point().await?;
+        if last.is_some_and(|last| now.seconds_since(last) < NOTE_EVERY) {
+            return Ok(());
+        }
+        let trades = self.recent_trades().await?;
+        let points: Vec<PricePoint> = {
+            let memory = self.memory();
+            let models = memory.book.models();
+            let all = models.iter().flat_map(|model| standing(&memory, model));
+            all.map(|standing| standing.point(&trades, now)).collect()
+        };
+        if points.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.inner.store.begin().await?;
+        for point in &points {
+            tx.insert_price_point(point).await?;
+        }
+        tx.forget_price_points(before(now, KEEP)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}

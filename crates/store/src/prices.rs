@@ -1,0 +1,139 @@
+//! What was paid, and the price index as it was.
+
+use kernel::{AccountId, PricePerSecond, Timestamp};
+use protocol::spec::DeviceClass;
+use sqlx::any::AnyRow;
+use sqlx::query;
+
+use crate::db::{Store, StoreError, Tx};
+use crate::row::{Columns, count};
+
+/// A lease that delivered something.
+#[derive(Debug, Clone)]
+pub struct TradeRow {
+    pub class: DeviceClass,
+    pub model: String,
+    pub owner: AccountId,
+    pub requester: AccountId,
+    pub price: PricePerSecond,
+    pub at: Timestamp,
+}
+
+/// The index of one model at one time.
+#[derive(Debug, Clone)]
+pub struct PricePoint {
+    pub class: DeviceClass,
+    pub model: String,
+    pub at: Timestamp,
+    pub fair: PricePerSecond,
+    /// The cheapest ask, if there was one.
+    pub lowest: Option<PricePerSecond>,
+    pub asks: u32,
+    pub trades: u32,
+}
+
+fn trade(row: &AnyRow) -> Result<TradeRow, StoreError> {
+    Ok(TradeRow {
+        class: row.word("class", DeviceClass::parse)?,
+        model: row.text("model")?,
+        owner: row.parse("owner")?,
+        requester: row.parse("account")?,
+        price: row.price("price")?,
+        at: row.time("granted_at")?,
+    })
+}
+
+fn point(row: &AnyRow) -> Result<PricePoint, StoreError> {
+    let lowest = row.int_opt("lowest")?;
+    Ok(PricePoint {
+        class: row.word("class", DeviceClass::parse)?,
+        model: row.text("model")?,
+        at: row.time("at")?,
+        fair: row.price("fair")?,
+        lowest: lowest.map(|_| row.price("lowest")).transpose()?,
+        asks: row.small("asks")?,
+        trades: row.small("trades")?,
+    })
+}
+
+impl Tx {
+    /// # Errors
+    /// The database failed.
+    pub async fn insert_price_point(&mut self, point: &PricePoint) -> Result<(), StoreError> {
+        query(
+            "INSERT INTO market_prices (class, model, at, fair, lowest, asks, trades) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (class, model, at) DO NOTHING",
+        )
+        .bind(point.class.as_str())
+        .bind(&point.model)
+        .bind(point.at.millis())
+        .bind(point.fair.per_second().base())
+        .bind(point.lowest.map(|price| price.per_second().base()))
+        .bind(i64::from(point.asks))
+        .bind(i64::from(point.trades))
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn forget_price_points(&mut self, before: Timestamp) -> Result<(), StoreError> {
+        query("DELETE FROM market_prices WHERE at < $1")
+            .bind(before.millis())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Leases since a time that delivered something.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn trades(&self, since: Timestamp) -> Result<Vec<TradeRow>, StoreError> {
+        let rows = query(
+            "SELECT d.class, d.model, l.owner, l.account, l.price, l.granted_at FROM leases l \
+             JOIN devices d ON d.id = l.device WHERE l.granted_at >= $1 AND l.seconds > 0",
+        )
+        .bind(since.millis())
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(trade).collect()
+    }
+
+    /// The newest point there is, of any model.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn last_price_point(&self) -> Result<Option<Timestamp>, StoreError> {
+        let row = query("SELECT MAX(at) AS at FROM market_prices")
+            .fetch_one(self.readers())
+            .await?;
+        row.time_opt("at")
+    }
+
+    /// A model's points since a time, oldest first: the newest `limit` of them.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn price_points(
+        &self,
+        class: DeviceClass,
+        model: &str,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<PricePoint>, StoreError> {
+        let rows = query(
+            "SELECT * FROM market_prices WHERE class = $1 AND model = $2 AND at >= $3 ORDER BY at DESC LIMIT $4",
+        )
+        .bind(class.as_str())
+        .bind(model)
+        .bind(since.millis())
+        .bind(count("limit", u64::from(limit))?)
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().rev().map(point).collect()
+    }
+}
