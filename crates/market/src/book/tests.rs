@@ -464,12 +464,12 @@ fn explained(plain: &Plain, request: &Request, no: &NoMatch) {
     }
 }
 
-/// Cases in all, shared out to the properties below; CI runs 100,000.
+/// Cases in all, shared out to the properties below.
 fn cases(share: u32) -> ProptestConfig {
     let all: u32 = std::env::var("IOG_CASES")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(20_000);
+        .unwrap_or(100_000);
     ProptestConfig {
         cases: all / 100 * share,
         ..ProptestConfig::default()
