@@ -14,9 +14,9 @@ async function signIn(page: Page) {
 test('the market is read and filtered @nojs', async ({ page }) => {
   await page.goto('/');
   await expect(page.locator('.data tbody tr').first()).toContainText('IO/h');
-  await page.locator('#q').fill('no such model');
+  await page.locator('#q').fill('nothing like this');
   await page.locator('search button[type=submit]').click();
-  await expect(page).toHaveURL(/q=no/);
+  await expect(page).toHaveURL(/q=nothing/);
   await expect(page.locator('.empty')).toBeVisible();
 });
 

@@ -22,9 +22,10 @@ enum Door {
 use Door::{Person, Public, Scope};
 
 /// Method, path in the document, who may.
-const ROUTES: [(&str, &str, Door); 27] = [
+const ROUTES: [(&str, &str, Door); 29] = [
     ("GET", "/api/v1/offers", Public),
     ("GET", "/api/v1/market/prices", Public),
+    ("GET", "/api/v1/market/model", Public),
     ("GET", "/api/v1/network", Public),
     ("POST", "/api/v1/quotes", Public),
     ("POST", "/api/v1/bundles", Scope("jobs")),
@@ -48,6 +49,7 @@ const ROUTES: [(&str, &str, Door); 27] = [
     ("PATCH", "/api/v1/devices/{id}", Scope("nodes")),
     ("GET", "/api/v1/earnings", Scope("read")),
     ("GET", "/api/v1/account", Scope("read")),
+    ("GET", "/api/v1/orders", Scope("read")),
     ("GET", "/api/v1/balance", Scope("read")),
     ("POST", "/api/v1/balance/demo-credit", Person),
     ("GET", "/api/v1/ledger/entries", Scope("read")),
@@ -284,7 +286,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         (
             "launch-page",
             true,
-            Ok(json!({ "template": "", "device": "" })),
+            Ok(json!({ "template": "", "device": "", "filter": "" })),
         ),
         ("quote", true, form("name=x&command=true")),
         ("launch", false, form("name=x&command=true")),
@@ -301,6 +303,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ),
         ("remove-node", false, form(&format!("id={node}"))),
         ("part", true, part("market", "")),
+        ("part", true, part("model", "")),
         ("part", false, part("jobs", "")),
         ("part", false, part("job-head", job)),
         ("part", false, part("job-cost", job)),
