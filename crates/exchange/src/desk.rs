@@ -232,12 +232,57 @@ impl Memory {
         let Some(live) = self.nodes.get(&node) else {
             return;
         };
+        let leases: Vec<&LeaseLive> = self
+            .leases
+            .values()
+            .filter(|own| own.lease.node == node)
+            .collect();
         for device in &live.devices {
-            if device.present {
-                self.book.put(&live.offer(device));
-            } else {
+            if !device.present {
                 self.book.remove(device.id);
+                continue;
             }
+            let mut offer = live.offer(device);
+            // The host is one: what jobs on its other devices have of it cannot be had again.
+            for other in leases
+                .iter()
+                .filter(|other| other.lease.device != device.id)
+            {
+                let taken = &other.spec.resources;
+                let memory = taken.memory_mib.saturating_add(taken.disk_mib);
+                offer.cpus = offer.cpus.saturating_sub(taken.cpus);
+                offer.memory_mib = offer.memory_mib.saturating_sub(memory);
+                offer.disk_mib = offer.disk_mib.saturating_sub(taken.disk_mib);
+            }
+            self.book.put(&offer);
+            if let Some(own) = leases.iter().find(|own| own.lease.device == device.id) {
+                self.book.set_holder(device.id, own.lease.job);
+            }
+        }
+    }
+
+    /// A lease that lives: its slot is taken, and its share of the host.
+    pub fn add_lease(&mut self, live: LeaseLive) {
+        let (node, device, job) = (live.lease.node, live.lease.device, live.lease.job);
+        self.leases.insert(live.lease.id, live);
+        self.book.set_holder(device, job);
+        self.refresh_neighbours(node);
+    }
+
+    /// A lease that is over.
+    pub fn drop_lease(&mut self, lease: &Lease) {
+        self.leases.remove(&lease.id);
+        self.book.free(lease.device, lease.job);
+        self.refresh_neighbours(lease.node);
+    }
+
+    fn refresh_neighbours(&mut self, node: NodeId) {
+        if self
+            .nodes
+            .get(&node)
+            .is_some_and(|live| live.devices.len() > 1)
+        {
+            self.refresh_offers(node);
         }
     }
 

@@ -183,7 +183,7 @@ impl Exchange {
                     .max()
                     .unwrap_or(0),
             );
-            let (node, device) = (lease.node, lease.device);
+            let node = lease.node;
             let live = LeaseLive {
                 lease,
                 spec: job.spec,
@@ -197,8 +197,7 @@ impl Exchange {
                 log_end: 0,
                 sample_seq: 0,
             };
-            memory.leases.insert(live.lease.id, live);
-            memory.book.set_holder(device, id);
+            memory.add_lease(live);
             memory.send(node, ToWorker::Assign(Box::new(assignment)));
         }
         self.publish_job(id, Some(event)).await;
@@ -398,8 +397,7 @@ impl Exchange {
         tracing::info!(job = %job.id, lease = %id, state = %job.state, seconds = live.lease.head.seconds.get(), "a lease ended");
         {
             let mut memory = self.memory();
-            memory.leases.remove(&id);
-            memory.book.free(live.lease.device, job.id);
+            memory.drop_lease(&live.lease);
             if matches!(end, LeaseEnd::Rejected(_)) {
                 memory
                     .refused_by

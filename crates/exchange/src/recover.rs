@@ -45,11 +45,12 @@ impl Exchange {
             .collect();
         {
             let mut memory = self.memory();
-            let ids: Vec<NodeId> = nodes.keys().copied().collect();
+            let offers = nodes.values().flat_map(|live| {
+                let present = live.devices.iter().filter(|device| device.present);
+                present.map(|device| live.offer(device))
+            });
+            memory.book = offers.collect();
             memory.nodes = nodes;
-            for id in ids {
-                memory.refresh_offers(id);
-            }
             tracing::info!(
                 nodes = memory.nodes.len(),
                 leases = leases.len(),
@@ -98,9 +99,7 @@ impl Exchange {
     }
 
     fn adopt(&self, live: LeaseLive) {
-        let mut memory = self.memory();
-        memory.book.set_holder(live.lease.device, live.lease.job);
-        memory.leases.insert(live.lease.id, live);
+        self.memory().add_lease(live);
     }
 
     /// Whoever could not commit a change of a lease says so here, and passes the error on.
@@ -137,11 +136,7 @@ impl Exchange {
             }
             None => {
                 if let Some(lease) = known {
-                    {
-                        let mut memory = self.memory();
-                        memory.leases.remove(&id);
-                        memory.book.free(lease.device, lease.job);
-                    }
+                    self.memory().drop_lease(&lease);
                     self.publish_job(lease.job, None).await;
                     self.publish_node(lease.node);
                 }

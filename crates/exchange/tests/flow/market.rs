@@ -346,3 +346,52 @@ async fn the_price_index_is_noted_and_kept() {
         assert_eq!(history.len(), 1, "what is older than 90 days is forgotten");
     }
 }
+
+/// Two devices of one host share its memory: the second is offered with what the first job left.
+#[tokio::test]
+async fn a_host_is_not_sold_twice_over_its_devices() {
+    let mut world = World::new("sqlite").await;
+    let (rita, otto) = world.people("10").await;
+    let mut worker = Worker::new(1, PRICE);
+    worker.devices = 2;
+    worker.join(&world, &otto).await;
+    let mut large = spec("");
+    (large.resources.memory_mib, large.resources.disk_mib) = (5_000, 100);
+    world
+        .exchange
+        .submit(&rita, large.clone(), None, None)
+        .await
+        .unwrap();
+    let Err(Error::NoMatch(no)) = world
+        .exchange
+        .submit(&rita, large.clone(), None, None)
+        .await
+    else {
+        panic!("8,000 MiB do not hold 2 x 5,100");
+    };
+    assert_eq!(no.fields()[0].field, "resources.memory_mib");
+    let listed = |world: &World| {
+        world
+            .exchange
+            .offers(&asking("memory>=7"))
+            .unwrap()
+            .matching
+    };
+    assert_eq!(
+        listed(&world),
+        1,
+        "the hired one shows its host, the free one what is left"
+    );
+    worker.start(&world).await;
+    // The same after a restart.
+    world.crash().await;
+    worker.connect(&world, None).await.unwrap();
+    assert_eq!(listed(&world), 1);
+    large.resources.memory_mib = 2_000;
+    world
+        .exchange
+        .submit(&rita, large.clone(), None, None)
+        .await
+        .unwrap();
+    assert_eq!(listed(&world), 0, "each sees what the other one has");
+}

@@ -245,6 +245,7 @@ pub struct Worker {
     pub name: String,
     pub price: i64,
     pub group: Option<String>,
+    pub devices: usize,
     pub session: Option<NodeSession>,
     inbox: mpsc::Receiver<ToWorker>,
     pub runs: Vec<Run>,
@@ -269,6 +270,7 @@ impl Worker {
             name,
             price,
             group: None,
+            devices: 1,
             session: None,
             inbox: mpsc::channel(1).1,
             runs: Vec::new(),
@@ -307,13 +309,15 @@ impl Worker {
                 down_mbit: None,
                 group: self.group.clone(),
             },
-            devices: vec![DeviceFacts {
-                uuid: format!("CPU-{}", self.name),
-                class: DeviceClass::Cpu,
-                model: "Test CPU".into(),
-                memory_mib: 8_000,
-                details: protocol::worker::DeviceDetails::default(),
-            }],
+            devices: (0..self.devices)
+                .map(|n| DeviceFacts {
+                    uuid: format!("CPU-{}-{n}", self.name),
+                    class: DeviceClass::Cpu,
+                    model: "Test CPU".into(),
+                    memory_mib: 8_000,
+                    details: protocol::worker::DeviceDetails::default(),
+                })
+                .collect(),
             leases: self
                 .runs
                 .iter()
