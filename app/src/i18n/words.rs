@@ -435,8 +435,8 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "此表单已提交过，请刷新页面后再试。",
     ),
     (
-        "Something failed on our side; nothing was changed. Please try again.",
-        "我们这边出了问题，没有任何改动，请重试。",
+        "Something failed on our side. Please look whether it was done, then try again.",
+        "我们这边出了问题。请先查看操作是否已完成，再重试。",
     ),
     (
         "an e-mail address like you@example.org",

@@ -169,7 +169,7 @@ impl Reader {
         }
         match serde_json::from_str(&text) {
             Ok(FromBrowser::Subscribe { topic, boot, since }) => {
-                match self.may_watch(topic).await {
+                match self.may_watch(topic).await? {
                     Ok(()) => {
                         self.topics.subscribe(topic, boot.zip(since));
                         Ok(())
@@ -204,20 +204,21 @@ impl Reader {
         }
     }
 
-    async fn may_watch(&self, topic: Topic) -> Result<(), String> {
+    /// The inner error is a refusal that the page is told.
+    async fn may_watch(&self, topic: Topic) -> Result<Result<(), String>, End> {
         if !self.topics.has_room_for(topic) {
-            return Err(format!(
-                "At most {TOPICS_PER_SOCKET_MAX} topics on one socket."
-            ));
+            let message = format!("At most {TOPICS_PER_SOCKET_MAX} topics on one socket.");
+            return Ok(Err(message));
         }
         match self.exchange.may_watch(self.actor.as_ref(), topic).await {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                Err("There is no such topic for you; sign in, or check the id.".to_owned())
-            }
+            Ok(true) => Ok(Ok(())),
+            Ok(false) => Ok(Err(
+                "There is no such topic for you; sign in, or check the id.".to_owned(),
+            )),
+            // No refusal, which would be final: the page comes back and asks again.
             Err(error) => {
                 tracing::error!(error = %Chain(&error), %topic, "a topic could not be checked");
-                Err("This could not be checked right now; try again.".to_owned())
+                Err(End::Close(close_code::AGAIN, "this could not be checked"))
             }
         }
     }
