@@ -7,7 +7,7 @@ use protocol::problem::FieldProblem;
 
 use crate::filter::{Number, Term, Test};
 use crate::gang::Fewer;
-use crate::index::{Index, LIVE, Mask, Plan, Row, RowId, WORD, WORDS, lanes_of};
+use crate::index::{Index, LIVE, Mask, OPEN, Plan, Row, RowId, WORD, WORDS, lanes_of};
 use crate::offer::{Rank, Supply};
 use crate::request::Request;
 
@@ -144,14 +144,23 @@ impl Explainer<'_> {
             .collect();
         let nothing = self.index.plan(std::iter::empty());
         for page in self.index.pages(shelf) {
-            let (live, _) = page.mask(LIVE, &nothing);
+            let ((live, _), (open, _)) = (page.mask(LIVE, &nothing), page.mask(OPEN, &nothing));
             let mut failing: Vec<Mask> = Vec::with_capacity(self.hurdles.len());
             for ((hurdle, plan), whole) in self.hurdles.iter().zip(&self.plans).zip(&whole) {
                 let passing = match (whole, hurdle) {
                     (Some(true), _) => live,
                     (Some(false), _) => [0; WORDS],
                     (None, Hurdle::Term(_)) => self.index.lanes(page, LIVE, plan),
-                    (None, hurdle) => self.rows(&live, page, |row| self.clears(hurdle, row)),
+                    (None, Hurdle::NotRefused) if self.request.avoid.is_empty() => live,
+                    (None, Hurdle::Device | Hurdle::NotRefused) => {
+                        self.rows(&live, page, |row| self.clears(hurdle, row))
+                    }
+                    // What is open is both offered and free; only the others are looked at.
+                    (None, Hurdle::Offered | Hurdle::Free) => {
+                        let shut = std::array::from_fn(|n| live[n] & !open[n]);
+                        let clear = self.rows(&shut, page, |row| self.clears(hurdle, row));
+                        std::array::from_fn(|n| open[n] | clear[n])
+                    }
                 };
                 failing.push(std::array::from_fn(|n| live[n] & !passing[n]));
             }
