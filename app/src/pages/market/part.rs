@@ -268,7 +268,7 @@ fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
     row(vec![
         Cell::title(view! {
             <span class="flex flex-wrap items-center gap-x-2 gap-y-1">
-                <a href=model_href(offer) data-row="1">{offer.model.clone()}</a>{tag(wording::class(offer.class))}
+                <a class="row-link" href=model_href(offer) data-row="1">{offer.model.clone()}</a>{tag(wording::class(offer.class))}
                 <span class="hint">{offer.node_name.clone()}" · "{proven}</span>
             </span>
         }),
