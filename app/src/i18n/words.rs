@@ -140,10 +140,10 @@ words! {
     model_unknown_text: "Nobody has offered it here yet.", "尚无人提供该型号。";
     model_not_now: "Nobody offers it right now.", "目前无人提供。";
     model_history: "Price history", "价格历史";
-    model_no_history: "The first point is noted within five minutes.", "首个数据点将在五分钟内记录。";
+    model_no_history: "A point is noted every five minutes; the line begins with the second.", "每五分钟记录一个数据点；从第二个点开始绘制。";
     model_span: "How far back", "时间范围";
     model_days: "{} d", "{} 天";
-    model_samples: "Fair price: the median of {} trades of the last 24 h and {} owners' asks", "公允价：过去 24 小时 {} 笔成交与 {} 位机主报价的中位数";
+    model_samples: "Fair price, a median. Trades in the last 24 h: {} · owners asking: {}", "公允价（中位数）。过去 24 小时成交：{} · 报价机主：{}";
     model_lowest: "Lowest ask", "最低报价";
     model_median: "Median ask", "报价中位数";
     model_scarcity: "Scarcity", "紧缺程度";

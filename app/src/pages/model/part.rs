@@ -112,7 +112,7 @@ fn io(amount: Amount) -> f64 {
 }
 
 fn history(points: &[PricePointView], t: &'static Words) -> AnyView {
-    let (Some(first), Some(last)) = (points.first(), points.last()) else {
+    let (Some(first), Some(last), true) = (points.first(), points.last(), points.len() > 1) else {
         return view! { <p class="hint">{t.model_no_history()}</p> }.into_any();
     };
     let line = |value: &dyn Fn(&PricePointView) -> Option<Amount>| -> Vec<Sample> {
