@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use kernel::DeviceId;
-use protocol::spec::{DeviceClass, InlineFile, JobSpec, Limits, Placement, Resources};
+use protocol::spec::{
+    DURATION_MAX, DeviceClass, InlineFile, JobSpec, Limits, Placement, Resources,
+};
 use protocol::{Code, FieldProblem, Problem};
 use serde::{Deserialize, Serialize};
 
@@ -233,6 +235,13 @@ impl LaunchForm {
         let usual = Resources::default();
         let limits = Limits::default();
         let minutes = read.number(&self.minutes, "limits.duration_seconds", 60_u64);
+        // In the unit of the field, before the specification says it in seconds.
+        let longest = DURATION_MAX.get() / 60;
+        if !(1..=longest).contains(&minutes) {
+            let message = format!("a whole number of minutes from 1 to {longest}");
+            read.0
+                .push(FieldProblem::new("limits.duration_seconds", message));
+        }
         let spec = JobSpec {
             name: self.name.trim().to_owned(),
             command,

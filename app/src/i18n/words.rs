@@ -162,6 +162,7 @@ words! {
     market_rent_best: "Rent the cheapest that matches", "租用最便宜的匹配设备";
     market_before: "Back", "上一页";
     market_next: "More", "下一页";
+    launch_single: "A job runs on one device so far; leave out count and nodes.", "目前一个任务只能使用一台设备；请去掉 count 与 nodes。";
     need_wait: "If nothing matches, wait", "若无匹配则等待";
     event_waiting: "Waiting for an offer", "等待报价";
     job_waits: "Nothing matches yet. It waits in the market until {} and costs nothing meanwhile.", "目前没有匹配的报价。任务将在市场中等待至 {}，期间不收费。";

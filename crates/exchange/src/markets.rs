@@ -1,5 +1,7 @@
 //! The market: offers, prices, quotes.
 
+use std::collections::HashMap;
+
 use kernel::{Amount, DeviceId, JobId, PricePerSecond, Seconds};
 use market::{
     Choice, Country, Filter, Near, NoMatch, Number, Offer, Prices, Query, Request, Term, Test,
@@ -72,6 +74,17 @@ impl Exchange {
         Ok(request)
     }
 
+    /// What cannot be had in any way yet is not quoted either.
+    fn known_kind(request: &Request) -> Result<(), Error> {
+        if request.ask.kind == market::Kind::OnDemand {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "placement.filter",
+            "jobs are on-demand so far; leave out kind",
+        ))
+    }
+
     /// As [`Exchange::request`], for a job that is to run: what cannot be run yet is refused.
     pub(crate) fn runnable(
         &self,
@@ -85,9 +98,7 @@ impl Exchange {
                 "a job runs on one device so far; leave out count and nodes, or ask for a quote alone",
             );
         }
-        if request.ask.kind != market::Kind::OnDemand {
-            return refuse("jobs are on-demand so far; leave out kind");
-        }
+        Self::known_kind(&request)?;
         Ok(request)
     }
 
@@ -107,12 +118,19 @@ impl Exchange {
     pub async fn orders(&self, actor: &Actor) -> Result<Vec<OrderView>, Error> {
         actor.require(Scope::Read)?;
         let waiting = self.inner.store.waiting_jobs().await?;
-        let own = waiting
+        let own: Vec<store::Job> = waiting
             .into_iter()
-            .filter(|job| job.account == actor.account);
+            .filter(|job| job.account == actor.account)
+            .collect();
+        let mut paid = HashMap::new();
+        for job in own.iter().filter(|job| job.epoch.get() > 0) {
+            let leases = self.inner.store.leases_of_job(job.id).await?;
+            paid.extend(dearest(&leases).map(|price| (job.id, price)));
+        }
         let memory = self.memory();
         let order = |job: store::Job| {
-            let request = self.request(&job.spec, job.wanted_device).ok()?;
+            let mut request = self.request(&job.spec, job.wanted_device).ok()?;
+            cap(&mut request, paid.get(&job.id).copied());
             let why = memory.book.choose(&request).err();
             Some(OrderView {
                 job: job.id,
@@ -124,7 +142,7 @@ impl Exchange {
                 why: why.map(|why| why.sentence()).unwrap_or_default(),
             })
         };
-        Ok(own.filter_map(order).collect())
+        Ok(own.into_iter().filter_map(order).collect())
     }
 
     /// A page of the offers that pass a filter, cheapest first.
@@ -266,6 +284,7 @@ impl Exchange {
         }
         Error::check(spec)?;
         let request = self.request(spec, device)?;
+        Self::known_kind(&request)?;
         let available = match actor {
             Some(actor) => self.inner.store.balances(actor.account).await?[0],
             None => Amount::ZERO,
@@ -364,5 +383,20 @@ impl Exchange {
 
     pub(crate) fn free_slot(&self, device: DeviceId, job: JobId) {
         self.memory().book.free(device, job);
+    }
+}
+
+/// What a job has paid at most.
+pub(crate) fn dearest(leases: &[store::LeaseRow]) -> Option<PricePerSecond> {
+    leases.iter().map(|row| row.lease.price).max()
+}
+
+/// What a job was promised to cost at most holds over all its leases, whatever the market asks now: the limit that the
+/// requester set, or else what the job has paid.
+pub(crate) fn cap(request: &mut Request, paid: Option<PricePerSecond>) {
+    if request.dearest().is_none()
+        && let Some(paid) = paid
+    {
+        request.cap(paid);
     }
 }

@@ -6,12 +6,14 @@ use std::fmt::Write;
 use kernel::{AccountId, JobId, LeaseId, Seconds};
 use protocol::live::{Live, Topic};
 use protocol::state::{JobStep, LeaseState, RunEnd};
+use protocol::view::{JobEvent, JobEventKind};
 use protocol::worker::ToWorker;
 use store::{Job, LogRow, SampleRow};
 
 use crate::desk::Exchange;
 use crate::error::Error;
 use crate::leases::LeaseEnd;
+use crate::markets::{cap, dearest};
 use crate::views::meter;
 
 const METER_EVERY_MS: i64 = 1_000;
@@ -281,14 +283,8 @@ impl Exchange {
             return Ok(());
         }
         let mut request = self.request(&job.spec, job.wanted_device)?;
-        // What it was promised to cost at most holds over all its leases, whatever the market asks now: the limit that
-        // the requester set, or else what the job has paid.
-        if request.dearest().is_none()
-            && let Some(paid) = leases.iter().map(|row| row.lease.price).max()
-        {
-            request.cap(paid);
-        }
-        let dearest = request.dearest();
+        cap(&mut request, dearest(&leases));
+        let limit_price = request.dearest();
         request.avoid = self
             .memory()
             .refused_by
@@ -300,7 +296,7 @@ impl Exchange {
             Err(no_match) => {
                 if self.waits_until(&job).is_some_and(|until| until <= now) {
                     let mut reason = no_match.sentence();
-                    if let Some(price) = dearest {
+                    if let Some(price) = limit_price {
                         let hour = price.per_hour().unwrap_or(kernel::Amount::MAX);
                         _ = write!(reason, " It may cost at most {hour} per hour before fees.");
                     }
@@ -309,6 +305,8 @@ impl Exchange {
                         .await?;
                     tx.commit().await?;
                     self.publish_job(id, None).await;
+                } else if job.epoch.get() > 0 {
+                    self.tell_waiting(tx, &job, &no_match.sentence()).await?;
                 }
                 return Ok(());
             }
@@ -327,6 +325,26 @@ impl Exchange {
                 }
             }
         }
+    }
+
+    /// Says once why a job that lost its node waits.
+    async fn tell_waiting(&self, mut tx: store::Tx, job: &Job, why: &str) -> Result<(), Error> {
+        let events = self.inner.store.events(job.id).await?;
+        if events
+            .last()
+            .is_some_and(|event| event.kind == JobEventKind::Waiting)
+        {
+            return Ok(());
+        }
+        let event = JobEvent {
+            at: self.now(),
+            kind: JobEventKind::Waiting,
+            detail: why.to_owned(),
+        };
+        tx.add_event(job.id, &event).await?;
+        tx.commit().await?;
+        self.publish_job(job.id, Some(event)).await;
+        Ok(())
     }
 
     async fn place_on(

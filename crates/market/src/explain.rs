@@ -9,7 +9,7 @@ use crate::filter::{Number, Term, Test};
 use crate::gang::Fewer;
 use crate::index::{Index, LIVE, Mask, OPEN, Plan, Row, RowId, WORD, WORDS, lanes_of};
 use crate::offer::{Rank, Supply};
-use crate::request::Request;
+use crate::request::{Near, Request};
 
 /// The change of one constraint that lets the nearest offer match, and what that offer asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +40,44 @@ pub struct NoMatch {
     pub considered: u32,
     /// In the order of the request; those that removed nothing are left out.
     pub removed: Vec<Removed>,
-    /// Each constraint leaves enough devices, but not so many together: asked for, and the most there are in one place.
-    pub together: Option<(u32, u32)>,
+    /// Several devices were asked for together.
+    pub together: Option<Together>,
+}
+
+/// What was asked for together, and the most nodes that one place has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Together {
+    pub count: u32,
+    pub nodes: u32,
+    pub near: Near,
+    pub most: u32,
+}
+
+impl fmt::Display for Together {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, nodes, near) = (self.count, self.nodes, self.near.as_str());
+        if nodes <= 1 {
+            return write!(f, "no node has {count} free devices that match");
+        }
+        write!(f, "{nodes} nodes")?;
+        if count > 1 {
+            write!(f, " with {count} free devices each")?;
+        }
+        match self.near {
+            Near::Any => write!(f, " were asked for, and {} match", self.most),
+            Near::Group => write!(
+                f,
+                " of one group were asked for, and the most that match in one are {}; only nodes whose owners name a \
+                 group count, near=any looks everywhere",
+                self.most
+            ),
+            Near::Country | Near::Region => write!(
+                f,
+                " of one {near} were asked for, and the most that match in one are {}; near=any looks everywhere",
+                self.most
+            ),
+        }
+    }
 }
 
 /// What stands between a request and an offer.
@@ -111,7 +147,12 @@ pub(crate) fn explain(index: &Index, request: &Request, fewer: Option<Fewer>) ->
             .filter(|(_, tally)| tally.offers > 0)
             .map(|(hurdle, tally)| explainer.removed(hurdle, tally))
             .collect(),
-        together: fewer.map(|fewer| (request.ask.nodes.max(1), fewer.nodes)),
+        together: fewer.map(|fewer| Together {
+            count: request.ask.count.max(1),
+            nodes: request.ask.nodes.max(1),
+            near: request.ask.near,
+            most: fewer.nodes,
+        }),
     }
 }
 
@@ -293,7 +334,8 @@ impl fmt::Display for Removed {
             let price = nearest.price.to_io_per_hour();
             match self.field.as_str() {
                 "free" => write!(f, "; all of them are hired, try again soon")?,
-                "device" | "online" | "refused_before" => {}
+                "online" => write!(f, "; offline, or kept back by its owner")?,
+                "device" | "refused_before" => {}
                 "price" | "limits.max_price_per_hour" => {
                     write!(f, "; the cheapest asks {price} IO/h before the fee")?;
                 }
@@ -312,19 +354,33 @@ impl NoMatch {
     /// One message a constraint that removed offers; those that would help alone come first.
     pub fn fields(&self) -> Vec<FieldProblem> {
         let mut removed: Vec<&Removed> = self.removed.iter().collect();
-        removed.sort_by_key(|removed| std::cmp::Reverse(removed.alone));
-        removed
-            .into_iter()
-            .map(|removed| {
-                let mut message =
-                    format!("removes {} of {} offers", removed.offers, self.considered);
-                let help = removed.to_string();
-                if !help.is_empty() {
-                    message = format!("{message}; {help}");
-                }
-                FieldProblem::new(removed.field.clone(), message)
-            })
-            .collect()
+        // What only time can change comes after what the asker can, and a hired device is nearer than one that is off.
+        let late = |field: &str| match field {
+            "online" => 2,
+            "free" => 1,
+            _ => 0,
+        };
+        removed.sort_by_key(|removed| {
+            (
+                removed.alone == 0,
+                late(&removed.field),
+                std::cmp::Reverse(removed.alone),
+            )
+        });
+        let each = removed.into_iter().map(|removed| {
+            let mut message = format!("removes {} of {} offers", removed.offers, self.considered);
+            let help = removed.to_string();
+            // Of several devices together, one that would match without it is no answer.
+            if !help.is_empty() && self.together.is_none() {
+                message = format!("{message}; {help}");
+            }
+            FieldProblem::new(removed.field.clone(), message)
+        });
+        let together = self.together.map(|together| {
+            let field = if together.nodes > 1 { "nodes" } else { "count" };
+            FieldProblem::new(field, together.to_string())
+        });
+        together.into_iter().chain(each).collect()
     }
 
     /// In one sentence.
@@ -332,13 +388,8 @@ impl NoMatch {
         if self.considered == 0 {
             return "There are no offers at all at the moment; come back when a worker is connected.".into();
         }
-        if let Some((asked, most)) = self.together {
-            return match most {
-                0 => "No node has enough devices that match.".into(),
-                most => format!(
-                    "{asked} nodes were asked for, and the most that match in one place are {most}."
-                ),
-            };
+        if let Some(together) = self.together {
+            return format!("Not enough together: {together}.");
         }
         match self.fields().first() {
             Some(first) => format!("No offer matches: {} {}.", first.field, first.message),

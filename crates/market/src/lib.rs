@@ -23,7 +23,7 @@ mod place;
 mod request;
 
 pub use book::{Book, Choice, Scope};
-pub use explain::{Nearest, NoMatch, Removed};
+pub use explain::{Nearest, NoMatch, Removed, Together};
 pub use filter::{Filter, Number, Term, Test};
 pub use grammar::{FieldHelp, Prices, Query, QueryError, fields, parse};
 pub use names::words;

@@ -32,7 +32,9 @@ pub async fn quote_part(form: &LaunchForm) -> Result<QuotePart, Fault> {
     };
     Ok(match quote {
         Ok(quote) => {
-            let off = if quote.affordable {
+            let off = if quote.offers.len() > 1 {
+                t.launch_single().to_owned()
+            } else if quote.affordable {
                 String::new()
             } else {
                 fill(

@@ -7,7 +7,7 @@ use exchange::Error;
 use kernel::Seconds;
 use protocol::problem::Code;
 use protocol::state::{DeviceState, JobState};
-use protocol::view::{DeviceRules, OfferFilter};
+use protocol::view::{DeviceRules, JobEventKind, OfferFilter};
 
 use crate::world::{Worker, World, backends, spec};
 
@@ -77,7 +77,8 @@ async fn the_same_query_lists_quotes_and_places() {
     let none = exchange.quote(Some(&rita), &gang, None).await.unwrap_err();
     assert_eq!(
         none.to_string(),
-        "4 nodes were asked for, and the most that match in one place are 3."
+        "Not enough together: 4 nodes of one group were asked for, and the most that match in one are 3; only nodes whose \
+         owners name a group count, near=any looks everywhere."
     );
     let refused = exchange
         .submit(&rita, gang, None, None)
@@ -394,4 +395,48 @@ async fn a_host_is_not_sold_twice_over_its_devices() {
         .await
         .unwrap();
     assert_eq!(listed(&world), 0, "each sees what the other one has");
+}
+
+/// A job whose node was lost and for which only a dearer one is free says so, once, on its page and in the orders.
+#[tokio::test]
+async fn a_job_that_lost_its_node_says_why_it_waits() {
+    let world = World::new("sqlite").await;
+    let (rita, otto) = world.people("10").await;
+    let mut cheap = Worker::new(1, PRICE);
+    cheap.join(&world, &otto).await;
+    let job = world
+        .exchange
+        .submit(&rita, spec(""), None, None)
+        .await
+        .unwrap();
+    cheap.start(&world).await;
+    let mut dear = Worker::new(2, PRICE * 2);
+    dear.join(&world, &otto).await;
+    cheap.disconnect(&world).await;
+    for _ in 0..12 {
+        world.pass(1_000);
+        dear.beat(&world).await;
+        world.tick().await;
+    }
+    let view = world.exchange.job(&rita, job.summary.id).await.unwrap();
+    assert_eq!(view.summary.state, JobState::Matching);
+    let told = view
+        .events
+        .iter()
+        .filter(|event| event.kind == JobEventKind::Waiting);
+    let told: Vec<&str> = told.map(|event| event.detail.as_str()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("max_price_per_hour"), "{}", told[0]);
+    let orders = world.exchange.orders(&rita).await.unwrap();
+    assert!(
+        orders[0].why.contains("the cheapest asks"),
+        "{}",
+        orders[0].why
+    );
+    let mut spot = spec("");
+    spot.placement.filter = Some("kind=spot".into());
+    assert!(matches!(
+        world.exchange.quote(Some(&rita), &spot, None).await,
+        Err(Error::Invalid(_))
+    ));
 }
