@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Duration;
 
-use kernel::{Amount, PricePerSecond};
-use market::{Book, Offer, Request, Supply};
+use kernel::{Amount, JobId, PricePerSecond, Timestamp};
+use market::{Book, Offer, Request};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::row::{Goal, Row, percentile};
@@ -99,8 +99,8 @@ pub fn measure() -> Vec<Row> {
     let gangs = data::gangs(GANGS);
     let (mut ours, answers) = ask(&book, &questions);
     let (gang_times, gang_costs) = ask_gangs(&book, &gangs);
-    let (price, supply) = update(&mut book, &offers);
-    println!("  a change of supply: {supply:.2} µs; a change of price: {price:.2} µs");
+    let (price, hire) = update(&mut book, &offers);
+    println!("  a hire or its end: {hire:.2} µs; a change of price: {price:.2} µs");
     drop(book);
 
     let sorted = Sorted::of(&offers);
@@ -230,7 +230,7 @@ fn ask_gangs(book: &Book, gangs: &[Question]) -> (Times, Vec<Option<String>>) {
     (times, costs)
 }
 
-/// Mean CPU of a change of price and of one of supply, in microseconds.
+/// Mean CPU of a change of price and of a hire or its end, in microseconds.
 fn update(book: &mut Book, offers: &[Offer]) -> (f64, f64) {
     let some = |n: usize| &offers[n.wrapping_mul(7_919) % offers.len()];
     let new: Vec<Offer> = (0..UPDATES).map(|n| changed(some(n), n)).collect();
@@ -239,17 +239,16 @@ fn update(book: &mut Book, offers: &[Offer]) -> (f64, f64) {
             book.put(offer);
         }
     });
-    let supply = micros(|| {
-        for n in 0..UPDATES {
-            let to = if n % 2 == 0 {
-                Supply::Down
-            } else {
-                Supply::Offered
-            };
-            book.set_supply(some(n).device, to);
+    let job = JobId::new(Timestamp::from_millis(1), [1; 10]);
+    let hire = micros(|| {
+        for n in 0..UPDATES / 2 {
+            let device = some(n).device;
+            if book.take(device, job) {
+                book.free(device, job);
+            }
         }
     });
     #[expect(clippy::cast_precision_loss, reason = "some hundred thousand")]
     let count = UPDATES as f64;
-    (price / count, supply / count)
+    (price / count, hire / count)
 }

@@ -1,7 +1,7 @@
 //! The contender that a careful developer would write first: SQLite in memory, with an index that covers each kind of
 //! question, and statistics.
 
-use market::{Number, Offer};
+use market::Offer;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 
@@ -122,14 +122,3 @@ pub fn update(db: &Sqlite, device: &str, price: i64) {
             .expect("the statement");
     statement.execute(params![price, device]).expect("the row");
 }
-
-// The names of the numbers are those of the columns; only these are asked.
-const _: [Number; 7] = [
-    Number::Vram,
-    Number::Cpus,
-    Number::Memory,
-    Number::Disk,
-    Number::Down,
-    Number::Driver,
-    Number::Cuda,
-];

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use kernel::{Amount, DeviceId, JobId, PricePerSecond, Seconds};
 use market::{
-    Choice, Country, Filter, Near, NoMatch, Number, Offer, Prices, Query, Request, Term, Test,
+    Choice, Country, Filter, NoMatch, Number, Offer, Prices, Query, QueryError, Request, Term, Test,
 };
 use protocol::JobSpec;
 use protocol::spec::is_country;
@@ -41,16 +41,19 @@ impl Exchange {
     }
 
     /// Reads a query; its prices are what the requester pays.
-    fn query(&self, field: &str, text: &str) -> Result<Query, Error> {
+    fn read_query(&self, text: &str) -> Result<Query, QueryError> {
         let at_most = |limit: Amount| self.price_within(limit);
         market::parse(text, &Prices { at_most: &at_most })
+    }
+
+    fn query(&self, field: &str, text: &str) -> Result<Query, Error> {
+        self.read_query(text)
             .map_err(|error| Error::invalid(field, error.to_string()))
     }
 
     /// Why a query of the market cannot be read: the query with a mark under the place, and what to write instead.
     pub fn query_fault(&self, text: &str) -> Option<(String, String)> {
-        let at_most = |limit: Amount| self.price_within(limit);
-        let error = market::parse(text, &Prices { at_most: &at_most }).err()?;
+        let error = self.read_query(text).err()?;
         Some((error.pointed(text), error.to_string()))
     }
 
@@ -292,8 +295,8 @@ impl Exchange {
         let memory = self.memory();
         let choice = memory.book.choose(&request).map_err(Error::NoMatch)?;
         let matching = memory.book.count(&request.filter, market::Scope::Open);
-        let mut quote = self.quoted(&memory, &choice, spec, available);
-        quote.matching = u32::try_from(matching).unwrap_or(u32::MAX);
+        let matching = u32::try_from(matching).unwrap_or(u32::MAX);
+        let mut quote = self.quoted(&memory, &choice, spec, available, matching);
         // Should its node be lost, the job may go on where the limit still allows it: that is what it can cost at most.
         if let Some(limit) = request.dearest() {
             let hours = self
@@ -315,6 +318,7 @@ impl Exchange {
         choice: &Choice,
         spec: &JobSpec,
         available: Amount,
+        matching: u32,
     ) -> QuoteView {
         let fees = self.fees();
         let settings = &self.inner.settings;
@@ -358,17 +362,11 @@ impl Exchange {
             runway: runway(available, PricePerSecond::from_amount(rate))
                 .unwrap_or(Seconds::new(u64::from(u32::MAX))),
             affordable: available >= needed,
-            matching: 0,
+            matching,
             quoted_at: self.now(),
             offer: offer_view(memory, choice.first(), fees),
             offers,
-            near: if choice.offers.len() > 1 {
-                choice.near
-            } else {
-                Near::Any
-            }
-            .as_str()
-            .to_owned(),
+            near: choice.near.as_str().to_owned(),
         }
     }
 

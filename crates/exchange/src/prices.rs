@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kernel::{Amount, PricePerSecond, Seconds, Timestamp};
-use market::fair::{Ask, Trade, fair};
+use market::fair::{Ask, Fair, Trade, fair};
 use market::{Offer, Supply};
 use protocol::spec::DeviceClass;
 use protocol::view::{BookLevelView, ModelPriceView, ModelView, PricePointView};
@@ -61,7 +61,7 @@ fn standing(memory: &Memory, model: &str) -> Vec<Standing> {
 }
 
 impl Standing {
-    fn price(&self, trades: &[TradeRow]) -> ModelPriceView {
+    fn fair(&self, trades: &[TradeRow]) -> Option<Fair> {
         let asks = self.offers.iter().map(|offer| Ask {
             owner: offer.owner,
             price: offer.price,
@@ -75,7 +75,11 @@ impl Standing {
             price: row.price,
             at: row.at,
         });
-        let fair = fair(asks, trades);
+        fair(asks, trades)
+    }
+
+    fn price(&self, trades: &[TradeRow]) -> ModelPriceView {
+        let fair = self.fair(trades);
         let prices: Vec<PricePerSecond> = self.offers.iter().map(|offer| offer.price).collect();
         let idle = self
             .offers
@@ -97,19 +101,18 @@ impl Standing {
         }
     }
 
-    fn point(&self, trades: &[TradeRow], at: Timestamp) -> PricePoint {
-        let price = self.price(trades);
-        let second =
-            |hour: Amount| PricePerSecond::from_per_hour(hour).unwrap_or(PricePerSecond::ZERO);
-        PricePoint {
+    /// `None`: nothing is known of its price.
+    fn point(&self, trades: &[TradeRow], at: Timestamp) -> Option<PricePoint> {
+        let fair = self.fair(trades)?;
+        Some(PricePoint {
             class: self.class,
             model: self.model.clone(),
             at,
-            fair: second(price.fair),
+            fair: fair.price,
             lowest: self.offers.first().map(|offer| offer.price),
-            asks: price.asks,
-            trades: price.trades,
-        }
+            asks: fair.asks,
+            trades: fair.trades,
+        })
     }
 }
 
@@ -224,7 +227,8 @@ impl Exchange {
             let memory = self.memory();
             let models = memory.book.models();
             let all = models.iter().flat_map(|model| standing(&memory, model));
-            all.map(|standing| standing.point(&trades, now)).collect()
+            all.filter_map(|standing| standing.point(&trades, now))
+                .collect()
         };
         if points.is_empty() {
             return Ok(());

@@ -252,9 +252,10 @@ impl Exchange {
             .is_some_and(|until| until <= self.now());
         // A query that cannot be read any more is for `place` to report.
         let fits = |request| self.memory().book.best(&request).is_some();
-        over || self
-            .request(&job.spec, job.wanted_device)
-            .map_or(true, fits)
+        // One that lost its node is told why it waits.
+        let lost = job.epoch.get() > 0;
+        let request = || self.request(&job.spec, job.wanted_device);
+        over || lost || request().map_or(true, fits)
     }
 
     async fn place(&self, id: JobId) -> Result<(), Error> {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use kernel::{DeviceId, JobId, NodeId};
+use kernel::{DeviceId, JobId};
 
 use crate::explain::{NoMatch, explain};
 use crate::filter::Filter;
 use crate::gang;
 use crate::index::{Index, LIVE, OPEN, Stream};
-use crate::offer::{Offer, Supply};
+use crate::offer::Offer;
 use crate::request::{Near, Request};
 
 /// The offers that were chosen: one, or as many as were asked for.
@@ -81,12 +81,6 @@ impl Book {
         self.index.remove(device)
     }
 
-    pub fn set_supply(&mut self, device: DeviceId, supply: Supply) {
-        if let Some(id) = self.index.rows.find(device) {
-            self.index.set_supply(id, supply);
-        }
-    }
-
     /// Gives a free slot to a job. `false`: another job has it, or the offer does not stand.
     pub fn take(&mut self, device: DeviceId, job: JobId) -> bool {
         match self.index.rows.find(device) {
@@ -150,51 +144,24 @@ impl Book {
                 .get(device)
                 .filter(|offer| offer.is_open() && request.admits(offer));
         }
-        let plan = self
-            .index
-            .plan(request.filter.terms.iter().map(|term| &term.test));
-        let mut stream = Stream::new(
-            &self.index,
-            &plan,
-            OPEN,
-            self.index.shelves(&request.filter),
-        );
-        stream
+        self.stream(&request.filter, Scope::Open)
             .find(|id| !request.avoid.contains(&self.index.rows.get(*id).node))
             .map(|id| self.index.offer(id))
     }
 
-    /// Calls `f` with the offers that a filter admits, in the order of choice, until it says stop.
-    pub fn each(
-        &self,
-        filter: &Filter,
-        scope: Scope,
-        mut f: impl FnMut(Offer) -> std::ops::ControlFlow<()>,
-    ) {
+    fn stream<'a>(&'a self, filter: &'a Filter, scope: Scope) -> Stream<'a> {
         let plan = self.index.plan(filter.terms.iter().map(|term| &term.test));
-        let stream = Stream::new(
+        Stream::new(
             &self.index,
-            &plan,
+            plan,
             scope.column(),
             self.index.shelves(filter),
-        );
-        for id in stream {
-            if f(self.index.offer(id)).is_break() {
-                return;
-            }
-        }
+        )
     }
 
     /// A part of the list of offers that a filter admits, in the order of choice.
     pub fn list(&self, filter: &Filter, scope: Scope, skip: usize, limit: usize) -> Vec<Offer> {
-        let plan = self.index.plan(filter.terms.iter().map(|term| &term.test));
-        let stream = Stream::new(
-            &self.index,
-            &plan,
-            scope.column(),
-            self.index.shelves(filter),
-        );
-        stream
+        self.stream(filter, scope)
             .skip(skip)
             .take(limit)
             .map(|id| self.index.offer(id))
@@ -236,14 +203,6 @@ impl Book {
         let pages = self.index.pages(shelf).iter();
         pages
             .flat_map(crate::index::Page::offers)
-            .map(|id| self.index.offer(id))
-            .collect()
-    }
-
-    /// The offers on a node, in no order.
-    pub fn on_node(&self, node: NodeId) -> Vec<Offer> {
-        self.index
-            .on_node(node)
             .map(|id| self.index.offer(id))
             .collect()
     }

@@ -25,8 +25,6 @@ pub struct Nearest {
 pub struct Removed {
     /// The field of the specification or of the query.
     pub field: String,
-    /// The constraint as it was asked.
-    pub asked: String,
     /// Offers that fail it, whatever else they fail.
     pub offers: u32,
     /// Offers that fail it and nothing else: so many would match without it.
@@ -194,12 +192,15 @@ impl Explainer<'_> {
                     (None, Hurdle::Term(_)) => self.index.lanes(page, LIVE, plan),
                     (None, Hurdle::NotRefused) if self.request.avoid.is_empty() => live,
                     (None, Hurdle::Device | Hurdle::NotRefused) => {
-                        self.rows(&live, page, |row| self.clears(hurdle, row))
+                        self.index
+                            .passing(page, live, |row| self.clears(hurdle, row))
                     }
                     // What is open is both offered and free; only the others are looked at.
                     (None, Hurdle::Offered | Hurdle::Free) => {
                         let shut = std::array::from_fn(|n| live[n] & !open[n]);
-                        let clear = self.rows(&shut, page, |row| self.clears(hurdle, row));
+                        let clear = self
+                            .index
+                            .passing(page, shut, |row| self.clears(hurdle, row));
                         std::array::from_fn(|n| open[n] | clear[n])
                     }
                 };
@@ -207,18 +208,6 @@ impl Explainer<'_> {
             }
             self.count(page, &failing);
         }
-    }
-
-    fn rows(&self, live: &Mask, page: &crate::index::Page, passes: impl Fn(&Row) -> bool) -> Mask {
-        let mut mask = *live;
-        for (n, word) in mask.iter_mut().enumerate() {
-            for lane in lanes_of(*word) {
-                if !passes(self.index.rows.get(page.row_of(n * WORD + lane))) {
-                    *word &= !(1 << lane);
-                }
-            }
-        }
-        mask
     }
 
     fn clears(&self, hurdle: &Hurdle<'_>, row: &Row) -> bool {
@@ -268,10 +257,6 @@ impl Explainer<'_> {
     fn removed(&self, hurdle: &Hurdle<'_>, tally: &Tally) -> Removed {
         Removed {
             field: hurdle.field().to_owned(),
-            asked: match hurdle {
-                Hurdle::Term(term) => term.text.clone(),
-                _ => String::new(),
-            },
             offers: tally.offers,
             alone: tally.alone,
             nearest: tally.nearest.map(|(_, _, id)| Nearest {

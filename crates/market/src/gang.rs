@@ -101,7 +101,7 @@ impl Search<'_> {
         let mut numbers: HashMap<u32, usize> = HashMap::new();
         let mut seen: HashSet<NodeId> = HashSet::new();
         let mut next_look = 0;
-        let stream = Stream::new(self.index, self.plan, OPEN, self.shelves.into());
+        let stream = Stream::new(self.index, self.plan.clone(), OPEN, self.shelves.into());
         for (n, id) in stream.enumerate() {
             let row = self.index.rows.get(id);
             let least = cost(row).saturating_mul(self.cards as Cost);

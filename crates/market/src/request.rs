@@ -29,10 +29,6 @@ impl Near {
             Self::Any => "any",
         }
     }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|near| near.as_str() == text)
-    }
 }
 
 /// How a slot is rented.
@@ -56,10 +52,6 @@ impl Kind {
             Self::Spot => "spot",
             Self::Reserved => "reserved",
         }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::filter::{Number, Term, Test};
-use crate::offer::Version;
+use crate::offer::{Supply, Version};
 use crate::place::{Country, Region};
 use crate::request::{Ask, Kind};
-use kernel::{AccountId, Amount, PricePerSecond, Seconds, Timestamp};
+use kernel::{AccountId, Amount, NodeId, PricePerSecond, Seconds, Timestamp};
 use proptest::prelude::*;
 use protocol::spec::DeviceClass;
 
@@ -368,10 +368,12 @@ fn apply(book: &mut Book, plain: &mut Plain, step: &Step) {
         Step::Pause(seed, on) => {
             if let Some(device) = named(*seed) {
                 let supply = if *on { Supply::Paused } else { Supply::Offered };
-                book.set_supply(device, supply);
-                if let Some(offer) = plain.get_mut(&device) {
-                    offer.supply = supply;
-                }
+                let offer = Offer {
+                    supply,
+                    ..plain[&device].clone()
+                };
+                book.put(&offer);
+                put(plain, &offer);
             }
         }
     }

@@ -15,7 +15,7 @@ use kernel::{DeviceId, JobId, NodeId};
 
 use crate::filter::{Filter, Test};
 use crate::names::Models;
-use crate::offer::{Offer, Rank, Supply};
+use crate::offer::{Offer, Rank};
 
 use column::Summary;
 pub(crate) use column::{LIVE, OPEN, Plan};
@@ -200,15 +200,6 @@ impl Index {
         }
     }
 
-    pub fn set_supply(&mut self, id: RowId, supply: Supply) {
-        let row = self.rows.get_mut(id);
-        row.supply = supply;
-        let (open, shelf) = (row.is_open(), row.shelf);
-        if let Some(shelf) = self.shelves.get_mut(place(shelf)) {
-            shelf.set(id, OPEN, open, &self.rows);
-        }
-    }
-
     /// A filter as operations on columns.
     pub fn plan<'a>(&self, tests: impl Iterator<Item = &'a Test>) -> Plan<'a> {
         Plan::of(tests, |name| self.rows.groups.find(name))
@@ -288,14 +279,21 @@ impl Index {
 
     /// Lanes of a page that a plan admits, rest and all.
     pub fn lanes(&self, page: &Page, base: column::Column, plan: &Plan<'_>) -> Mask {
-        let (mut mask, undecided) = page.mask(base, plan);
-        if undecided != 0 || !plan.rest.is_empty() {
-            for (n, word) in mask.iter_mut().enumerate() {
-                for lane in lanes_of(*word) {
-                    let row = self.rows.get(page.row_of(n * WORD + lane));
-                    if !plan.passes(row, undecided, |group| self.rows.groups.name(group)) {
-                        *word &= !(1 << lane);
-                    }
+        let (mask, undecided) = page.mask(base, plan);
+        if undecided == 0 && plan.rest.is_empty() {
+            return mask;
+        }
+        self.passing(page, mask, |row| {
+            plan.passes(row, undecided, |group| self.rows.groups.name(group))
+        })
+    }
+
+    /// Those lanes of a mask whose rows pass.
+    pub fn passing(&self, page: &Page, mut mask: Mask, passes: impl Fn(&Row) -> bool) -> Mask {
+        for (n, word) in mask.iter_mut().enumerate() {
+            for lane in lanes_of(*word) {
+                if !passes(self.rows.get(page.row_of(n * WORD + lane))) {
+                    *word &= !(1 << lane);
                 }
             }
         }

@@ -33,7 +33,7 @@ struct Head {
 
 pub(crate) struct Stream<'a> {
     index: &'a Index,
-    plan: &'a Plan<'a>,
+    plan: Plan<'a>,
     base: Column,
     heads: BinaryHeap<Reverse<Head>>,
     cursors: Vec<Cursor>,
@@ -46,8 +46,11 @@ pub(crate) struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    pub fn new(index: &'a Index, plan: &'a Plan<'a>, base: Column, shelves: Chosen<'a>) -> Self {
-        let (_, greatest) = keys_within(plan.cheapest, plan.dearest);
+    pub fn new(index: &'a Index, plan: Plan<'a>, base: Column, shelves: Chosen<'a>) -> Self {
+        let greatest = match plan.dearest {
+            u64::MAX => u64::MAX,
+            dearest => keys_within(0, dearest).1,
+        };
         Self {
             index,
             plan,
@@ -57,11 +60,7 @@ impl<'a> Stream<'a> {
             shelves,
             opened: 0,
             alone: None,
-            greatest: if plan.dearest == u64::MAX {
-                u64::MAX
-            } else {
-                greatest
-            },
+            greatest,
         }
     }
 
@@ -75,7 +74,7 @@ impl<'a> Stream<'a> {
                 return;
             }
             self.opened += 1;
-            if !self.index.summary(shelf).may_pass(self.base, self.plan) {
+            if !self.index.summary(shelf).may_pass(self.base, &self.plan) {
                 continue;
             }
             let page = self.first_page(shelf);
@@ -124,7 +123,7 @@ impl<'a> Stream<'a> {
                 if key > until {
                     return Step::Later(key);
                 }
-                (cursor.mask, cursor.undecided) = page.mask(self.base, self.plan);
+                (cursor.mask, cursor.undecided) = page.mask(self.base, &self.plan);
                 cursor.word = 0;
             }
             while cursor.word < WORDS {
