@@ -250,6 +250,7 @@ impl LaunchForm {
             bundle: None,
             resources: Resources {
                 class,
+                count: usual.count,
                 model: optional(&self.model),
                 device_memory_mib: 0,
                 cpus: read.number(&self.cpus, "resources.cpus", usual.cpus),
@@ -270,6 +271,7 @@ impl LaunchForm {
                     .saturating_mul(60),
             },
             placement: Placement {
+                nodes: 1,
                 countries: list(&self.countries)
                     .into_iter()
                     .map(|code| code.to_uppercase())

@@ -133,6 +133,9 @@ impl Frame {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SampleRow {
     pub at: Timestamp,
+    /// Which of the job's nodes.
+    #[serde(default)]
+    pub member: u32,
     pub cpu_percent: f32,
     pub memory_mib: f32,
     #[serde(default)]
@@ -545,6 +548,7 @@ mod tests {
     #[test]
     fn thinning_keeps_the_numbers_that_a_job_printed() {
         let row = |at: i64, printed: &[(&str, f64)]| SampleRow {
+            member: 0,
             at: Timestamp::from_millis(at),
             cpu_percent: 0.0,
             memory_mib: 0.0,
@@ -597,6 +601,7 @@ mod tests {
 
         let lease = kernel::LeaseId::new(Timestamp::from_millis(1), [1; 10]);
         let sample = SampleView {
+            member: 0,
             at: Timestamp::from_millis(7_000),
             lease,
             data: SampleData {

@@ -76,8 +76,18 @@ impl Devices {
         nodes_in(Path::new("/dev"), minor)
     }
 
+    /// The load of a job's GPUs: busy on average, memory together; `None` when none of them tells.
+    pub fn gpus_load<'a>(&self, uuids: impl Iterator<Item = &'a str>) -> Option<GpuLoad> {
+        let loads: Vec<GpuLoad> = uuids.filter_map(|uuid| self.gpu_load(uuid)).collect();
+        let count = u64::try_from(loads.len()).ok().filter(|count| *count > 0)?;
+        Some(GpuLoad {
+            percent: loads.iter().map(|load| load.percent).sum::<f32>() / whole(count),
+            memory_mib: loads.iter().map(|load| load.memory_mib).sum(),
+        })
+    }
+
     /// The load of the GPU with this UUID; `None` for the CPU, whose load the job's cgroup tells.
-    pub fn gpu_load(&self, uuid: &str) -> Option<GpuLoad> {
+    fn gpu_load(&self, uuid: &str) -> Option<GpuLoad> {
         let device = self.nvml.as_ref()?.device_by_uuid(uuid).ok()?;
         let rates = device.utilization_rates().ok()?;
         let memory = device.memory_info().ok()?;

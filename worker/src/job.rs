@@ -234,6 +234,12 @@ fn environment(assignment: &Assignment) -> Vec<(String, String)> {
             ("IOG_EPOCH", assignment.epoch.get().to_string()),
             ("IOG_NODE", assignment.node.to_string()),
             ("IOG_DEVICE", assignment.device_uuid.clone()),
+            (
+                "IOG_DEVICES",
+                assignment.device_uuids().collect::<Vec<_>>().join(","),
+            ),
+            ("IOG_MEMBER", assignment.member.to_string()),
+            ("IOG_MEMBERS", assignment.members.to_string()),
             ("IOG_CPUS", assignment.spec.resources.cpus.to_string()),
             ("IOG_OUTPUT", "/job/out".to_owned()),
         ]

@@ -83,6 +83,8 @@ pub struct JobPage {
     /// Ended for good.
     pub over: bool,
     pub meter: Meter,
+    /// Machines that it runs on.
+    pub members: u32,
     /// The names of the numbers that it prints.
     pub metrics: Vec<String>,
     pub samples: Option<Vec<SampleRow>>,
@@ -113,6 +115,7 @@ pub async fn read_job_page(id: String, tab: String) -> Result<JobPage, Fault> {
         topic,
         over,
         meter,
+        members: job.summary.members,
         metrics: job.spec.metrics,
         samples,
         log,
@@ -123,6 +126,7 @@ pub async fn read_job_page(id: String, tab: String) -> Result<JobPage, Fault> {
 fn rows(samples: Vec<protocol::view::SampleView>) -> Vec<SampleRow> {
     let row = |sample: protocol::view::SampleView| SampleRow {
         at: sample.at,
+        member: sample.member,
         cpu_percent: sample.data.cpu_percent,
         memory_mib: sample.data.memory_mib,
         gpu_percent: sample.data.gpu_percent,

@@ -29,7 +29,8 @@ pub struct LogTail {
 
 impl LogTail {
     /// Takes one chunk of output; one that came before is ignored.
-    pub fn push(&mut self, seq: u64, error: bool, text: &str) {
+    /// `member`: which of several machines wrote it.
+    pub fn push(&mut self, seq: u64, error: bool, text: &str, member: Option<u32>) {
         if seq <= self.last {
             return;
         }
@@ -39,7 +40,10 @@ impl LogTail {
             self.lines.push(Line {
                 key: (seq, part),
                 error,
-                text: visible(line),
+                text: match member {
+                    Some(member) => format!("[{member}] {}", visible(line)),
+                    None => visible(line),
+                },
             });
         }
         let over = self.lines.len().saturating_sub(LINES_MAX);
@@ -127,15 +131,15 @@ mod tests {
     #[test]
     fn a_chunk_is_split_into_lines_once() {
         let mut tail = LogTail::default();
-        tail.push(1, false, "a\nb\n");
-        tail.push(1, false, "a\nb\n");
-        tail.push(2, true, "c");
+        tail.push(1, false, "a\nb\n", None);
+        tail.push(1, false, "a\nb\n", None);
+        tail.push(2, true, "c", Some(1));
         let texts: Vec<_> = tail
             .lines
             .iter()
             .map(|l| (l.text.as_str(), l.error))
             .collect();
-        assert_eq!(texts, [("a", false), ("b", false), ("c", true)]);
+        assert_eq!(texts, [("a", false), ("b", false), ("[1] c", true)]);
         assert_eq!(tail.last, 2);
     }
 
@@ -143,7 +147,7 @@ mod tests {
     fn the_document_stays_bounded() {
         let mut tail = LogTail::default();
         for seq in 1..=2_000 {
-            tail.push(seq, false, "x\n");
+            tail.push(seq, false, "x\n", None);
         }
         assert_eq!((tail.lines.len(), tail.dropped), (LINES_MAX, 500));
         assert_eq!(tail.lines.last().map(|l| l.key), Some((2_000, 0)));

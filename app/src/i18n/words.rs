@@ -283,6 +283,7 @@ words! {
     event_stop: "Stop requested", "已请求停止";
     event_node_lost: "Machine lost", "机器失联";
     event_rejected: "Machine declined", "机器拒绝";
+    event_member_ended: "One of its machines is done", "其中一台机器已结束";
     event_ended: "Ended", "已结束";
     end_finished: "Finished. Nothing more is billed.", "已完成，不再计费。";
     end_exit: "The command ended with exit code {}.", "命令以退出码 {} 结束。";
@@ -297,6 +298,11 @@ words! {
     end_lost: "The machine was lost; its silence is not billed.", "机器失联，失联期间不收费。";
     end_start: "It could not start: {} Nothing was billed.", "无法启动：{} 未产生费用。";
     end_capacity: "No machine was found for it: {}", "没有找到合适的机器：{}";
+    end_job_over: "Another of the job's machines ended it.", "作业的另一台机器结束了它。";
+    job_on_nodes: "{} devices on {} machines", "{} 个设备，{} 台机器";
+    job_on_devices: "{} devices on one machine", "一台机器上的 {} 个设备";
+    job_member: "Machine {}", "机器 {}";
+    job_member_shown: "Shown", "显示";
     end_restarts: "It was restarted {} times, as often as it may be.", "已重启 {} 次，达到上限。";
     metrics_none: "No figures yet. They appear a second after the process starts.", "还没有数据。进程启动一秒后即会出现。";
     chart_cpu: "CPU (100 % is one core)", "CPU（100 % 为一个核）";

@@ -72,6 +72,7 @@ pub fn run_end(end: &RunEnd, t: &Words) -> String {
         RunEnd::LeaseLost => t.end_lost().to_owned(),
         RunEnd::FailedToStart { reason } => with(t.end_start(), reason),
         RunEnd::NoCapacity { reason } => with(t.end_capacity(), reason),
+        RunEnd::JobOver => t.end_job_over().to_owned(),
         RunEnd::TooManyRestarts { restarts } => with(t.end_restarts(), restarts),
     }
 }
@@ -89,6 +90,7 @@ pub fn event(kind: JobEventKind, t: &Words) -> &'static str {
         JobEventKind::StopRequested => t.event_stop(),
         JobEventKind::NodeLost => t.event_node_lost(),
         JobEventKind::Rejected => t.event_rejected(),
+        JobEventKind::MemberEnded => t.event_member_ended(),
         JobEventKind::Ended => t.event_ended(),
     }
 }

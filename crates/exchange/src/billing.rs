@@ -11,6 +11,7 @@ use store::{Lease, StoreError, Tx};
 
 use crate::desk::{Exchange, LeaseLive};
 use crate::error::Error;
+use crate::members::used;
 
 impl Exchange {
     /// Countersigns a receipt and pays for what it adds, in the caller's transaction. `live` is the caller's copy.
@@ -107,6 +108,7 @@ impl Exchange {
         };
         let settings = &self.inner.settings;
         let lease = &live.lease;
+        let others = self.spoken_for(lease.job, Some(id));
         let ahead = lease.funded.minus_or_zero(live.seconds());
         let limit = self.seconds_allowed(&live).await?;
         if lease.funded >= limit || ahead.get() > settings.escrow_window.get() / 2 {
@@ -128,8 +130,12 @@ impl Exchange {
         };
         // What the hold still has to cover: all seconds up to the target less what this lease has paid already.
         let wanted = cost(target).minus_or_zero(lease.charged);
-        let plan = hold.add(wanted.minus_or_zero(hold.left()).min(available))?;
-        let money = hold.left().checked_add(lease.charged)?;
+        let own = hold.left().minus_or_zero(others);
+        let plan = hold.add(wanted.minus_or_zero(own).min(available))?;
+        let money = hold
+            .left()
+            .minus_or_zero(others)
+            .checked_add(lease.charged)?;
         let funded = lease
             .fees
             .seconds_for(lease.price, money, limit)
@@ -179,18 +185,15 @@ impl Exchange {
         Ok(())
     }
 
-    /// How many seconds this lease may have at most: the job's time limit less what earlier leases delivered.
+    /// How many seconds this lease may have at most: the job's time limit less what its member's earlier leases delivered.
     async fn seconds_allowed(&self, live: &LeaseLive) -> Result<Seconds, Error> {
         let limit = live.spec.duration();
         if live.lease.epoch.get() <= 1 {
             return Ok(limit);
         }
-        let leases = self.inner.store.leases_of_job(live.lease.job).await?;
-        let used = leases
-            .iter()
-            .filter(|row| row.lease.id != live.lease.id)
-            .fold(Seconds::ZERO, |sum, row| sum.plus(row.lease.head.seconds));
-        Ok(limit.minus_or_zero(used))
+        let mut leases = self.inner.store.leases_of_job(live.lease.job).await?;
+        leases.retain(|row| row.lease.id != live.lease.id);
+        Ok(limit.minus_or_zero(used(&leases, live.lease.member)))
     }
 }
 

@@ -10,14 +10,13 @@ use market::{Book, Country, Offer, Supply, Version};
 use metering::receipt::Terms;
 use protocol::JobSpec;
 use protocol::spec::DeviceClass;
-use protocol::state::{LeaseState, RunEnd};
+use protocol::state::LeaseState;
 use protocol::view::Receipt;
-use protocol::worker::{HostLoad, Phase, ToWorker};
+use protocol::worker::{HostLoad, Phase, StopReason, ToWorker};
 use store::{Device, Lease, LogRow, Node, SampleRow, Store};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::Error;
-use crate::jobs::STOP_GRACE_MS;
 use crate::leases::LeaseEnd;
 use crate::live::LiveHub;
 use crate::ports::Entropy;
@@ -58,6 +57,8 @@ pub(crate) struct Memory {
     pub book: Book,
     pub nodes: HashMap<NodeId, NodeLive>,
     pub leases: HashMap<LeaseId, LeaseLive>,
+    /// The jobs that have a live lease.
+    pub jobs: HashMap<JobId, JobLive>,
     /// Log pieces and samples that the next tick writes.
     pub logs: Vec<LogRow>,
     pub samples: Vec<SampleRow>,
@@ -88,6 +89,34 @@ pub(crate) struct Link {
     pub silent: bool,
 }
 
+/// A job of which something lives.
+#[derive(Default)]
+pub(crate) struct JobLive {
+    pub leases: Vec<LeaseId>,
+    /// The number of its newest log piece; its members write one log.
+    pub log_seq: u64,
+}
+
+/// A worker was told to end a lease's work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopping {
+    pub at: Timestamp,
+    pub reason: StopReason,
+    /// From SIGTERM to SIGKILL; nothing is billed beyond it.
+    pub grace_ms: u64,
+}
+
+impl Stopping {
+    pub fn order(&self, lease: &Lease) -> ToWorker {
+        ToWorker::Stop {
+            lease: lease.id,
+            epoch: lease.epoch,
+            reason: self.reason,
+            grace_ms: self.grace_ms,
+        }
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct LeaseLive {
     pub lease: Lease,
@@ -96,12 +125,11 @@ pub(crate) struct LeaseLive {
     /// The newest receipt that the worker signed and that is not yet posted.
     pub draft: Option<Receipt>,
     pub expires: Timestamp,
-    /// Since when its worker is asked to stop it.
-    pub stop_at: Option<Timestamp>,
+    /// Its worker is asked to stop it.
+    pub stop: Option<Stopping>,
     /// The last step before or after the run that was told to watchers.
     pub phase: Option<Phase>,
     pub warned: bool,
-    pub log_seq: u64,
     pub log_end: u64,
     pub sample_seq: u64,
 }
@@ -135,8 +163,9 @@ impl LeaseLive {
         if self.lease.started_at.is_none() {
             return Seconds::ZERO;
         }
-        let until = self.stop_at.map_or(now, |at| {
-            now.min(at.plus_millis(i64::try_from(STOP_GRACE_MS).unwrap_or(i64::MAX)))
+        let until = self.stop.map_or(now, |stop| {
+            let grace = i64::try_from(stop.grace_ms).unwrap_or(i64::MAX);
+            now.min(stop.at.plus_millis(grace))
         });
         until
             .seconds_since(self.lease.granted_at)
@@ -150,9 +179,9 @@ impl LeaseLive {
         let passed = |since: Timestamp, millis: u64| {
             now.millis_since(since) >= i64::try_from(millis).unwrap_or(i64::MAX)
         };
-        match self.stop_at {
-            Some(at) if passed(at, STOP_GRACE_MS.saturating_add(UPLOAD_ALLOWANCE_MS)) => {
-                Some(LeaseEnd::Reported(RunEnd::StoppedByUser))
+        match self.stop {
+            Some(stop) if passed(stop.at, stop.grace_ms.saturating_add(UPLOAD_ALLOWANCE_MS)) => {
+                Some(LeaseEnd::Reported(stop.reason.end(&self.spec)))
             }
             None if self.lease.state == LeaseState::Granted
                 && passed(self.lease.granted_at, START_WITHIN_MS) =>
@@ -246,7 +275,7 @@ impl Memory {
             // The host is one: what jobs on its other devices have of it cannot be had again.
             for other in leases
                 .iter()
-                .filter(|other| other.lease.device != device.id)
+                .filter(|other| !other.lease.has_device(device.id))
             {
                 let taken = &other.spec.resources;
                 let memory = taken.memory_mib.saturating_add(taken.disk_mib);
@@ -255,24 +284,39 @@ impl Memory {
                 offer.disk_mib = offer.disk_mib.saturating_sub(taken.disk_mib);
             }
             self.book.put(&offer);
-            if let Some(own) = leases.iter().find(|own| own.lease.device == device.id) {
+            if let Some(own) = leases.iter().find(|own| own.lease.has_device(device.id)) {
                 self.book.set_holder(device.id, own.lease.job);
             }
         }
     }
 
-    /// A lease that lives: its slot is taken, and its share of the host.
-    pub fn add_lease(&mut self, live: LeaseLive) {
-        let (node, device, job) = (live.lease.node, live.lease.device, live.lease.job);
-        self.leases.insert(live.lease.id, live);
-        self.book.set_holder(device, job);
+    /// A lease that lives: its slots are taken, and its share of the host. `log_seq`: where its job's log ends.
+    pub fn add_lease(&mut self, live: LeaseLive, log_seq: u64) {
+        let (id, node, job) = (live.lease.id, live.lease.node, live.lease.job);
+        for (device, _) in &live.lease.devices {
+            self.book.set_holder(*device, job);
+        }
+        self.leases.insert(id, live);
+        let of_job = self.jobs.entry(job).or_default();
+        of_job.log_seq = of_job.log_seq.max(log_seq);
+        if !of_job.leases.contains(&id) {
+            of_job.leases.push(id);
+        }
         self.refresh_neighbours(node);
     }
 
     /// A lease that is over.
     pub fn drop_lease(&mut self, lease: &Lease) {
         self.leases.remove(&lease.id);
-        self.book.free(lease.device, lease.job);
+        for (device, _) in &lease.devices {
+            self.book.free(*device, lease.job);
+        }
+        if let Some(of_job) = self.jobs.get_mut(&lease.job) {
+            of_job.leases.retain(|own| *own != lease.id);
+            if of_job.leases.is_empty() {
+                self.jobs.remove(&lease.job);
+            }
+        }
         self.refresh_neighbours(lease.node);
     }
 
@@ -308,14 +352,18 @@ impl Memory {
             .filter(move |live| live.lease.account == account)
     }
 
-    pub fn lease_of_job(&self, job: JobId) -> Option<&LeaseLive> {
-        self.leases.values().find(|live| live.lease.job == job)
+    /// The live leases of a job, one for each member that has a place.
+    pub fn leases_of_job(&self, job: JobId) -> impl Iterator<Item = &LeaseLive> {
+        let ids = self.jobs.get(&job).map(|of_job| of_job.leases.as_slice());
+        ids.unwrap_or_default()
+            .iter()
+            .filter_map(|id| self.leases.get(id))
     }
 
     pub fn lease_on_device(&self, device: DeviceId) -> Option<&LeaseLive> {
         self.leases
             .values()
-            .find(|live| live.lease.device == device)
+            .find(|live| live.lease.has_device(device))
     }
 
     /// A device that is offered, or was before its worker left.

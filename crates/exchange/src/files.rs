@@ -252,10 +252,16 @@ impl Exchange {
             .find(|artefact| artefact.lease == lease && artefact.path == path)
             .map(|artefact| artefact.id);
         let id = known.unwrap_or_else(|| ArtefactId::new(self.now(), self.random()));
+        let live = self
+            .memory()
+            .leases
+            .get(&lease)
+            .map(|live| live.lease.member);
         let artefact = Artefact {
             id,
             job,
             lease,
+            member: live.unwrap_or(0),
             path: path.to_owned(),
             size_bytes: incoming.size_bytes,
             sha256: incoming.sha256.clone(),
@@ -309,6 +315,7 @@ fn artefact_room(stored: &[Artefact], lease: LeaseId, path: &str) -> Result<u64,
 pub(crate) fn artefact_view(artefact: &Artefact) -> ArtefactView {
     ArtefactView {
         id: artefact.id,
+        member: artefact.member,
         path: artefact.path.clone(),
         size_bytes: artefact.size_bytes,
         sha256: artefact.sha256.clone(),

@@ -1,14 +1,17 @@
 //! Jobs: submit, look at, stop.
 
-use kernel::{DeviceId, Epoch, HoldId, JobId};
+use std::collections::BTreeMap;
+
+use kernel::{DeviceId, Epoch, HoldId, JobId, LeaseId};
 use ledger::Hold;
+use market::Choice;
 use protocol::JobSpec;
 use protocol::live::Topic;
 use protocol::state::{JobState, JobStep, RunEnd};
 use protocol::view::{
     JobEvent, JobEventKind, JobSummary, JobView, LogPage, Page, ReceiptView, SampleView, Scope,
 };
-use protocol::worker::{StopReason, ToWorker};
+use protocol::worker::StopReason;
 use store::{Job, JobAnswer, LeaseRow, Tx};
 
 use crate::actor::Actor;
@@ -16,6 +19,7 @@ use crate::desk::{Exchange, secret_hash};
 use crate::error::Error;
 use crate::files::artefact_view;
 use crate::leases::Granted;
+use crate::members::Wanted;
 use crate::views::{lease_view, meter};
 
 const SUBMIT_ROUTE: &str = "POST /api/v1/jobs";
@@ -109,17 +113,20 @@ impl Exchange {
                 "upload it to /api/v1/bundles first",
             ));
         }
-        let taken = self.take_slot(&self.runnable(spec, device)?, id);
+        let request = self.runnable(spec, device)?;
+        let members = request.ask.nodes;
+        let wanted = Wanted::whole(request, members);
+        let taken = self.take_slots(&wanted, id);
         let waits = spec.limits.wait_seconds > 0;
-        let offer = match taken {
-            Ok(offer) => Ok(offer),
+        let choice = match taken {
+            Ok(choice) => Ok(choice),
             Err(no_match) if waits => Err(no_match.sentence()),
             Err(no_match) => return Err(Error::NoMatch(no_match)),
         };
-        // From here on the slot must be given back on every way out but success.
-        let slot = offer.as_ref().ok().map(|offer| SlotGuard {
+        // From here on the slots must be given back on every way out but success.
+        let slots = choice.as_ref().ok().map(|choice| SlotGuard {
             exchange: self,
-            device: offer.device,
+            choice,
             job: id,
             kept: false,
         });
@@ -129,6 +136,7 @@ impl Exchange {
             spec: spec.clone(),
             state: JobState::Matching,
             end: None,
+            members,
             epoch: Epoch::default(),
             restarts: 0,
             stop_requested: false,
@@ -146,14 +154,14 @@ impl Exchange {
             detail: String::new(),
         };
         tx.add_event(id, &submitted).await?;
-        let granted = match &offer {
-            Ok(offer) => {
-                let used = kernel::Seconds::ZERO;
-                match self.grant(&mut tx, &mut job, &mut hold, offer, used).await {
+        let granted = match &choice {
+            Ok(choice) => {
+                let seats = wanted.seats(choice, &[]);
+                match self.grant(&mut tx, &mut job, &mut hold, &seats, None).await {
                     Ok(granted) => Some(granted),
                     Err(error) => {
-                        drop((tx, slot));
-                        self.after_conflict(&error, offer.device).await?;
+                        drop((tx, slots));
+                        self.after_conflict(&error, choice).await?;
                         return Err(error);
                     }
                 }
@@ -169,13 +177,12 @@ impl Exchange {
             tx.remember(actor.account, SUBMIT_ROUTE, key, body_hash, &answer, now)
                 .await?;
         }
-        let lease = granted.as_ref().map(Granted::lease);
-        tx.commit().await.map_err(|error| match lease {
-            Some(lease) => self.doubt(lease, error.into()),
-            None => error.into(),
-        })?;
-        if let Some(slot) = slot {
-            slot.keep();
+        let leases = granted.iter().flat_map(Granted::leases);
+        tx.commit()
+            .await
+            .map_err(|error| self.doubt_all(leases, error.into()))?;
+        if let Some(slots) = slots {
+            slots.keep();
         }
         match granted {
             Some(granted) => self.after_grant(job, granted).await,
@@ -197,10 +204,10 @@ impl Exchange {
     }
 
     /// When the database knows a holder of a slot that memory called free.
-    async fn after_conflict(&self, error: &Error, device: DeviceId) -> Result<(), Error> {
+    async fn after_conflict(&self, error: &Error, choice: &Choice) -> Result<(), Error> {
         if matches!(error, Error::Store(error) if error.is_conflict()) {
             let _turn = self.inner.desk.lock().await;
-            self.adopt_holder(device).await?;
+            self.adopt_holders(choice).await?;
         }
         Ok(())
     }
@@ -260,22 +267,28 @@ impl Exchange {
         let events = store.events(id).await?;
         let artefacts = store.artefacts(id).await?;
         let [available, held, _] = store.balances(job.account).await?;
-        let last = leases.last().map(|row| row.lease.id);
+        // Of each member the newest lease.
+        let last: BTreeMap<u32, LeaseId> = leases
+            .iter()
+            .map(|row| (row.lease.member, row.lease.id))
+            .collect();
         let memory = self.memory();
-        let live = memory.lease_of_job(id);
+        let log_bytes = memory
+            .leases_of_job(id)
+            .fold(0_u64, |sum, live| sum.saturating_add(live.log_end));
         let summary = self.summary(&memory, &job, &leases);
-        let mut own_meter = meter(live.into_iter(), available, held);
+        let mut own_meter = meter(memory.leases_of_job(id), available, held);
         own_meter.spent = summary.spent;
         Ok(JobView {
             leases: leases.iter().map(|row| lease_view(&memory, row)).collect(),
             events,
             artefacts: artefacts
                 .iter()
-                .filter(|a| Some(a.lease) == last)
+                .filter(|a| last.values().any(|lease| *lease == a.lease))
                 .map(artefact_view)
                 .collect(),
             meter: own_meter,
-            log_bytes: live.map_or(0, |live| live.log_end),
+            log_bytes,
             summary,
             spec: job.spec,
         })
@@ -308,6 +321,7 @@ impl Exchange {
             tx.add_event(id, &asked).await?;
             event = Some(asked);
         }
+        job.queued_at = None;
         if job.state == JobState::Matching {
             self.finish_job(&mut tx, &mut job, JobStep::Stop, RunEnd::StoppedByUser)
                 .await?;
@@ -320,29 +334,6 @@ impl Exchange {
             self.publish_job(id, event).await;
         }
         self.job_view(id).await
-    }
-
-    /// Marks a job's lease as stopping and tells its worker; heartbeats repeat the order until it is done.
-    pub(crate) fn order_stop(&self, job: JobId, reason: StopReason) {
-        let now = self.now();
-        let mut memory = self.memory();
-        let Some(live) = memory
-            .leases
-            .values_mut()
-            .find(|live| live.lease.job == job)
-        else {
-            return;
-        };
-        // The first order counts: asking again lengthens nothing.
-        live.stop_at.get_or_insert(now);
-        let (lease, epoch, node) = (live.lease.id, live.lease.epoch, live.lease.node);
-        let order = ToWorker::Stop {
-            lease,
-            epoch,
-            reason,
-            grace_ms: STOP_GRACE_MS,
-        };
-        memory.send(node, order);
     }
 
     /// # Errors
@@ -371,11 +362,17 @@ impl Exchange {
         self.own_job(actor, id, Scope::Read).await?;
         self.flush().await?;
         let rows = self.inner.store.samples(id, SAMPLES_SHOWN).await?;
+        let leases = self.inner.store.leases_of_job(id).await?;
+        let members: BTreeMap<LeaseId, u32> = leases
+            .iter()
+            .map(|row| (row.lease.id, row.lease.member))
+            .collect();
         Ok(rows
             .into_iter()
             .map(|row| SampleView {
                 at: row.at,
                 lease: row.lease,
+                member: members.get(&row.lease).copied().unwrap_or(0),
                 data: row.sample,
             })
             .collect())
@@ -431,10 +428,10 @@ impl Exchange {
     }
 }
 
-/// Gives a slot back unless it was kept.
+/// Gives slots back unless they were kept.
 struct SlotGuard<'a> {
     exchange: &'a Exchange,
-    device: DeviceId,
+    choice: &'a Choice,
     job: JobId,
     kept: bool,
 }
@@ -448,7 +445,7 @@ impl SlotGuard<'_> {
 impl Drop for SlotGuard<'_> {
     fn drop(&mut self) {
         if !self.kept {
-            self.exchange.free_slot(self.device, self.job);
+            self.exchange.free_slots(self.choice, self.job);
         }
     }
 }

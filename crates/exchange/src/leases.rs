@@ -1,33 +1,55 @@
 //! Leases: given, started, ended. Every change of a lease and what it means for job and money is one transaction.
 
 use ed25519_dalek::VerifyingKey;
-use kernel::{Amount, LeaseId, Seconds};
+use kernel::{Amount, LeaseId, PricePerSecond, Seconds, Timestamp};
 use ledger::Hold;
 use market::Offer;
 use metering::{Head, receipt};
 use protocol::live::{Live, Topic};
-use protocol::state::{JobStep, LeaseState, RunEnd};
+use protocol::state::{JobState, JobStep, LeaseState, RunEnd};
 use protocol::view::{JobEvent, JobEventKind, Receipt};
-use protocol::worker::{Assignment, ToWorker};
+use protocol::worker::{Assignment, StopReason, ToWorker};
 use store::{Job, Lease, StoreError, Tx};
 
 use crate::desk::{Exchange, LeaseLive, secret_hash};
 use crate::error::Error;
 use crate::views::{meter, offer_view};
 
-/// A lease that was written and is told to memory and worker after the commit.
-pub(crate) struct Granted {
+/// Leases that were written and are told to memory and workers after the commit.
+pub(crate) struct Granted(Vec<GrantedLease>);
+
+struct GrantedLease {
     lease: Lease,
     worker_key: VerifyingKey,
-    device_uuid: String,
+    device_uuids: Vec<String>,
     transfer_token: String,
     log_seq: u64,
     event: JobEvent,
 }
 
 impl Granted {
-    pub(crate) const fn lease(&self) -> LeaseId {
-        self.lease.id
+    pub(crate) fn leases(&self) -> impl Iterator<Item = LeaseId> {
+        self.0.iter().map(|granted| granted.lease.id)
+    }
+}
+
+/// A member of a job and the devices of one node that were taken for it.
+pub(crate) struct Seat<'a> {
+    pub member: u32,
+    pub offers: &'a [Offer],
+    /// Seconds that the member's earlier leases delivered; its time limit is for all of them together.
+    pub used: Seconds,
+}
+
+impl Seat<'_> {
+    /// What its devices ask together.
+    fn price(&self) -> PricePerSecond {
+        self.offers
+            .iter()
+            .try_fold(PricePerSecond::ZERO, |sum, offer| {
+                sum.checked_add(offer.price).ok()
+            })
+            .unwrap_or(PricePerSecond::from_amount(Amount::MAX))
     }
 }
 
@@ -42,50 +64,116 @@ pub(crate) enum LeaseEnd {
 }
 
 impl Exchange {
-    /// Writes a lease on an offer that was taken: money, epoch, job and lease in the caller's transaction.
-    /// `used`: seconds that earlier leases of the job delivered; its time limit is for all of them together.
+    /// Writes a lease for each seat: money, epochs, job and leases in the caller's transaction. `queued`: since when the
+    /// job looks for devices for still other members.
     pub(crate) async fn grant(
         &self,
         tx: &mut Tx,
         job: &mut Job,
         hold: &mut Hold,
-        offer: &Offer,
-        used: Seconds,
+        seats: &[Seat<'_>],
+        queued: Option<Timestamp>,
     ) -> Result<Granted, Error> {
         let now = self.now();
+        let funded = self.set_aside(tx, job, hold, seats).await?;
+        if job.state == JobState::Matching {
+            job.state = job
+                .state
+                .step(JobStep::Leased)
+                .map_err(|error| Error::Internal(error.to_string()))?;
+        }
+        job.queued_at = queued;
+        let mut granted = Vec::with_capacity(seats.len());
+        for (seat, funded) in seats.iter().zip(funded) {
+            job.epoch = job.epoch.next();
+            granted.push(self.grant_one(job, seat, funded).await?);
+        }
+        tx.update_job(job).await?;
+        for new in &granted {
+            tx.insert_lease(&new.lease).await?;
+            tx.add_event(job.id, &new.event).await?;
+        }
+        tracing::debug!(job = %job.id, leases = granted.len(), at = now.millis(), "leases are written");
+        Ok(Granted(granted))
+    }
+
+    /// Sets money aside for new seats, and answers how many seconds are paid for on each: as many on one as on another.
+    async fn set_aside(
+        &self,
+        tx: &mut Tx,
+        job: &Job,
+        hold: &mut Hold,
+        seats: &[Seat<'_>],
+    ) -> Result<Vec<Seconds>, Error> {
         let settings = &self.inner.settings;
         let fees = self.fees();
-        let remaining = job.spec.duration().minus_or_zero(used);
-        let cost = |seconds| {
-            // Beyond all amounts is beyond every balance, too.
-            fees.charge(offer.price, seconds)
-                .map_or(Amount::MAX, |charge| charge.requester_pays)
+        let remaining = |seat: &Seat<'_>| job.spec.duration().minus_or_zero(seat.used);
+        let cost = |most: Seconds| {
+            seats.iter().fold(Amount::ZERO, |sum, seat| {
+                // Beyond all amounts is beyond every balance, too.
+                let cost = fees
+                    .charge(seat.price(), remaining(seat).min(most))
+                    .map_or(Amount::MAX, |charge| charge.requester_pays);
+                sum.checked_add(cost).unwrap_or(Amount::MAX)
+            })
         };
-        let wanted = cost(remaining.min(settings.escrow_window));
-        let minimum = cost(remaining.min(settings.escrow_minimum));
+        let minimum = cost(settings.escrow_minimum);
         let available = tx.balance(ledger::BookId::Available(job.account)).await?;
-        let money = hold.left().checked_add(available)?;
+        let free = hold.left().minus_or_zero(self.spoken_for(job.id, None));
+        let money = free.checked_add(available)?;
+        let short = || Error::InsufficientFunds {
+            needed: minimum,
+            available: money,
+        };
         if money < minimum {
-            return Err(Error::InsufficientFunds {
-                needed: minimum,
-                available: money,
-            });
+            return Err(short());
         }
-        let add = wanted.minus_or_zero(hold.left()).min(available);
+        let add = cost(settings.escrow_window)
+            .minus_or_zero(free)
+            .min(available);
         let plan = hold.add(add)?;
-        let funded = fees.seconds_for(offer.price, hold.left(), remaining);
-        job.state = job
-            .state
-            .step(JobStep::Leased)
-            .map_err(|error| Error::Internal(error.to_string()))?;
-        job.epoch = job.epoch.next();
-        job.queued_at = None;
-        let (node, device) = {
+        let budget = free.checked_add(add)?;
+        tx.put_hold(hold).await?;
+        self.post_all(tx, &plan, self.now())
+            .await
+            .map_err(|error| match error {
+                StoreError::Insufficient => short(),
+                other => other.into(),
+            })?;
+        // The most seconds whose cost the budget covers, found by halving: the cost never falls as seconds rise.
+        let longest = seats.iter().map(remaining).max().unwrap_or(Seconds::ZERO);
+        let (mut enough, mut border) = (0_u64, longest.get().saturating_add(1));
+        while enough.saturating_add(1) < border {
+            let middle = enough.midpoint(border);
+            if cost(Seconds::new(middle)) <= budget {
+                enough = middle;
+            } else {
+                border = middle;
+            }
+        }
+        let most = Seconds::new(enough);
+        Ok(seats.iter().map(|seat| remaining(seat).min(most)).collect())
+    }
+
+    async fn grant_one(
+        &self,
+        job: &Job,
+        seat: &Seat<'_>,
+        funded: Seconds,
+    ) -> Result<GrantedLease, Error> {
+        let now = self.now();
+        let first = seat.offers.first().ok_or(Error::NotFound("the device"))?;
+        let (node, devices) = {
             let memory = self.memory();
-            let (node, device) = memory
-                .device(offer.device)
-                .ok_or(Error::NotFound("the device"))?;
-            (node.node.clone(), device.clone())
+            let named = |offer: &Offer| {
+                let (node, device) = memory.device(offer.device)?;
+                Some((node.node.clone(), device.clone()))
+            };
+            let all: Option<Vec<_>> = seat.offers.iter().map(named).collect();
+            let all = all.ok_or(Error::NotFound("the device"))?;
+            let node = all.first().map(|(node, _)| node.clone());
+            let devices: Vec<_> = all.into_iter().map(|(_, device)| device).collect();
+            (node.ok_or(Error::NotFound("the device"))?, devices)
         };
         let transfer_token = self.secret("");
         let lease = Lease {
@@ -93,11 +181,17 @@ impl Exchange {
             job: job.id,
             account: job.account,
             epoch: job.epoch,
-            node: offer.node,
-            device: offer.device,
-            owner: offer.owner,
-            price: offer.price,
-            fees,
+            member: seat.member,
+            node: first.node,
+            device: first.device,
+            devices: seat
+                .offers
+                .iter()
+                .map(|offer| (offer.device, offer.price))
+                .collect(),
+            owner: first.owner,
+            price: seat.price(),
+            fees: self.fees(),
             state: LeaseState::Granted,
             end: None,
             funded,
@@ -109,24 +203,20 @@ impl Exchange {
             started_at: None,
             ended_at: None,
         };
+        let model = devices.first().map_or("", |device| device.model.as_str());
+        let what = match devices.len() {
+            1 => format!("{model} on {}", node.name),
+            n => format!("{n} × {model} on {}", node.name),
+        };
         let event = JobEvent {
             at: now,
             kind: JobEventKind::Leased,
-            detail: format!("{} on {}", device.model, node.name),
+            detail: if job.members > 1 {
+                format!("node {}: {what}", seat.member)
+            } else {
+                what
+            },
         };
-        tx.put_hold(hold).await?;
-        self.post_all(tx, &plan, now)
-            .await
-            .map_err(|error| match error {
-                StoreError::Insufficient => Error::InsufficientFunds {
-                    needed: minimum,
-                    available: money,
-                },
-                other => other.into(),
-            })?;
-        tx.update_job(job).await?;
-        tx.insert_lease(&lease).await?;
-        tx.add_event(job.id, &event).await?;
         let worker_key = receipt::public_key(&node.public_key)
             .map_err(|error| Error::Internal(error.to_string()))?;
         let (log_seq, _) = if job.restarts == 0 {
@@ -134,28 +224,40 @@ impl Exchange {
         } else {
             self.inner.store.log_end(job.id, lease.id).await?
         };
-        Ok(Granted {
+        Ok(GrantedLease {
             lease,
             worker_key,
-            device_uuid: device.uuid,
+            device_uuids: devices.into_iter().map(|device| device.uuid).collect(),
             transfer_token,
             log_seq,
             event,
         })
     }
 
-    /// Tells memory, worker and watchers of a lease that is committed.
+    /// Tells memory, workers and watchers of leases that are committed.
     pub(crate) async fn after_grant(&self, job: Job, granted: Granted) {
-        let Granted {
+        let id = job.id;
+        let mut events = Vec::with_capacity(granted.0.len());
+        for new in granted.0 {
+            events.push(self.tell_granted(&job, new));
+        }
+        for event in events {
+            self.publish_job(id, Some(event)).await;
+        }
+    }
+
+    fn tell_granted(&self, job: &Job, granted: GrantedLease) -> JobEvent {
+        let GrantedLease {
             lease,
             worker_key,
-            device_uuid,
+            device_uuids,
             transfer_token,
             log_seq,
             event,
         } = granted;
         let id = job.id;
         tracing::info!(job = %id, lease = %lease.id, node = %lease.node, epoch = lease.epoch.get(), "a lease was granted");
+        let mut device_uuids = device_uuids.into_iter();
         let assignment = Assignment {
             lease: lease.id,
             epoch: lease.epoch,
@@ -163,7 +265,10 @@ impl Exchange {
             account: job.account,
             node: lease.node,
             device: lease.device,
-            device_uuid,
+            device_uuid: device_uuids.next().unwrap_or_default(),
+            more_device_uuids: device_uuids.collect(),
+            member: lease.member,
+            members: job.members,
             price: lease.price,
             spec: job.spec.clone(),
             funded: lease.funded,
@@ -172,35 +277,25 @@ impl Exchange {
             granted_at: lease.granted_at,
         };
         let expires = self.now().plus_millis(self.inner.settings.lease_life_ms());
-        {
-            let mut memory = self.memory();
-            let log_seq = log_seq.max(
-                memory
-                    .logs
-                    .iter()
-                    .filter(|row| row.job == id)
-                    .map(|row| row.seq)
-                    .max()
-                    .unwrap_or(0),
-            );
-            let node = lease.node;
-            let live = LeaseLive {
-                lease,
-                spec: job.spec,
-                worker_key,
-                draft: None,
-                expires,
-                stop_at: None,
-                phase: None,
-                warned: false,
-                log_seq,
-                log_end: 0,
-                sample_seq: 0,
-            };
-            memory.add_lease(live);
-            memory.send(node, ToWorker::Assign(Box::new(assignment)));
-        }
-        self.publish_job(id, Some(event)).await;
+        let mut memory = self.memory();
+        let unwritten = memory.logs.iter().filter(|row| row.job == id);
+        let log_seq = log_seq.max(unwritten.map(|row| row.seq).max().unwrap_or(0));
+        let node = lease.node;
+        let live = LeaseLive {
+            lease,
+            spec: job.spec.clone(),
+            worker_key,
+            draft: None,
+            expires,
+            stop: None,
+            phase: None,
+            warned: false,
+            log_end: 0,
+            sample_seq: 0,
+        };
+        memory.add_lease(live, log_seq);
+        memory.send(node, ToWorker::Assign(Box::new(assignment)));
+        event
     }
 
     /// The process runs: the job is running and its seconds count from now, or from `elapsed_ms` ago if the worker
@@ -225,15 +320,18 @@ impl Exchange {
             .job(live.lease.job)
             .await?
             .ok_or(Error::NotFound("the job"))?;
-        job.state = job
-            .state
-            .step(JobStep::Started)
-            .map_err(|error| Error::Internal(error.to_string()))?;
+        // The first of several members makes it run.
+        if job.state == JobState::Starting {
+            job.state = job
+                .state
+                .step(JobStep::Started)
+                .map_err(|error| Error::Internal(error.to_string()))?;
+        }
         job.started_at = job.started_at.or(Some(started));
         let event = JobEvent {
             at: now,
             kind: JobEventKind::Running,
-            detail: String::new(),
+            detail: live.lease.named_member(job.members),
         };
         tx.update_lease(&live.lease).await?;
         tx.update_job(&job).await?;
@@ -355,44 +453,26 @@ impl Exchange {
         live.lease.ended_at = Some(now);
         tx.update_lease(&live.lease).await?;
         let kind = kind.or((step == JobStep::Lost).then_some(JobEventKind::NodeLost));
+        let kind = kind.or((job.members > 1).then_some(JobEventKind::MemberEnded));
         if let Some(kind) = kind {
-            let detail = match &end {
+            let what = match &end {
                 LeaseEnd::Rejected(reason) => reason.clone(),
                 _ => run_end.sentence(),
             };
-            tx.add_event(
-                job.id,
-                &JobEvent {
-                    at: now,
-                    kind,
-                    detail,
-                },
-            )
-            .await?;
+            let who = live.lease.named_member(job.members);
+            let detail = if who.is_empty() {
+                what
+            } else {
+                format!("{who}: {what}")
+            };
+            let event = JobEvent {
+                at: now,
+                kind,
+                detail,
+            };
+            tx.add_event(job.id, &event).await?;
         }
-        match step {
-            JobStep::Lost if job.stop_requested => {
-                self.finish_job(&mut tx, &mut job, JobStep::Stop, RunEnd::StoppedByUser)
-                    .await?;
-            }
-            JobStep::Lost if job.restarts >= job.spec.limits.max_restarts => {
-                let end = RunEnd::TooManyRestarts {
-                    restarts: job.restarts,
-                };
-                self.finish_job(&mut tx, &mut job, JobStep::Fail, end)
-                    .await?;
-            }
-            JobStep::Lost => {
-                job.state = job
-                    .state
-                    .step(JobStep::Lost)
-                    .map_err(|error| Error::Internal(error.to_string()))?;
-                job.restarts = job.restarts.saturating_add(1);
-                job.queued_at = Some(now);
-                tx.update_job(&job).await?;
-            }
-            step => self.finish_job(&mut tx, &mut job, step, run_end).await?,
-        }
+        self.after_member(&mut tx, &mut job, step, run_end).await?;
         tx.commit().await?;
         tracing::info!(job = %job.id, lease = %id, state = %job.state, seconds = live.lease.head.seconds.get(), "a lease ended");
         {
@@ -408,6 +488,9 @@ impl Exchange {
             if job.state.is_final() {
                 memory.refused_by.remove(&job.id);
             }
+        }
+        if job.end.is_some() && !job.state.is_final() {
+            self.order_stop(job.id, StopReason::JobOver);
         }
         self.publish_job(job.id, None).await;
         self.publish_node(live.lease.node);
@@ -437,7 +520,7 @@ impl Exchange {
             let (summary, own, all) = {
                 let memory = self.memory();
                 let summary = self.summary(&memory, &job, &leases);
-                let mut own = meter(memory.lease_of_job(id).into_iter(), available, held);
+                let mut own = meter(memory.leases_of_job(id), available, held);
                 own.spent = summary.spent;
                 let all = meter(memory.leases_of_account(job.account), available, held);
                 (summary, own, all)
@@ -450,8 +533,14 @@ impl Exchange {
             self.live().publish(topic, frame(own));
             self.live().publish(account, frame(all));
         }
-        let device = self.memory().lease_of_job(id).map(|live| live.lease.device);
-        if let Some(device) = device {
+        let devices: Vec<_> = {
+            let memory = self.memory();
+            let leases = memory.leases_of_job(id);
+            leases
+                .flat_map(|live| live.lease.devices.iter().map(|(device, _)| *device))
+                .collect()
+        };
+        for device in devices {
             self.publish_offer(device);
         }
         Ok(())

@@ -21,6 +21,7 @@ mod jobs;
 mod leases;
 mod live;
 mod markets;
+mod members;
 mod money;
 mod nodes;
 mod ports;

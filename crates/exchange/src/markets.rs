@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use kernel::{Amount, DeviceId, JobId, PricePerSecond, Seconds};
+use kernel::{Amount, DeviceId, PricePerSecond, Seconds};
 use market::{
-    Choice, Country, Filter, NoMatch, Number, Offer, Prices, Query, QueryError, Request, Term, Test,
+    Choice, Country, Filter, Number, Offer, Prices, Query, QueryError, Request, Term, Test,
 };
 use protocol::JobSpec;
-use protocol::spec::is_country;
+use protocol::spec::{DEVICES_MAX, NODES_MAX, is_country};
 use protocol::state::JobState;
 use protocol::view::{
     NetworkView, OfferFilter, OfferView, OffersView, OrderView, QuoteLine, QuoteLineKind,
@@ -17,6 +17,7 @@ use protocol::view::{
 use crate::actor::Actor;
 use crate::desk::{Exchange, Memory, NodeLive};
 use crate::error::Error;
+use crate::members::choose;
 use crate::views::{is_gpu, offer_view, per_hour, runway};
 
 /// Offers on one page of the list: as a rule, and at most.
@@ -72,7 +73,12 @@ impl Exchange {
         if let Some(text) = &spec.placement.filter {
             let query = self.query("placement.filter", text)?;
             request.filter.terms.extend(query.filter.terms);
-            request.ask = query.placement;
+            let (own, ask) = (request.ask, query.placement);
+            request.ask = market::Ask {
+                count: one_of("count", own.count, ask.count)?,
+                nodes: one_of("nodes", own.nodes, ask.nodes)?,
+                ..ask
+            };
         }
         Ok(request)
     }
@@ -96,9 +102,12 @@ impl Exchange {
     ) -> Result<Request, Error> {
         let request = self.request(spec, device)?;
         let refuse = |message: &str| Err(Error::invalid("placement.filter", message));
-        if !request.ask.is_single() {
+        if request.ask.count > DEVICES_MAX || request.ask.nodes > NODES_MAX {
+            return refuse("a job has at most 64 nodes with 64 devices each");
+        }
+        if device.is_some() && !request.ask.is_single() {
             return refuse(
-                "a job runs on one device so far; leave out count and nodes, or ask for a quote alone",
+                "one device was chosen, and the job asks for several; leave out the device, or count and nodes",
             );
         }
         Self::known_kind(&request)?;
@@ -125,16 +134,19 @@ impl Exchange {
             .into_iter()
             .filter(|job| job.account == actor.account)
             .collect();
-        let mut paid = HashMap::new();
-        for job in own.iter().filter(|job| job.epoch.get() > 0) {
-            let leases = self.inner.store.leases_of_job(job.id).await?;
-            paid.extend(dearest(&leases).map(|price| (job.id, price)));
+        let mut wanted = HashMap::new();
+        for job in &own {
+            let leases = match job.epoch.get() {
+                0 => Vec::new(),
+                _ => self.inner.store.leases_of_job(job.id).await?,
+            };
+            if let Some(asks) = self.wanted(job, &leases).ok().flatten() {
+                wanted.insert(job.id, asks);
+            }
         }
         let memory = self.memory();
         let order = |job: store::Job| {
-            let mut request = self.request(&job.spec, job.wanted_device).ok()?;
-            cap(&mut request, paid.get(&job.id).copied());
-            let why = memory.book.choose(&request).err();
+            let why = choose(&memory, wanted.get(&job.id)?).err();
             Some(OrderView {
                 job: job.id,
                 name: job.spec.name.trim().to_owned(),
@@ -264,7 +276,13 @@ impl Exchange {
             gpus_claimed: connected(true),
             gpus_proven: 0,
             cpus_claimed: connected(false),
-            devices_hired: count(memory.leases.len()),
+            devices_hired: count(
+                memory
+                    .leases
+                    .values()
+                    .map(|live| live.lease.devices.len())
+                    .sum(),
+            ),
             jobs_running,
             jobs_finished,
             seconds_delivered,
@@ -298,16 +316,12 @@ impl Exchange {
         let matching = u32::try_from(matching).unwrap_or(u32::MAX);
         let mut quote = self.quoted(&memory, &choice, spec, available, matching);
         // Should its node be lost, the job may go on where the limit still allows it: that is what it can cost at most.
-        if let Some(limit) = request.dearest() {
-            let hours = self
+        if let Some(limit) = request.most_together {
+            let all = self
                 .fees()
                 .charge(limit, spec.duration())
-                .map(|charge| charge.requester_pays);
-            let devices = i64::try_from(choice.offers.len()).unwrap_or(i64::MAX);
-            let all = hours
-                .ok()
-                .and_then(|one| Amount::try_from_base(one.base().checked_mul(devices)?).ok());
-            quote.at_most = quote.at_most.max(all.unwrap_or(Amount::MAX));
+                .map_or(Amount::MAX, |charge| charge.requester_pays);
+            quote.at_most = quote.at_most.max(all);
         }
         Ok(quote)
     }
@@ -369,30 +383,23 @@ impl Exchange {
             near: choice.near.as_str().to_owned(),
         }
     }
-
-    /// Takes the best free slot for a job out of the market. Give it back with [`Exchange::free_slot`] if it comes to nothing.
-    pub(crate) fn take_slot(&self, request: &Request, job: JobId) -> Result<Offer, NoMatch> {
-        let mut memory = self.memory();
-        let offer = memory.book.choose(request)?.first().clone();
-        let taken = memory.book.take(offer.device, job);
-        debug_assert!(taken, "a chosen offer is free");
-        Ok(offer)
-    }
-
-    pub(crate) fn free_slot(&self, device: DeviceId, job: JobId) {
-        self.memory().book.free(device, job);
-    }
 }
 
-/// What a job has paid at most.
-pub(crate) fn dearest(leases: &[store::LeaseRow]) -> Option<PricePerSecond> {
-    leases.iter().map(|row| row.lease.price).max()
+/// A number that the specification and its query may both give.
+fn one_of(field: &str, own: u32, asked: u32) -> Result<u32, Error> {
+    if own > 1 && asked > 1 && own != asked {
+        return Err(Error::invalid(
+            "placement.filter",
+            format!("{field}={asked} contradicts the specification's {own}; give it once"),
+        ));
+    }
+    Ok(own.max(asked))
 }
 
 /// What a job was promised to cost at most holds over all its leases, whatever the market asks now: the limit that the
 /// requester set, or else what the job has paid.
 pub(crate) fn cap(request: &mut Request, paid: Option<PricePerSecond>) {
-    if request.dearest().is_none()
+    if request.most_together.is_none()
         && let Some(paid) = paid
     {
         request.cap(paid);

@@ -198,7 +198,8 @@ impl Exchange {
                             live.seconds().minus_or_zero(live.lease.head.seconds)
                         })),
                         earned: live.map_or(amount, |live| {
-                            amount.checked_add(unposted(live)).unwrap_or(amount)
+                            let open = live.lease.share(device, unposted(live));
+                            amount.checked_add(open).unwrap_or(amount)
                         }),
                     }
                 })

@@ -149,7 +149,8 @@ impl Exchange {
             rules: device.rules,
             job: lease.map(|lease| lease.lease.job),
             earned: lease.map_or(Amount::ZERO, |lease| {
-                earned(lease).minus_or_zero(lease.lease.earned)
+                let open = earned(lease).minus_or_zero(lease.lease.earned);
+                lease.lease.share(device.id, open)
             }),
             checks: checks(live, device, supply, lease.is_some()),
         }

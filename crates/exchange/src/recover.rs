@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
-use kernel::{DeviceId, LeaseId, NodeId, Timestamp};
+use kernel::{LeaseId, NodeId, Timestamp};
+use market::Choice;
 use metering::receipt;
+use protocol::worker::StopReason;
 use store::Lease;
 
-use crate::desk::{Exchange, LeaseLive, NodeLive};
+use crate::desk::{Exchange, LeaseLive, NodeLive, Stopping};
 use crate::error::Error;
+use crate::jobs::STOP_GRACE_MS;
 use crate::leases::LeaseEnd;
 use crate::tick::Round;
 
@@ -40,8 +43,8 @@ impl Exchange {
         }
         let orphans: Vec<LeaseId> = leases
             .iter()
-            .filter(|live| !nodes.contains_key(&live.lease.node))
-            .map(|live| live.lease.id)
+            .filter(|(live, _)| !nodes.contains_key(&live.lease.node))
+            .map(|(live, _)| live.lease.id)
             .collect();
         {
             let mut memory = self.memory();
@@ -57,8 +60,8 @@ impl Exchange {
                 "the index was rebuilt from the database"
             );
         }
-        for live in leases {
-            self.adopt(live);
+        for (live, log_seq) in leases {
+            self.memory().add_lease(live, log_seq);
         }
         // Its node was removed: nobody will come back for it.
         for lease in orphans {
@@ -68,9 +71,13 @@ impl Exchange {
         Ok(())
     }
 
-    /// What memory holds of a lease, from what the database knows. A stop that was asked for is asked for again when
+    /// What memory holds of a lease, from what the database knows, and where its job's log ends. A stop that was asked for is asked for again when
     /// the worker is back, so its grace begins anew.
-    async fn lease_live(&self, lease: Lease, expires: Timestamp) -> Result<LeaseLive, Error> {
+    async fn lease_live(
+        &self,
+        lease: Lease,
+        expires: Timestamp,
+    ) -> Result<(LeaseLive, u64), Error> {
         let store = &self.inner.store;
         let job = store
             .job(lease.job)
@@ -83,23 +90,29 @@ impl Exchange {
         let worker_key = receipt::public_key(&key)
             .map_err(|error| Error::Internal(format!("a stored node key: {error}")))?;
         let (log_seq, log_end) = store.log_end(lease.job, lease.id).await?;
-        Ok(LeaseLive {
+        let stop = |reason| Stopping {
+            at: expires,
+            reason,
+            grace_ms: STOP_GRACE_MS,
+        };
+        let stop = match (job.stop_requested, &job.end) {
+            (true, _) => Some(stop(StopReason::User)),
+            (false, Some(_)) => Some(stop(StopReason::JobOver)),
+            (false, None) => None,
+        };
+        let live = LeaseLive {
             spec: job.spec,
             worker_key,
             draft: None,
             expires,
-            stop_at: job.stop_requested.then_some(expires),
+            stop,
             phase: None,
             warned: false,
-            log_seq,
             log_end,
             sample_seq: store.last_sample_seq(lease.id).await?,
             lease,
-        })
-    }
-
-    fn adopt(&self, live: LeaseLive) {
-        self.memory().add_lease(live);
+        };
+        Ok((live, log_seq))
     }
 
     /// Whoever could not commit a change of a lease says so here, and passes the error on.
@@ -108,6 +121,11 @@ impl Exchange {
             self.memory().doubtful.insert(lease);
         }
         error
+    }
+
+    /// As [`Exchange::doubt`], of leases that were to be committed together.
+    pub(crate) fn doubt_all(&self, leases: impl Iterator<Item = LeaseId>, error: Error) -> Error {
+        leases.fold(error, |error, lease| self.doubt(lease, error))
     }
 
     /// Reads the leases anew of which the database may know more than we do.
@@ -132,7 +150,8 @@ impl Exchange {
             Some(lease) if known.is_some() => self.replace_lease(&lease),
             Some(lease) => {
                 let expires = self.now().plus_millis(self.inner.settings.lease_life_ms());
-                self.adopt(self.lease_live(lease, expires).await?);
+                let (live, log_seq) = self.lease_live(lease, expires).await?;
+                self.memory().add_lease(live, log_seq);
             }
             None => {
                 if let Some(lease) = known {
@@ -146,15 +165,18 @@ impl Exchange {
         Ok(())
     }
 
-    /// A device that the book called free is hired in the database: takes up the lease that was missed, so that the
+    /// Devices that the book called free are hired in the database: takes up the leases that were missed, so that the
     /// next try looks elsewhere. The caller holds the desk.
-    pub(crate) async fn adopt_holder(&self, device: DeviceId) -> Result<(), Error> {
-        match self.inner.store.live_lease_on(device).await? {
-            Some(lease) => {
+    pub(crate) async fn adopt_holders(&self, choice: &Choice) -> Result<(), Error> {
+        for offer in &choice.offers {
+            let device = offer.device;
+            if let Some(lease) = self.inner.store.live_lease_on(device).await?
+                && !self.memory().leases.contains_key(&lease.id)
+            {
                 tracing::warn!(lease = %lease.id, %device, "a lease was found in the database alone");
-                self.reread(lease.id).await
+                self.reread(lease.id).await?;
             }
-            None => Ok(()),
         }
+        Ok(())
     }
 }

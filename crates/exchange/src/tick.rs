@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use kernel::{AccountId, JobId, LeaseId, Seconds};
+use kernel::{AccountId, JobId, LeaseId, Timestamp};
 use protocol::live::{Live, Topic};
-use protocol::state::{JobStep, LeaseState, RunEnd};
+use protocol::state::{LeaseState, RunEnd};
 use protocol::view::{JobEvent, JobEventKind};
-use protocol::worker::ToWorker;
+use protocol::worker::{StopReason, ToWorker};
 use store::{Job, LogRow, SampleRow};
 
 use crate::desk::Exchange;
 use crate::error::Error;
-use crate::leases::LeaseEnd;
-use crate::markets::{cap, dearest};
+use crate::leases::{LeaseEnd, Seat};
+use crate::members::used;
 use crate::views::meter;
 
 const METER_EVERY_MS: i64 = 1_000;
@@ -205,7 +205,7 @@ impl Exchange {
             let low = memory.leases.values().filter(|live| {
                 let ahead = live.lease.funded.minus_or_zero(live.seconds());
                 live.lease.state == LeaseState::Active
-                    && live.stop_at.is_none()
+                    && live.stop.is_none()
                     && ahead.get() <= half
                     && live.lease.funded < live.spec.duration()
             });
@@ -251,7 +251,7 @@ impl Exchange {
             .waits_until(job)
             .is_some_and(|until| until <= self.now());
         // A query that cannot be read any more is for `place` to report.
-        let fits = |request| self.memory().book.best(&request).is_some();
+        let fits = |request| self.memory().book.has(&request);
         // One that lost its node is told why it waits.
         let lost = job.epoch.get() > 0;
         let request = || self.request(&job.spec, job.wanted_device);
@@ -261,39 +261,33 @@ impl Exchange {
     async fn place(&self, id: JobId) -> Result<(), Error> {
         let now = self.now();
         let leases = self.inner.store.leases_of_job(id).await?;
-        let used = leases
-            .iter()
-            .fold(Seconds::ZERO, |sum, row| sum.plus(row.lease.head.seconds));
         let mut tx = self.inner.store.begin().await?;
         let Some(mut job) = tx
             .job(id)
             .await?
-            .filter(|job| job.state == protocol::state::JobState::Matching)
+            .filter(|job| job.queued_at.is_some() && job.end.is_none())
         else {
             return Ok(());
         };
+        let Some(wanted) = self.wanted(&job, &leases)? else {
+            job.queued_at = None;
+            tx.update_job(&job).await?;
+            return Ok(tx.commit().await?);
+        };
         let limit = job.spec.duration();
-        if used >= limit {
-            let end = RunEnd::TimeLimit {
-                seconds: limit.get(),
-            };
-            self.finish_job(&mut tx, &mut job, JobStep::Stop, end)
-                .await?;
-            tx.commit().await?;
-            self.publish_job(id, None).await;
-            return Ok(());
+        if wanted
+            .members
+            .iter()
+            .any(|member| used(&leases, *member) >= limit)
+        {
+            let seconds = limit.get();
+            return self
+                .give_up(tx, &mut job, RunEnd::TimeLimit { seconds })
+                .await;
         }
-        let mut request = self.request(&job.spec, job.wanted_device)?;
-        cap(&mut request, dearest(&leases));
-        let limit_price = request.dearest();
-        request.avoid = self
-            .memory()
-            .refused_by
-            .get(&id)
-            .cloned()
-            .unwrap_or_default();
-        let offer = match self.take_slot(&request, id) {
-            Ok(offer) => offer,
+        let limit_price = wanted.dearest();
+        let choice = match self.take_slots(&wanted, id) {
+            Ok(choice) => choice,
             Err(no_match) => {
                 if self.waits_until(&job).is_some_and(|until| until <= now) {
                     let mut reason = no_match.sentence();
@@ -302,26 +296,23 @@ impl Exchange {
                         _ = write!(reason, " It may cost at most {hour} per hour before fees.");
                     }
                     let end = RunEnd::NoCapacity { reason };
-                    self.finish_job(&mut tx, &mut job, JobStep::Fail, end)
-                        .await?;
-                    tx.commit().await?;
-                    self.publish_job(id, None).await;
+                    self.give_up(tx, &mut job, end).await?;
                 } else if job.epoch.get() > 0 {
                     self.tell_waiting(tx, &job, &no_match.sentence()).await?;
                 }
                 return Ok(());
             }
         };
-        match self.place_on(tx, &mut job, &offer, used).await {
+        let seats = wanted.seats(&choice, &leases);
+        let queued = job.queued_at.filter(|_| wanted.more);
+        match self.place_on(tx, &mut job, &seats, queued).await {
             Ok(()) => Ok(()),
             Err(error) => {
-                self.free_slot(offer.device, id);
+                self.free_slots(&choice, id);
                 match error {
                     Error::InsufficientFunds { .. } => self.end_unfunded(job.id).await,
                     // It is hired in the database; the next tick looks elsewhere.
-                    Error::Store(error) if error.is_conflict() => {
-                        self.adopt_holder(offer.device).await
-                    }
+                    Error::Store(error) if error.is_conflict() => self.adopt_holders(&choice).await,
                     other => Err(other),
                 }
             }
@@ -352,14 +343,14 @@ impl Exchange {
         &self,
         mut tx: store::Tx,
         job: &mut Job,
-        offer: &market::Offer,
-        used: Seconds,
+        seats: &[Seat<'_>],
+        queued: Option<Timestamp>,
     ) -> Result<(), Error> {
         let mut hold = tx.hold(job.id).await?.ok_or(Error::NotFound("the hold"))?;
-        let granted = self.grant(&mut tx, job, &mut hold, offer, used).await?;
+        let granted = self.grant(&mut tx, job, &mut hold, seats, queued).await?;
         tx.commit()
             .await
-            .map_err(|error| self.doubt(granted.lease(), error.into()))?;
+            .map_err(|error| self.doubt_all(granted.leases(), error.into()))?;
         self.after_grant(job.clone(), granted).await;
         Ok(())
     }
@@ -369,10 +360,15 @@ impl Exchange {
         let Some(mut job) = tx.job(id).await? else {
             return Ok(());
         };
-        self.finish_job(&mut tx, &mut job, JobStep::Stop, RunEnd::OutOfFunds)
-            .await?;
+        self.give_up(tx, &mut job, RunEnd::OutOfFunds).await
+    }
+
+    /// Ends a job that cannot have what it needs; members that run are stopped first.
+    async fn give_up(&self, mut tx: store::Tx, job: &mut Job, end: RunEnd) -> Result<(), Error> {
+        self.conclude(&mut tx, job, end).await?;
         tx.commit().await?;
-        self.publish_job(id, None).await;
+        self.order_stop(job.id, StopReason::JobOver);
+        self.publish_job(job.id, None).await;
         Ok(())
     }
 
@@ -407,12 +403,7 @@ impl Exchange {
                 let all = meter(memory.leases_of_account(account), available, held);
                 let each: Vec<_> = jobs
                     .into_iter()
-                    .map(|job| {
-                        (
-                            job,
-                            meter(memory.lease_of_job(job).into_iter(), available, held),
-                        )
-                    })
+                    .map(|job| (job, meter(memory.leases_of_job(job), available, held)))
                     .collect();
                 (all, each)
             };

@@ -1,5 +1,7 @@
 //! From models to what people see.
 
+use std::collections::BTreeMap;
+
 use kernel::{Amount, PricePerSecond, Seconds};
 use market::Offer;
 use metering::Fees;
@@ -87,14 +89,25 @@ pub(crate) fn offer_view(memory: &Memory, offer: &Offer, fees: Fees) -> OfferVie
 
 /// A job with its leases, as it stands with what is acknowledged but not yet posted.
 fn summary(memory: &Memory, job: &Job, leases: &[LeaseRow]) -> JobSummary {
-    let (mut seconds, mut total) = (Seconds::ZERO, Amount::ZERO);
+    let (mut each, mut total) = (BTreeMap::new(), Amount::ZERO);
+    let mut newest = BTreeMap::new();
     for row in leases {
         let live = memory.leases.get(&row.lease.id);
-        seconds = seconds.plus(live.map_or(row.lease.head.seconds, LeaseLive::seconds));
+        let own: &mut Seconds = each.entry(row.lease.member).or_default();
+        *own = own.plus(live.map_or(row.lease.head.seconds, LeaseLive::seconds));
+        newest.insert(row.lease.member, row);
         let cost = live.map_or(row.lease.charged, spent);
         total = total.checked_add(cost).unwrap_or(Amount::MAX);
     }
     let last = leases.last();
+    let rate = newest.values().try_fold(Amount::ZERO, |sum, row| {
+        sum.checked_add(per_hour(row.lease.fees, row.lease.price))
+            .ok()
+    });
+    let devices = newest
+        .values()
+        .map(|row| row.lease.devices.len())
+        .sum::<usize>();
     JobSummary {
         id: job.id,
         name: job.spec.name.trim().to_owned(),
@@ -103,11 +116,13 @@ fn summary(memory: &Memory, job: &Job, leases: &[LeaseRow]) -> JobSummary {
         created_at: job.created_at,
         started_at: job.started_at,
         ended_at: job.ended_at,
+        members: job.members,
+        devices: u32::try_from(devices).unwrap_or(u32::MAX),
         device_model: last.map(|row| row.device_model.clone()),
         device_class: job.spec.resources.class,
         node_name: last.map(|row| row.node_name.clone()),
-        per_hour: last.map(|row| per_hour(row.lease.fees, row.lease.price)),
-        seconds,
+        per_hour: last.map(|_| rate.unwrap_or(Amount::MAX)),
+        seconds: each.values().copied().max().unwrap_or(Seconds::ZERO),
         spent: total,
         restarts: job.restarts,
         waits_until: None,
@@ -121,9 +136,11 @@ pub(crate) fn lease_view(memory: &Memory, row: &LeaseRow) -> LeaseView {
         id: lease.id,
         epoch: lease.epoch,
         state: lease.state,
+        member: lease.member,
         node: lease.node,
         node_name: row.node_name.clone(),
         device: lease.device,
+        devices: lease.devices.iter().map(|(device, _)| *device).collect(),
         device_model: row.device_model.clone(),
         price: lease.price,
         granted_at: lease.granted_at,

@@ -6,14 +6,13 @@ use protocol::state::{REASON_CHARS_MAX, RunEnd};
 use protocol::view::{JobEvent, JobEventKind, LogLine, Receipt, SampleView};
 use protocol::worker::{
     FromWorker, HostLoad, LOG_CHUNK_BYTES_MAX, LeaseBeat, LeaseClaim, Metric, Phase,
-    SAMPLES_PER_MESSAGE_MAX, Sample, StopReason, Stream, ToWorker,
+    SAMPLES_PER_MESSAGE_MAX, Sample, Stream, ToWorker,
 };
 use store::{LogRow, SampleRow};
 
 use crate::admission::NodeSession;
 use crate::desk::{Exchange, LeaseLive};
 use crate::error::Error;
-use crate::jobs::STOP_GRACE_MS;
 use crate::leases::LeaseEnd;
 
 /// How far a lease's samples may be ahead of its age: clocks differ a little.
@@ -165,14 +164,8 @@ impl Exchange {
                 };
                 live.expires = now.plus_millis(renewal_ms);
                 renewed.push(claim);
-                if live.stop_at.is_some() {
-                    let (lease, epoch) = (claim.lease, claim.epoch);
-                    answers.push(ToWorker::Stop {
-                        lease,
-                        epoch,
-                        reason: StopReason::User,
-                        grace_ms: STOP_GRACE_MS,
-                    });
+                if let Some(stop) = live.stop {
+                    answers.push(stop.order(&live.lease));
                 }
                 if let Some(receipt) = beat.receipt {
                     let expected = live.lease.head.seq.saturating_add(1);
@@ -267,9 +260,10 @@ impl Exchange {
             return again();
         }
         live.log_end = live.log_end.saturating_add(length);
-        live.log_seq = live.log_seq.saturating_add(1);
-        let job = live.lease.job;
-        let (seq, log_end) = (live.log_seq, live.log_end);
+        let (job, member, log_end) = (live.lease.job, live.lease.member, live.log_end);
+        let of_job = memory.jobs.entry(job).or_default();
+        of_job.log_seq = of_job.log_seq.saturating_add(1);
+        let seq = of_job.log_seq;
         memory.logs.push(LogRow {
             job,
             lease: claim.lease,
@@ -282,7 +276,12 @@ impl Exchange {
         self.live().publish(
             Topic::Job(job),
             Live::Log {
-                lines: vec![LogLine { seq, stream, text }],
+                lines: vec![LogLine {
+                    seq,
+                    member,
+                    stream,
+                    text,
+                }],
             },
         );
         None
@@ -294,7 +293,7 @@ impl Exchange {
         let Some(live) = memory.leases.get_mut(&lease) else {
             return;
         };
-        let job = live.lease.job;
+        let (job, member) = (live.lease.job, live.lease.member);
         // One a second: numbers rise, and none may be ahead of the lease's age, so that neither the table nor a number
         // can be driven beyond what a lease can have measured.
         let newest = at
@@ -323,7 +322,12 @@ impl Exchange {
         drop(memory);
         let samples = fresh
             .into_iter()
-            .map(|data| SampleView { at, lease, data })
+            .map(|data| SampleView {
+                at,
+                lease,
+                member,
+                data,
+            })
             .collect();
         self.live()
             .publish(Topic::Job(job), Live::Samples { samples });
@@ -351,7 +355,7 @@ impl Exchange {
         {
             return Ok(vec![posted(&live)]);
         }
-        let end = end.as_reported(live.stop_at.is_some());
+        let end = end.as_reported(live.stop.is_some());
         self.end_lease(lease, LeaseEnd::Reported(end), last).await?;
         drop(turn);
         self.place_waiting_now().await;

@@ -137,6 +137,15 @@ impl Book {
         }
     }
 
+    /// Whether [`Book::choose`] finds something; without the explanation.
+    pub fn has(&self, request: &Request) -> bool {
+        if request.ask.is_single() || request.device.is_some() {
+            self.best(request).is_some()
+        } else {
+            gang::find(&self.index, request).is_ok()
+        }
+    }
+
     /// The best offer for a request of one device; [`Book::choose`] without an explanation.
     pub fn best(&self, request: &Request) -> Option<Offer> {
         if let Some(device) = request.device {

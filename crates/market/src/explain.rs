@@ -49,11 +49,20 @@ pub struct Together {
     pub nodes: u32,
     pub near: Near,
     pub most: u32,
+    /// There are enough; this is the least they ask together, which is more than they may.
+    pub too_dear: Option<PricePerSecond>,
 }
 
 impl fmt::Display for Together {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (count, nodes, near) = (self.count, self.nodes, self.near.as_str());
+        if let Some(price) = self.too_dear {
+            let price = price.to_io_per_hour();
+            return write!(
+                f,
+                "the cheapest that match ask {price} IO/h together before the fee, which is more than the limit price"
+            );
+        }
         if nodes <= 1 {
             return write!(f, "no node has {count} free devices that match");
         }
@@ -150,6 +159,7 @@ pub(crate) fn explain(index: &Index, request: &Request, fewer: Option<Fewer>) ->
             nodes: request.ask.nodes.max(1),
             near: request.ask.near,
             most: fewer.nodes,
+            too_dear: fewer.too_dear,
         }),
     }
 }
@@ -336,6 +346,13 @@ impl fmt::Display for Removed {
 }
 
 impl NoMatch {
+    /// Nothing was asked, or there is nothing.
+    pub const NOTHING: Self = Self {
+        considered: 0,
+        removed: Vec::new(),
+        together: None,
+    };
+
     /// One message a constraint that removed offers; those that would help alone come first.
     pub fn fields(&self) -> Vec<FieldProblem> {
         let mut removed: Vec<&Removed> = self.removed.iter().collect();
@@ -362,7 +379,13 @@ impl NoMatch {
             FieldProblem::new(removed.field.clone(), message)
         });
         let together = self.together.map(|together| {
-            let field = if together.nodes > 1 { "nodes" } else { "count" };
+            let field = match together {
+                Together {
+                    too_dear: Some(_), ..
+                } => "limits.max_price_per_hour",
+                Together { nodes: 2.., .. } => "nodes",
+                _ => "count",
+            };
             FieldProblem::new(field, together.to_string())
         });
         together.into_iter().chain(each).collect()

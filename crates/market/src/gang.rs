@@ -5,7 +5,7 @@
 //! node counts with its best-ranked devices; with `spread`, each owner with its cheapest node.
 
 use hashbrown::{HashMap, HashSet};
-use kernel::NodeId;
+use kernel::{Amount, NodeId, PricePerSecond};
 
 use crate::filter::base_units;
 use crate::index::{Index, OPEN, Plan, Row, RowId, Stream};
@@ -25,6 +25,8 @@ pub(crate) struct Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Fewer {
     pub nodes: u32,
+    /// The least that as many as are wanted would ask together, when that is more than they may.
+    pub too_dear: Option<PricePerSecond>,
 }
 
 /// A place and the cheapest nodes seen there so far, never more than are wanted.
@@ -88,7 +90,14 @@ pub(crate) fn find(index: &Index, request: &Request) -> Result<Found, Fewer> {
         .filter(|near| search.nodes == 1 || **near <= request.ask.near)
     {
         match search.at(*near) {
-            Ok(rows) => return Ok(Found { near: *near, rows }),
+            Ok(rows) => match search.too_dear(&rows) {
+                None => return Ok(Found { near: *near, rows }),
+                // A wider circle may be cheaper.
+                Some(price) => {
+                    most.nodes = request.ask.nodes.max(1);
+                    most.too_dear = Some(most.too_dear.map_or(price, |least| least.min(price)));
+                }
+            },
             Err(fewer) => most.nodes = most.nodes.max(fewer.nodes),
         }
     }
@@ -147,7 +156,19 @@ impl Search<'_> {
         let most = round.places.iter().map(|place| place.nodes).max();
         Err(Fewer {
             nodes: u32::try_from(most.unwrap_or(0)).unwrap_or(u32::MAX),
+            too_dear: None,
         })
+    }
+
+    /// What devices ask together, when that is more than they may.
+    fn too_dear(&self, rows: &[RowId]) -> Option<PricePerSecond> {
+        let total: Cost = rows.iter().map(|id| cost(self.index.rows.get(*id))).sum();
+        let most = base_units(self.request.most_together?);
+        let price = || {
+            let base = i64::try_from(total).ok().map(Amount::try_from_base);
+            PricePerSecond::from_amount(base.and_then(Result::ok).unwrap_or(Amount::MAX))
+        };
+        (total > Cost::from(most)).then(price)
     }
 
     /// A place of which nothing was seen yet cannot win once so many nodes would cost as much as the best.

@@ -95,6 +95,8 @@ pub struct Request {
     pub device: Option<DeviceId>,
     /// Nodes that refused this job before.
     pub avoid: Vec<NodeId>,
+    /// What all devices together may ask at most.
+    pub most_together: Option<PricePerSecond>,
 }
 
 impl Request {
@@ -168,20 +170,45 @@ impl Request {
                 text,
             );
         }
+        let ask = Ask {
+            count: resources.count,
+            nodes: placement.nodes,
+            ..Ask::default()
+        };
         Self {
             filter: Filter { terms: terms.0 },
+            ask,
             device,
+            most_together: max_price,
             ..Self::default()
         }
     }
 
-    /// Offers may ask at most this, whatever else is asked.
+    /// Offers may ask at most this, all together and so each of them, whatever else is asked.
     pub fn cap(&mut self, price: PricePerSecond) {
+        let most = self.most_together.map_or(price, |most| most.min(price));
+        self.most_together = Some(most);
         self.filter.terms.push(Term {
             test: Test::at_most(Number::Price, crate::filter::base_units(price)),
             source: "limits.max_price_per_hour".to_owned(),
             text: String::new(),
         });
+    }
+
+    /// Only offers that stand so near to another one. `None`: that one does not say where it stands.
+    pub fn near(&mut self, near: Near, other: &Offer) -> Option<()> {
+        let test = match near {
+            Near::Group => Test::Group(vec![other.group.as_deref()?.to_owned()]),
+            Near::Country => Test::Country(vec![other.country?]),
+            Near::Region => Test::Region(vec![other.country?.region()?]),
+            Near::Any => return Some(()),
+        };
+        self.filter.terms.push(Term {
+            test,
+            source: "near".to_owned(),
+            text: String::new(),
+        });
+        Some(())
     }
 
     /// The highest price that it admits.

@@ -32,6 +32,9 @@ pub const FILES_BYTES_MAX: usize = 256 * 1024;
 pub const METRICS_MAX: usize = 16;
 pub const DURATION_MAX: Seconds = Seconds::new(30 * 86_400);
 pub const WAIT_MAX: Seconds = Seconds::new(7 * 86_400);
+/// Devices on one node, and nodes, of one job.
+pub const DEVICES_MAX: u32 = 64;
+pub const NODES_MAX: u32 = 64;
 /// Uploaded bundles and left artefacts: one each at most so large.
 pub const BUNDLE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
@@ -112,6 +115,8 @@ impl DeviceClass {
 #[serde(deny_unknown_fields, default)]
 pub struct Resources {
     pub class: DeviceClass,
+    /// Devices on each node, all of them for this job.
+    pub count: u32,
     /// A model as the market shows it. Some words of the name are enough, in any case: `rtx 4090`. A word that makes
     /// another model of it is not passed over: a 4090 is no 4090 D.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,6 +134,7 @@ impl Default for Resources {
     fn default() -> Self {
         Self {
             class: DeviceClass::Cpu,
+            count: 1,
             model: None,
             device_memory_mib: 0,
             cpus: 1,
@@ -144,7 +150,7 @@ impl Default for Resources {
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     pub duration_seconds: u64,
-    /// IO per hour, decimal, all-in; offers above it do not match. Absent: any price.
+    /// IO per hour, decimal, all-in, for all devices together; what costs more does not match. Absent: any price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_price_per_hour: Option<String>,
     /// How often the job may start again after its node was lost.
@@ -164,10 +170,12 @@ impl Default for Limits {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Placement {
+    /// Nodes, all or none. The command runs on each, as member 0, 1, … (`IOG_MEMBER`); a lost one alone is replaced.
+    pub nodes: u32,
     /// Two-letter country codes; empty: anywhere.
     pub countries: Vec<String>,
     /// Of 100.
@@ -176,6 +184,17 @@ pub struct Placement {
     /// Where it is given, it chooses the class too, unless `resources.class` is `gpu`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        Self {
+            nodes: 1,
+            countries: Vec::new(),
+            min_reputation: 0,
+            filter: None,
+        }
+    }
 }
 
 impl JobSpec {
@@ -321,6 +340,18 @@ impl JobSpec {
 
     fn check_resources(&self, check: &mut Check) {
         let resources = &self.resources;
+        check.range(
+            "resources.count",
+            u64::from(resources.count),
+            1,
+            u64::from(DEVICES_MAX),
+        );
+        check.range(
+            "placement.nodes",
+            u64::from(self.placement.nodes),
+            1,
+            u64::from(NODES_MAX),
+        );
         check.range("resources.cpus", u64::from(resources.cpus), 1, 512);
         check.range(
             "resources.memory_mib",

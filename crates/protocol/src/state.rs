@@ -135,6 +135,8 @@ pub enum RunEnd {
     NoCapacity {
         reason: String,
     },
+    /// Of one member: another one ended the job.
+    JobOver,
     /// It was restarted as often as its specification allows.
     TooManyRestarts {
         restarts: u32,
@@ -150,7 +152,7 @@ impl RunEnd {
     #[must_use]
     pub fn as_reported(self, stop_requested: bool) -> Self {
         match self {
-            Self::StoppedByUser if !stop_requested => Self::LeaseLost,
+            Self::StoppedByUser | Self::JobOver if !stop_requested => Self::LeaseLost,
             Self::NoCapacity { .. } | Self::TooManyRestarts { .. } => Self::LeaseLost,
             Self::FailedToStart { reason } => Self::FailedToStart {
                 reason: reason.chars().take(REASON_CHARS_MAX).collect(),
@@ -163,7 +165,9 @@ impl RunEnd {
     pub const fn job_step(&self) -> JobStep {
         match self {
             Self::Exited { code: 0 } => JobStep::Finish,
-            Self::StoppedByUser | Self::OutOfFunds | Self::TimeLimit { .. } => JobStep::Stop,
+            Self::StoppedByUser | Self::JobOver | Self::OutOfFunds | Self::TimeLimit { .. } => {
+                JobStep::Stop
+            }
             Self::NodeDrained | Self::LeaseLost => JobStep::Lost,
             _ => JobStep::Fail,
         }
@@ -196,6 +200,7 @@ impl RunEnd {
                 format!("It could not start: {reason} Nothing was billed.")
             }
             Self::NoCapacity { reason } => format!("No machine was found for it: {reason}"),
+            Self::JobOver => "Another of the job's nodes ended it.".into(),
             Self::TooManyRestarts { restarts } => {
                 format!("It was restarted {restarts} times, as often as it may be.")
             }

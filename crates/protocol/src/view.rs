@@ -319,13 +319,17 @@ pub struct JobSummary {
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
+    /// Nodes it runs on.
+    pub members: u32,
+    /// Devices it has, or had last, on all of them.
+    pub devices: u32,
     /// Of the lease it has, or had last.
     pub device_model: Option<String>,
     pub device_class: DeviceClass,
     pub node_name: Option<String>,
     /// All-in.
     pub per_hour: Option<Amount>,
-    /// Over all its leases; acknowledged seconds.
+    /// Over all leases of the member that ran longest; acknowledged seconds.
     pub seconds: Seconds,
     pub spent: Amount,
     pub restarts: u32,
@@ -353,9 +357,13 @@ pub struct LeaseView {
     pub id: LeaseId,
     pub epoch: Epoch,
     pub state: LeaseState,
+    /// Which of the job's nodes, from 0.
+    pub member: u32,
     pub node: NodeId,
     pub node_name: String,
+    /// The first; it stands for all in receipts.
     pub device: DeviceId,
+    pub devices: Vec<DeviceId>,
     pub device_model: String,
     pub price: PricePerSecond,
     pub granted_at: Timestamp,
@@ -411,11 +419,13 @@ pub enum JobEventKind {
     StopRequested,
     NodeLost,
     Rejected,
+    /// One of several members is over; the detail says which and how.
+    MemberEnded,
     Ended,
 }
 
 impl JobEventKind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Submitted,
         Self::Waiting,
         Self::Leased,
@@ -427,6 +437,7 @@ impl JobEventKind {
         Self::StopRequested,
         Self::NodeLost,
         Self::Rejected,
+        Self::MemberEnded,
         Self::Ended,
     ];
 
@@ -443,6 +454,7 @@ impl JobEventKind {
             Self::StopRequested => "stop_requested",
             Self::NodeLost => "node_lost",
             Self::Rejected => "rejected",
+            Self::MemberEnded => "member_ended",
             Self::Ended => "ended",
         }
     }
@@ -456,6 +468,8 @@ impl JobEventKind {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ArtefactView {
     pub id: ArtefactId,
+    /// Which of the job's nodes left it.
+    pub member: u32,
     pub path: String,
     pub size_bytes: u64,
     pub sha256: String,
@@ -466,6 +480,9 @@ pub struct ArtefactView {
 pub struct LogLine {
     /// Counts up over the whole job, whatever lease wrote it.
     pub seq: u64,
+    /// Which of the job's nodes wrote it.
+    #[serde(default)]
+    pub member: u32,
     pub stream: Stream,
     /// May hold several lines; ends where the job's write ended.
     pub text: String,
@@ -485,6 +502,9 @@ pub struct LogPage {
 pub struct SampleView {
     pub at: Timestamp,
     pub lease: LeaseId,
+    /// Which of the job's nodes.
+    #[serde(default)]
+    pub member: u32,
     #[serde(flatten)]
     pub data: SampleData,
 }

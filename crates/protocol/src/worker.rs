@@ -341,6 +341,15 @@ pub struct Assignment {
     pub node: NodeId,
     pub device: DeviceId,
     pub device_uuid: String,
+    /// Devices of this node besides the first, for the same process.
+    #[serde(default)]
+    pub more_device_uuids: Vec<String>,
+    /// Which of the job's nodes this is, from 0, and how many there are.
+    #[serde(default)]
+    pub member: u32,
+    #[serde(default = "one")]
+    pub members: u32,
+    /// Of all devices together.
     pub price: PricePerSecond,
     pub spec: JobSpec,
     /// Seconds of running that are paid for; the worker ends the job before it passes them.
@@ -352,6 +361,18 @@ pub struct Assignment {
     pub granted_at: Timestamp,
 }
 
+const fn one() -> u32 {
+    1
+}
+
+impl Assignment {
+    /// All devices, the first one first.
+    pub fn device_uuids(&self) -> impl Iterator<Item = &str> {
+        let more = self.more_device_uuids.iter();
+        std::iter::once(self.device_uuid.as_str()).chain(more.map(String::as_str))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
@@ -359,6 +380,8 @@ pub enum StopReason {
     OutOfFunds,
     TimeLimit,
     Drained,
+    /// Another member of the job has ended it.
+    JobOver,
 }
 
 impl StopReason {
@@ -370,6 +393,7 @@ impl StopReason {
                 seconds: spec.limits.duration_seconds,
             },
             Self::Drained => RunEnd::NodeDrained,
+            Self::JobOver => RunEnd::JobOver,
         }
     }
 }

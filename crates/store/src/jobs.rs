@@ -19,14 +19,17 @@ pub struct Job {
     pub account: AccountId,
     pub spec: JobSpec,
     pub state: JobState,
+    /// How it ends, as soon as that is known: of a job with several members before the last of them has stopped.
     pub end: Option<RunEnd>,
+    /// Nodes it runs on, all or none.
+    pub members: u32,
     pub epoch: Epoch,
     pub restarts: u32,
     pub stop_requested: bool,
     /// The requester chose this device and no other.
     pub wanted_device: Option<DeviceId>,
     pub created_at: Timestamp,
-    /// Since when it waits for a device.
+    /// Since when it looks for devices: for all its members, or for one that was lost while the others run.
     pub queued_at: Option<Timestamp>,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
@@ -53,6 +56,7 @@ fn job(row: &AnyRow) -> Result<Job, StoreError> {
         spec: row.json("spec")?,
         state: row.word("state", JobState::parse)?,
         end: row.json_opt("ending")?,
+        members: row.small("members")?,
         epoch: row.epoch("epoch")?,
         restarts: row.small("restarts")?,
         stop_requested: row.flag("stop_requested")?,
@@ -81,7 +85,7 @@ impl Tx {
     pub async fn insert_job(&mut self, job: &Job) -> Result<(), StoreError> {
         query(
             "INSERT INTO jobs (id, account, name, spec, state, epoch, restarts, stop_requested, wanted_device, \
-             created_at, queued_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             created_at, queued_at, members) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
         .bind(job.id.to_string())
         .bind(job.account.to_string())
@@ -94,6 +98,7 @@ impl Tx {
         .bind(job.wanted_device.map(|device| device.to_string()))
         .bind(job.created_at.millis())
         .bind(job.queued_at.map(Timestamp::millis))
+        .bind(i64::from(job.members))
         .execute(self.connection())
         .await?;
         Ok(())
@@ -218,12 +223,12 @@ impl Store {
         rows.iter().map(job).collect()
     }
 
-    /// Jobs that wait for a device, oldest first.
+    /// Jobs that look for devices, for all of their members or for one that was lost; oldest first.
     ///
     /// # Errors
     /// The database failed.
     pub async fn waiting_jobs(&self) -> Result<Vec<Job>, StoreError> {
-        let rows = query("SELECT * FROM jobs WHERE state = 'matching' ORDER BY queued_at, id")
+        let rows = query("SELECT * FROM jobs WHERE queued_at IS NOT NULL ORDER BY queued_at, id")
             .fetch_all(self.readers())
             .await?;
         rows.iter().map(job).collect()

@@ -1,5 +1,7 @@
 //! Leases and their receipts.
 
+use std::collections::BTreeMap;
+
 use kernel::{
     AccountId, Amount, DeviceId, Epoch, JobId, LeaseId, NodeId, PricePerSecond, Seconds, Timestamp,
 };
@@ -18,9 +20,15 @@ pub struct Lease {
     pub job: JobId,
     pub account: AccountId,
     pub epoch: Epoch,
+    /// Which of the job's nodes this is the lease of, from 0.
+    pub member: u32,
     pub node: NodeId,
+    /// The first of its devices; it stands for all in receipts.
     pub device: DeviceId,
+    /// All its devices, and what each asks.
+    pub devices: Vec<(DeviceId, PricePerSecond)>,
     pub owner: AccountId,
+    /// Of all its devices together.
     pub price: PricePerSecond,
     /// As they were when the lease was given; a later vote does not change a running job.
     pub fees: Fees,
@@ -45,6 +53,42 @@ impl Lease {
     pub fn is_live(&self) -> bool {
         self.state != LeaseState::Ended
     }
+
+    /// How people call the member of a job of several; empty for a job of one.
+    pub fn named_member(&self, members: u32) -> String {
+        if members > 1 {
+            format!("node {}", self.member)
+        } else {
+            String::new()
+        }
+    }
+
+    pub fn has_device(&self, device: DeviceId) -> bool {
+        self.devices.iter().any(|(own, _)| *own == device)
+    }
+
+    /// What of an amount that the lease earned is one device's: by what each asks, rounded down; the first has the rest.
+    pub fn share(&self, device: DeviceId, amount: Amount) -> Amount {
+        let total = i128::from(self.price.per_second().base());
+        let part = |price: PricePerSecond| {
+            let part = i128::from(amount.base())
+                .saturating_mul(i128::from(price.per_second().base()))
+                .checked_div(total)
+                .unwrap_or(0);
+            i64::try_from(part)
+                .ok()
+                .and_then(|base| Amount::try_from_base(base).ok())
+                .unwrap_or(Amount::ZERO)
+        };
+        let others = self.devices.iter().filter(|(own, _)| *own != self.device);
+        if device == self.device {
+            return others.fold(amount, |rest, (_, price)| rest.minus_or_zero(part(*price)));
+        }
+        self.devices
+            .iter()
+            .find(|(own, _)| *own == device)
+            .map_or(Amount::ZERO, |(_, price)| part(*price))
+    }
 }
 
 /// A lease with the names that people see.
@@ -53,6 +97,14 @@ pub struct LeaseRow {
     pub lease: Lease,
     pub node_name: String,
     pub device_model: String,
+}
+
+/// One lease of a job, as far as its members go.
+#[derive(Debug, Clone)]
+pub struct MemberLease {
+    pub member: u32,
+    pub live: bool,
+    pub end: Option<RunEnd>,
 }
 
 #[derive(Debug, Clone)]
@@ -70,8 +122,10 @@ fn lease(row: &AnyRow) -> Result<Lease, StoreError> {
         job: row.parse("job")?,
         account: row.parse("account")?,
         epoch: row.epoch("epoch")?,
+        member: row.small("member")?,
         node: row.parse("node")?,
         device: row.parse("device")?,
+        devices: row.json("devices")?,
         owner: row.parse("owner")?,
         price: row.price("price")?,
         fees: Fees {
@@ -105,13 +159,33 @@ fn named(row: &AnyRow) -> Result<LeaseRow, StoreError> {
 }
 
 impl Tx {
+    /// All leases of a job that there ever were.
+    ///
     /// # Errors
-    /// A conflict when the device or the job has a live lease.
+    /// The database failed.
+    pub async fn members_of(&mut self, job: JobId) -> Result<Vec<MemberLease>, StoreError> {
+        let rows = query("SELECT member, live, ending FROM leases WHERE job = $1 ORDER BY epoch")
+            .bind(job.to_string())
+            .fetch_all(self.connection())
+            .await?;
+        let member = |row: &AnyRow| {
+            Ok(MemberLease {
+                member: row.small("member")?,
+                live: row.flag("live")?,
+                end: row.json_opt("ending")?,
+            })
+        };
+        rows.iter().map(member).collect()
+    }
+
+    /// # Errors
+    /// A conflict when one of the devices or the job's member has a live lease.
     pub async fn insert_lease(&mut self, lease: &Lease) -> Result<(), StoreError> {
         query(
             "INSERT INTO leases (id, job, account, epoch, node, device, owner, price, fee_requester, fee_owner, state, \
-             live, funded, transfer_hash, head_seq, head_hash, seconds, head_last, charged, earned, granted_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $13, 0, $14, 0, 0, 0, 0, $15)",
+             live, funded, transfer_hash, head_seq, head_hash, seconds, head_last, charged, earned, granted_at, \
+             member, device_count, devices) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $13, 0, $14, 0, 0, 0, 0, $15, $16, $17, $18)",
         )
         .bind(lease.id.to_string())
         .bind(lease.job.to_string())
@@ -128,8 +202,27 @@ impl Tx {
         .bind(&lease.transfer_hash)
         .bind(&lease.head.hash)
         .bind(lease.granted_at.millis())
+        .bind(i64::from(lease.member))
+        .bind(count(
+            "device_count",
+            u64::try_from(lease.devices.len()).unwrap_or(u64::MAX),
+        )?)
+        .bind(json("devices", &lease.devices)?)
         .execute(self.connection())
         .await?;
+        let rows: Vec<String> = (2..)
+            .take(lease.devices.len())
+            .map(|n| format!("($1, ${n}, 1)"))
+            .collect();
+        let sql = format!(
+            "INSERT INTO lease_devices (lease, device, live) VALUES {}",
+            rows.join(", ")
+        );
+        let mut insert = query(sqlx::AssertSqlSafe(sql)).bind(lease.id.to_string());
+        for (device, _) in &lease.devices {
+            insert = insert.bind(device.to_string());
+        }
+        insert.execute(self.connection()).await?;
         Ok(())
     }
 
@@ -163,11 +256,16 @@ impl Tx {
         .bind(lease.id.to_string())
         .execute(self.connection())
         .await?;
-        if done.rows_affected() == 1 {
-            Ok(())
-        } else {
-            Err(StoreError::Over)
+        if done.rows_affected() != 1 {
+            return Err(StoreError::Over);
         }
+        if !lease.is_live() {
+            query("UPDATE lease_devices SET live = 0 WHERE lease = $1")
+                .bind(lease.id.to_string())
+                .execute(self.connection())
+                .await?;
+        }
+        Ok(())
     }
 
     /// # Errors
@@ -218,7 +316,9 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn live_lease_on(&self, device: DeviceId) -> Result<Option<Lease>, StoreError> {
-        let row = query("SELECT * FROM leases WHERE device = $1 AND live = 1")
+        let row = query(
+            "SELECT l.* FROM leases l JOIN lease_devices d ON d.lease = l.id WHERE d.device = $1 AND d.live = 1",
+        )
             .bind(device.to_string())
             .fetch_optional(self.readers())
             .await?;
@@ -288,22 +388,44 @@ impl Store {
         &self,
         owner: AccountId,
     ) -> Result<Vec<(DeviceId, Seconds, Amount)>, StoreError> {
-        let rows = query(
+        let single = query(
             "SELECT device, CAST(SUM(seconds) AS BIGINT) AS seconds, CAST(SUM(earned) AS BIGINT) AS earned \
-             FROM leases WHERE owner = $1 GROUP BY device",
+             FROM leases WHERE owner = $1 AND device_count = 1 GROUP BY device",
         )
         .bind(owner.to_string())
         .fetch_all(self.readers())
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok((
-                    row.parse("device")?,
-                    row.seconds("seconds")?,
-                    row.amount("earned")?,
-                ))
-            })
-            .collect()
+        let several = query("SELECT * FROM leases WHERE owner = $1 AND device_count > 1")
+            .bind(owner.to_string())
+            .fetch_all(self.readers())
+            .await?;
+        let mut sums: BTreeMap<DeviceId, (Seconds, Amount)> = BTreeMap::new();
+        let mut add = |device, seconds: Seconds, earned: Amount| -> Result<(), StoreError> {
+            let (all_seconds, all_earned) = sums.entry(device).or_default();
+            *all_seconds = all_seconds.plus(seconds);
+            *all_earned = all_earned
+                .checked_add(earned)
+                .map_err(|error| StoreError::corrupt("earned", error))?;
+            Ok(())
+        };
+        for row in &single {
+            let device = row.parse("device")?;
+            add(device, row.seconds("seconds")?, row.amount("earned")?)?;
+        }
+        for row in &several {
+            let lease = lease(row)?;
+            for (device, _) in &lease.devices {
+                add(
+                    *device,
+                    lease.head.seconds,
+                    lease.share(*device, lease.earned),
+                )?;
+            }
+        }
+        let each = sums.into_iter();
+        Ok(each
+            .map(|(device, (seconds, earned))| (device, seconds, earned))
+            .collect())
     }
 
     /// All seconds that were ever delivered and receipted.

@@ -23,7 +23,7 @@ mod samples;
 pub use accounts::{Account, ApiKey, Session};
 pub use db::{Backend, Store, StoreError, Tx};
 pub use jobs::{Job, JobAnswer, JobRow};
-pub use leases::{Lease, LeaseRow, PostedReceipt};
+pub use leases::{Lease, LeaseRow, MemberLease, PostedReceipt};
 pub use ledger_books::EntryRow;
 pub use nodes::{Device, JoinToken, Node};
 pub use output::{Artefact, LogRow, SampleRow, Stored};

@@ -35,6 +35,8 @@ pub struct Artefact {
     pub id: ArtefactId,
     pub job: JobId,
     pub lease: LeaseId,
+    /// The lease's member of the job.
+    pub member: u32,
     pub path: String,
     pub size_bytes: u64,
     pub sha256: String,
@@ -69,6 +71,9 @@ pub struct Stored {
     pub bytes: u64,
 }
 
+const ARTEFACTS_OF: &str = "SELECT a.*, l.member FROM artefacts a JOIN leases l ON l.id = a.lease \
+                            WHERE a.job = $1 ORDER BY a.path, l.member, a.id";
+
 const BUNDLES_BESIDES: &str = "SELECT COUNT(*) AS files, CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes \
                                FROM bundles WHERE account = $1 AND hash <> $2";
 
@@ -98,6 +103,7 @@ fn artefact(row: &AnyRow) -> Result<Artefact, StoreError> {
         id: row.parse("id")?,
         job: row.parse("job")?,
         lease: row.parse("lease")?,
+        member: row.small("member")?,
         path: row.text("path")?,
         size_bytes: row.unsigned("size")?,
         sha256: row.text("sha256")?,
@@ -258,7 +264,7 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn artefacts(&mut self, job: JobId) -> Result<Vec<Artefact>, StoreError> {
-        let rows = query("SELECT * FROM artefacts WHERE job = $1 ORDER BY path, id")
+        let rows = query(ARTEFACTS_OF)
             .bind(job.to_string())
             .fetch_all(self.connection())
             .await?;
@@ -301,7 +307,10 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<LogLine>, StoreError> {
-        let rows = query("SELECT seq, stream, text FROM job_logs WHERE job = $1 AND seq > $2 ORDER BY seq LIMIT $3")
+        let rows = query(
+            "SELECT g.seq, g.stream, g.text, l.member FROM job_logs g JOIN leases l ON l.id = g.lease \
+             WHERE g.job = $1 AND g.seq > $2 ORDER BY g.seq LIMIT $3",
+        )
             .bind(job.to_string())
             .bind(i64::try_from(after).unwrap_or(i64::MAX))
             .bind(i64::from(limit))
@@ -311,6 +320,7 @@ impl Store {
             .map(|row| {
                 Ok(LogLine {
                     seq: row.unsigned("seq")?,
+                    member: row.small("member")?,
                     stream: row.word("stream", stream)?,
                     text: row.text("text")?,
                 })
@@ -347,7 +357,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn artefacts(&self, job: JobId) -> Result<Vec<Artefact>, StoreError> {
-        let rows = query("SELECT * FROM artefacts WHERE job = $1 ORDER BY path, id")
+        let rows = query(ARTEFACTS_OF)
             .bind(job.to_string())
             .fetch_all(self.readers())
             .await?;

@@ -88,13 +88,13 @@ impl Tx {
 }
 
 impl Store {
-    /// Leases since a time that delivered something.
+    /// Leases since a time that delivered something; of several devices, what one of them cost on average.
     ///
     /// # Errors
     /// The database failed.
     pub async fn trades(&self, since: Timestamp) -> Result<Vec<TradeRow>, StoreError> {
         let rows = query(
-            "SELECT d.class, d.model, l.owner, l.account, l.price, l.granted_at FROM leases l \
+            "SELECT d.class, d.model, l.owner, l.account, l.price / l.device_count AS price, l.granted_at FROM leases l \
              JOIN devices d ON d.id = l.device WHERE l.granted_at >= $1 AND l.seconds > 0",
         )
         .bind(since.millis())

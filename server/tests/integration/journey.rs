@@ -182,3 +182,41 @@ async fn a_stopped_job_pays_for_what_ran() {
         .await
         .refused(409);
 }
+
+#[tokio::test]
+async fn a_job_on_two_machines_runs_on_both_and_each_knows_which_it_is() {
+    let app = TestApp::start_with(Database::Sqlite, &QUICK).await;
+    let (ada, bo) = (app.account("ada", Some("50")), app.account("bo", None));
+    let _first = app.node(&bo, "bo-desktop", "3.6").await;
+    let _second = app.node(&bo, "bo-laptop", "7.2").await;
+    let mut spec: JobSpec = shell(
+        "pair",
+        "echo \"member $IOG_MEMBER of $IOG_MEMBERS\"; sleep 2; echo \"$IOG_MEMBER\" > \"$IOG_OUTPUT/part.txt\"",
+    );
+    spec.placement.nodes = 2;
+    let id = ada.submit(&spec).await.summary.id;
+    let done = ada.wait_for(id, JobState::Finished, SOON).await;
+    assert_eq!((done.summary.members, done.summary.devices), (2, 2));
+    let log = ada.log(id).await;
+    assert!(
+        log.contains("member 0 of 2") && log.contains("member 1 of 2"),
+        "{log}"
+    );
+    let mut parts = Vec::new();
+    for file in &done.artefacts {
+        let path = format!("/api/v1/jobs/{id}/artefacts/{}", file.id);
+        parts.push((file.member, ada.rest.get(&path).await.text()));
+    }
+    assert_eq!(parts, [(0, "0\n".to_owned()), (1, "1\n".to_owned())]);
+    let receipts = ada.receipts(id).await;
+    let charged: i64 = receipts.iter().map(|view| view.charged.base()).sum();
+    assert_eq!(charged, done.summary.spent.base());
+    // Twice the price on the second one, so each second of both costs three times that of the first.
+    let seconds: i64 = done
+        .leases
+        .iter()
+        .zip([1, 2])
+        .map(|(lease, times)| i64::try_from(lease.seconds.get()).expect("small") * times)
+        .sum();
+    assert_eq!(charged, 100_250 * seconds);
+}

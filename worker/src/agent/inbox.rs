@@ -178,7 +178,13 @@ impl Agent {
                 "memory and disk together need {wanted} MiB, this machine offers {offered}"
             ));
         }
-        let nodes = self.devices.nodes(&assignment.device_uuid)?;
+        let mut nodes = Vec::new();
+        for uuid in assignment.device_uuids() {
+            nodes.extend(self.devices.nodes(uuid)?);
+        }
+        // The driver's own doors are the same for all.
+        nodes.sort_unstable();
+        nodes.dedup();
         Ok((Arc::clone(sandbox), nodes))
     }
 
@@ -189,7 +195,9 @@ impl Agent {
             .values()
             .map(|held| &held.lease)
             .filter(|lease| {
-                let same_device = lease.assignment.device_uuid == assignment.device_uuid;
+                let mut own = lease.assignment.device_uuids();
+                let same_device =
+                    own.any(|uuid| assignment.device_uuids().any(|other| other == uuid));
                 lease.id() == assignment.lease || lease.is_working() && same_device
             })
             .map(Lease::id)

@@ -56,7 +56,7 @@ impl Agent {
                 }
             }
             JobEvent::Usage(usage) => {
-                let gpu = self.devices.gpu_load(&held.lease.assignment.device_uuid);
+                let gpu = self.devices.gpus_load(held.lease.assignment.device_uuids());
                 held.lease.usage(usage, gpu, boottime_ms());
                 self.flush_samples(id).await;
             }

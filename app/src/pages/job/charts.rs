@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use crate::components::{Chart, Parts, Sample, Tone, Unit, notice, part, skeleton_block};
-use crate::i18n::words;
+use crate::i18n::{fill, words};
 use crate::live::SampleRow;
 
 /// Numbers that a job prints come when it has them, not each second.
@@ -21,11 +21,14 @@ fn at(sample: &SampleRow) -> f64 {
 /// One curve out of the samples.
 fn curve(
     samples: RwSignal<Vec<SampleRow>>,
+    member: RwSignal<u32>,
     pick: impl Fn(&SampleRow) -> Option<f64> + Send + Sync + 'static,
 ) -> Signal<Vec<Sample>> {
     Signal::derive(move || {
+        let member = member.get();
         samples.with(|samples| {
-            let points = samples.iter().filter_map(|sample| {
+            let own = samples.iter().filter(|sample| sample.member == member);
+            let points = own.filter_map(|sample| {
                 pick(sample).map(|value| Sample {
                     at: at(sample),
                     value,
@@ -36,12 +39,38 @@ fn curve(
     })
 }
 
+/// Which of several machines the curves are of.
+fn chooser(members: u32, member: RwSignal<u32>) -> Option<AnyView> {
+    if members < 2 {
+        return None;
+    }
+    let t = words();
+    let options = (0..members)
+        .map(|n| {
+            let name = fill(t.job_member(), &[&n.to_string()]);
+            view! { <option value=n.to_string()>{name}</option> }
+        })
+        .parts();
+    let choose = move |event| member.set(event_target_value(&event).parse().unwrap_or(0));
+    Some(
+        view! {
+            <label class="field mb-3">
+                <span>{t.job_member_shown()}</span>
+                <select class="input" on:change=choose>{options}</select>
+            </label>
+        }
+        .into_any(),
+    )
+}
+
 pub fn metrics(
     names: &[String],
+    members: u32,
     samples: RwSignal<Vec<SampleRow>>,
     read: RwSignal<bool>,
 ) -> AnyView {
     let t = words();
+    let member = RwSignal::new(0_u32);
     // Whether there is anything, and whether any of it is of a graphics card: the charts are laid out anew only then.
     let kind = Memo::new(move |_| {
         samples.with(|samples| {
@@ -63,23 +92,24 @@ pub fn metrics(
             .into_iter()
             .map(|name| {
                 let wanted = name.clone();
-                let samples = curve(samples, move |sample| {
+                let samples = curve(samples, member, move |sample| {
                     sample.metrics.iter().rev().find(|metric| metric.name == wanted).map(|metric| metric.value)
                 });
                 view! { <div class="card"><Chart title=name unit=Unit::Plain samples=samples gap_ms=METRIC_GAP_MS/></div> }
             })
             .parts();
-        let cpu = curve(samples, |sample| Some(f64::from(sample.cpu_percent)));
-        let memory = curve(samples, |sample| Some(f64::from(sample.memory_mib) * MIB));
+        let cpu = curve(samples, member, |sample| Some(f64::from(sample.cpu_percent)));
+        let memory = curve(samples, member, |sample| Some(f64::from(sample.memory_mib) * MIB));
         let gpu = (gpu == 1).then(|| {
-            let busy = curve(samples, |sample| sample.gpu_percent.map(f64::from));
-            let memory = curve(samples, |sample| sample.gpu_memory_mib.map(|mib| f64::from(mib) * MIB));
+            let busy = curve(samples, member, |sample| sample.gpu_percent.map(f64::from));
+            let memory = curve(samples, member, |sample| sample.gpu_memory_mib.map(|mib| f64::from(mib) * MIB));
             view! {
                 <div class="card"><Chart title=t.chart_gpu() unit=Unit::Percent samples=busy/></div>
                 <div class="card"><Chart title=t.chart_gpu_memory() unit=Unit::Bytes samples=memory/></div>
             }
         });
         view! {
+            {chooser(members, member)}
             <div class="grid gap-4 md:grid-cols-2">
                 {own}
                 <div class="card"><Chart title=t.chart_cpu() unit=Unit::Percent samples=cpu/></div>

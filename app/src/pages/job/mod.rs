@@ -36,6 +36,7 @@ const FILES: &str = "files";
 /// What changes each second while the page is open. What a tab needs is read when it is first opened.
 #[derive(Debug, Clone, Copy)]
 struct State {
+    members: u32,
     id: StoredValue<String>,
     over: RwSignal<bool>,
     meter: RwSignal<Option<MeterView>>,
@@ -87,10 +88,12 @@ pub fn page() -> impl IntoView {
     }
 }
 
-/// Takes lines into what is shown; the worker's own remarks look like errors, because they explain them.
-fn take_lines(tail: &mut LogTail, lines: &[LogLine]) {
+/// Takes lines into what is shown; the worker's own remarks look like errors, because they explain them. Lines of a
+/// job on several machines begin with the machine's number.
+fn take_lines(tail: &mut LogTail, lines: &[LogLine], members: u32) {
     for line in lines {
-        tail.push(line.seq, line.stream != Stream::Stdout, &line.text);
+        let member = (members > 1).then_some(line.member);
+        tail.push(line.seq, line.stream != Stream::Stdout, &line.text, member);
     }
 }
 
@@ -99,9 +102,10 @@ impl State {
         let mut tail = LogTail::default();
         let log_read = page.log.is_some();
         if let Some(log) = page.log {
-            take_lines(&mut tail, &log.lines);
+            take_lines(&mut tail, &log.lines, page.members);
         }
         Self {
+            members: page.members,
             id: StoredValue::new(id),
             over: RwSignal::new(page.over),
             meter: RwSignal::new(Some(page.meter)),
@@ -150,7 +154,9 @@ impl State {
             .await
             {
                 after = page.next;
-                let taken = self.log.try_update(|log| take_lines(log, &page.lines));
+                let taken = self
+                    .log
+                    .try_update(|log| take_lines(log, &page.lines, self.members));
                 _ = self.log_read.try_set(true);
                 if !page.more || taken.is_none() {
                     break;
@@ -195,7 +201,7 @@ impl State {
                     .first()
                     .is_some_and(|line| line.seq > log.last.saturating_add(1));
                 if !gap {
-                    take_lines(log, &fresh.lines);
+                    take_lines(log, &fresh.lines, self.members);
                 }
                 gap
             });
@@ -210,6 +216,7 @@ fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> Any
     let t = words();
     let topic = page.topic.clone();
     let metrics = page.metrics.clone();
+    let members = page.members;
     let state = State::new(page, id.clone());
     watch(topic, move |news| match news {
         News::Frame(frame) => {
@@ -265,7 +272,7 @@ fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> Any
         COST => written.cost.view(|t| skeleton_block(t.loading())),
         RECEIPTS => written.receipts.view(|t| skeleton_rows(t.loading(), 2)),
         FILES => written.files.view(|t| skeleton_rows(t.loading(), 1)),
-        _ => charts::metrics(&metrics, state.samples, state.samples_read),
+        _ => charts::metrics(&metrics, members, state.samples, state.samples_read),
     });
     view! {
         {stale_notice()}

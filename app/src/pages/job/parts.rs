@@ -39,10 +39,19 @@ pub async fn head(id: &str) -> Result<AnyView, Fault> {
             view! { <p>{fill(t.job_waits(), &[&format::moment(until)])}</p>{why} },
         )
     });
+    let several = if summary.members > 1 {
+        let (devices, nodes) = (summary.devices.to_string(), summary.members.to_string());
+        Some(fill(t.job_on_nodes(), &[&devices, &nodes]))
+    } else if summary.devices > 1 {
+        Some(fill(t.job_on_devices(), &[&summary.devices.to_string()]))
+    } else {
+        None
+    };
     Ok(view! {
         <div class="flex flex-wrap items-center gap-x-4 gap-y-1 mb-3">
             <h2 class="text-16">{summary.name.clone()}</h2>
             <span role="status">{wording::job_state(summary.state, t)}</span>
+            {several.map(|several| view! { <span class="hint">{several}</span> })}
         </div>
         {steps(&job, t)}
         <div class="mt-4 empty:hidden">{end}{again}{waits}</div>
@@ -110,7 +119,12 @@ pub async fn cost(id: &str) -> Result<AnyView, Fault> {
     let leases = if job.leases.is_empty() {
         notice(Tone::Idle, t.leases_none())
     } else {
-        let rows = job.leases.iter().map(|lease| lease_row(lease, t)).parts();
+        let members = summary.members;
+        let rows = job
+            .leases
+            .iter()
+            .map(|lease| lease_row(lease, members, t))
+            .parts();
         let columns = vec![
             Column::new(t.col_machine()),
             Column::new(t.col_state()),
@@ -136,14 +150,24 @@ pub async fn cost(id: &str) -> Result<AnyView, Fault> {
     .into_any())
 }
 
-fn lease_row(lease: &protocol::view::LeaseView, t: &'static Words) -> AnyView {
+fn lease_row(lease: &protocol::view::LeaseView, members: u32, t: &'static Words) -> AnyView {
     let end = lease
         .end
         .as_ref()
         .map(|end| wording::run_end(end, t))
         .unwrap_or_default();
+    let devices = match lease.devices.len() {
+        0 | 1 => lease.device_model.clone(),
+        n => format!("{n} × {}", lease.device_model),
+    };
+    let what = format!("{} · {devices}", lease.node_name);
     row(vec![
-        Cell::title(format!("{} · {}", lease.node_name, lease.device_model)),
+        Cell::title(if members > 1 {
+            let member = lease.member.to_string();
+            format!("{} · {what}", fill(t.job_member(), &[&member]))
+        } else {
+            what
+        }),
         Cell::new(t.col_state(), wording::lease_state(lease.state, t)),
         Cell::end(t.col_price(), format::per_hour(lease.price, t)),
         Cell::end(t.col_time(), format::duration(lease.seconds, t)),
@@ -211,16 +235,22 @@ pub async fn files(id: &str) -> Result<AnyView, Fault> {
         };
         return Ok(notice(Tone::Idle, text));
     }
+    let several = job.summary.members > 1;
     let rows = job
         .artefacts
         .iter()
         .map(|file| {
+            let shown = if several {
+                format!("{}/{}", file.member, file.path)
+            } else {
+                file.path.clone()
+            };
             let href = format!("/api/v1/jobs/{}/artefacts/{}", job.summary.id, file.id);
             let hash = file.sha256.get(..16).unwrap_or(&file.sha256).to_owned();
             #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
             let size = format::bytes(file.size_bytes as f64);
             row(vec![
-                Cell::title(view! { <a class="mono" href=href rel="external" download=file.path.clone()>{file.path.clone()}</a> }),
+                Cell::title(view! { <a class="mono" href=href rel="external" download=file.path.clone()>{shown}</a> }),
                 Cell::end(t.col_size(), size),
                 Cell::wide("SHA-256", view! { <span class="mono">{hash}"…"</span> }),
             ])

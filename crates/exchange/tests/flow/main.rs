@@ -9,6 +9,7 @@ mod access;
 mod faults;
 mod files;
 mod market;
+mod members;
 mod money;
 mod simulation;
 mod workers;

@@ -85,7 +85,7 @@ async fn the_same_query_lists_quotes_and_places() {
         .await
         .unwrap_err()
         .problem();
-    assert_eq!(refused.fields[0].field, "placement.filter");
+    assert_eq!(refused.fields[0].field, "nodes");
 
     let mut job = spec("");
     job.placement.filter = Some("group=hall_b".into());

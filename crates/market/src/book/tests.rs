@@ -292,6 +292,10 @@ fn gang(plain: &Plain, request: &Request) -> Option<(Near, Vec<DeviceId>)> {
         if let Some((_, _, devices)) = found
             .into_iter()
             .min_by_key(|(total, first, _)| (*total, *first))
+            .filter(|(total, ..)| {
+                let most = request.most_together.map(crate::filter::base_units);
+                most.is_none_or(|most| *total <= most)
+            })
         {
             return Some((near, devices));
         }
@@ -488,6 +492,7 @@ proptest! {
         tests in prop::collection::vec(test(), 0..5),
         ask in ask(),
         avoid in prop::collection::vec(any::<u64>(), 0..3),
+        most in prop::option::of(1u64..12),
     ) {
         let mut plain = Plain::new();
         for seed in &seeds {
@@ -500,6 +505,8 @@ proptest! {
             ask,
             device: None,
             avoid: avoid.into_iter().map(|seed| offer(seed).node).collect(),
+            // Of one device it is its own price, which the filter bounds.
+            most_together: most.filter(|_| !ask.is_single()).map(price),
         };
         compare(&book, &plain, &request);
     }

@@ -1,0 +1,312 @@
+//! Jobs on several nodes: which members lack a place, what they ask of the market, and what one member's end means for
+//! the job. A job on one node is a job with one member.
+//!
+//! The rule: all members get their place together, or none does. A member that loses its node is replaced alone, near the
+//! others; they go on. A member that finishes is done, and the job is finished when all are. A member that fails, or
+//! meets a limit, ends the job, and the others are stopped.
+
+use std::collections::BTreeSet;
+
+use kernel::{Amount, LeaseId, NodeId, PricePerSecond, Seconds};
+use market::{Choice, Near, NoMatch, Offer, Request};
+use protocol::state::{JobStep, RunEnd};
+use protocol::worker::StopReason;
+use store::{Job, LeaseRow, Tx};
+
+use crate::desk::{Exchange, Memory, Stopping};
+use crate::error::Error;
+use crate::jobs::STOP_GRACE_MS;
+use crate::leases::Seat;
+use crate::markets::cap;
+
+/// What a job still asks of the market.
+pub(crate) struct Wanted {
+    /// The members that the choice is for, in its order.
+    pub members: Vec<u32>,
+    /// The first that has an answer is taken: near the other members before farther away.
+    pub requests: Vec<Request>,
+    /// Other members still lack a place after this.
+    pub more: bool,
+}
+
+impl Wanted {
+    /// All members of a new job.
+    pub fn whole(request: Request, members: u32) -> Self {
+        Self {
+            members: (0..members).collect(),
+            requests: vec![request],
+            more: false,
+        }
+    }
+
+    /// What was chosen, node by node.
+    pub fn seats<'a>(&self, choice: &'a Choice, leases: &[LeaseRow]) -> Vec<Seat<'a>> {
+        let nodes = choice
+            .offers
+            .chunk_by(|one: &Offer, other: &Offer| one.node == other.node);
+        let seat = |(member, offers)| Seat {
+            member,
+            offers,
+            used: used(leases, member),
+        };
+        self.members.iter().copied().zip(nodes).map(seat).collect()
+    }
+
+    pub fn dearest(&self) -> Option<PricePerSecond> {
+        self.requests.first().and_then(Request::dearest)
+    }
+}
+
+/// Delivered by all leases of a member.
+pub(crate) fn used(leases: &[LeaseRow], member: u32) -> Seconds {
+    let own = leases.iter().filter(|row| row.lease.member == member);
+    own.fold(Seconds::ZERO, |sum, row| sum.plus(row.lease.head.seconds))
+}
+
+/// The most that a member paid so far.
+fn paid(leases: &[LeaseRow], member: u32) -> Option<PricePerSecond> {
+    let own = leases.iter().filter(|row| row.lease.member == member);
+    own.map(|row| row.lease.price).max()
+}
+
+fn sum(prices: impl Iterator<Item = PricePerSecond>) -> PricePerSecond {
+    prices.fold(PricePerSecond::ZERO, |sum, price| {
+        sum.checked_add(price)
+            .unwrap_or(PricePerSecond::from_amount(Amount::MAX))
+    })
+}
+
+const fn is_done(row: &LeaseRow) -> bool {
+    matches!(row.lease.end, Some(RunEnd::Exited { code: 0 }))
+}
+
+impl Exchange {
+    /// What a job that looks for devices asks now. `None`: nothing, all its members have a place or are done.
+    ///
+    /// # Errors
+    /// A query that cannot be read.
+    pub(crate) fn wanted(&self, job: &Job, leases: &[LeaseRow]) -> Result<Option<Wanted>, Error> {
+        let mut request = self.request(&job.spec, job.wanted_device)?;
+        let placed: Vec<&LeaseRow> = leases.iter().filter(|row| row.lease.is_live()).collect();
+        let settled: BTreeSet<u32> = leases
+            .iter()
+            .filter(|row| row.lease.is_live() || is_done(row))
+            .map(|row| row.lease.member)
+            .collect();
+        let missing: Vec<u32> = (0..job.members).filter(|n| !settled.contains(n)).collect();
+        let Some(first) = missing.first().copied() else {
+            return Ok(None);
+        };
+        request.avoid = self
+            .memory()
+            .refused_by
+            .get(&job.id)
+            .cloned()
+            .unwrap_or_default();
+        if settled.is_empty() {
+            let all = missing.iter().map(|member| paid(leases, *member));
+            let all: Option<Vec<_>> = all.collect();
+            cap(&mut request, all.map(|all| sum(all.into_iter())));
+            return Ok(Some(Wanted::whole(request, job.members)));
+        }
+        // What the limit leaves beside the members that have their place.
+        let others = sum(placed.iter().map(|row| row.lease.price));
+        match request.most_together {
+            Some(most) => request.cap(PricePerSecond::from_amount(
+                most.per_second().minus_or_zero(others.per_second()),
+            )),
+            None => cap(&mut request, paid(leases, first)),
+        }
+        let requests = self.beside(&request, &placed);
+        Ok(Some(Wanted {
+            members: vec![first],
+            requests,
+            more: missing.len() > 1,
+        }))
+    }
+
+    /// For one more member: on another node than the placed ones, of another owner where that is asked, as near to them
+    /// as can be had within what the job allows.
+    fn beside(&self, request: &Request, placed: &[&LeaseRow]) -> Vec<Request> {
+        let memory = self.memory();
+        let nodes: Vec<NodeId> = placed.iter().map(|row| row.lease.node).collect();
+        let mut one = request.clone();
+        one.ask.nodes = 1;
+        one.ask.spread = false;
+        if request.ask.spread {
+            let owners: BTreeSet<_> = placed.iter().map(|row| row.lease.owner).collect();
+            let theirs = memory
+                .nodes
+                .values()
+                .filter(|live| owners.contains(&live.node.owner));
+            one.avoid.extend(theirs.map(|live| live.node.id));
+        }
+        one.avoid.extend(nodes);
+        let anchor = placed
+            .first()
+            .and_then(|row| memory.book.get(row.lease.device));
+        let levels = Near::ALL
+            .into_iter()
+            .filter(|near| *near <= request.ask.near);
+        let near = levels.filter_map(|near| {
+            let mut request = one.clone();
+            if let Some(anchor) = &anchor {
+                request.near(near, anchor)?;
+            }
+            Some(request)
+        });
+        near.collect()
+    }
+
+    /// Takes what a job asks out of the market. Give it back with [`Exchange::free_slots`] if it comes to nothing.
+    pub(crate) fn take_slots(
+        &self,
+        wanted: &Wanted,
+        job: kernel::JobId,
+    ) -> Result<Choice, NoMatch> {
+        let mut memory = self.memory();
+        let choice = choose(&memory, wanted)?;
+        for offer in &choice.offers {
+            let taken = memory.book.take(offer.device, job);
+            debug_assert!(taken, "a chosen offer is free");
+        }
+        Ok(choice)
+    }
+
+    pub(crate) fn free_slots(&self, choice: &Choice, job: kernel::JobId) {
+        let mut memory = self.memory();
+        for offer in &choice.offers {
+            memory.book.free(offer.device, job);
+        }
+    }
+
+    /// What of a job's hold its live leases may still use, but for one of them.
+    pub(crate) fn spoken_for(&self, job: kernel::JobId, but: Option<LeaseId>) -> Amount {
+        let memory = self.memory();
+        let others = memory
+            .leases_of_job(job)
+            .filter(|live| Some(live.lease.id) != but);
+        others.fold(Amount::ZERO, |sum, live| {
+            let lease = &live.lease;
+            let cost = lease
+                .fees
+                .charge(lease.price, lease.funded)
+                .map_or(Amount::MAX, |charge| charge.requester_pays);
+            sum.checked_add(cost.minus_or_zero(lease.charged))
+                .unwrap_or(Amount::MAX)
+        })
+    }
+
+    /// What the end of a member, which is written, means for its job: it ends, goes on without it, or looks for another
+    /// place for it. In the caller's transaction.
+    pub(crate) async fn after_member(
+        &self,
+        tx: &mut Tx,
+        job: &mut Job,
+        step: JobStep,
+        end: RunEnd,
+    ) -> Result<(), Error> {
+        let leases = if job.members > 1 {
+            tx.members_of(job.id).await?
+        } else {
+            Vec::new()
+        };
+        let running = leases.iter().any(|member| member.live);
+        let done = |n: u32| {
+            let mut own = leases.iter().filter(|member| member.member == n);
+            own.any(|member| matches!(member.end, Some(RunEnd::Exited { code: 0 })))
+        };
+        match step {
+            JobStep::Lost if job.stop_requested => {
+                job.end.get_or_insert(RunEnd::StoppedByUser);
+            }
+            // Another member has ended the job: this one needs no other place.
+            JobStep::Lost if job.end.is_some() => {}
+            JobStep::Lost if job.restarts >= job.spec.limits.max_restarts => {
+                let restarts = job.restarts;
+                job.end = Some(RunEnd::TooManyRestarts { restarts });
+            }
+            JobStep::Lost => {
+                job.restarts = job.restarts.saturating_add(1);
+                job.queued_at.get_or_insert(self.now());
+            }
+            JobStep::Finish if job.members > 1 && !(0..job.members).all(done) => {}
+            _ => {
+                job.end.get_or_insert(end);
+            }
+        }
+        if job.stop_requested && !running {
+            job.end.get_or_insert(RunEnd::StoppedByUser);
+        }
+        match job.end.clone() {
+            Some(end) if !running => {
+                let step = end.job_step();
+                return self.finish_job(tx, job, step, end).await;
+            }
+            Some(_) => job.queued_at = None,
+            None if !running => {
+                job.state = job
+                    .state
+                    .step(JobStep::Lost)
+                    .map_err(|error| Error::Internal(error.to_string()))?;
+            }
+            None => {}
+        }
+        Ok(tx.update_job(job).await?)
+    }
+
+    /// Ends a job for a reason of the market's or the money's, in the caller's transaction: at once when nothing of it
+    /// runs; else its members are stopped, for which the caller orders [`Exchange::order_stop`] after the commit.
+    pub(crate) async fn conclude(
+        &self,
+        tx: &mut Tx,
+        job: &mut Job,
+        end: RunEnd,
+    ) -> Result<(), Error> {
+        let leases = tx.members_of(job.id).await?;
+        if leases.iter().any(|member| member.live) {
+            job.queued_at = None;
+            job.end.get_or_insert(end);
+            return Ok(tx.update_job(job).await?);
+        }
+        self.finish_job(tx, job, end.job_step(), end).await
+    }
+
+    /// Marks a job's leases as stopping and tells their workers; heartbeats repeat the order until it is done.
+    pub(crate) fn order_stop(&self, job: kernel::JobId, reason: StopReason) {
+        let at = self.now();
+        let mut memory = self.memory();
+        let ids: Vec<LeaseId> = memory
+            .leases_of_job(job)
+            .map(|live| live.lease.id)
+            .collect();
+        for id in ids {
+            let Some(live) = memory.leases.get_mut(&id) else {
+                continue;
+            };
+            // The first order counts: asking again lengthens nothing.
+            let stop = *live.stop.get_or_insert(Stopping {
+                at,
+                reason,
+                grace_ms: STOP_GRACE_MS,
+            });
+            let (node, order) = (live.lease.node, stop.order(&live.lease));
+            memory.send(node, order);
+        }
+    }
+}
+
+/// The best that the market has for what is wanted.
+pub(crate) fn choose(memory: &Memory, wanted: &Wanted) -> Result<Choice, NoMatch> {
+    let (last, nearer) = wanted.requests.split_last().ok_or(NoMatch::NOTHING)?;
+    let found = nearer.iter().find_map(|request| {
+        memory
+            .book
+            .has(request)
+            .then(|| memory.book.choose(request).ok())?
+    });
+    match found {
+        Some(choice) => Ok(choice),
+        None => memory.book.choose(last),
+    }
+}
