@@ -106,7 +106,12 @@ def io_text(base_units):
 
 def follow(exchange, job, show=print):
     """Shows states and output as they come; returns the job as it ended."""
-    state, after, begun_line = None, 0, ""
+    # Each machine of a job on several writes its own lines; one that is begun waits for its end.
+    state, after, begun = None, 0, {}
+
+    def told(member, line):
+        show(f"[{member}] {line}" if view.get("members", 1) > 1 else line)
+
     while True:
         view = exchange.job(job)
         if view["state"] != state:
@@ -116,15 +121,18 @@ def follow(exchange, job, show=print):
         while True:
             page = exchange.log_page(job, after)
             # A piece ends where the job's write ended, which may be in the middle of a line.
-            *whole, begun_line = (begun_line + "".join(piece["text"] for piece in page["lines"])).split("\n")
-            for line in whole:
-                show(line)
+            for piece in page["lines"]:
+                member = piece.get("member", 0)
+                *whole, begun[member] = (begun.get(member, "") + piece["text"]).split("\n")
+                for line in whole:
+                    told(member, line)
             after = page["next"]
             if not page["more"]:
                 break
         if state in ENDED:
-            if begun_line:
-                show(begun_line)
+            for member, line in begun.items():
+                if line:
+                    told(member, line)
             return view
         time.sleep(0.5)
 

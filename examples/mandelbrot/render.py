@@ -1,6 +1,7 @@
 """Render a view into the Mandelbrot set to $IOG_OUTPUT/mandelbrot.png. Standard library only.
 
-WIDTH, HEIGHT and ITERATIONS say how large and how fine. Prints the rows done, about once a second.
+WIDTH, HEIGHT and ITERATIONS say how large and how fine. Prints the rows done, about once a second. On several machines each
+renders its share of the rows, to mandelbrot-0.png, mandelbrot-1.png, … from top to bottom.
 """
 
 import math
@@ -13,6 +14,7 @@ from pathlib import Path
 WIDTH = int(os.environ.get("WIDTH", "960"))
 HEIGHT = int(os.environ.get("HEIGHT", "640"))
 ITERATIONS = int(os.environ.get("ITERATIONS", "160"))
+MEMBER, MEMBERS = int(os.environ.get("IOG_MEMBER", "0")), int(os.environ.get("IOG_MEMBERS", "1"))
 CENTRE, SPAN = complex(-0.7436, 0.1318), 0.0085
 
 # Deep ink to warm paper and back, in as many shades as there are iterations.
@@ -42,7 +44,7 @@ def png(rows):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", WIDTH, len(rows), 8, 2, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + line for line in rows), 9)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
@@ -50,16 +52,18 @@ def png(rows):
 def main():
     output = Path(os.environ.get("IOG_OUTPUT", "output"))
     output.mkdir(parents=True, exist_ok=True)
+    first, last = HEIGHT * MEMBER // MEMBERS, HEIGHT * (MEMBER + 1) // MEMBERS
     rows, printed = [], time.monotonic()
-    for y in range(HEIGHT):
+    for y in range(first, last):
         rows.append(row(y))
-        if time.monotonic() - printed >= 1 or y == HEIGHT - 1:
+        if time.monotonic() - printed >= 1 or y == last - 1:
             printed = time.monotonic()
-            print(f"rows={y + 1} percent={100 * (y + 1) / HEIGHT:.1f}", flush=True)
-    fresh = output / "mandelbrot.png.new"
+            print(f"rows={len(rows)} percent={100 * len(rows) / (last - first):.1f}", flush=True)
+    name = "mandelbrot.png" if MEMBERS == 1 else f"mandelbrot-{MEMBER}.png"
+    fresh = output / f"{name}.new"
     fresh.write_bytes(png(rows))
-    fresh.rename(output / "mandelbrot.png")
-    print(f"done: mandelbrot.png, {WIDTH} x {HEIGHT}", flush=True)
+    fresh.rename(output / name)
+    print(f"done: {name}, {WIDTH} x {len(rows)}", flush=True)
 
 
 if __name__ == "__main__":
