@@ -188,6 +188,7 @@ words! {
     device_idle: "Free", "空闲";
     device_hired: "Hired", "已租出";
     device_paused: "Paused", "已暂停";
+    device_closed: "Outside its hours", "不在开放时段";
     device_down: "Down", "离线";
     device_blocked: "Blocked", "受限";
 
@@ -388,6 +389,8 @@ words! {
     fix_isolation: "The worker's log and the list above say what is missing.", "缺少什么，请看客户端日志和上方列表。";
     rule_paused: "Offered", "已上架";
     fix_paused: "You paused it. Offer it again.", "您已暂停，请重新上架。";
+    rule_hours: "Within its hours", "处于开放时段";
+    fix_hours: "Outside the hours that you set. It is offered again when they begin.", "不在您设定的时段内，时段开始后会重新上架。";
     rule_priced: "Has a price", "已定价";
     fix_priced: "Set a price per hour.", "请设定每小时价格。";
     rule_hired: "Hired", "已租出";

@@ -26,6 +26,7 @@ pub fn device_state(device: DeviceState, t: &'static Words) -> AnyView {
         DeviceState::Idle => (Tone::Ok, t.device_idle()),
         DeviceState::Hired => (Tone::Busy, t.device_hired()),
         DeviceState::Paused => (Tone::Idle, t.device_paused()),
+        DeviceState::Closed => (Tone::Idle, t.device_closed()),
         DeviceState::Down => (Tone::Bad, t.device_down()),
         DeviceState::Blocked => (Tone::Warn, t.device_blocked()),
     };
@@ -124,6 +125,7 @@ pub fn earn_rule(rule: EarnRule, t: &Words) -> (&'static str, &'static str) {
         EarnRule::Connected => (t.rule_connected(), t.fix_connected()),
         EarnRule::Isolation => (t.rule_isolation(), t.fix_isolation()),
         EarnRule::NotPaused => (t.rule_paused(), t.fix_paused()),
+        EarnRule::InHours => (t.rule_hours(), t.fix_hours()),
         EarnRule::Priced => (t.rule_priced(), t.fix_priced()),
         EarnRule::Hired => (t.rule_hired(), t.fix_hired()),
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use kernel::{AccountId, Clock, DeviceId, JobId, LeaseId, NodeId, Seconds, Timestamp};
-use market::{Book, Country, Offer, Supply, Version};
+use market::{Books, Country, Hours, Listing, Offer, Supply, Version};
 use metering::receipt::Terms;
 use protocol::JobSpec;
 use protocol::spec::DeviceClass;
@@ -54,7 +54,7 @@ pub(crate) struct Inner {
 /// The index over the database. Never locked across an await.
 #[derive(Default)]
 pub(crate) struct Memory {
-    pub book: Book,
+    pub book: Books,
     pub nodes: HashMap<NodeId, NodeLive>,
     pub leases: HashMap<LeaseId, LeaseLive>,
     /// The jobs that have a live lease.
@@ -69,6 +69,9 @@ pub(crate) struct Memory {
     pub doubtful: BTreeSet<LeaseId>,
     pub connections: u64,
     pub meters_at: Timestamp,
+    /// When the last tick was, for what depends on the time: schedules.
+    pub now: Timestamp,
+    pub hours_at: Timestamp,
 }
 
 pub(crate) struct NodeLive {
@@ -197,7 +200,7 @@ impl LeaseLive {
 }
 
 impl NodeLive {
-    pub fn supply(&self, device: &Device) -> Supply {
+    pub fn supply(&self, device: &Device, now: Timestamp) -> Supply {
         let linked = self.link.as_ref().is_some_and(|link| !link.silent) && !self.draining;
         if !linked || !device.present {
             Supply::Down
@@ -205,12 +208,22 @@ impl NodeLive {
             Supply::Blocked
         } else if device.paused {
             Supply::Paused
+        } else if matches!(
+            Hours::at(device.rules.schedule.as_ref(), now),
+            Hours::Closed { .. }
+        ) {
+            Supply::Closed
         } else {
             Supply::Offered
         }
     }
 
-    pub fn offer(&self, device: &Device) -> Offer {
+    /// How a device stands in the books, were all of its host free.
+    pub fn listing(&self, device: &Device, now: Timestamp) -> Listing {
+        Listing::of(self.offer(device, now), &device.rules, now)
+    }
+
+    fn offer(&self, device: &Device, now: Timestamp) -> Offer {
         let (node, host) = (&self.node, &self.node.host);
         let version =
             |text: &Option<String>| text.as_deref().and_then(Version::parse).unwrap_or_default();
@@ -244,7 +257,7 @@ impl NodeLive {
             max_duration: device.rules.max_duration,
             price: device.price,
             joined_at: node.joined_at,
-            supply: self.supply(device),
+            supply: self.supply(device, now),
             holder: None,
         }
     }
@@ -271,7 +284,8 @@ impl Memory {
                 self.book.remove(device.id);
                 continue;
             }
-            let mut offer = live.offer(device);
+            let mut listing = live.listing(device, self.now);
+            let offer = &mut listing.offer;
             // The host is one: what jobs on its other devices have of it cannot be had again.
             for other in leases
                 .iter()
@@ -283,7 +297,7 @@ impl Memory {
                 offer.memory_mib = offer.memory_mib.saturating_sub(memory);
                 offer.disk_mib = offer.disk_mib.saturating_sub(taken.disk_mib);
             }
-            self.book.put(&offer);
+            self.book.put(&listing);
             if let Some(own) = leases.iter().find(|own| own.lease.has_device(device.id)) {
                 self.book.set_holder(device.id, own.lease.job);
             }

@@ -7,7 +7,7 @@ use market::Offer;
 use metering::{Head, receipt};
 use protocol::live::{Live, Topic};
 use protocol::state::{JobState, JobStep, LeaseState, RunEnd};
-use protocol::view::{JobEvent, JobEventKind, Receipt};
+use protocol::view::{JobEvent, JobEventKind, Kind, Receipt};
 use protocol::worker::{Assignment, StopReason, ToWorker};
 use store::{Job, Lease, StoreError, Tx};
 
@@ -190,6 +190,7 @@ impl Exchange {
                 .map(|offer| (offer.device, offer.price))
                 .collect(),
             owner: first.owner,
+            kind: self.kind_of(&job.spec),
             price: seat.price(),
             fees: self.fees(),
             state: LeaseState::Granted,
@@ -554,7 +555,7 @@ impl Exchange {
             let memory = self.memory();
             match memory.book.get(device) {
                 Some(offer) => Live::Offer {
-                    offer: Box::new(offer_view(&memory, &offer, self.fees())),
+                    offer: Box::new(offer_view(&memory, &offer, Kind::OnDemand, self.fees())),
                 },
                 None => Live::OfferGone { device },
             }

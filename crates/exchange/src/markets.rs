@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use kernel::{Amount, DeviceId, PricePerSecond, Seconds};
 use market::{
-    Choice, Country, Filter, Number, Offer, Prices, Query, QueryError, Request, Term, Test,
+    Choice, Country, Filter, Kind, Number, Offer, Prices, Query, QueryError, Request, Term, Test,
 };
 use protocol::JobSpec;
 use protocol::spec::{DEVICES_MAX, NODES_MAX, is_country};
@@ -83,15 +83,12 @@ impl Exchange {
         Ok(request)
     }
 
-    /// What cannot be had in any way yet is not quoted either.
-    fn known_kind(request: &Request) -> Result<(), Error> {
-        if request.ask.kind == market::Kind::OnDemand {
-            return Ok(());
-        }
-        Err(Error::invalid(
-            "placement.filter",
-            "jobs are on-demand so far; leave out kind",
-        ))
+    /// How a job is to be rented. A query that cannot be read was refused when the job was sent.
+    pub(crate) fn kind_of(&self, spec: &JobSpec) -> Kind {
+        let query = spec.placement.filter.as_deref();
+        query
+            .and_then(|text| self.read_query(text).ok())
+            .map_or(Kind::default(), |query| query.placement.kind)
     }
 
     /// As [`Exchange::request`], for a job that is to run: what cannot be run yet is refused.
@@ -110,7 +107,6 @@ impl Exchange {
                 "one device was chosen, and the job asks for several; leave out the device, or count and nodes",
             );
         }
-        Self::known_kind(&request)?;
         Ok(request)
     }
 
@@ -165,7 +161,7 @@ impl Exchange {
     /// # Errors
     /// A filter that cannot be read is named.
     pub fn offers(&self, filter: &OfferFilter) -> Result<OffersView, Error> {
-        let asked = self.filter(filter)?;
+        let (asked, kind) = self.filter(filter)?;
         let scope = if filter.idle.unwrap_or(false) {
             market::Scope::Open
         } else {
@@ -177,21 +173,23 @@ impl Exchange {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let fees = self.fees();
         let memory = self.memory();
-        let offers = memory.book.list(&asked, scope, size(offset), size(limit));
-        let matching = count(memory.book.count(&asked, scope));
+        let book = memory.book.of(kind);
+        let offers = book.list(&asked, scope, size(offset), size(limit));
+        let matching = count(book.count(&asked, scope));
         let end = offset.saturating_add(count(offers.len()));
         Ok(OffersView {
             offers: offers
                 .iter()
-                .map(|offer| offer_view(&memory, offer, fees))
+                .map(|offer| offer_view(&memory, offer, kind, fees))
                 .collect(),
             matching,
-            total: count(memory.book.len()),
+            total: count(book.len()),
             next: (end < matching && !offers.is_empty()).then_some(end),
         })
     }
 
-    fn filter(&self, filter: &OfferFilter) -> Result<Filter, Error> {
+    /// What is asked, and of which kind of rent.
+    fn filter(&self, filter: &OfferFilter) -> Result<(Filter, Kind), Error> {
         let text = |text: &Option<String>| {
             text.as_deref()
                 .map(str::trim)
@@ -229,11 +227,14 @@ impl Exchange {
             text: String::new(),
             test,
         };
+        let mut kind = filter.kind.unwrap_or_default();
         let mut terms: Vec<Term> = tests.into_iter().map(term).collect();
         if let Some(text) = text(&filter.q) {
-            terms.extend(self.query("q", &text)?.filter.terms);
+            let query = self.query("q", &text)?;
+            terms.extend(query.filter.terms);
+            kind = filter.kind.unwrap_or(query.placement.kind);
         }
-        Ok(Filter { terms })
+        Ok((Filter { terms }, kind))
     }
 
     pub fn offer(&self, device: DeviceId) -> Option<OfferView> {
@@ -241,7 +242,7 @@ impl Exchange {
         memory
             .book
             .get(device)
-            .map(|offer| offer_view(&memory, &offer, self.fees()))
+            .map(|offer| offer_view(&memory, &offer, Kind::OnDemand, self.fees()))
     }
 
     /// Public statistics.
@@ -254,12 +255,13 @@ impl Exchange {
         let seconds_delivered = self.inner.store.seconds_delivered().await?;
         let memory = self.memory();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let now = self.now();
         let connected = |gpu: bool| {
             let of_node = |node: &NodeLive| {
                 let counts = |device: &&store::Device| {
                     device.present
                         && is_gpu(device.class) == gpu
-                        && node.supply(device) != market::Supply::Down
+                        && node.supply(device, now) != market::Supply::Down
                 };
                 node.devices.iter().filter(counts).count()
             };
@@ -305,16 +307,17 @@ impl Exchange {
         }
         Error::check(spec)?;
         let request = self.request(spec, device)?;
-        Self::known_kind(&request)?;
         let available = match actor {
             Some(actor) => self.inner.store.balances(actor.account).await?[0],
             None => Amount::ZERO,
         };
         let memory = self.memory();
         let choice = memory.book.choose(&request).map_err(Error::NoMatch)?;
-        let matching = memory.book.count(&request.filter, market::Scope::Open);
+        let kind = request.ask.kind;
+        let book = memory.book.of(kind);
+        let matching = book.count(&request.filter, market::Scope::Open);
         let matching = u32::try_from(matching).unwrap_or(u32::MAX);
-        let mut quote = self.quoted(&memory, &choice, spec, available, matching);
+        let mut quote = self.quoted(&memory, &choice, spec, kind, available, matching);
         // Should its node be lost, the job may go on where the limit still allows it: that is what it can cost at most.
         if let Some(limit) = request.most_together {
             let all = self
@@ -331,6 +334,7 @@ impl Exchange {
         memory: &Memory,
         choice: &Choice,
         spec: &JobSpec,
+        kind: Kind,
         available: Amount,
         matching: u32,
     ) -> QuoteView {
@@ -362,7 +366,7 @@ impl Exchange {
         let offers: Vec<OfferView> = choice
             .offers
             .iter()
-            .map(|offer| offer_view(memory, offer, fees))
+            .map(|offer| offer_view(memory, offer, kind, fees))
             .collect();
         QuoteView {
             lines: vec![
@@ -378,7 +382,7 @@ impl Exchange {
             affordable: available >= needed,
             matching,
             quoted_at: self.now(),
-            offer: offer_view(memory, choice.first(), fees),
+            offer: offer_view(memory, choice.first(), kind, fees),
             offers,
             near: choice.near.as_str().to_owned(),
         }

@@ -1,17 +1,16 @@
 //! The owner's side: join tokens, nodes, prices.
 
-use kernel::{Amount, DeviceId, JoinTokenId, NodeId, PricePerSecond, Seconds};
+use kernel::{Amount, DeviceId, JoinTokenId, NodeId};
 use market::Supply;
-use protocol::spec::DURATION_MAX;
 use protocol::view::{
-    DeviceRules, EarnCheck, EarnRule, JoinTokenState, JoinTokenView, NodeDeviceView, NodeView,
-    Scope,
+    EarnCheck, EarnRule, JoinTokenState, JoinTokenView, NodeDeviceView, NodeView, Scope,
 };
 use store::{Device, JoinToken};
 
 use crate::actor::Actor;
 use crate::desk::{Exchange, Memory, NodeLive, secret_hash};
 use crate::error::Error;
+use crate::rules::hours_until;
 use crate::views::{device_state, earned, per_hour};
 
 impl Exchange {
@@ -136,7 +135,8 @@ impl Exchange {
 
     fn device_view(&self, memory: &Memory, live: &NodeLive, device: &Device) -> NodeDeviceView {
         let lease = memory.lease_on_device(device.id);
-        let supply = live.supply(device);
+        let now = self.now();
+        let supply = live.supply(device, now);
         NodeDeviceView {
             id: device.id,
             class: device.class,
@@ -146,7 +146,8 @@ impl Exchange {
             state: device_state(supply, lease.is_some()),
             price: device.price,
             per_hour: per_hour(self.fees(), device.price),
-            rules: device.rules,
+            rules: device.rules.clone(),
+            hours_until: hours_until(device, now),
             job: lease.map(|lease| lease.lease.job),
             earned: lease.map_or(Amount::ZERO, |lease| {
                 let open = earned(lease).minus_or_zero(lease.lease.earned);
@@ -154,99 +155,6 @@ impl Exchange {
             }),
             checks: checks(live, device, supply, lease.is_some()),
         }
-    }
-
-    fn own_device(&self, actor: &Actor, id: DeviceId) -> Result<Device, Error> {
-        actor.require(Scope::Nodes)?;
-        let memory = self.memory();
-        memory
-            .device(id)
-            .filter(|(node, _)| node.node.owner == actor.account)
-            .map(|(_, device)| device.clone())
-            .ok_or(Error::NotFound("the device"))
-    }
-
-    async fn set_device(&self, actor: &Actor, device: &Device) -> Result<NodeView, Error> {
-        let mut tx = self.inner.store.begin().await?;
-        tx.set_device(device).await?;
-        tx.commit().await?;
-        {
-            let mut memory = self.memory();
-            if let Some(live) = memory.nodes.get_mut(&device.node)
-                && let Some(kept) = live.devices.iter_mut().find(|kept| kept.id == device.id)
-            {
-                (kept.price, kept.paused, kept.rules) = (device.price, device.paused, device.rules);
-            }
-            memory.refresh_offers(device.node);
-        }
-        self.publish_node(device.node);
-        self.node(actor, device.node).await
-    }
-
-    /// The price for the next hire; a running one keeps its own.
-    ///
-    /// # Errors
-    /// Not this account's device.
-    pub async fn set_price(
-        &self,
-        actor: &Actor,
-        device: DeviceId,
-        price: PricePerSecond,
-    ) -> Result<NodeView, Error> {
-        // What is read here is written back whole: a change of the other field must not come in between.
-        let _turn = self.inner.desk.lock().await;
-        let device = Device {
-            price,
-            ..self.own_device(actor, device)?
-        };
-        self.set_device(actor, &device).await
-    }
-
-    /// Which jobs are taken from now on, by their time limit.
-    ///
-    /// # Errors
-    /// Not this account's device; rules that no job could meet.
-    pub async fn set_rules(
-        &self,
-        actor: &Actor,
-        device: DeviceId,
-        rules: DeviceRules,
-    ) -> Result<NodeView, Error> {
-        let longest = rules.max_duration.unwrap_or(DURATION_MAX);
-        if rules.min_duration > DURATION_MAX
-            || longest < rules.min_duration
-            || longest == Seconds::ZERO
-        {
-            return Err(Error::invalid(
-                "rules",
-                "min_duration is at most max_duration, and at most 30 days (2592000 s)",
-            ));
-        }
-        let _turn = self.inner.desk.lock().await;
-        let device = Device {
-            rules,
-            ..self.own_device(actor, device)?
-        };
-        self.set_device(actor, &device).await
-    }
-
-    /// Takes a device out of the market, or puts it back. A running job goes on.
-    ///
-    /// # Errors
-    /// Not this account's device.
-    pub async fn set_paused(
-        &self,
-        actor: &Actor,
-        device: DeviceId,
-        paused: bool,
-    ) -> Result<NodeView, Error> {
-        // What is read here is written back whole: a change of the other field must not come in between.
-        let _turn = self.inner.desk.lock().await;
-        let device = Device {
-            paused,
-            ..self.own_device(actor, device)?
-        };
-        self.set_device(actor, &device).await
     }
 
     /// Ends a node's enrolment for good. Its worker is sent away at its next connection.
@@ -313,6 +221,11 @@ fn checks(live: &NodeLive, device: &Device, supply: Supply, hired: bool) -> Vec<
             EarnRule::NotPaused,
             !device.paused,
             "resume the device below",
+        ),
+        check(
+            EarnRule::InHours,
+            supply != Supply::Closed,
+            "outside the hours of its schedule; it is offered again when they begin",
         ),
         check(
             EarnRule::Priced,

@@ -239,6 +239,6 @@ impl Exchange {
         }
         tx.forget_price_points(before(now, KEEP)).await?;
         tx.commit().await?;
-        Ok(())
+        self.follow_index(&trades).await
     }
 }

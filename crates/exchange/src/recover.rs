@@ -48,9 +48,11 @@ impl Exchange {
             .collect();
         {
             let mut memory = self.memory();
+            let now = self.now();
+            memory.now = now;
             let offers = nodes.values().flat_map(|live| {
                 let present = live.devices.iter().filter(|device| device.present);
-                present.map(|device| live.offer(device))
+                present.map(|device| live.listing(device, now))
             });
             memory.book = offers.collect();
             memory.nodes = nodes;

@@ -27,6 +27,7 @@ impl Exchange {
     /// # Errors
     /// The first that failed; the rest was tried all the same.
     pub async fn tick(&self) -> Result<(), Error> {
+        self.refresh_hours();
         let results = [
             self.flush().await,
             self.settle_doubts().await,

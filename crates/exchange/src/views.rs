@@ -7,7 +7,7 @@ use market::Offer;
 use metering::Fees;
 use protocol::spec::DeviceClass;
 use protocol::state::{DeviceState, JobState, LeaseState};
-use protocol::view::{JobSummary, LeaseView, Meter, OfferView};
+use protocol::view::{JobSummary, Kind, LeaseView, Meter, OfferView};
 use store::{Job, LeaseRow};
 
 use crate::desk::{Exchange, LeaseLive, Memory, NodeLive};
@@ -39,6 +39,7 @@ pub(crate) fn device_state(supply: market::Supply, hired: bool) -> DeviceState {
         market::Supply::Blocked => DeviceState::Blocked,
         _ if hired => DeviceState::Hired,
         market::Supply::Paused => DeviceState::Paused,
+        market::Supply::Closed => DeviceState::Closed,
         market::Supply::Offered => DeviceState::Idle,
     }
 }
@@ -47,7 +48,10 @@ pub(crate) fn per_hour(fees: Fees, price: PricePerSecond) -> Amount {
     fees.per_hour(price).unwrap_or(Amount::MAX)
 }
 
-pub(crate) fn offer_view(memory: &Memory, offer: &Offer, fees: Fees) -> OfferView {
+/// An offer as it stands in the book of a kind, and what it costs as the others.
+pub(crate) fn offer_view(memory: &Memory, offer: &Offer, kind: Kind, fees: Fees) -> OfferView {
+    let as_kind = |kind| memory.book.of(kind).get(offer.device);
+    let reserved = as_kind(Kind::Reserved);
     let node = memory.nodes.get(&offer.node);
     let known = |value: u32| (value > 0).then_some(value);
     OfferView {
@@ -77,8 +81,12 @@ pub(crate) fn offer_view(memory: &Memory, offer: &Offer, fees: Fees) -> OfferVie
         max_duration: offer.max_duration,
         reputation: offer.reputation,
         state: device_state(offer.supply, offer.holder.is_some()),
+        kind,
         price: offer.price,
         per_hour: per_hour(fees, offer.price),
+        spot_per_hour: as_kind(Kind::Spot).map(|spot| per_hour(fees, spot.price)),
+        reserved_per_hour: reserved.as_ref().map(|term| per_hour(fees, term.price)),
+        reserved_min_term: reserved.map(|term| term.min_duration),
         // Challenges do not exist yet: everything is a claim, and is shown as one.
         proven: false,
         online_since: node
@@ -142,6 +150,7 @@ pub(crate) fn lease_view(memory: &Memory, row: &LeaseRow) -> LeaseView {
         device: lease.device,
         devices: lease.devices.iter().map(|(device, _)| *device).collect(),
         device_model: row.device_model.clone(),
+        kind: lease.kind,
         price: lease.price,
         granted_at: lease.granted_at,
         started_at: lease.started_at,

@@ -11,11 +11,13 @@
 //! answers as [`Filter::accepts`] says, offer by offer.
 
 mod book;
+mod books;
 mod explain;
 pub mod fair;
 mod filter;
 mod gang;
 mod grammar;
+mod hours;
 mod index;
 mod names;
 mod offer;
@@ -23,9 +25,11 @@ mod place;
 mod request;
 
 pub use book::{Book, Choice, Scope};
+pub use books::{Books, HOURS_STEP, Listing};
 pub use explain::{Nearest, NoMatch, Removed, Together};
 pub use filter::{Filter, Number, Term, Test};
 pub use grammar::{FieldHelp, Prices, Query, QueryError, fields, parse};
+pub use hours::Hours;
 pub use names::words;
 pub use offer::{Offer, Rank, Supply, Version};
 pub use place::{Country, Region};

@@ -14,6 +14,8 @@ pub enum Supply {
     Offered,
     /// Its owner keeps it back.
     Paused,
+    /// Outside the hours of its schedule.
+    Closed,
     /// Its node is not connected, or drains.
     Down,
     /// Its node cannot isolate jobs.

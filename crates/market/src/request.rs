@@ -1,6 +1,7 @@
 //! What a job asks of the market.
 
 use kernel::{DeviceId, NodeId, PricePerSecond};
+pub use protocol::rent::Kind;
 use protocol::spec::{DeviceClass, JobSpec};
 
 use crate::filter::{Filter, Number, Term, Test};
@@ -27,30 +28,6 @@ impl Near {
             Self::Country => "country",
             Self::Region => "region",
             Self::Any => "any",
-        }
-    }
-}
-
-/// How a slot is rented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Kind {
-    /// Until it ends, at the owner's price.
-    #[default]
-    OnDemand,
-    /// Cheaper, and taken back with a notice when somebody pays the full price.
-    Spot,
-    /// For a term, at a fixed price.
-    Reserved,
-}
-
-impl Kind {
-    pub const ALL: [Self; 3] = [Self::OnDemand, Self::Spot, Self::Reserved];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OnDemand => "on-demand",
-            Self::Spot => "spot",
-            Self::Reserved => "reserved",
         }
     }
 }

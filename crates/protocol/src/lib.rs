@@ -9,6 +9,7 @@
 
 pub mod live;
 pub mod problem;
+pub mod rent;
 pub mod spec;
 pub mod state;
 pub mod view;

@@ -247,6 +247,8 @@ pub enum DeviceState {
     Hired,
     /// Its owner does not offer it at the moment.
     Paused,
+    /// Outside the hours in which its owner offers it.
+    Closed,
     /// Its node is not connected.
     Down,
     /// Its node cannot isolate jobs, so none are sent.
@@ -259,6 +261,7 @@ impl DeviceState {
             Self::Idle => "idle",
             Self::Hired => "hired",
             Self::Paused => "paused",
+            Self::Closed => "closed",
             Self::Down => "down",
             Self::Blocked => "blocked",
         }

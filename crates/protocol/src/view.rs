@@ -8,6 +8,7 @@ use kernel::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use crate::rent::{DeviceRules, Kind, RulesChange};
 use crate::spec::{DeviceClass, JobSpec};
 use crate::state::{DeviceState, JobState, LeaseState, RunEnd};
 pub use crate::worker::{HostFacts, Sample as SampleData, Stream};
@@ -169,10 +170,17 @@ pub struct OfferView {
     pub max_duration: Option<Seconds>,
     pub reputation: u32,
     pub state: DeviceState,
+    /// What `price` and `per_hour` are for.
+    pub kind: Kind,
     /// The owner's price.
     pub price: PricePerSecond,
     /// With the requester's fee: what one hour costs.
     pub per_hour: Amount,
+    /// As spot, fee included; absent where it is not offered so.
+    pub spot_per_hour: Option<Amount>,
+    /// For a term of at least `reserved_min_term` seconds, fee included; absent where it is not offered so.
+    pub reserved_per_hour: Option<Amount>,
+    pub reserved_min_term: Option<Seconds>,
     /// Whether challenges have proven what the device claims to be. Claims alone are shown as claims.
     pub proven: bool,
     pub online_since: Option<Timestamp>,
@@ -208,6 +216,9 @@ pub struct OfferFilter {
     pub min_reputation: Option<u32>,
     /// Free now.
     pub idle: Option<bool>,
+    /// How it is rented: prices and order are of this kind, and only devices that are offered so are listed. On demand
+    /// when absent; `kind=` in `q` says the same.
+    pub kind: Option<Kind>,
     /// So many offers are passed over.
     pub offset: Option<u32>,
     /// So many are answered: 100 when absent, 500 at most.
@@ -365,6 +376,7 @@ pub struct LeaseView {
     pub device: DeviceId,
     pub devices: Vec<DeviceId>,
     pub device_model: String,
+    pub kind: Kind,
     pub price: PricePerSecond,
     pub granted_at: Timestamp,
     pub started_at: Option<Timestamp>,
@@ -537,7 +549,11 @@ pub struct NodeDeviceView {
     pub memory_mib: u64,
     pub uuid: String,
     pub state: DeviceState,
+    /// Outside its hours: when it is free again. Within them: until when.
+    pub hours_until: Option<Timestamp>,
+    /// On demand, as it is stored: base units a second.
     pub price: PricePerSecond,
+    /// With the requester's fee: what one hour costs.
     pub per_hour: Amount,
     pub rules: DeviceRules,
     pub job: Option<JobId>,
@@ -547,15 +563,51 @@ pub struct NodeDeviceView {
     pub checks: Vec<EarnCheck>,
 }
 
-/// Which jobs an owner takes on a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// What a price would mean for a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(default)]
-pub struct DeviceRules {
-    /// Jobs with a shorter time limit are not taken.
-    pub min_duration: Seconds,
-    /// Jobs with a longer one are not.
-    pub max_duration: Option<Seconds>,
+pub struct PriceCheckView {
+    pub device: DeviceId,
+    /// As it would be stored: whole base units a second, rounded down.
+    pub price: PricePerSecond,
+    /// An hour of that, before fees.
+    pub per_hour: Amount,
+    /// What a requester pays for an hour.
+    pub all_in_per_hour: Amount,
+    /// Its place in the order of choice among the offers of its model that are free, this one included.
+    pub open: RankView,
+    /// Among those that are hired too.
+    pub standing: RankView,
+    /// The fair price of the model for an hour, and of how many samples it is made. Absent while there are none.
+    pub fair: Option<Amount>,
+    pub samples: u32,
+    /// Above the fair price, in thousandths of it; below zero where it is cheaper.
+    pub above_fair_per_mille: Option<i64>,
+    pub fill: FillView,
+    /// The price, for as much of a day as the fill says, after the owner's fee. Absent where there is no fill.
+    pub income_per_day: Option<Amount>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RankView {
+    /// 1 is chosen first.
+    pub rank: u32,
+    pub of: u32,
+}
+
+/// How long devices of a model that ask at most a price were hired in the last seven days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FillView {
+    /// Of a thousand hours so many were hired. Absent where fewer than five leases or 24 device-hours are known.
+    pub per_mille: Option<u32>,
+    pub devices: u32,
+    /// Since their machines joined, seven days each at most. That a machine was away is not known.
+    pub device_hours: u64,
+    /// Delivered and receipted.
+    pub hired_hours: u64,
+    pub leases: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -574,6 +626,8 @@ pub enum EarnRule {
     Connected,
     Isolation,
     NotPaused,
+    /// Within the hours of its schedule.
+    InHours,
     Priced,
     Hired,
 }

@@ -6,6 +6,7 @@ use kernel::{
     AccountId, Amount, DeviceId, Epoch, JobId, LeaseId, NodeId, PricePerSecond, Seconds, Timestamp,
 };
 use metering::{Fees, Head};
+use protocol::rent::Kind;
 use protocol::state::{LeaseState, RunEnd};
 use protocol::view::Receipt;
 use sqlx::any::AnyRow;
@@ -28,6 +29,7 @@ pub struct Lease {
     /// All its devices, and what each asks.
     pub devices: Vec<(DeviceId, PricePerSecond)>,
     pub owner: AccountId,
+    pub kind: Kind,
     /// Of all its devices together.
     pub price: PricePerSecond,
     /// As they were when the lease was given; a later vote does not change a running job.
@@ -127,6 +129,7 @@ fn lease(row: &AnyRow) -> Result<Lease, StoreError> {
         device: row.parse("device")?,
         devices: row.json("devices")?,
         owner: row.parse("owner")?,
+        kind: row.word("kind", Kind::parse)?,
         price: row.price("price")?,
         fees: Fees {
             requester: row.basis_points("fee_requester")?,
@@ -184,8 +187,9 @@ impl Tx {
         query(
             "INSERT INTO leases (id, job, account, epoch, node, device, owner, price, fee_requester, fee_owner, state, \
              live, funded, transfer_hash, head_seq, head_hash, seconds, head_last, charged, earned, granted_at, \
-             member, device_count, devices) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $13, 0, $14, 0, 0, 0, 0, $15, $16, $17, $18)",
+             member, device_count, devices, kind) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $13, 0, $14, 0, 0, 0, 0, $15, $16, $17, $18, \
+             $19)",
         )
         .bind(lease.id.to_string())
         .bind(lease.job.to_string())
@@ -208,6 +212,7 @@ impl Tx {
             u64::try_from(lease.devices.len()).unwrap_or(u64::MAX),
         )?)
         .bind(json("devices", &lease.devices)?)
+        .bind(lease.kind.as_str())
         .execute(self.connection())
         .await?;
         let rows: Vec<String> = (2..)

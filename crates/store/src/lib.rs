@@ -27,4 +27,4 @@ pub use leases::{Lease, LeaseRow, MemberLease, PostedReceipt};
 pub use ledger_books::EntryRow;
 pub use nodes::{Device, JoinToken, Node};
 pub use output::{Artefact, LogRow, SampleRow, Stored};
-pub use prices::{PricePoint, TradeRow};
+pub use prices::{Hired, PricePoint, TradeRow};

@@ -1,6 +1,6 @@
 //! What was paid, and the price index as it was.
 
-use kernel::{AccountId, PricePerSecond, Timestamp};
+use kernel::{AccountId, DeviceId, PricePerSecond, Seconds, Timestamp};
 use protocol::spec::DeviceClass;
 use sqlx::any::AnyRow;
 use sqlx::query;
@@ -17,6 +17,15 @@ pub struct TradeRow {
     pub requester: AccountId,
     pub price: PricePerSecond,
     pub at: Timestamp,
+}
+
+/// How much of a device was hired.
+#[derive(Debug, Clone)]
+pub struct Hired {
+    pub device: DeviceId,
+    /// Delivered and receipted.
+    pub seconds: Seconds,
+    pub leases: u32,
 }
 
 /// The index of one model at one time.
@@ -88,19 +97,56 @@ impl Tx {
 }
 
 impl Store {
-    /// Leases since a time that delivered something; of several devices, what one of them cost on average.
+    /// On-demand leases since a time that delivered something: what spot jobs pay is for another thing. Of several
+    /// devices, what one of them cost on average.
     ///
     /// # Errors
     /// The database failed.
     pub async fn trades(&self, since: Timestamp) -> Result<Vec<TradeRow>, StoreError> {
         let rows = query(
             "SELECT d.class, d.model, l.owner, l.account, l.price / l.device_count AS price, l.granted_at FROM leases l \
-             JOIN devices d ON d.id = l.device WHERE l.granted_at >= $1 AND l.seconds > 0",
+             JOIN devices d ON d.id = l.device WHERE l.granted_at >= $1 AND l.seconds > 0 \
+             AND l.kind = 'on-demand'",
         )
         .bind(since.millis())
         .fetch_all(self.readers())
         .await?;
         rows.iter().map(trade).collect()
+    }
+
+    /// What each device of a model delivered since a time. Of a lease that is older, no more than can have been since.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn hired(
+        &self,
+        class: DeviceClass,
+        model: &str,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<Hired>, StoreError> {
+        let rows = query(
+            "SELECT x.device, CAST(COUNT(*) AS BIGINT) AS leases, CAST(SUM(CASE \
+             WHEN l.granted_at >= $3 THEN l.seconds \
+             WHEN l.seconds * 1000 > COALESCE(l.ended_at, $4) - $3 THEN (COALESCE(l.ended_at, $4) - $3) / 1000 \
+             ELSE l.seconds END) AS BIGINT) AS seconds FROM leases l JOIN lease_devices x ON x.lease = l.id \
+             JOIN devices d ON d.id = x.device WHERE d.class = $1 AND d.model = $2 AND COALESCE(l.ended_at, $4) >= $3 \
+             AND l.seconds > 0 GROUP BY x.device",
+        )
+        .bind(class.as_str())
+        .bind(model)
+        .bind(since.millis())
+        .bind(now.millis())
+        .fetch_all(self.readers())
+        .await?;
+        let hired = |row: &AnyRow| {
+            Ok(Hired {
+                device: row.parse("device")?,
+                seconds: row.seconds("seconds")?,
+                leases: row.small("leases")?,
+            })
+        };
+        rows.iter().map(hired).collect()
     }
 
     /// The newest point there is, of any model.

@@ -22,7 +22,7 @@ enum Door {
 use Door::{Person, Public, Scope};
 
 /// Method, path in the document, who may.
-const ROUTES: [(&str, &str, Door); 29] = [
+const ROUTES: [(&str, &str, Door); 30] = [
     ("GET", "/api/v1/offers", Public),
     ("GET", "/api/v1/market/prices", Public),
     ("GET", "/api/v1/market/model", Public),
@@ -47,6 +47,7 @@ const ROUTES: [(&str, &str, Door); 29] = [
     ("POST", "/api/v1/nodes/join-tokens", Scope("nodes")),
     ("GET", "/api/v1/nodes/join-tokens/{id}", Scope("nodes")),
     ("PATCH", "/api/v1/devices/{id}", Scope("nodes")),
+    ("GET", "/api/v1/devices/{id}/price-check", Scope("nodes")),
     ("GET", "/api/v1/earnings", Scope("read")),
     ("GET", "/api/v1/account", Scope("read")),
     ("GET", "/api/v1/orders", Scope("read")),
@@ -114,6 +115,9 @@ async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer 
     let body: Value = match (method, path) {
         ("POST", "/api/v1/jobs" | "/api/v1/quotes") => json!({ "spec": job("x", &["true"]) }),
         ("POST", "/api/v1/keys") => json!({ "name": "x", "scopes": ["read"] }),
+        ("GET", path) if path.ends_with("/price-check") => {
+            return client.get(&format!("{path}?price=1")).await;
+        }
         ("PATCH", _) => json!({ "paused": true }),
         ("POST", "/api/v1/bundles") => {
             return client

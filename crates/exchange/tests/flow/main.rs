@@ -8,6 +8,7 @@
 mod access;
 mod faults;
 mod files;
+mod kinds;
 mod market;
 mod members;
 mod money;

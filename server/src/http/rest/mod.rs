@@ -45,6 +45,7 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(nodes::make_join_token))
         .routes(routes!(nodes::join_token))
         .routes(routes!(nodes::change_device))
+        .routes(routes!(nodes::price_check))
         .routes(routes!(nodes::earnings))
         .routes(routes!(account::account))
         .routes(routes!(account::balance))

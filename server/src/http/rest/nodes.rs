@@ -4,8 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use exchange::Exchange;
 use http::StatusCode;
-use kernel::{Amount, DeviceId, JoinTokenId, NodeId, PricePerSecond};
-use protocol::view::{DeviceRules, EarningsView, JoinTokenState, JoinTokenView, NodeView, Scope};
+use kernel::{DeviceId, JoinTokenId, NodeId};
+use protocol::rent::price_of;
+use protocol::view::{
+    EarningsView, JoinTokenState, JoinTokenView, NodeView, PriceCheckView, RulesChange, Scope,
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -80,12 +83,13 @@ pub struct DeviceChange {
     price_per_hour: Option<String>,
     #[serde(default)]
     paused: Option<bool>,
-    /// Which jobs are taken, by their time limit.
+    /// Prices of the other kinds of rent, a price that follows the index, hours, and the lengths of jobs.
     #[serde(default)]
-    rules: Option<DeviceRules>,
+    rules: Option<RulesChange>,
 }
 
-/// Sets a device's price (for leases from now on) or pauses it (a running job goes on).
+/// Sets a device's price and rules (for leases from now on) or pauses it (a running job goes on): all that is given, or
+/// nothing. Prices are stored as whole base units a second, rounded down: the answer says what stands.
 #[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "nodes", params(("id" = DeviceId, Path)), request_body = DeviceChange,
     responses((status = 200, body = NodeView), Refusals), security(("key" = ["nodes"]), ("session" = [])))]
 pub async fn change_device(
@@ -96,30 +100,48 @@ pub async fn change_device(
 ) -> Answer<NodeView> {
     // Before the fields are looked at: who may not change prices learns nothing about their form.
     actor.require(Scope::Nodes)?;
-    let price = change
-        .price_per_hour
-        .as_deref()
-        .map(|text| Amount::parse_io(text).and_then(PricePerSecond::from_per_hour));
+    let price = change.price_per_hour.as_deref();
     let price = price
+        .map(|text| price_of("price_per_hour", text))
         .transpose()
-        .map_err(|error| Refused::field("price_per_hour", error.to_string()))?;
-    let priced = match price {
-        Some(price) => Some(exchange.set_price(&actor, id, price).await?),
-        None => None,
+        .map_err(|problem| Refused::field(&problem.field, problem.message))?;
+    let rules = change.rules.unwrap_or_default();
+    if price.is_none() && change.paused.is_none() && rules.is_empty() {
+        return Err(Refused::field(
+            "price_per_hour",
+            "name price_per_hour, rules or paused",
+        ));
+    }
+    let change = exchange::DeviceChange {
+        price,
+        paused: change.paused,
+        rules,
     };
-    let ruled = match change.rules {
-        Some(rules) => Some(exchange.set_rules(&actor, id, rules).await?),
-        None => None,
-    };
-    let paused = match change.paused {
-        Some(paused) => Some(exchange.set_paused(&actor, id, paused).await?),
-        None => None,
-    };
-    let node = paused
-        .or(ruled)
-        .or(priced)
-        .ok_or_else(|| Refused::field("price_per_hour", "name price_per_hour, rules or paused"))?;
-    Ok(Json(node))
+    Ok(Json(exchange.change_device(&actor, id, change).await?))
+}
+
+/// What is asked about a price.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct AtPrice {
+    /// IO per hour, decimal: what the owner asks.
+    price: String,
+}
+
+/// What a price would mean for a device, before it is set: its rank among the offers of its model, the fair price beside
+/// it, how well devices at that price or below were hired in the last seven days, and what that would bring a day.
+#[utoipa::path(get, path = "/api/v1/devices/{id}/price-check", tag = "nodes", params(("id" = DeviceId, Path), AtPrice),
+    responses((status = 200, body = PriceCheckView), Refusals), security(("key" = ["nodes"]), ("session" = [])))]
+pub async fn price_check(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<DeviceId>,
+    extract::Query(at): extract::Query<AtPrice>,
+) -> Answer<PriceCheckView> {
+    actor.require(Scope::Nodes)?;
+    let price = price_of("price", &at.price)
+        .map_err(|problem| Refused::field(&problem.field, problem.message))?;
+    Ok(Json(exchange.price_check(&actor, id, price).await?))
 }
 
 /// What the account's devices have made.
