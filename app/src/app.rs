@@ -39,6 +39,7 @@ pub fn App() -> impl IntoView {
                 <div class="shell">
                     <FlatRoutes fallback=pages::not_found::page>
                         <Route path=path!("/") view=pages::market::page ssr=whole.clone()/>
+                        <Route path=path!("/price") view=pages::price::page ssr=whole.clone()/>
                         <Route path=path!("/model") view=pages::model::page ssr=whole.clone()/>
                         <Route path=path!("/sign-in") view=pages::sign_in::page ssr=whole.clone()/>
                         <Route path=path!("/sign-up") view=pages::sign_in::sign_up_page ssr=whole.clone()/>
@@ -66,7 +67,12 @@ fn places() -> [(&'static str, &'static [&'static str], Icon, &'static str); 4] 
     [
         ("/", &["/launch", "/model"], Icon::Market, t.nav_market()),
         ("/jobs", &["/jobs"], Icon::Jobs, t.nav_jobs()),
-        ("/nodes", &["/nodes", "/earnings"], Icon::Earn, t.nav_earn()),
+        (
+            "/nodes",
+            &["/price", "/nodes", "/earnings"],
+            Icon::Earn,
+            t.nav_earn(),
+        ),
         (
             "/account",
             &["/account", "/billing", "/sign-in", "/sign-up"],

@@ -34,6 +34,7 @@ pub mod launch_form;
 mod live;
 mod pages;
 pub mod prefs;
+pub mod rent_form;
 pub mod session;
 #[cfg(feature = "ssr")]
 mod shell;

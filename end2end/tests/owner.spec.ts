@@ -25,6 +25,41 @@ test('a price is set and shown, and rubbish is refused with a reason', async ({ 
   await expect(page.locator('[role=alert]')).toHaveCount(0);
 });
 
+test('a price is weighed before it is set, and all rents of a device are edited in one place', async ({ page }) => {
+  await signIn(page, 'owner');
+  await open(page, '/nodes');
+  await page.locator('a', { hasText: 'Prices and hours' }).first().click();
+  await expect(page.locator('h1')).toHaveText('Prices and hours');
+  const price = page.locator('input[name=per_hour]');
+  const before = await price.inputValue();
+  // What was typed is weighed, and nothing is stored yet.
+  await price.fill('0.361');
+  await page.locator('input[name=spot]').fill('0.18');
+  await page.locator('button', { hasText: 'What would it bring?' }).click();
+  await expect(page.locator('[role=status] dl')).toContainText('10027 base units a second');
+  await expect(page.locator('[role=status] dl')).toContainText(/number \d+ of \d+/);
+  await expect(price).toHaveValue('0.361');
+  await expect(page.locator('input[name=spot]')).toHaveValue('0.18');
+  // A spot price above it is refused, with its field.
+  await page.locator('input[name=spot]').fill('5');
+  await page.locator('button', { hasText: 'Save' }).click();
+  await expect(page.locator('[role=alert]').first()).toContainText('at most the on-demand price');
+  await page.locator('input[name=spot]').fill('0.18');
+  await page.locator('textarea[name=hours]').fill('mon-sun 00:00-24:00');
+  await page.locator('button', { hasText: 'Save' }).click();
+  await expect(page.locator('.toast')).toBeVisible();
+  await open(page, '/nodes');
+  await expect(page.locator('article.card').first()).toContainText('spot 0.18');
+  // Back as it was.
+  await page.locator('a', { hasText: 'Prices and hours' }).first().click();
+  await expect(page.locator('textarea[name=hours]')).toHaveValue(/mon 00:00-24:00/);
+  await price.fill(before);
+  await page.locator('input[name=spot]').fill('');
+  await page.locator('textarea[name=hours]').fill('');
+  await page.locator('button', { hasText: 'Save' }).click();
+  await expect(page.locator('.toast')).toBeVisible();
+});
+
 test('a device is paused, leaves the market, and comes back', async ({ page }) => {
   await signIn(page, 'owner');
   await open(page, '/nodes');

@@ -40,6 +40,11 @@ for (const locale of ['en', 'zh'] as const) {
         await expectAccessible(page, path);
         await expectFits(page, path);
       }
+      await open(page, '/nodes');
+      await page.locator('a[href^="/price"]').first().click();
+      await expect(page.locator('input[name=per_hour]')).toBeVisible();
+      await expectAccessible(page, '/price');
+      await expectFits(page, '/price');
     });
   }
 }

@@ -15,7 +15,7 @@ const BUILT_IN: &str = include_str!("../../Leptos.toml");
 const FILE: &str = "Leptos.toml";
 
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
-pub const KEYS: [&str; 29] = [
+pub const KEYS: [&str; 30] = [
     "data_dir",
     "database_url",
     "public_url",
@@ -34,6 +34,7 @@ pub const KEYS: [&str; 29] = [
     "server_down_grace_ms",
     "log_bytes_max",
     "requeue_patience_s",
+    "spot_notice_s",
     "session_ttl_s",
     "join_token_ttl_s",
     "sign_in_per_minute",
@@ -215,6 +216,7 @@ fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         ),
         log_bytes_max: read.number("log_bytes_max", 1_024, 1 << 30, d.log_bytes_max),
         requeue_patience: read.seconds("requeue_patience_s", 1, 604_800, d.requeue_patience),
+        spot_notice: read.seconds("spot_notice_s", 1, 600, d.spot_notice),
         session_ttl: read.seconds("session_ttl_s", 60, 31_536_000, d.session_ttl),
         join_token_ttl: read.seconds("join_token_ttl_s", 1, 604_800, d.join_token_ttl),
         bundle_quota_bytes: read.number("bundle_quota_bytes", 0, 1 << 50, d.bundle_quota_bytes),

@@ -39,6 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             env: Vec::new(),
             files: Vec::new(),
             bundle: None,
+            checkpoint: None,
             limits: JobLimits {
                 memory_bytes: 64 << 20,
                 disk_bytes: 16 << 20,

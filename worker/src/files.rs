@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use kernel::LeaseId;
 use protocol::spec::{BUNDLE_BYTES_MAX, is_inner_path};
-use protocol::worker::ARTEFACTS_MAX;
+use protocol::worker::{ARTEFACTS_MAX, CheckpointFile};
 use reqwest::{Client, StatusCode, Url};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
@@ -74,6 +74,33 @@ impl Files {
     pub async fn fetch(&self, hash: &str, to: &Path) -> Result<(), Failure> {
         let url = address(&self.server, &["bundles", hash], None)?;
         retry(|| self.fetch_once(&url, hash, to)).await
+    }
+
+    /// Fetches what a job left when it last ran, and makes a tar of it.
+    ///
+    /// # Errors
+    /// Why not, after a server that is away was waited for.
+    pub async fn fetch_checkpoint(
+        &self,
+        lease: LeaseId,
+        files: &[CheckpointFile],
+        to: &Path,
+    ) -> Result<(), Failure> {
+        let mut parts = Vec::with_capacity(files.len());
+        for (n, file) in files.iter().enumerate() {
+            if !is_inner_path(&file.path) {
+                return Err(Failure::Wrong(format!("{} is no path here", file.path)));
+            }
+            let names = ["artefacts", &lease.to_string()];
+            let url = address(&self.server, &names, Some(&file.path))?;
+            let part = to.with_extension(format!("part-{n}"));
+            retry(|| self.fetch_once(&url, &file.sha256, &part)).await?;
+            parts.push((part, file.path.clone()));
+        }
+        let to = to.to_owned();
+        let packed = tokio::task::spawn_blocking(move || pack(&to, &parts)).await;
+        packed.map_err(|error| Failure::Refused(error.to_string()))??;
+        Ok(())
     }
 
     async fn fetch_once(&self, url: &Url, hash: &str, to: &Path) -> Result<(), Failure> {
@@ -176,6 +203,16 @@ impl Files {
         })
         .await
     }
+}
+
+/// A tar of files under the names that they had in the job's output; the files go.
+fn pack(to: &Path, parts: &[(PathBuf, String)]) -> std::io::Result<()> {
+    let mut tar = tar::Builder::new(File::create(to)?);
+    for (part, name) in parts {
+        tar.append_path_with_name(part, name)?;
+        std::fs::remove_file(part)?;
+    }
+    tar.into_inner().map(drop)
 }
 
 fn address(server: &str, parts: &[&str], path: Option<&str>) -> Result<Url, Failure> {

@@ -154,8 +154,9 @@ impl JobTask {
             }
             None => None,
         };
+        let checkpoint = self.fetch_checkpoint().await?;
         self.lease_holds().await;
-        let job = self.start_job(bundle);
+        let job = self.start_job(bundle, checkpoint);
         if let Some(prepared) = self.prepared.take() {
             match prepared.start(job.clone()).await {
                 Ok(running) => return Ok(Some(running)),
@@ -169,13 +170,31 @@ impl JobTask {
             self.sandbox
                 .prepare_with(&self.device_nodes)
                 .await?
-                .start(self.start_job(job.bundle))
+                .start(self.start_job(job.bundle, job.checkpoint))
                 .await
         };
         let running = fresh
             .await
             .map_err(|error: SandboxError| JobEvent::Rejected(error.to_string()))?;
         Ok(Some(running))
+    }
+
+    /// What the job left when it last ran, as a tar. `None`: nothing.
+    async fn fetch_checkpoint(&self) -> Result<Option<PathBuf>, JobEvent> {
+        let files = &self.assignment.checkpoint;
+        if files.is_empty() {
+            return Ok(None);
+        }
+        self.tell(JobEvent::Phase(Phase::Fetching)).await;
+        std::fs::create_dir_all(&self.spool)
+            .map_err(|error| JobEvent::Rejected(format!("the worker's disk: {error}")))?;
+        let to = self.spool.join("checkpoint.tar");
+        let lease = self.assignment.lease;
+        let fetched = self.files.fetch_checkpoint(lease, files, &to).await;
+        fetched.map_err(|failure| {
+            JobEvent::Rejected(format!("its checkpoint could not be fetched: {failure}"))
+        })?;
+        Ok(Some(to))
     }
 
     /// An assignment may have waited in a socket while this process was stopped: nothing starts before the exchange
@@ -187,7 +206,7 @@ impl JobTask {
             .await;
     }
 
-    fn start_job(&self, bundle: Option<PathBuf>) -> StartJob {
+    fn start_job(&self, bundle: Option<PathBuf>, checkpoint: Option<PathBuf>) -> StartJob {
         let assignment = &self.assignment;
         let spec = &assignment.spec;
         StartJob {
@@ -199,6 +218,7 @@ impl JobTask {
                 .map(|file| (file.path.clone(), file.content.clone()))
                 .collect(),
             bundle,
+            checkpoint,
             limits: JobLimits {
                 memory_bytes: spec.resources.memory_mib.saturating_mul(MIB),
                 disk_bytes: spec.resources.disk_mib.saturating_mul(MIB),
@@ -242,6 +262,7 @@ fn environment(assignment: &Assignment) -> Vec<(String, String)> {
             ("IOG_MEMBERS", assignment.members.to_string()),
             ("IOG_CPUS", assignment.spec.resources.cpus.to_string()),
             ("IOG_OUTPUT", "/job/out".to_owned()),
+            ("IOG_CHECKPOINT", "/job/out/checkpoint".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );

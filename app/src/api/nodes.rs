@@ -9,6 +9,7 @@ use protocol::Problem;
 use protocol::view::JoinTokenView;
 
 use crate::fault::Fault;
+use crate::rent_form::RentForm;
 
 /// What a plain form leaves for the fleet page, to show it once.
 #[cfg(feature = "ssr")]
@@ -40,6 +41,21 @@ pub async fn set_price(device: DeviceId, per_hour: String) -> Result<(), Fault> 
     let price = price.map_err(|error| Problem::field("per_hour", error.to_string()))?;
     super::exchange()?.set_price(&actor, device, price).await?;
     super::answer_form("/nodes");
+    Ok(())
+}
+
+/// All that the price editor holds; a field that is empty takes its rule away.
+#[server(prefix = "/fn", endpoint = "rent")]
+pub async fn set_rent(#[server(flatten)] form: RentForm) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let unknown = |_| Problem::field("device", "no device of this name");
+    let device: DeviceId = form.device.parse().map_err(unknown)?;
+    let change = form.change();
+    let change = change.map_err(|problem| Problem::field(&problem.field, problem.message))?;
+    super::exchange()?
+        .change_device(&actor, device, change)
+        .await?;
+    super::answer_form(&format!("/price?device={device}"));
     Ok(())
 }
 

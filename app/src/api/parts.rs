@@ -9,7 +9,7 @@ use crate::fault::Fault;
 /// The part of this name as HTML. `arg` is what the part is about: a job's id, a filter, where a list begins.
 #[server(prefix = "/fn", endpoint = "part", input = Json)]
 pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
-    use crate::pages::{account, billing, earnings, job, jobs, market, model, nodes};
+    use crate::pages::{account, billing, earnings, job, jobs, market, model, nodes, price};
     let view = match name.as_str() {
         "market" => market::part(&arg).await?,
         "model" => model::part(&arg).await?,
@@ -20,6 +20,7 @@ pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
         "job-files" => job::parts::files(&arg).await?,
         "job-events" => job::parts::happened(&arg).await?,
         "nodes" => nodes::fleet_part(&arg).await?,
+        "price" => price::part(&arg).await?,
         "earnings" => earnings::part().await?,
         "account" => account::who_part().await?,
         "keys" => account::keys_part().await?,

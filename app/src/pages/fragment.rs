@@ -142,7 +142,11 @@ impl Fragment {
         let form = event
             .target()
             .and_then(|form| form.dyn_into::<web_sys::HtmlFormElement>().ok());
-        let Some(form) = form.filter(|form| form.method() == "post") else {
+        // A button may send its form elsewhere, as a plain form does.
+        let elsewhere = event
+            .submitter()
+            .is_some_and(|button| button.has_attribute("formaction"));
+        let Some(form) = form.filter(|form| form.method() == "post" && !elsewhere) else {
             return;
         };
         event.prevent_default();

@@ -13,6 +13,7 @@ pub mod market;
 pub mod model;
 pub mod nodes;
 pub mod not_found;
+pub mod price;
 pub mod sign_in;
 #[cfg(feature = "ssr")]
 mod wording;

@@ -47,9 +47,11 @@ pub fn end_tone(end: &RunEnd) -> Tone {
     match end {
         RunEnd::Exited { code: 0 } => Tone::Ok,
         RunEnd::StoppedByUser => Tone::Idle,
-        RunEnd::OutOfFunds | RunEnd::TimeLimit { .. } | RunEnd::NodeDrained | RunEnd::LeaseLost => {
-            Tone::Warn
-        }
+        RunEnd::OutOfFunds
+        | RunEnd::TimeLimit { .. }
+        | RunEnd::NodeDrained
+        | RunEnd::Preempted
+        | RunEnd::LeaseLost => Tone::Warn,
         _ => Tone::Bad,
     }
 }
@@ -70,6 +72,7 @@ pub fn run_end(end: &RunEnd, t: &Words) -> String {
         RunEnd::StoppedByUser => t.end_user().to_owned(),
         RunEnd::OutOfFunds => t.end_funds().to_owned(),
         RunEnd::NodeDrained => t.end_drained().to_owned(),
+        RunEnd::Preempted => t.end_preempted().to_owned(),
         RunEnd::LeaseLost => t.end_lost().to_owned(),
         RunEnd::FailedToStart { reason } => with(t.end_start(), reason),
         RunEnd::NoCapacity { reason } => with(t.end_capacity(), reason),
@@ -89,6 +92,9 @@ pub fn event(kind: JobEventKind, t: &Words) -> &'static str {
         JobEventKind::Uploading => t.event_uploading(),
         JobEventKind::FundsLow => t.event_funds_low(),
         JobEventKind::StopRequested => t.event_stop(),
+        JobEventKind::Notice => t.event_notice(),
+        JobEventKind::Preempted => t.event_preempted(),
+        JobEventKind::MakingRoom => t.event_making_room(),
         JobEventKind::NodeLost => t.event_node_lost(),
         JobEventKind::Rejected => t.event_rejected(),
         JobEventKind::MemberEnded => t.event_member_ended(),

@@ -1,6 +1,6 @@
 //! The desk: what an [`Exchange`] is made of, its memory, and how it starts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,9 +11,9 @@ use metering::receipt::Terms;
 use protocol::JobSpec;
 use protocol::spec::DeviceClass;
 use protocol::state::LeaseState;
-use protocol::view::Receipt;
+use protocol::view::{Kind, Receipt};
 use protocol::worker::{HostLoad, Phase, StopReason, ToWorker};
-use store::{Device, Lease, LogRow, Node, SampleRow, Store};
+use store::{Device, Lease, LogRow, Node, Promise, SampleRow, Store};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::Error;
@@ -23,7 +23,7 @@ use crate::ports::Entropy;
 use crate::settings::Settings;
 
 /// After a stop and its grace: for what the job left to be uploaded.
-const UPLOAD_ALLOWANCE_MS: u64 = 90_000;
+pub(crate) const UPLOAD_ALLOWANCE_MS: u64 = 90_000;
 /// From the lease to the run: inputs travel and the sandbox is made.
 const START_WITHIN_MS: u64 = 15 * 60_000;
 
@@ -59,6 +59,10 @@ pub(crate) struct Memory {
     pub leases: HashMap<LeaseId, LeaseLive>,
     /// The jobs that have a live lease.
     pub jobs: HashMap<JobId, JobLive>,
+    /// Those of spot jobs.
+    pub spot: BTreeSet<LeaseId>,
+    /// Devices that are taken back from spot jobs, and for whom.
+    pub promises: BTreeMap<DeviceId, Promise>,
     /// Log pieces and samples that the next tick writes.
     pub logs: Vec<LogRow>,
     pub samples: Vec<SampleRow>,
@@ -310,6 +314,9 @@ impl Memory {
         for (device, _) in &live.lease.devices {
             self.book.set_holder(*device, job);
         }
+        if live.lease.kind == Kind::Spot {
+            self.spot.insert(id);
+        }
         self.leases.insert(id, live);
         let of_job = self.jobs.entry(job).or_default();
         of_job.log_seq = of_job.log_seq.max(log_seq);
@@ -322,8 +329,10 @@ impl Memory {
     /// A lease that is over.
     pub fn drop_lease(&mut self, lease: &Lease) {
         self.leases.remove(&lease.id);
+        self.spot.remove(&lease.id);
         for (device, _) in &lease.devices {
             self.book.free(*device, lease.job);
+            self.keep_promise(*device);
         }
         if let Some(of_job) = self.jobs.get_mut(&lease.job) {
             of_job.leases.retain(|own| *own != lease.id);

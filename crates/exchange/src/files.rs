@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use kernel::{ArtefactId, JobId, LeaseId};
 use protocol::spec::{BUNDLE_BYTES_MAX, is_inner_path, is_sha256};
 use protocol::view::{ArtefactView, BundleView, Scope};
-use protocol::worker::ARTEFACTS_MAX;
+use protocol::worker::{ARTEFACTS_MAX, CHECKPOINT_PREFIX, CheckpointFile};
 use sha2::{Digest, Sha256};
 use store::{Artefact, Stored};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -272,6 +272,48 @@ impl Exchange {
         Ok(artefact_view(&artefact))
     }
 
+    /// What a job that is to go on left under `checkpoint/` the last time it left something there.
+    pub(crate) async fn checkpoint(
+        &self,
+        job: JobId,
+        member: u32,
+    ) -> Result<Vec<CheckpointFile>, Error> {
+        let left = self.inner.store.artefacts(job).await?;
+        let file = |artefact: &Artefact| CheckpointFile {
+            path: artefact.path.clone(),
+            size_bytes: artefact.size_bytes,
+            sha256: artefact.sha256.clone(),
+        };
+        let last = checkpoint_of(&left, member, None);
+        Ok(last.into_iter().map(file).collect())
+    }
+
+    /// Where a file of the checkpoint lies that the lease with this token goes on from.
+    ///
+    /// # Errors
+    /// The lease is over, or its job left no such file.
+    pub async fn transfer_checkpoint(
+        &self,
+        token: &str,
+        lease: LeaseId,
+        path: &str,
+    ) -> Result<PathBuf, Error> {
+        let (owner, job, _) = self.lease_by_token(token)?;
+        let member = {
+            let memory = self.memory();
+            memory
+                .leases
+                .get(&owner)
+                .map_or(0, |live| live.lease.member)
+        };
+        let left = self.inner.store.artefacts(job).await?;
+        let found = checkpoint_of(&left, member, Some(lease))
+            .into_iter()
+            .find(|artefact| owner == lease && artefact.path == path);
+        let id = found.ok_or(Error::NotFound("the file"))?.id;
+        Ok(self.artefact_path(job, id))
+    }
+
     fn artefact_path(&self, job: JobId, id: ArtefactId) -> PathBuf {
         self.data("artefacts", &job.to_string())
             .join(id.to_string())
@@ -295,6 +337,21 @@ impl Exchange {
             .ok_or(Error::NotFound("the file"))?;
         Ok((artefact_view(artefact), self.artefact_path(job, id)))
     }
+}
+
+/// The files below `checkpoint/` of the member's newest lease that left any, but for those of the lease that asks. Ids of
+/// leases rise with the time.
+fn checkpoint_of(left: &[Artefact], member: u32, but: Option<LeaseId>) -> Vec<&Artefact> {
+    let files = left
+        .iter()
+        .filter(|artefact| artefact.member == member)
+        .filter(|artefact| artefact.path.starts_with(CHECKPOINT_PREFIX))
+        .filter(|artefact| Some(artefact.lease) != but);
+    let newest = files.clone().map(|artefact| artefact.lease).max();
+    files
+        .filter(|artefact| Some(artefact.lease) == newest)
+        .take(ARTEFACTS_MAX)
+        .collect()
 }
 
 /// How many bytes a lease may still leave, not counting what stands under this path.

@@ -117,7 +117,11 @@ impl Exchange {
         let members = request.ask.nodes;
         let wanted = Wanted::whole(request, members);
         let taken = self.take_slots(&wanted, id);
-        let waits = spec.limits.wait_seconds > 0;
+        let makes_room = taken.is_err()
+            && self
+                .could_make_room(&mut tx, actor.account, spec, &wanted)
+                .await?;
+        let waits = spec.limits.wait_seconds > 0 || makes_room;
         let choice = match taken {
             Ok(choice) => Ok(choice),
             Err(no_match) if waits => Err(no_match.sentence()),
@@ -187,6 +191,10 @@ impl Exchange {
         match granted {
             Some(granted) => self.after_grant(job, granted).await,
             None => self.publish_job(id, None).await,
+        }
+        if makes_room {
+            let _turn = self.inner.desk.lock().await;
+            self.place(id).await?;
         }
         Ok(id)
     }

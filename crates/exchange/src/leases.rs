@@ -8,7 +8,7 @@ use metering::{Head, receipt};
 use protocol::live::{Live, Topic};
 use protocol::state::{JobState, JobStep, LeaseState, RunEnd};
 use protocol::view::{JobEvent, JobEventKind, Kind, Receipt};
-use protocol::worker::{Assignment, StopReason, ToWorker};
+use protocol::worker::{Assignment, CheckpointFile, StopReason, ToWorker};
 use store::{Job, Lease, StoreError, Tx};
 
 use crate::desk::{Exchange, LeaseLive, secret_hash};
@@ -24,6 +24,7 @@ struct GrantedLease {
     device_uuids: Vec<String>,
     transfer_token: String,
     log_seq: u64,
+    checkpoint: Vec<CheckpointFile>,
     event: JobEvent,
 }
 
@@ -220,10 +221,11 @@ impl Exchange {
         };
         let worker_key = receipt::public_key(&node.public_key)
             .map_err(|error| Error::Internal(error.to_string()))?;
-        let (log_seq, _) = if job.restarts == 0 {
-            (0, 0)
+        let (log_seq, checkpoint) = if job.epoch.get() > 1 {
+            let (log_seq, _) = self.inner.store.log_end(job.id, lease.id).await?;
+            (log_seq, self.checkpoint(job.id, seat.member).await?)
         } else {
-            self.inner.store.log_end(job.id, lease.id).await?
+            (0, Vec::new())
         };
         Ok(GrantedLease {
             lease,
@@ -231,6 +233,7 @@ impl Exchange {
             device_uuids: devices.into_iter().map(|device| device.uuid).collect(),
             transfer_token,
             log_seq,
+            checkpoint,
             event,
         })
     }
@@ -254,6 +257,7 @@ impl Exchange {
             device_uuids,
             transfer_token,
             log_seq,
+            checkpoint,
             event,
         } = granted;
         let id = job.id;
@@ -275,6 +279,7 @@ impl Exchange {
             funded: lease.funded,
             transfer_token,
             log_bytes_max: self.inner.settings.log_bytes_max,
+            checkpoint,
             granted_at: lease.granted_at,
         };
         let expires = self.now().plus_millis(self.inner.settings.lease_life_ms());
@@ -453,7 +458,12 @@ impl Exchange {
         live.lease.end = Some(run_end.clone());
         live.lease.ended_at = Some(now);
         tx.update_lease(&live.lease).await?;
-        let kind = kind.or((step == JobStep::Lost).then_some(JobEventKind::NodeLost));
+        // Taken back by the market is no fault of a machine.
+        let lost = match run_end {
+            RunEnd::Preempted => JobEventKind::Preempted,
+            _ => JobEventKind::NodeLost,
+        };
+        let kind = kind.or((step == JobStep::Lost).then_some(lost));
         let kind = kind.or((job.members > 1).then_some(JobEventKind::MemberEnded));
         if let Some(kind) = kind {
             let what = match &end {

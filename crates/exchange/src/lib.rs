@@ -25,6 +25,7 @@ mod members;
 mod money;
 mod nodes;
 mod ports;
+mod preempt;
 mod price_check;
 mod prices;
 mod recover;

@@ -114,7 +114,9 @@ impl Exchange {
     pub(crate) fn waits_until(&self, job: &store::Job) -> Option<kernel::Timestamp> {
         let patience = match job.epoch.get() {
             0 => Seconds::new(job.spec.limits.wait_seconds),
-            _ => self.inner.settings.requeue_patience,
+            _ => {
+                Seconds::new(job.spec.limits.wait_seconds).max(self.inner.settings.requeue_patience)
+            }
         };
         job.queued_at.map(|since| since.plus(patience))
     }
@@ -147,7 +149,7 @@ impl Exchange {
                 job: job.id,
                 name: job.spec.name.trim().to_owned(),
                 since: job.queued_at?,
-                until: self.waits_until(&job)?,
+                until: memory.room_until(job.id).or(self.waits_until(&job))?,
                 filter: job.spec.placement.filter.clone(),
                 max_price_per_hour: job.spec.limits.max_price_per_hour.clone(),
                 why: why.map(|why| why.sentence()).unwrap_or_default(),

@@ -222,6 +222,10 @@ impl Exchange {
             }
             // Another member has ended the job: this one needs no other place.
             JobStep::Lost if job.end.is_some() => {}
+            // Taken back by the market: no restart that is counted.
+            JobStep::Lost if end == RunEnd::Preempted => {
+                job.queued_at.get_or_insert(self.now());
+            }
             JobStep::Lost if job.restarts >= job.spec.limits.max_restarts => {
                 let restarts = job.restarts;
                 job.end = Some(RunEnd::TooManyRestarts { restarts });

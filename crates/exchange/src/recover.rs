@@ -65,6 +65,7 @@ impl Exchange {
         for (live, log_seq) in leases {
             self.memory().add_lease(live, log_seq);
         }
+        self.load_promises().await?;
         // Its node was removed: nobody will come back for it.
         for lease in orphans {
             let _turn = self.inner.desk.lock().await;

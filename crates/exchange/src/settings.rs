@@ -38,6 +38,8 @@ pub struct Settings {
     pub log_bytes_max: u64,
     /// A job that lost its node waits this long for another.
     pub requeue_patience: Seconds,
+    /// From the notice that a spot job is taken back to its end by force.
+    pub spot_notice: Seconds,
     pub session_ttl: Seconds,
     pub join_token_ttl: Seconds,
     /// What one account's bundles may take together, and how many they may be.
@@ -72,6 +74,7 @@ impl Default for Settings {
             server_down_grace_ms: 60_000,
             log_bytes_max: 4 * 1_024 * 1_024,
             requeue_patience: Seconds::new(600),
+            spot_notice: Seconds::new(30),
             session_ttl: Seconds::new(14 * 86_400),
             join_token_ttl: Seconds::HOUR,
             bundle_quota_bytes: 2 * 1_024 * 1_024 * 1_024,

@@ -14,6 +14,7 @@ use crate::desk::Exchange;
 use crate::error::Error;
 use crate::leases::{LeaseEnd, Seat};
 use crate::members::used;
+use crate::preempt::Claim;
 use crate::views::meter;
 
 const METER_EVERY_MS: i64 = 1_000;
@@ -34,6 +35,7 @@ impl Exchange {
             self.expire().await,
             self.post_due().await,
             self.fund_all().await,
+            self.settle_promises().await,
             self.place_waiting().await,
             self.publish_meters().await,
         ];
@@ -252,14 +254,22 @@ impl Exchange {
             .waits_until(job)
             .is_some_and(|until| until <= self.now());
         // A query that cannot be read any more is for `place` to report.
-        let fits = |request| self.memory().book.has(&request);
+        let fits = |request: &market::Request| self.memory().book.has(request);
         // One that lost its node is told why it waits.
         let lost = job.epoch.get() > 0;
         let request = || self.request(&job.spec, job.wanted_device);
-        over || lost || request().map_or(true, fits)
+        let promised = self.memory().room_until(job.id).is_some();
+        if promised {
+            // Until its device is free there is nothing to look for.
+            return request().map_or(true, |request| self.is_due_room(job.id, &request));
+        }
+        over || lost
+            || request().map_or(true, |request| {
+                fits(&request) || job.members == 1 && self.is_due_room(job.id, &request)
+            })
     }
 
-    async fn place(&self, id: JobId) -> Result<(), Error> {
+    pub(crate) async fn place(&self, id: JobId) -> Result<(), Error> {
         let now = self.now();
         let leases = self.inner.store.leases_of_job(id).await?;
         let mut tx = self.inner.store.begin().await?;
@@ -270,7 +280,7 @@ impl Exchange {
         else {
             return Ok(());
         };
-        let Some(wanted) = self.wanted(&job, &leases)? else {
+        let Some(mut wanted) = self.wanted(&job, &leases)? else {
             job.queued_at = None;
             tx.update_job(&job).await?;
             return Ok(tx.commit().await?);
@@ -287,9 +297,26 @@ impl Exchange {
                 .await;
         }
         let limit_price = wanted.dearest();
-        let choice = match self.take_slots(&wanted, id) {
+        let taken = match self.claim(id, &wanted) {
+            Claim::Waits => return Ok(()),
+            Claim::Taken(choice) => Ok(choice),
+            Claim::Nothing => self.take_slots(&wanted, id),
+            // It looks elsewhere, for no more than it was told.
+            Claim::Broken(most) => {
+                for request in &mut wanted.requests {
+                    request.cap(most);
+                }
+                self.take_slots(&wanted, id)
+            }
+        };
+        let choice = match taken {
             Ok(choice) => choice,
             Err(no_match) => {
+                if let Some(notice) = self.make_room(&mut tx, &job, &wanted).await? {
+                    tx.commit().await?;
+                    self.after_notice(notice).await;
+                    return Ok(());
+                }
                 if self.waits_until(&job).is_some_and(|until| until <= now) {
                     let mut reason = no_match.sentence();
                     if let Some(price) = limit_price {
@@ -349,6 +376,7 @@ impl Exchange {
     ) -> Result<(), Error> {
         let mut hold = tx.hold(job.id).await?.ok_or(Error::NotFound("the hold"))?;
         let granted = self.grant(&mut tx, job, &mut hold, seats, queued).await?;
+        tx.drop_promise(job.id).await?;
         tx.commit()
             .await
             .map_err(|error| self.doubt_all(granted.leases(), error.into()))?;

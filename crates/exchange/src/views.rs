@@ -210,7 +210,9 @@ impl Exchange {
     pub(crate) fn summary(&self, memory: &Memory, job: &Job, leases: &[LeaseRow]) -> JobSummary {
         let waits = job.state == JobState::Matching;
         JobSummary {
-            waits_until: waits.then(|| self.waits_until(job)).flatten(),
+            waits_until: waits
+                .then(|| memory.room_until(job.id).or(self.waits_until(job)))
+                .flatten(),
             ..summary(memory, job, leases)
         }
     }

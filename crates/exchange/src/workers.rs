@@ -6,7 +6,7 @@ use protocol::state::{REASON_CHARS_MAX, RunEnd};
 use protocol::view::{JobEvent, JobEventKind, LogLine, Receipt, SampleView};
 use protocol::worker::{
     FromWorker, HostLoad, LOG_CHUNK_BYTES_MAX, LeaseBeat, LeaseClaim, Metric, Phase,
-    SAMPLES_PER_MESSAGE_MAX, Sample, Stream, ToWorker,
+    SAMPLES_PER_MESSAGE_MAX, Sample, StopReason, Stream, ToWorker,
 };
 use store::{LogRow, SampleRow};
 
@@ -355,7 +355,10 @@ impl Exchange {
         {
             return Ok(vec![posted(&live)]);
         }
-        let end = end.as_reported(live.stop.is_some());
+        let noticed = live
+            .stop
+            .is_some_and(|stop| stop.reason == StopReason::Preempted);
+        let end = end.as_reported(live.stop.is_some(), noticed);
         self.end_lease(lease, LeaseEnd::Reported(end), last).await?;
         drop(turn);
         self.place_waiting_now().await;

@@ -125,6 +125,8 @@ pub enum RunEnd {
     OutOfFunds,
     /// The owner's worker shut down or was put into maintenance.
     NodeDrained,
+    /// A spot job's device was taken back for a job that pays the full price.
+    Preempted,
     /// The platform no longer acknowledges the lease.
     LeaseLost,
     /// It never ran: inputs missing, command not found, sandbox refused.
@@ -150,8 +152,9 @@ impl RunEnd {
     /// What is believed of an end that a worker reports. That the requester stopped the job, and what only the platform
     /// decides, is not for a worker to say: such a run is lost, and the job goes to another node.
     #[must_use]
-    pub fn as_reported(self, stop_requested: bool) -> Self {
+    pub fn as_reported(self, stop_requested: bool, notice: bool) -> Self {
         match self {
+            Self::Preempted if !notice => Self::LeaseLost,
             Self::StoppedByUser | Self::JobOver if !stop_requested => Self::LeaseLost,
             Self::NoCapacity { .. } | Self::TooManyRestarts { .. } => Self::LeaseLost,
             Self::FailedToStart { reason } => Self::FailedToStart {
@@ -168,7 +171,7 @@ impl RunEnd {
             Self::StoppedByUser | Self::JobOver | Self::OutOfFunds | Self::TimeLimit { .. } => {
                 JobStep::Stop
             }
-            Self::NodeDrained | Self::LeaseLost => JobStep::Lost,
+            Self::NodeDrained | Self::LeaseLost | Self::Preempted => JobStep::Lost,
             _ => JobStep::Fail,
         }
     }
@@ -195,6 +198,9 @@ impl RunEnd {
                 "The balance ran out; it was stopped in time. Nothing is owed.".into()
             }
             Self::NodeDrained => "The owner's machine went into maintenance.".into(),
+            Self::Preempted => {
+                "Taken back for a job that pays the full price; it goes on elsewhere.".into()
+            }
             Self::LeaseLost => "The machine was lost; its silence is not billed.".into(),
             Self::FailedToStart { reason } => {
                 format!("It could not start: {reason} Nothing was billed.")
@@ -294,17 +300,25 @@ mod tests {
 
     #[test]
     fn a_worker_cannot_speak_for_the_requester_or_the_platform() {
-        assert_eq!(RunEnd::StoppedByUser.as_reported(false), RunEnd::LeaseLost);
         assert_eq!(
-            RunEnd::StoppedByUser.as_reported(true),
+            RunEnd::StoppedByUser.as_reported(false, false),
+            RunEnd::LeaseLost
+        );
+        assert_eq!(
+            RunEnd::StoppedByUser.as_reported(true, false),
             RunEnd::StoppedByUser
         );
+        assert_eq!(
+            RunEnd::Preempted.as_reported(true, false),
+            RunEnd::LeaseLost
+        );
+        assert_eq!(RunEnd::Preempted.as_reported(true, true), RunEnd::Preempted);
         let beyond = RunEnd::TooManyRestarts { restarts: 0 };
-        assert_eq!(beyond.as_reported(true), RunEnd::LeaseLost);
+        assert_eq!(beyond.as_reported(true, true), RunEnd::LeaseLost);
         let long = RunEnd::FailedToStart {
             reason: "é".repeat(REASON_CHARS_MAX + 1),
         };
-        let RunEnd::FailedToStart { reason } = long.as_reported(false) else {
+        let RunEnd::FailedToStart { reason } = long.as_reported(false, false) else {
             unreachable!("a failed start stays one")
         };
         assert_eq!(reason.chars().count(), REASON_CHARS_MAX);

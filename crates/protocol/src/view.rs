@@ -429,6 +429,12 @@ pub enum JobEventKind {
     /// The money that is left lasts only minutes.
     FundsLow,
     StopRequested,
+    /// A spot job's device is taken back: it has until the end of its notice.
+    Notice,
+    /// The notice is over; it waits for another device.
+    Preempted,
+    /// It waits for a spot job that was given notice.
+    MakingRoom,
     NodeLost,
     Rejected,
     /// One of several members is over; the detail says which and how.
@@ -437,7 +443,7 @@ pub enum JobEventKind {
 }
 
 impl JobEventKind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Submitted,
         Self::Waiting,
         Self::Leased,
@@ -447,6 +453,9 @@ impl JobEventKind {
         Self::Uploading,
         Self::FundsLow,
         Self::StopRequested,
+        Self::Notice,
+        Self::Preempted,
+        Self::MakingRoom,
         Self::NodeLost,
         Self::Rejected,
         Self::MemberEnded,
@@ -464,6 +473,9 @@ impl JobEventKind {
             Self::Uploading => "uploading",
             Self::FundsLow => "funds_low",
             Self::StopRequested => "stop_requested",
+            Self::Notice => "notice",
+            Self::Preempted => "preempted",
+            Self::MakingRoom => "making_room",
             Self::NodeLost => "node_lost",
             Self::Rejected => "rejected",
             Self::MemberEnded => "member_ended",

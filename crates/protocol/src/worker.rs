@@ -9,7 +9,7 @@
 //!    `Ended` after each reconnect until [`ToWorker::Closed`].
 //! 4. Each message about a lease carries lease and epoch; what carries an old epoch is refused and billed nothing.
 //! 5. Files travel over HTTP with the assignment's `transfer_token` as bearer:
-//!    `GET /api/v1/worker/bundles/{hash}` and `PUT /api/v1/worker/artefacts/{lease}?path=…`.
+//!    `GET /api/v1/worker/bundles/{hash}`, `GET /api/v1/worker/artefacts/{lease}?path=…` (what the job left before) and `PUT /api/v1/worker/artefacts/{lease}?path=…`.
 
 use kernel::{
     AccountId, DeviceId, Epoch, JobId, LeaseId, NodeId, PricePerSecond, Seconds, Timestamp,
@@ -20,7 +20,7 @@ use crate::spec::{DeviceClass, JobSpec};
 use crate::state::RunEnd;
 use crate::view::Receipt;
 
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// Text of one [`FromWorker::Log`] message.
 pub const LOG_CHUNK_BYTES_MAX: usize = 32 * 1024;
@@ -29,6 +29,8 @@ pub const LOG_WINDOW_BYTES: u64 = 256 * 1024;
 pub const SAMPLES_PER_MESSAGE_MAX: usize = 64;
 pub const DEVICES_PER_NODE_MAX: usize = 64;
 pub const ARTEFACTS_MAX: usize = 256;
+/// What a job leaves below this in its output is there again when it goes on elsewhere.
+pub const CHECKPOINT_PREFIX: &str = "checkpoint/";
 
 /// What the worker signs to prove that it holds its key, bound to this connection and this server.
 ///
@@ -358,7 +360,18 @@ pub struct Assignment {
     pub transfer_token: String,
     /// Bytes of log that are kept; the worker says so in the log and drops the rest.
     pub log_bytes_max: u64,
+    /// What the job left when it last ran, for it to go on from.
+    #[serde(default)]
+    pub checkpoint: Vec<CheckpointFile>,
     pub granted_at: Timestamp,
+}
+
+/// One file, under `GET /api/v1/worker/artefacts/{lease}?path=…` of the lease that goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointFile {
+    pub path: String,
+    pub size_bytes: u64,
+    pub sha256: String,
 }
 
 const fn one() -> u32 {
@@ -377,6 +390,8 @@ impl Assignment {
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
     User,
+    /// A spot job that makes room: the grace is its notice.
+    Preempted,
     OutOfFunds,
     TimeLimit,
     Drained,
@@ -388,6 +403,7 @@ impl StopReason {
     pub fn end(self, spec: &JobSpec) -> RunEnd {
         match self {
             Self::User => RunEnd::StoppedByUser,
+            Self::Preempted => RunEnd::Preempted,
             Self::OutOfFunds => RunEnd::OutOfFunds,
             Self::TimeLimit => RunEnd::TimeLimit {
                 seconds: spec.limits.duration_seconds,

@@ -17,6 +17,7 @@ mod ledger_books;
 mod nodes;
 mod output;
 mod prices;
+mod promises;
 mod row;
 mod samples;
 
@@ -28,3 +29,4 @@ pub use ledger_books::EntryRow;
 pub use nodes::{Device, JoinToken, Node};
 pub use output::{Artefact, LogRow, SampleRow, Stored};
 pub use prices::{Hired, PricePoint, TradeRow};
+pub use promises::Promise;

@@ -48,6 +48,20 @@ pub struct ArtefactQuery {
     path: String,
 }
 
+/// `GET /api/v1/worker/artefacts/{lease}?path=…`: a file of the checkpoint that the lease goes on from.
+pub async fn checkpoint(
+    State(exchange): State<Exchange>,
+    Id(lease): Id<LeaseId>,
+    Query(query): Query<ArtefactQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let token = token(&headers)?;
+    let path = exchange
+        .transfer_checkpoint(token, lease, &query.path)
+        .await?;
+    send_file(&path).await
+}
+
 /// `PUT /api/v1/worker/artefacts/{lease}?path=…`: a file that the job left behind.
 pub async fn artefact(
     State(exchange): State<Exchange>,

@@ -18,6 +18,6 @@ pub fn router() -> Router<AppState> {
         .route("/api/v1/worker/bundles/{hash}", get(files::bundle))
         .route(
             "/api/v1/worker/artefacts/{lease}",
-            axum::routing::put(files::artefact),
+            get(files::checkpoint).put(files::artefact),
         )
 }

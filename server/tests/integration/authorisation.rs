@@ -300,6 +300,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("samples", false, Ok(json!({ "id": job }))),
         ("join-token", false, form("")),
         ("price", false, form(&format!("device={device}&per_hour=0"))),
+        ("rent", false, form(&format!("device={device}&per_hour=1"))),
         (
             "pause",
             false,
@@ -315,6 +316,11 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("part", false, part("job-files", job)),
         ("part", false, part("job-events", job)),
         ("part", false, part("nodes", "")),
+        (
+            "part",
+            false,
+            part("price", &json!({ "device": device }).to_string()),
+        ),
         ("part", false, part("earnings", "")),
         ("part", false, part("account", "")),
         ("part", false, part("keys", "")),

@@ -11,6 +11,7 @@ mod journey;
 mod live;
 mod money;
 mod openapi;
+mod preempt;
 mod program;
 mod races;
 

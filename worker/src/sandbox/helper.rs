@@ -401,13 +401,15 @@ impl Helper {
         let memory = rustix::fs::memfd_create("job", rustix::fs::MemfdFlags::CLOEXEC)?;
         let mut memory = File::from(memory);
         memory.write_all(&serde_json::to_vec(job)?)?;
-        let bundle = job
-            .bundle
-            .as_ref()
-            .map(|path| open_named(path, File::options().read(true)))
-            .transpose()?;
+        let open = |path: &Option<std::path::PathBuf>| {
+            let path = path.as_ref();
+            path.map(|path| open_named(path, File::options().read(true)))
+                .transpose()
+        };
+        let (bundle, checkpoint) = (open(&job.bundle)?, open(&job.checkpoint)?);
         let mut fds: Vec<BorrowedFd<'_>> = vec![memory.as_fd()];
         fds.extend(bundle.as_ref().map(AsFd::as_fd));
+        fds.extend(checkpoint.as_ref().map(AsFd::as_fd));
         wire::send(&self.sandbox.socket, &ToInit::Start, &fds)
     }
 

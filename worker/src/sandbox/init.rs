@@ -58,8 +58,9 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
     };
     let mut files = files.into_iter().map(File::from);
     let mut job_file = files.next().ok_or("no job was passed")?;
-    let bundle = files.next();
     let job: StartJob = step("read the job", read_job(&mut job_file))?;
+    let bundle = job.bundle.as_ref().and_then(|_| files.next());
+    let checkpoint = job.checkpoint.as_ref().and_then(|_| files.next());
     rootfs::size_space(job.limits.disk_bytes)?;
     drop_capabilities()?;
     step("close mount", seccomp::install_last())?;
@@ -72,6 +73,10 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
             .map_err(|why| format!("{why}{}", full()))?;
     }
     unpack::write_files(Path::new("/job"), &job.files).map_err(|why| format!("{why}{}", full()))?;
+    if let Some(checkpoint) = checkpoint {
+        unpack::restore(Path::new("/job/out"), io::BufReader::new(checkpoint))
+            .map_err(|why| format!("{why}{}", full()))?;
+    }
     let process = start(&job)?;
     step(
         "say that it started",

@@ -34,6 +34,18 @@ pub fn write_files(root: &Path, files: &[(String, String)]) -> Result<(), String
 /// # Errors
 /// What is wrong with the bundle, naming the entry.
 pub fn unpack(root: &Path, bundle: impl Read) -> Result<(), String> {
+    entries(root, bundle, false)
+}
+
+/// Unpacks what a job left; of a file that its inputs bring too, what it left counts.
+///
+/// # Errors
+/// What is wrong with it, naming the entry.
+pub fn restore(root: &Path, left: impl Read) -> Result<(), String> {
+    entries(root, left, true)
+}
+
+fn entries(root: &Path, bundle: impl Read, replace: bool) -> Result<(), String> {
     let mut archive = tar::Archive::new(bundle);
     let entries = archive
         .entries()
@@ -47,13 +59,18 @@ pub fn unpack(root: &Path, bundle: impl Read) -> Result<(), String> {
             .path()
             .map_err(|error| format!("the bundle names a bad path: {error}"))?
             .into_owned();
-        one(root, &path, &mut entry)
+        one(root, &path, &mut entry, replace)
             .map_err(|why| format!("bundle entry {}: {why}", path.display()))?;
     }
     Ok(())
 }
 
-fn one(root: &Path, path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> Result<(), String> {
+fn one(
+    root: &Path,
+    path: &Path,
+    entry: &mut tar::Entry<'_, impl Read>,
+    replace: bool,
+) -> Result<(), String> {
     let kind = entry.header().entry_type();
     if matches!(kind, EntryType::XGlobalHeader)
         || path.components().all(|part| part == Component::CurDir)
@@ -68,6 +85,9 @@ fn one(root: &Path, path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> Resul
         EntryType::Regular | EntryType::Continuous => {
             let executable = entry.header().mode().unwrap_or(0o644) & 0o100 != 0;
             let mode = if executable { 0o755 } else { 0o644 };
+            if replace && fs::symlink_metadata(&to).is_ok_and(|found| !found.is_dir()) {
+                fs::remove_file(&to).map_err(text)?;
+            }
             let mut file = OpenOptions::new()
                 .write(true)
                 .create_new(true)
@@ -214,6 +234,19 @@ mod tests {
             fs::read_to_string(dir.path().join("src/latest/file")).expect("read"),
             "x"
         );
+    }
+
+    #[test]
+    fn what_a_job_left_counts_before_what_it_brought() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let step = |text| tar_of(&[(EntryType::Regular, "checkpoint/step", text)]);
+        unpack(dir.path(), step("0").as_slice()).expect("its inputs");
+        assert!(unpack(dir.path(), step("9").as_slice()).is_err());
+        restore(dir.path(), step("25").as_slice()).expect("what it left");
+        let read = fs::read_to_string(dir.path().join("checkpoint/step"));
+        assert_eq!(read.expect("read"), "25");
+        let out = [(EntryType::Regular, "../step", "1")];
+        assert!(restore(dir.path(), tar_of(&out).as_slice()).is_err());
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct StartJob {
     pub files: Vec<(String, String)>,
     /// A verified tar that is unpacked into /job.
     pub bundle: Option<PathBuf>,
+    /// A tar of what the job left when it last ran, unpacked into /job/out.
+    pub checkpoint: Option<PathBuf>,
     pub limits: JobLimits,
     /// The lease, as milliseconds of `CLOCK_BOOTTIME`: frozen one second before, killed at it.
     pub lease_until_ms: u64,
@@ -113,7 +115,7 @@ pub enum FromHelper {
 pub enum ToInit {
     /// User ids are mapped and the cgroups hold the process: build the root.
     Build,
-    /// Comes with descriptors: the job as JSON in a memory file, perhaps the bundle.
+    /// Comes with descriptors: the job as JSON in a memory file, perhaps the bundle, perhaps the checkpoint.
     Start,
     /// Comes with a descriptor: the file for the artefacts.
     Pack,

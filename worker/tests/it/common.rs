@@ -44,6 +44,7 @@ pub fn job(dir: &Path, command: &[&str]) -> StartJob {
         ],
         files: Vec::new(),
         bundle: None,
+        checkpoint: None,
         limits: JobLimits {
             memory_bytes: 256 * MIB,
             disk_bytes: 32 * MIB,

@@ -193,6 +193,7 @@ impl Exchange {
             device: DeviceId::new(at(), [2; 10]),
             device_uuid,
             more_device_uuids: Vec::new(),
+            checkpoint: Vec::new(),
             member: 0,
             members: 1,
             price: PricePerSecond::from_amount(Amount::try_from_base(100).expect("amount")),

@@ -27,12 +27,27 @@ pub async fn head(id: &str) -> Result<AnyView, Fault> {
     // Lost its machine and waits for another: said plainly, with what it costs (nothing).
     let again = summary.restarts > 0 && summary.state == JobState::Matching;
     let again = again.then(|| notice(Tone::Warn, t.job_again()));
+    // A spot job that was given notice, as long as it runs.
+    let mut newest = job.events.iter().rev();
+    let told = newest.find(|event| {
+        matches!(
+            event.kind,
+            JobEventKind::Notice | JobEventKind::Preempted | JobEventKind::NodeLost
+        )
+    });
+    let told = told
+        .filter(|event| event.kind == JobEventKind::Notice && !summary.state.is_final())
+        .map(|event| {
+            notice(
+                Tone::Warn,
+                view! { <p class="font-medium">{t.event_notice()}</p><p>{event.detail.clone()}</p> },
+            )
+        });
     let waits = summary.waits_until.map(|until| {
-        let why = job
-            .events
-            .iter()
-            .rev()
-            .find(|event| event.kind == JobEventKind::Waiting);
+        let why =
+            job.events.iter().rev().find(|event| {
+                matches!(event.kind, JobEventKind::Waiting | JobEventKind::MakingRoom)
+            });
         let why = why.map(|event| view! { <p class="hint">{event.detail.clone()}</p> });
         notice(
             Tone::Busy,
@@ -54,7 +69,7 @@ pub async fn head(id: &str) -> Result<AnyView, Fault> {
             {several.map(|several| view! { <span class="hint">{several}</span> })}
         </div>
         {steps(&job, t)}
-        <div class="mt-4 empty:hidden">{end}{again}{waits}</div>
+        <div class="mt-4 empty:hidden">{end}{again}{told}{waits}</div>
     }
     .into_any())
 }

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use protocol::state::DeviceState;
-use protocol::view::{NetworkView, OfferFilter, OfferView, OffersView};
+use protocol::view::{Kind, NetworkView, OfferFilter, OfferView, OffersView};
 
 use super::Query;
 use crate::api::exchange;
@@ -20,13 +20,15 @@ const SORTS: [(&str, Sorted); 3] = [
 ];
 
 /// Terms that can be put on and taken off by a press: what people ask most.
-const CHIPS: [&str; 6] = [
+const CHIPS: [&str; 8] = [
     "class=gpu",
     "class=cpu",
     "vram>=24",
     "price<=1",
     "reputation>=90",
     "region=EU",
+    "kind=spot",
+    "kind=reserved",
 ];
 /// Offers on one page; another order than the price's is that of so many cheapest.
 const PAGE: u32 = 50;
@@ -254,7 +256,11 @@ fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
         offer.memory_mib
     };
     let rent = if offer.state == DeviceState::Idle {
-        let href = format!("/launch?device={}", offer.device);
+        let kind = match offer.kind {
+            Kind::OnDemand => String::new(),
+            kind => format!("&filter=kind%3D{}", kind.as_str()),
+        };
+        let href = format!("/launch?device={}{kind}", offer.device);
         let label = fill(t.rent_label(), &[&offer.model, &offer.node_name]);
         view! { <a class="btn" href=href aria-label=label data-row="1">{t.rent()}</a> }.into_any()
     } else {
@@ -274,7 +280,7 @@ fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
         }),
         Cell::end(
             t.col_price(),
-            view! { <strong>{format::per_hour_amount(offer.per_hour, t)}</strong> },
+            view! { <strong>{format::per_hour_amount(offer.per_hour, t)}</strong>{others(offer, t)} },
         ),
         Cell::end(t.col_memory(), format::mib(memory)),
         Cell::end(
@@ -286,6 +292,19 @@ fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
         Cell::new(t.col_state(), wording::device_state(offer.state, t)),
         Cell::action(rent),
     ])
+}
+
+/// What it costs as other kinds of rent.
+fn others(offer: &OfferView, t: &'static Words) -> Option<AnyView> {
+    let spot = offer.spot_per_hour.filter(|_| offer.kind != Kind::Spot);
+    let spot = spot.map(|spot| fill(t.rent_has_spot(), &[&format::io(spot)]));
+    let term = offer
+        .reserved_per_hour
+        .filter(|_| offer.kind != Kind::Reserved);
+    let term = term.map(|term| fill(t.rent_has_term(), &[&format::io(term)]));
+    let all: Vec<String> = [spot, term].into_iter().flatten().collect();
+    let show = |all: Vec<String>| view! { <span class="hint block">{all.join(" · ")}</span> };
+    (!all.is_empty()).then(|| show(all).into_any())
 }
 
 fn model_href(offer: &OfferView) -> String {

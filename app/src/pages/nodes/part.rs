@@ -130,6 +130,7 @@ fn device_card(device: &NodeDeviceView, t: &'static Words) -> AnyView {
                         <Submit label=t.price_button()/>
                     </div>
                 </form>
+                {rents(device, t)}
                 <form method="post" action=SetPaused::url() data-done=t.state_set() data-key=format!("pause-{id}")>
                     <input type="hidden" name="device" value=id.clone()/>
                     <input type="hidden" name="paused" value=(!paused).to_string()/>
@@ -139,6 +140,34 @@ fn device_card(device: &NodeDeviceView, t: &'static Words) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// What else is set for a device, and where to set it.
+fn rents(device: &NodeDeviceView, t: &'static Words) -> AnyView {
+    let rules = &device.rules;
+    let price = |price: kernel::PricePerSecond| format!("{} IO/h", price.to_io_per_hour());
+    let spot = rules
+        .spot
+        .map(|spot| fill(t.rent_has_spot(), &[&price(spot)]));
+    let term = rules
+        .reserved
+        .map(|term| fill(t.rent_has_term(), &[&price(term.price)]));
+    let auto = rules
+        .auto
+        .map(|auto| fill(t.rent_has_auto(), &[&auto.percent.to_string()]));
+    let until = device.hours_until.map(|until| {
+        let closed = device.state == DeviceState::Closed;
+        let text = if closed {
+            t.rent_free_again()
+        } else {
+            t.rent_free_until()
+        };
+        fill(text, &[&format::moment(until)])
+    });
+    let set: Vec<String> = [spot, term, auto, until].into_iter().flatten().collect();
+    let set = (!set.is_empty()).then(|| view! { <p class="hint num">{set.join(" · ")}</p> });
+    let href = format!("/price?device={}", device.id);
+    view! { {set}<div><a class="btn" href=href data-row="1">{t.rent_edit()}</a></div> }.into_any()
 }
 
 fn machine_head(node: &NodeView, t: &'static Words) -> AnyView {

@@ -118,7 +118,7 @@ async fn each_kind_has_its_own_prices_and_one_slot_has_one_winner() {
         );
         // Taken in all books, after a restart too.
         assert!(matches!(
-            exchange.submit(&rita, term.clone(), None, None).await,
+            exchange.quote(Some(&rita), &term, None).await,
             Err(Error::NoMatch(_))
         ));
         dear.start(&world).await;
@@ -128,7 +128,7 @@ async fn each_kind_has_its_own_prices_and_one_slot_has_one_winner() {
         }
         let exchange = &world.exchange;
         assert!(matches!(
-            exchange.submit(&rita, term.clone(), None, None).await,
+            exchange.quote(Some(&rita), &term, None).await,
             Err(Error::NoMatch(_))
         ));
         dear.work(&world, 3).await;

@@ -12,6 +12,7 @@ mod kinds;
 mod market;
 mod members;
 mod money;
+mod preempt;
 mod simulation;
 mod workers;
 mod world;

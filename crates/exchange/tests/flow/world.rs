@@ -479,27 +479,28 @@ impl Worker {
         }
     }
 
+    /// Ends the run that was given last. Another may be given while it ends.
     pub async fn end(&mut self, world: &World, end: RunEnd) {
+        let Some(lease) = self.runs.last().map(|run| run.assignment.lease) else {
+            return;
+        };
         for _ in 0..5 {
-            let Some(run) = self.runs.last() else {
+            let mut own = self.runs.iter();
+            let Some(run) = own.find(|run| run.assignment.lease == lease) else {
                 return;
             };
-            let (lease, epoch) = (run.assignment.lease, run.assignment.epoch);
+            let epoch = run.assignment.epoch;
             let receipt = run.receipt(&self.key, true);
-            self.send(
-                world,
-                FromWorker::Ended {
-                    lease,
-                    epoch,
-                    end: end.clone(),
-                    receipt,
-                },
-            )
-            .await
-            .expect("ends");
+            let message = FromWorker::Ended {
+                lease,
+                epoch,
+                end: end.clone(),
+                receipt,
+            };
+            self.send(world, message).await.expect("ends");
         }
         assert!(
-            self.runs.is_empty(),
+            self.runs.iter().all(|run| run.assignment.lease != lease),
             "the lease was not closed: {:?}",
             self.seen.last()
         );
