@@ -415,10 +415,11 @@ words! {
     rent_above_fair: "{}/h; yours is {} above it ({} samples)", "{}/小时；您的价格高出 {}（{} 个样本）";
     rent_below_fair: "{}/h; yours is {} below it ({} samples)", "{}/小时；您的价格低 {}（{} 个样本）";
     rent_no_fair: "nothing is known yet", "尚无数据";
-    rent_fill_label: "Hired, last 7 days", "近 7 天出租率";
+    rent_fill_label: "Hired, 7 days", "近 7 天出租率";
     rent_fill: "{} at this price or below ({} leases, {} device-hours)", "此价格及以下为 {}（{} 次租用，{} 设备小时）";
     rent_no_fill: "not enough data: {} leases at this price or below", "数据不足：此价格及以下有 {} 次租用";
-    rent_income: "Expected a day, after the fee", "预计每日收入（扣费后）";
+    rent_income: "Expected a day", "预计每日";
+    rent_income_value: "{} after the fee", "扣费后 {}";
     rent_free_again: "Free again {}", "{} 重新开放";
     rent_free_until: "Free until {}", "开放至 {}";
     rent_has_spot: "spot {}", "竞价 {}";

@@ -190,7 +190,8 @@ fn checked(check: &PriceCheckView, t: &'static Words) -> AnyView {
     );
     let income = check
         .income_per_day
-        .map_or_else(|| "–".to_owned(), format::io);
+        .map(|income| fill(t.rent_income_value(), &[&format::io(income)]));
+    let income = income.unwrap_or_else(|| "–".to_owned());
     view! {
         <div class="min-w-0" role="status">
             <h3 class="mb-2">{fill(t.rent_at(), &[&format::io(check.per_hour)])}</h3>
