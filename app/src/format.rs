@@ -44,9 +44,16 @@ pub fn per_hour(price: PricePerSecond, t: &Words) -> String {
     per_hour_amount(price.per_hour().unwrap_or(Amount::MAX), t)
 }
 
-/// An hour's price that is already summed.
+/// An hour's price that is already summed, rounded up: who asks the market for the price that they read finds the offer.
 pub fn per_hour_amount(amount: Amount, t: &Words) -> String {
-    format!("{} IO/{}", io_number(amount), t.unit_hour())
+    format!("{} IO/{}", price_number(amount), t.unit_hour())
+}
+
+/// The number of [`per_hour_amount`] without its unit.
+pub fn price_number(amount: Amount) -> String {
+    let up = amount.base().saturating_add(9_999) / 10_000 * 10_000;
+    let shown = if amount.base() < 10_000 { amount.base() } else { up };
+    io_number(Amount::try_from_base(shown).unwrap_or(amount))
 }
 
 /// The two largest units: `3 d 4 h`, `12 min 5 s`, `45 s`.
@@ -168,6 +175,19 @@ mod tests {
         assert_eq!(io(amount(0)), "0.00 IO");
         assert_eq!(io(Amount::MAX), "800\u{202f}000\u{202f}000.00 IO");
         assert_eq!(io(amount(500_000_000_000)), "5000.00 IO");
+    }
+
+    #[test]
+    fn a_price_that_is_read_can_be_asked_for() {
+        let en = Locale::En.words();
+        assert_eq!(per_hour_amount(amount(90_225_000), en), "0.9023 IO/h");
+        assert_eq!(per_hour_amount(amount(90_000_000), en), "0.90 IO/h");
+        assert_eq!(price_number(amount(3_609)), "0.00003609");
+        for base in [1, 9_999, 10_000, 10_001, 90_225_000, 123_456_789, 5_000_000_001] {
+            let shown = price_number(amount(base)).replace('\u{202f}', "");
+            let asked = Amount::parse_io(&shown).expect("a number");
+            assert!(asked >= amount(base), "{base} is shown as {shown}");
+        }
     }
 
     #[test]

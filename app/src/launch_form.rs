@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::DeviceId;
+use kernel::{DeviceId, QuoteId};
 use protocol::spec::{
     DURATION_MAX, DeviceClass, InlineFile, JobSpec, Limits, Placement, Resources,
 };
@@ -40,6 +40,15 @@ pub struct LaunchForm {
     pub wait: String,
     /// A query of the market, for all else.
     pub filter: String,
+    /// Devices on each node, and nodes; empty for one.
+    pub count: String,
+    pub nodes: String,
+    /// How near the nodes are to each other: `group`, `country`, `region`; empty for anywhere.
+    pub near: String,
+    /// `owner`: each node of another owner.
+    pub spread: String,
+    /// A held quote whose price the job is to have; empty for the price of the moment.
+    pub quote: String,
     /// A device chosen on the market; empty for the cheapest that fits.
     pub device: String,
     /// Makes a form that is sent twice one job.
@@ -47,7 +56,7 @@ pub struct LaunchForm {
 }
 
 /// Where the specification's fields stand in the form.
-pub const FIELDS: [(&str, &str); 18] = [
+pub const FIELDS: [(&str, &str); 20] = [
     ("name", "name"),
     ("command", "command"),
     ("env", "env"),
@@ -66,6 +75,8 @@ pub const FIELDS: [(&str, &str); 18] = [
     ("placement.countries", "countries"),
     ("placement.filter", "filter"),
     ("limits.wait_seconds", "wait"),
+    ("resources.count", "count"),
+    ("placement.nodes", "nodes"),
 ];
 
 /// Splits a command into words: spaces separate, quotes and backslashes join, as in a shell. Nothing is expanded.
@@ -193,9 +204,32 @@ impl LaunchForm {
             restarts: spec.limits.max_restarts.to_string(),
             filter: spec.placement.filter.clone().unwrap_or_default(),
             wait: spec.limits.wait_seconds.div_ceil(60).to_string(),
+            count: spec.resources.count.to_string(),
+            nodes: spec.placement.nodes.to_string(),
+            near: String::new(),
+            spread: String::new(),
+            quote: String::new(),
             device: String::new(),
             request: String::new(),
         }
+    }
+
+    /// The query, with what its own fields say of where the nodes stand.
+    fn query(&self) -> Option<String> {
+        let placed = [("near", &self.near), ("spread", &self.spread)];
+        let placed = placed
+            .into_iter()
+            .map(|(name, value)| (name, value.trim()))
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name}={value}"));
+        let own = optional(&self.filter);
+        let mut parts: Vec<String> = own.clone().into_iter().collect();
+        parts.extend(placed);
+        // A query chooses the class itself; where nobody wrote one, the form's class counts.
+        if own.is_none() && !parts.is_empty() {
+            parts.insert(0, format!("class={}", self.class.trim()));
+        }
+        (!parts.is_empty()).then(|| parts.join(" "))
     }
 
     /// Whether it would wait for an offer.
@@ -250,7 +284,7 @@ impl LaunchForm {
             bundle: None,
             resources: Resources {
                 class,
-                count: usual.count,
+                count: read.number(&self.count, "resources.count", usual.count),
                 model: optional(&self.model),
                 device_memory_mib: 0,
                 cpus: read.number(&self.cpus, "resources.cpus", usual.cpus),
@@ -271,13 +305,13 @@ impl LaunchForm {
                     .saturating_mul(60),
             },
             placement: Placement {
-                nodes: 1,
                 countries: list(&self.countries)
                     .into_iter()
                     .map(|code| code.to_uppercase())
                     .collect(),
                 min_reputation: read.number(&self.min_reputation, "placement.min_reputation", 0),
-                filter: optional(&self.filter),
+                filter: self.query(),
+                nodes: read.number(&self.nodes, "placement.nodes", 1),
             },
             metrics: list(&self.metrics),
         };
@@ -301,6 +335,18 @@ impl LaunchForm {
         value
             .and_then(|value| serde_json::from_value(value).ok())
             .unwrap_or_default()
+    }
+
+    /// # Errors
+    /// When it is not an id.
+    pub fn quote(&self) -> Result<Option<QuoteId>, Problem> {
+        let text = self.quote.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse()
+            .map(Some)
+            .map_err(|_| Problem::field("quote", "ask for a new quote"))
     }
 
     /// # Errors
@@ -377,6 +423,31 @@ mod tests {
         assert_eq!(spec.limits.duration_seconds, 600);
         assert_eq!(spec.placement.countries, ["CH", "DE"]);
         assert_eq!(LaunchForm::of(&spec).spec(), Ok(spec));
+    }
+
+    #[test]
+    fn where_the_nodes_stand_is_said_in_the_query() {
+        let form = LaunchForm {
+            name: "gang".into(),
+            command: "true".into(),
+            class: "gpu".into(),
+            nodes: "4".into(),
+            count: "2".into(),
+            near: "group".into(),
+            spread: "owner".into(),
+            ..LaunchForm::default()
+        };
+        let spec = form.spec().expect("valid");
+        assert_eq!((spec.placement.nodes, spec.resources.count), (4, 2));
+        let filter = spec.placement.filter.as_deref();
+        assert_eq!(filter, Some("class=gpu near=group spread=owner"));
+        let form = LaunchForm {
+            filter: "vram>=24".into(),
+            spread: String::new(),
+            ..form
+        };
+        let spec = form.spec().expect("valid");
+        assert_eq!(spec.placement.filter.as_deref(), Some("vram>=24 near=group"));
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub struct QuotePart {
     pub html: String,
     /// Why the job cannot be started with this balance; empty when it can.
     pub off_because: String,
+    /// The held quote; empty for visitors, and where there is no price.
+    pub id: String,
+    /// For so many seconds from now it holds.
+    pub seconds: u32,
 }
 
 /// The id of the empty form.

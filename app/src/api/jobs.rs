@@ -69,7 +69,9 @@ pub async fn launch(#[server(flatten)] form: LaunchForm) -> Result<JobId, Fault>
     let spec = form.spec()?;
     // The form's own number makes a second press of the button the same job, not a second one.
     let key = Some(form.request.as_str()).filter(|key| !key.is_empty());
-    let job = super::exchange()?.submit(&actor, spec, device, key).await?;
+    let job = super::exchange()?
+        .submit_quoted(&actor, spec, device, form.quote()?, key)
+        .await?;
     let id = job.summary.id;
     super::answer_form(&format!("/jobs/{id}"));
     Ok(id)

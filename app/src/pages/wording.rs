@@ -3,7 +3,7 @@
 use leptos::prelude::AnyView;
 use protocol::spec::DeviceClass;
 use protocol::state::{DeviceState, JobState, LeaseState, RunEnd};
-use protocol::view::{Book, EarnRule, EntryKind, JobEventKind};
+use protocol::view::{Book, EarnRule, EntryKind, JobEventKind, ScarcityView};
 
 use crate::components::{Tone, state};
 use crate::format;
@@ -134,5 +134,15 @@ pub fn earn_rule(rule: EarnRule, t: &Words) -> (&'static str, &'static str) {
         EarnRule::InHours => (t.rule_hours(), t.fix_hours()),
         EarnRule::Priced => (t.rule_priced(), t.fix_priced()),
         EarnRule::Hired => (t.rule_hired(), t.fix_hired()),
+    }
+}
+
+/// How scarce a model is: now, and in the median of a day.
+pub fn scarcity(of: &ScarcityView, t: &Words) -> String {
+    let [hired, offered, percent] = [of.hired, of.offered, of.percent].map(|n| n.to_string());
+    let now = fill(t.model_hired(), &[&hired, &offered, &percent]);
+    match of.median_percent {
+        Some(median) => format!("{now} · {}", fill(t.model_median_share(), &[&median.to_string()])),
+        None => now,
     }
 }

@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::leases::LeaseEnd;
 use crate::live::LiveHub;
 use crate::ports::Entropy;
+use crate::searches::Watch;
 use crate::settings::Settings;
 
 /// After a stop and its grace: for what the job left to be uploaded.
@@ -72,6 +73,9 @@ pub(crate) struct Memory {
     /// after it took effect. The next tick reads them anew.
     pub doubtful: BTreeSet<LeaseId>,
     pub connections: u64,
+    /// How many per cent of each model were hired in the median of the last day.
+    pub scarce: BTreeMap<(DeviceClass, String), u32>,
+    pub searches: Watch,
     pub meters_at: Timestamp,
     /// When the last tick was, for what depends on the time: schedules.
     pub now: Timestamp,
@@ -437,6 +441,7 @@ impl Exchange {
             inner: Arc::new(inner),
         };
         exchange.rebuild().await?;
+        exchange.learn_scarcity().await?;
         Ok(exchange)
     }
 

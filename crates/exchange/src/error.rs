@@ -11,6 +11,8 @@ use store::StoreError;
 pub enum Error {
     #[error("{0} was not found; it may belong to another account")]
     NotFound(&'static str),
+    #[error("nobody has offered {0} here; GET /api/v1/market/prices has the names")]
+    NeverOffered(String),
     #[error("please sign in")]
     Unauthenticated,
     #[error("e-mail or password is not right")]
@@ -68,6 +70,10 @@ impl Error {
         Self::Invalid(vec![FieldProblem::new(field, message)])
     }
 
+    pub(crate) fn used_quote() -> Self {
+        Self::Conflict("this quote was used by another job; ask for a new one".into())
+    }
+
     /// # Errors
     /// All that is wrong with the specification.
     pub(crate) fn check(spec: &JobSpec) -> Result<(), Self> {
@@ -94,7 +100,7 @@ impl Error {
     /// What is sent and shown. Internals are not told.
     pub fn problem(&self) -> Problem {
         let code = match self {
-            Self::NotFound(_) => Code::NotFound,
+            Self::NotFound(_) | Self::NeverOffered(_) => Code::NotFound,
             Self::Unauthenticated | Self::WrongCredentials => Code::Unauthenticated,
             Self::MissingScope(_) | Self::Forbidden(_) => Code::Forbidden,
             Self::Invalid(_) => Code::Invalid,

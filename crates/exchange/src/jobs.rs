@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{DeviceId, Epoch, HoldId, JobId, LeaseId};
+use kernel::{DeviceId, Epoch, HoldId, JobId, LeaseId, QuoteId};
 use ledger::Hold;
 use market::Choice;
 use protocol::JobSpec;
@@ -58,17 +58,39 @@ impl Exchange {
         device: Option<DeviceId>,
         idempotency_key: Option<&str>,
     ) -> Result<JobView, Error> {
+        self.submit_quoted(actor, spec, device, None, idempotency_key)
+            .await
+    }
+
+    /// The same at the prices of a held quote.
+    ///
+    /// # Errors
+    /// Besides: the quote is not this account's, for another job, over, used, or what it promised cannot be had any more.
+    pub async fn submit_quoted(
+        &self,
+        actor: &Actor,
+        spec: JobSpec,
+        device: Option<DeviceId>,
+        quote: Option<QuoteId>,
+        idempotency_key: Option<&str>,
+    ) -> Result<JobView, Error> {
         actor.require(Scope::Jobs)?;
         Error::check(&spec)?;
         if idempotency_key.is_some_and(|key| key.is_empty() || key.len() > KEY_MAX) {
             return Err(Error::invalid("Idempotency-Key", "1 to 200 characters"));
         }
-        let body = serde_json::to_string(&(&spec, device))
-            .map_err(|error| Error::Internal(error.to_string()))?;
+        let body = match quote {
+            None => serde_json::to_string(&(&spec, device)),
+            Some(quote) => serde_json::to_string(&(&spec, device, quote)),
+        };
+        let body = body.map_err(|error| Error::Internal(error.to_string()))?;
         let body_hash = secret_hash(&body);
         let remembered = idempotency_key.map(|key| (key, body_hash.as_str()));
         for _ in 0..SLOT_TRIES {
-            match self.try_submit(actor, &spec, device, remembered).await {
+            match self
+                .try_submit(actor, &spec, device, quote, remembered)
+                .await
+            {
                 Ok(id) => return self.job_view(id).await,
                 Err(Error::Store(error)) if error.is_conflict() => {
                     tracing::debug!(
@@ -88,6 +110,7 @@ impl Exchange {
         actor: &Actor,
         spec: &JobSpec,
         device: Option<DeviceId>,
+        quote: Option<QuoteId>,
         remembered: Option<(&str, &str)>,
     ) -> Result<JobId, Error> {
         let now = self.now();
@@ -116,7 +139,13 @@ impl Exchange {
         let request = self.runnable(spec, device)?;
         let members = request.ask.nodes;
         let wanted = Wanted::whole(request, members);
-        let taken = self.take_slots(&wanted, id);
+        let taken = match quote {
+            None => self.take_slots(&wanted, id),
+            Some(quote) => {
+                let held = self.held_quote(&mut tx, actor, quote, spec, device).await?;
+                Ok(self.take_promised(&wanted, &held, id)?)
+            }
+        };
         let makes_room = taken.is_err()
             && self
                 .could_make_room(&mut tx, actor.account, spec, &wanted)
@@ -152,6 +181,11 @@ impl Exchange {
         };
         let mut hold = Hold::new(HoldId::new(now, self.random()), actor.account, id);
         tx.insert_job(&job).await?;
+        if let Some(quote) = quote
+            && !tx.use_quote(quote, id).await?
+        {
+            return Err(Error::used_quote());
+        }
         let submitted = JobEvent {
             at: now,
             kind: JobEventKind::Submitted,

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use kernel::{Amount, DeviceId, PricePerSecond, Seconds};
 use market::{
-    Choice, Country, Filter, Kind, Number, Offer, Prices, Query, QueryError, Request, Term, Test,
+    Choice, Country, Filter, Kind, NoMatch, Number, Offer, Prices, Query, QueryError, Request, Term,
+    Test,
 };
 use protocol::JobSpec;
 use protocol::spec::{DEVICES_MAX, NODES_MAX, is_country};
 use protocol::state::JobState;
 use protocol::view::{
-    NetworkView, OfferFilter, OfferView, OffersView, OrderView, QuoteLine, QuoteLineKind,
-    QuoteView, Scope,
+    NetworkView, OfferFilter, OfferView, OffersView, OrderView, QuoteView, Scope,
 };
 
 use crate::actor::Actor;
@@ -47,7 +47,7 @@ impl Exchange {
         market::parse(text, &Prices { at_most: &at_most })
     }
 
-    fn query(&self, field: &str, text: &str) -> Result<Query, Error> {
+    pub(crate) fn query(&self, field: &str, text: &str) -> Result<Query, Error> {
         self.read_query(text)
             .map_err(|error| Error::invalid(field, error.to_string()))
     }
@@ -145,6 +145,7 @@ impl Exchange {
         let memory = self.memory();
         let order = |job: store::Job| {
             let why = choose(&memory, wanted.get(&job.id)?).err();
+            let why = why.map(|why| self.priced(why));
             Some(OrderView {
                 job: job.id,
                 name: job.spec.name.trim().to_owned(),
@@ -314,7 +315,8 @@ impl Exchange {
             None => Amount::ZERO,
         };
         let memory = self.memory();
-        let choice = memory.book.choose(&request).map_err(Error::NoMatch)?;
+        let choice = memory.book.choose(&request);
+        let choice = choice.map_err(|why| Error::NoMatch(self.priced(why)))?;
         let kind = request.ask.kind;
         let book = memory.book.of(kind);
         let matching = book.count(&request.filter, market::Scope::Open);
@@ -328,7 +330,14 @@ impl Exchange {
                 .map_or(Amount::MAX, |charge| charge.requester_pays);
             quote.at_most = quote.at_most.max(all);
         }
+        quote.notes = Self::quote_notes(&quote, spec);
         Ok(quote)
+    }
+
+    /// With the prices that the requester pays.
+    pub(crate) fn priced(&self, why: NoMatch) -> NoMatch {
+        let fees = self.fees();
+        why.priced(|price| per_hour(fees, price))
     }
 
     fn quoted(
@@ -359,22 +368,21 @@ impl Exchange {
                     .ok()
             })
         };
-        let device_hour = sum(&|offer| offer.price.per_hour().ok());
         let all_in = sum(&|offer| Some(per_hour(fees, offer.price)));
         let rate = sum(&|offer| Some(fees.rate(offer.price).per_second()));
         let first_hold = cost(spec.duration().min(settings.escrow_window));
         let needed = cost(spec.duration().min(settings.escrow_minimum));
-        let line = |kind, per_hour| QuoteLine { kind, per_hour };
         let offers: Vec<OfferView> = choice
             .offers
             .iter()
             .map(|offer| offer_view(memory, offer, kind, fees))
             .collect();
         QuoteView {
-            lines: vec![
-                line(QuoteLineKind::Device, device_hour),
-                line(QuoteLineKind::Fee, all_in.minus_or_zero(device_hour)),
-            ],
+            id: None,
+            valid_until: None,
+            lines: self.quote_lines(memory, &choice.offers, kind),
+            scarcity: Self::scarcity(memory, choice.first()),
+            notes: Vec::new(),
             per_hour: all_in,
             at_most: cost(spec.duration()),
             first_hold: first_hold.min(available).max(needed),

@@ -165,7 +165,7 @@ impl Exchange {
         job: kernel::JobId,
     ) -> Result<Choice, NoMatch> {
         let mut memory = self.memory();
-        let choice = choose(&memory, wanted)?;
+        let choice = choose(&memory, wanted).map_err(|why| self.priced(why))?;
         for offer in &choice.offers {
             let taken = memory.book.take(offer.device, job);
             debug_assert!(taken, "a chosen offer is free");

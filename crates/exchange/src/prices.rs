@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use kernel::{Amount, PricePerSecond, Seconds, Timestamp};
 use market::fair::{Ask, Fair, Trade, fair};
 use market::{Offer, Supply};
+use metering::Fees;
 use protocol::spec::DeviceClass;
-use protocol::view::{BookLevelView, ModelPriceView, ModelView, PricePointView};
+use protocol::view::{BookLevelView, ModelPriceView, ModelView, PricePointView, ScarcityView};
 use store::{PricePoint, TradeRow};
 
 use crate::desk::{Exchange, Memory};
@@ -34,8 +35,27 @@ fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-fn hour(price: PricePerSecond) -> Amount {
-    price.per_hour().unwrap_or(Amount::MAX)
+/// How many per cent are hired, rounded down.
+fn share(offered: u32, hired: u32) -> u32 {
+    hired.saturating_mul(100).checked_div(offered).unwrap_or(0)
+}
+
+impl Memory {
+    /// So many of a model stand in the market and are hired: how that compares.
+    pub fn scarcity_of(
+        &self,
+        class: DeviceClass,
+        model: &str,
+        offered: u32,
+        hired: u32,
+    ) -> ScarcityView {
+        ScarcityView {
+            offered,
+            hired,
+            percent: share(offered, hired),
+            median_percent: self.scarce.get(&(class, model.to_owned())).copied(),
+        }
+    }
 }
 
 /// A model as one class, and its standing offers in the order of choice.
@@ -78,27 +98,30 @@ impl Standing {
         fair(asks, trades)
     }
 
-    fn price(&self, trades: &[TradeRow]) -> ModelPriceView {
+    fn price(&self, memory: &Memory, trades: &[TradeRow], fees: Fees) -> ModelPriceView {
         let fair = self.fair(trades);
         let prices: Vec<PricePerSecond> = self.offers.iter().map(|offer| offer.price).collect();
-        let idle = self
-            .offers
-            .iter()
-            .filter(|offer| offer.holder.is_none())
-            .count();
+        let (offered, hired) = (count(prices.len()), self.hired());
+        let hour = |price: PricePerSecond| per_hour(fees, price);
         let at = |index: usize| prices.get(index).copied().map_or(Amount::ZERO, hour);
         ModelPriceView {
             class: self.class,
             model: self.model.clone(),
-            offers: count(prices.len()),
-            idle: count(idle),
+            offers: offered,
+            idle: offered.saturating_sub(hired),
             lowest: at(0),
             // The lower of two middle ones; the order of choice is that of the price.
             median: at(prices.len().saturating_sub(1) / 2),
             fair: fair.map_or(Amount::ZERO, |fair| hour(fair.price)),
             asks: fair.map_or(0, |fair| fair.asks),
             trades: fair.map_or(0, |fair| fair.trades),
+            scarcity: memory.scarcity_of(self.class, &self.model, offered, hired),
         }
+    }
+
+    fn hired(&self) -> u32 {
+        let hired = self.offers.iter().filter(|offer| offer.holder.is_some());
+        count(hired.count())
     }
 
     /// `None`: nothing is known of its price.
@@ -112,6 +135,8 @@ impl Standing {
             lowest: self.offers.first().map(|offer| offer.price),
             asks: fair.asks,
             trades: fair.trades,
+            offered: count(self.offers.len()),
+            hired: self.hired(),
         })
     }
 }
@@ -130,7 +155,9 @@ impl Exchange {
         let memory = self.memory();
         let models = memory.book.models();
         let all = models.iter().flat_map(|model| standing(&memory, model));
-        Ok(all.map(|standing| standing.price(&trades)).collect())
+        Ok(all
+            .map(|standing| standing.price(&memory, &trades, self.fees()))
+            .collect())
     }
 
     /// How a model's index was: a point every five minutes, as far back as 90 days.
@@ -144,6 +171,7 @@ impl Exchange {
         span: Seconds,
     ) -> Result<Vec<PricePointView>, Error> {
         let since = before(self.now(), span.min(KEEP));
+        let fees = self.fees();
         let points = self
             .inner
             .store
@@ -153,8 +181,8 @@ impl Exchange {
             .into_iter()
             .map(|point| PricePointView {
                 at: point.at,
-                fair: hour(point.fair),
-                lowest: point.lowest.map(hour),
+                fair: per_hour(fees, point.fair),
+                lowest: point.lowest.map(|price| per_hour(fees, price)),
                 samples: point.asks.saturating_add(point.trades),
             })
             .collect())
@@ -177,7 +205,10 @@ impl Exchange {
             let own = standing(&memory, model)
                 .into_iter()
                 .find(|standing| standing.class == class);
-            own.map(|standing| (standing.price(&trades), self.levels(&standing.offers)))
+            own.map(|standing| {
+                let price = standing.price(&memory, &trades, self.fees());
+                (price, self.levels(&standing.offers))
+            })
         };
         if now.is_none() && history.is_empty() {
             return Ok(None);
@@ -239,6 +270,30 @@ impl Exchange {
         }
         tx.forget_price_points(before(now, KEEP)).await?;
         tx.commit().await?;
+        self.learn_scarcity().await?;
         self.follow_index(&trades).await
+    }
+
+    /// Reads how scarce each model was in the last 24 hours.
+    pub(crate) async fn learn_scarcity(&self) -> Result<(), Error> {
+        let noted = self
+            .inner
+            .store
+            .scarcities(before(self.now(), RECENT))
+            .await?;
+        let mut shares: BTreeMap<(DeviceClass, String), Vec<u32>> = BTreeMap::new();
+        for (class, model, offered, hired) in noted {
+            let percent = share(offered, hired);
+            shares.entry((class, model)).or_default().push(percent);
+        }
+        let medians = shares.into_iter().filter_map(|(model, mut shares)| {
+            shares.sort_unstable();
+            // The lower of two middle ones, as with prices.
+            let median = shares.get(shares.len().saturating_sub(1) / 2)?;
+            Some((model, *median))
+        });
+        let medians = medians.collect();
+        self.memory().scarce = medians;
+        Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::desk::{Exchange, LeaseLive, NodeLive, Stopping};
 use crate::error::Error;
 use crate::jobs::STOP_GRACE_MS;
 use crate::leases::LeaseEnd;
+use crate::searches::Watch;
 use crate::tick::Round;
 
 impl Exchange {
@@ -55,6 +56,7 @@ impl Exchange {
                 present.map(|device| live.listing(device, now))
             });
             memory.book = offers.collect();
+            memory.searches = Watch::settle(self.now(), self.inner.settings.startup_grace_ms);
             memory.nodes = nodes;
             tracing::info!(
                 nodes = memory.nodes.len(),

@@ -41,6 +41,8 @@ pub struct Settings {
     /// From the notice that a spot job is taken back to its end by force.
     pub spot_notice: Seconds,
     pub session_ttl: Seconds,
+    /// A quote binds its prices for so long.
+    pub quote_ttl: Seconds,
     pub join_token_ttl: Seconds,
     /// What one account's bundles may take together, and how many they may be.
     pub bundle_quota_bytes: u64,
@@ -76,6 +78,7 @@ impl Default for Settings {
             requeue_patience: Seconds::new(600),
             spot_notice: Seconds::new(30),
             session_ttl: Seconds::new(14 * 86_400),
+            quote_ttl: Seconds::MINUTE,
             join_token_ttl: Seconds::HOUR,
             bundle_quota_bytes: 2 * 1_024 * 1_024 * 1_024,
             bundle_files_max: 64,

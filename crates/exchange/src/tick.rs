@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::leases::{LeaseEnd, Seat};
 use crate::members::used;
 use crate::preempt::Claim;
-use crate::views::meter;
+use crate::views::{meter, per_hour};
 
 const METER_EVERY_MS: i64 = 1_000;
 /// Idempotency keys are remembered for a day.
@@ -37,6 +37,7 @@ impl Exchange {
             self.fund_all().await,
             self.settle_promises().await,
             self.place_waiting().await,
+            self.watch_searches().await,
             self.publish_meters().await,
         ];
         results.into_iter().collect()
@@ -51,6 +52,7 @@ impl Exchange {
         let mut tx = self.inner.store.begin().await?;
         tx.prune(now, now.plus_millis(REMEMBER_MS.saturating_neg()))
             .await?;
+        self.prune_quotes(&mut tx).await?;
         let seen: Vec<_> = {
             let memory = self.memory();
             let linked = memory.nodes.values().filter_map(|live| {
@@ -320,8 +322,8 @@ impl Exchange {
                 if self.waits_until(&job).is_some_and(|until| until <= now) {
                     let mut reason = no_match.sentence();
                     if let Some(price) = limit_price {
-                        let hour = price.per_hour().unwrap_or(kernel::Amount::MAX);
-                        _ = write!(reason, " It may cost at most {hour} per hour before fees.");
+                        let hour = per_hour(self.fees(), price);
+                        _ = write!(reason, " It may cost at most {hour} per hour.");
                     }
                     let end = RunEnd::NoCapacity { reason };
                     self.give_up(tx, &mut job, end).await?;

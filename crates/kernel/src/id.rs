@@ -107,6 +107,10 @@ ids! {
     HoldId = "hold", "hold";
     /// One posted movement of money.
     TransferId = "tr", "transfer";
+    /// A price that was promised for a minute.
+    QuoteId = "quote", "quote";
+    /// A query of the market that an account keeps.
+    SearchId = "search", "search";
     /// A file that a job left behind.
     ArtefactId = "art", "artefact";
 }

@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::{
     AccountId, Amount, ArtefactId, DeviceId, Epoch, HoldId, JobId, JoinTokenId, KeyId, LeaseId,
-    NodeId, PricePerSecond, Seconds, SessionId, Timestamp, TransferId,
+    NodeId, PricePerSecond, QuoteId, SearchId, Seconds, SessionId, Timestamp, TransferId,
 };
 
 fn text(description: &str) -> ObjectBuilder {
@@ -50,7 +50,7 @@ macro_rules! id_schema {
 }
 
 id_schema! {
-    AccountId SessionId KeyId JoinTokenId NodeId DeviceId JobId LeaseId HoldId TransferId ArtefactId
+    AccountId SessionId KeyId JoinTokenId NodeId DeviceId JobId LeaseId HoldId TransferId QuoteId SearchId ArtefactId
 }
 
 schema! {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use kernel::{DeviceId, JobId};
+use kernel::{DeviceId, JobId, PricePerSecond};
+use protocol::spec::DeviceClass;
 
 use crate::explain::{NoMatch, explain};
 use crate::filter::Filter;
 use crate::gang;
-use crate::index::{Index, LIVE, OPEN, Stream};
-use crate::offer::Offer;
+use crate::index::{Index, LIVE, OPEN, Page, RowId, Stream};
+use crate::offer::{Offer, Supply};
 use crate::request::{Near, Request};
 
 /// The offers that were chosen: one, or as many as were asked for.
@@ -45,9 +46,20 @@ impl Scope {
     }
 }
 
+/// How the offers of one model stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// In the market, hired or free.
+    pub offered: u32,
+    pub hired: u32,
+    /// The lowest ask of those that are free.
+    pub lowest: Option<PricePerSecond>,
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Book {
     pub(crate) index: Index,
+    revision: u64,
 }
 
 impl FromIterator<Offer> for Book {
@@ -55,6 +67,7 @@ impl FromIterator<Offer> for Book {
     fn from_iter<I: IntoIterator<Item = Offer>>(offers: I) -> Self {
         Self {
             index: Index::of(offers),
+            revision: 0,
         }
     }
 }
@@ -72,12 +85,19 @@ impl Book {
         self.index.get(device)
     }
 
+    /// Rises with each change.
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// Adds an offer or replaces the one of the same device. The holder of a known device stays.
     pub fn put(&mut self, offer: &Offer) {
+        self.revision = self.revision.wrapping_add(1);
         self.index.put(offer);
     }
 
     pub fn remove(&mut self, device: DeviceId) -> Option<Offer> {
+        self.revision = self.revision.wrapping_add(1);
         self.index.remove(device)
     }
 
@@ -85,7 +105,7 @@ impl Book {
     pub fn take(&mut self, device: DeviceId, job: JobId) -> bool {
         match self.index.rows.find(device) {
             Some(id) if self.index.rows.get(id).is_open() => {
-                self.index.set_holder(id, Some(job));
+                self.hold(id, Some(job));
                 true
             }
             _ => false,
@@ -95,15 +115,20 @@ impl Book {
     /// Marks who holds a slot, as the database says; for the rebuild at start.
     pub fn set_holder(&mut self, device: DeviceId, job: JobId) {
         if let Some(id) = self.index.rows.find(device) {
-            self.index.set_holder(id, Some(job));
+            self.hold(id, Some(job));
         }
+    }
+
+    fn hold(&mut self, id: RowId, holder: Option<JobId>) {
+        self.revision = self.revision.wrapping_add(1);
+        self.index.set_holder(id, holder);
     }
 
     /// Frees the slot if this job has it; another's stays.
     pub fn free(&mut self, device: DeviceId, job: JobId) -> bool {
         match self.index.rows.find(device) {
             Some(id) if self.index.rows.holder(device) == Some(job) => {
-                self.index.set_holder(id, None);
+                self.hold(id, None);
                 true
             }
             _ => false,
@@ -204,6 +229,27 @@ impl Book {
         models
     }
 
+    /// How one model stands, by its exact name.
+    pub fn standing(&self, class: DeviceClass, model: &str) -> Standing {
+        let mut standing = Standing::default();
+        let pages = self
+            .index
+            .shelf_named(model)
+            .map(|shelf| self.index.pages(shelf));
+        for id in pages.unwrap_or_default().iter().flat_map(Page::offers) {
+            let row = self.index.rows.get(id);
+            if row.class == class && row.supply == Supply::Offered {
+                standing.offered = standing.offered.saturating_add(1);
+                standing.hired = standing.hired.saturating_add(u32::from(row.held));
+                if !row.held {
+                    // They come in the order of choice.
+                    standing.lowest = standing.lowest.or(Some(row.price));
+                }
+            }
+        }
+        standing
+    }
+
     /// The offers of one model, by its exact name, in the order of choice.
     pub fn of_model(&self, model: &str) -> Vec<Offer> {
         let Some(shelf) = self.index.shelf_named(model) else {
@@ -211,7 +257,7 @@ impl Book {
         };
         let pages = self.index.pages(shelf).iter();
         pages
-            .flat_map(crate::index::Page::offers)
+            .flat_map(Page::offers)
             .map(|id| self.index.offer(id))
             .collect()
     }

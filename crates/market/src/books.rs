@@ -110,6 +110,14 @@ impl Books {
         self.on_demand.is_empty()
     }
 
+    /// Rises with each change of any of them.
+    pub const fn revision(&self) -> u64 {
+        let (on_demand, spot) = (self.on_demand.revision(), self.spot.revision());
+        on_demand
+            .wrapping_add(spot)
+            .wrapping_add(self.reserved.revision())
+    }
+
     /// A device as it is offered on demand.
     pub fn get(&self, device: DeviceId) -> Option<Offer> {
         self.on_demand.get(device)

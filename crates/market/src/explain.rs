@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kernel::PricePerSecond;
+use kernel::{Amount, PricePerSecond};
 use protocol::problem::FieldProblem;
 
 use crate::filter::{Number, Term, Test};
@@ -18,6 +18,8 @@ pub struct Nearest {
     pub has: String,
     /// The owner's price.
     pub price: PricePerSecond,
+    /// What an hour of it costs: the owner's price, until [`NoMatch::priced`] adds what there is to add.
+    pub per_hour: Amount,
 }
 
 /// One constraint's share in an empty answer.
@@ -269,9 +271,13 @@ impl Explainer<'_> {
             field: hurdle.field().to_owned(),
             offers: tally.offers,
             alone: tally.alone,
-            nearest: tally.nearest.map(|(_, _, id)| Nearest {
-                has: self.has(hurdle, id),
-                price: self.index.rows.get(id).price,
+            nearest: tally.nearest.map(|(_, _, id)| {
+                let price = self.index.rows.get(id).price;
+                Nearest {
+                    has: self.has(hurdle, id),
+                    price,
+                    per_hour: price.per_hour().unwrap_or(Amount::MAX),
+                }
             }),
         }
     }
@@ -326,19 +332,15 @@ impl fmt::Display for Removed {
             write!(f, "without it {} would match", self.alone)?;
         }
         if let Some(nearest) = &self.nearest {
-            let price = nearest.price.to_io_per_hour();
+            let price = nearest.per_hour.to_io();
             match self.field.as_str() {
                 "free" => write!(f, "; all of them are hired, try again soon")?,
                 "online" => write!(f, "; offline, or kept back by its owner")?,
                 "device" | "refused_before" => {}
                 "price" | "limits.max_price_per_hour" => {
-                    write!(f, "; the cheapest asks {price} IO/h before the fee")?;
+                    write!(f, "; the cheapest costs {price} IO/h")?;
                 }
-                _ => write!(
-                    f,
-                    "; the nearest has {} at {price} IO/h before the fee",
-                    nearest.has
-                )?,
+                _ => write!(f, "; the nearest has {} at {price} IO/h", nearest.has)?,
             }
         }
         Ok(())
@@ -352,6 +354,17 @@ impl NoMatch {
         removed: Vec::new(),
         together: None,
     };
+
+    /// With what the requester pays in place of the owners' prices; fees are not the market's business.
+    #[must_use]
+    pub fn priced(mut self, per_hour: impl Fn(PricePerSecond) -> Amount) -> Self {
+        for removed in &mut self.removed {
+            if let Some(nearest) = &mut removed.nearest {
+                nearest.per_hour = per_hour(nearest.price);
+            }
+        }
+        self
+    }
 
     /// One message a constraint that removed offers; those that would help alone come first.
     pub fn fields(&self) -> Vec<FieldProblem> {

@@ -24,7 +24,7 @@ mod offer;
 mod place;
 mod request;
 
-pub use book::{Book, Choice, Scope};
+pub use book::{Book, Choice, Scope, Standing};
 pub use books::{Books, HOURS_STEP, Listing};
 pub use explain::{Nearest, NoMatch, Removed, Together};
 pub use filter::{Filter, Number, Term, Test};

@@ -154,6 +154,10 @@ pub enum Live {
     OfferGone {
         device: kernel::DeviceId,
     },
+    /// Alerts of saved searches that were not seen yet.
+    Alerts {
+        unseen: u32,
+    },
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use kernel::{
     AccountId, Amount, ArtefactId, DeviceId, Epoch, JobId, JoinTokenId, KeyId, LeaseId, NodeId,
-    PricePerSecond, Seconds, Timestamp, TransferId,
+    PricePerSecond, QuoteId, SearchId, Seconds, Timestamp, TransferId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -225,7 +225,7 @@ pub struct OfferFilter {
     pub limit: Option<u32>,
 }
 
-/// The price index of one model. Per hour, the owners' price.
+/// The price index of one model. Per hour, all-in: what the requester pays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ModelPriceView {
@@ -242,9 +242,23 @@ pub struct ModelPriceView {
     /// How many samples of each it is made of.
     pub asks: u32,
     pub trades: u32,
+    pub scarcity: ScarcityView,
 }
 
-/// The index as it was. Per hour, the owners' price.
+/// How much of a model is hired. It explains a price and never adds to one: prices are the owners'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ScarcityView {
+    /// Devices that stand in the market, hired or free.
+    pub offered: u32,
+    pub hired: u32,
+    /// `hired` of `offered`, rounded down.
+    pub percent: u32,
+    /// The median of the last 24 hours; absent while nothing was noted.
+    pub median_percent: Option<u32>,
+}
+
+/// The index as it was. Per hour, all-in at the present fee.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PricePointView {
@@ -283,22 +297,32 @@ pub struct ModelView {
 pub struct QuoteLine {
     pub kind: QuoteLineKind,
     pub per_hour: Amount,
+    /// In words, in English; pages word `kind` themselves.
+    pub text: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum QuoteLineKind {
-    /// The owner's price.
-    Device,
+    /// The lowest ask for the same model among all that can be had now, whatever else is asked.
+    Base,
+    /// What the constraints add: the chosen ask less the base.
+    Constraints,
     /// The platform's share on the requester's side.
     Fee,
+    /// Data in and out, which costs nothing.
+    Egress,
 }
 
-/// What a job would cost, on which device.
+/// What a job would cost, on which device. The lines together are `per_hour`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QuoteView {
+    /// Name it in a job's `quote` to get this price. Only for those who are signed in: a visitor's is not kept.
+    pub id: Option<QuoteId>,
+    /// Until then the price holds. The device is not kept free: somebody else may hire it.
+    pub valid_until: Option<Timestamp>,
     pub offer: OfferView,
     /// All devices, where the query asks for several; `offer` is the first.
     pub offers: Vec<OfferView>,
@@ -317,7 +341,42 @@ pub struct QuoteView {
     pub affordable: bool,
     /// Offers that matched, this one included.
     pub matching: u32,
+    /// Of the model of `offer`.
+    pub scarcity: ScarcityView,
+    /// What cap, hold and runway mean here, and how scarce the model is, in English sentences.
+    pub notes: Vec<String>,
     pub quoted_at: Timestamp,
+}
+
+/// A query of the market that an account keeps, with its newest alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SearchView {
+    pub id: SearchId,
+    pub name: String,
+    /// As on the market page.
+    pub q: String,
+    pub created_at: Timestamp,
+    /// Offers that match now and are free.
+    pub matching: u32,
+    /// More offers match than are followed: no alerts until fewer do.
+    pub too_broad: bool,
+    /// Alerts since it was last marked as seen.
+    pub unseen: u32,
+    /// The newest alert.
+    pub alert: Option<SearchAlert>,
+}
+
+/// An offer that began to match.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SearchAlert {
+    pub at: Timestamp,
+    pub device: DeviceId,
+    pub model: String,
+    pub node_name: String,
+    /// All-in, as it was then.
+    pub per_hour: Amount,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

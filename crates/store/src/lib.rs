@@ -18,8 +18,10 @@ mod nodes;
 mod output;
 mod prices;
 mod promises;
+mod quotes;
 mod row;
 mod samples;
+mod searches;
 
 pub use accounts::{Account, ApiKey, Session};
 pub use db::{Backend, Store, StoreError, Tx};
@@ -30,3 +32,5 @@ pub use nodes::{Device, JoinToken, Node};
 pub use output::{Artefact, LogRow, SampleRow, Stored};
 pub use prices::{Hired, PricePoint, TradeRow};
 pub use promises::Promise;
+pub use quotes::{Quote, QuotedSlot};
+pub use searches::Search;

@@ -39,6 +39,9 @@ pub struct PricePoint {
     pub lowest: Option<PricePerSecond>,
     pub asks: u32,
     pub trades: u32,
+    /// Devices that stood in the market, and how many of them were hired.
+    pub offered: u32,
+    pub hired: u32,
 }
 
 fn trade(row: &AnyRow) -> Result<TradeRow, StoreError> {
@@ -62,6 +65,8 @@ fn point(row: &AnyRow) -> Result<PricePoint, StoreError> {
         lowest: lowest.map(|_| row.price("lowest")).transpose()?,
         asks: row.small("asks")?,
         trades: row.small("trades")?,
+        offered: row.small("offered")?,
+        hired: row.small("hired")?,
     })
 }
 
@@ -70,8 +75,8 @@ impl Tx {
     /// The database failed.
     pub async fn insert_price_point(&mut self, point: &PricePoint) -> Result<(), StoreError> {
         query(
-            "INSERT INTO market_prices (class, model, at, fair, lowest, asks, trades) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (class, model, at) DO NOTHING",
+            "INSERT INTO market_prices (class, model, at, fair, lowest, asks, trades, offered, hired) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (class, model, at) DO NOTHING",
         )
         .bind(point.class.as_str())
         .bind(&point.model)
@@ -80,6 +85,8 @@ impl Tx {
         .bind(point.lowest.map(|price| price.per_second().base()))
         .bind(i64::from(point.asks))
         .bind(i64::from(point.trades))
+        .bind(i64::from(point.offered))
+        .bind(i64::from(point.hired))
         .execute(self.connection())
         .await?;
         Ok(())
@@ -158,6 +165,31 @@ impl Store {
             .fetch_one(self.readers())
             .await?;
         row.time_opt("at")
+    }
+
+    /// How many of each model were offered and hired, at each time since.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn scarcities(
+        &self,
+        since: Timestamp,
+    ) -> Result<Vec<(DeviceClass, String, u32, u32)>, StoreError> {
+        let rows = query(
+            "SELECT class, model, offered, hired FROM market_prices WHERE at >= $1 AND offered > 0",
+        )
+        .bind(since.millis())
+        .fetch_all(self.readers())
+        .await?;
+        let read = |row: &AnyRow| {
+            Ok((
+                row.word("class", DeviceClass::parse)?,
+                row.text("model")?,
+                row.small("offered")?,
+                row.small("hired")?,
+            ))
+        };
+        rows.iter().map(read).collect()
     }
 
     /// A model's points since a time, oldest first: the newest `limit` of them.

@@ -88,7 +88,8 @@ pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
         if inner.is_data() {
             let message = inner.to_string();
             let problem = Problem::new(Code::Invalid, "Some fields need a change.");
-            Refused(problem.with_fields(vec![FieldProblem::new(field(&place, &message), message)]))
+            let field = field(&place, &message);
+            Refused(problem.with_fields(vec![FieldProblem::new(field, plain(&message))]))
         } else {
             not_json(&inner)
         }
@@ -107,6 +108,61 @@ fn field(place: &str, message: &str) -> String {
         (place, None) => place.to_owned(),
         ("", Some(missing)) => missing.to_owned(),
         (place, Some(missing)) => format!("{place}.{missing}"),
+    }
+}
+
+/// What a deserializer says, in words for somebody who writes JSON and no Rust.
+fn plain(message: &str) -> String {
+    // The field is named; where it stands in the text helps nobody.
+    let message = message.split(" at line ").next().unwrap_or(message);
+    if message.starts_with("missing field") {
+        return "is missing".to_owned();
+    }
+    if message == "invalid digit found in string"
+        || message == "cannot parse integer from empty string"
+    {
+        return "expected a whole number".to_owned();
+    }
+    let halves = message
+        .strip_prefix("invalid type: ")
+        .or_else(|| message.strip_prefix("invalid value: "))
+        .and_then(|rest| rest.split_once(", expected "));
+    if let Some((got, expected)) = halves {
+        return format!(
+            "expected {}, not {}",
+            expected_words(expected),
+            got_words(got)
+        );
+    }
+    message.replace('`', "")
+}
+
+fn expected_words(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not below zero",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a string" | "str" | "string" => "a text in quotes",
+        "a boolean" | "bool" => "true or false",
+        "a sequence" => "a list in [ ]",
+        "a map" => "fields in { }",
+        other if other.starts_with("struct ") => "fields in { }",
+        other if other.starts_with("string or ") => "a text in quotes",
+        other => other,
+    }
+}
+
+fn got_words(got: &str) -> String {
+    let got = got.replace('`', "");
+    let (kind, value) = got.split_once(' ').unwrap_or((&got, ""));
+    match kind {
+        "string" => format!("the text {value}"),
+        "integer" => format!("the number {value}"),
+        "floating" => format!("the number {}", value.trim_start_matches("point ")),
+        "boolean" => value.to_owned(),
+        "sequence" => "a list".to_owned(),
+        "map" => "fields in { }".to_owned(),
+        _ => got.clone(),
     }
 }
 
@@ -133,7 +189,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                 } else {
                     path
                 };
-                Refused::field(&field, error.into_inner().to_string())
+                Refused::field(&field, plain(&error.into_inner().to_string()))
             })
     }
 }
@@ -224,8 +280,49 @@ mod tests {
         );
         let problem = refusal(r#"{"name":"x"}"#);
         assert_eq!(problem.fields[0].field, "command");
+        assert_eq!(problem.fields[0].message, "is missing");
         let problem = refusal(r#"{"name":"x","command":["a"],"files":[{"path":"x"}]}"#);
         assert_eq!(problem.fields[0].field, "files[0].content");
+    }
+
+    #[test]
+    fn a_wrong_type_says_what_is_expected() {
+        for (text, field, message) in [
+            (
+                r#"{"name":5,"command":["a"]}"#,
+                "name",
+                "expected a text in quotes, not the number 5",
+            ),
+            (
+                r#"{"name":"x","command":"a"}"#,
+                "command",
+                "expected a list in [ ], not the text \"a\"",
+            ),
+            (
+                r#"{"name":"x","command":["a"],"resources":{"cpus":"two"}}"#,
+                "resources.cpus",
+                "expected a whole number that is not below zero, not the text \"two\"",
+            ),
+            (
+                r#"{"name":"x","command":["a"],"resources":{"cpus":-1}}"#,
+                "resources.cpus",
+                "expected a whole number that is not below zero, not the number -1",
+            ),
+            (
+                r#"{"name":"x","command":["a"],"resources":[]}"#,
+                "resources",
+                "expected fields in { }, not a list",
+            ),
+            (
+                r#"{"name":"x","command":["a"],"env":null}"#,
+                "env",
+                "expected fields in { }, not null",
+            ),
+        ] {
+            let problem = refusal(text);
+            let found = &problem.fields[0];
+            assert_eq!((&*found.field, &*found.message), (field, message));
+        }
     }
 
     #[test]

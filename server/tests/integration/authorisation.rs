@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use protocol::Code;
-use protocol::view::{JoinTokenView, KeyView, NodeView};
+use protocol::view::{JoinTokenView, KeyView, NodeView, SearchView};
 use serde_json::{Value, json};
 use test_support::{Account, Client, FakeWorker, TestApp, job};
 
@@ -22,11 +22,15 @@ enum Door {
 use Door::{Person, Public, Scope};
 
 /// Method, path in the document, who may.
-const ROUTES: [(&str, &str, Door); 30] = [
+const ROUTES: [(&str, &str, Door); 34] = [
     ("GET", "/api/v1/offers", Public),
     ("GET", "/api/v1/market/prices", Public),
     ("GET", "/api/v1/market/model", Public),
     ("GET", "/api/v1/network", Public),
+    ("GET", "/api/v1/market/searches", Scope("read")),
+    ("POST", "/api/v1/market/searches", Scope("jobs")),
+    ("PATCH", "/api/v1/market/searches/{id}", Scope("jobs")),
+    ("DELETE", "/api/v1/market/searches/{id}", Scope("jobs")),
     ("POST", "/api/v1/quotes", Public),
     ("POST", "/api/v1/bundles", Scope("jobs")),
     ("POST", "/api/v1/jobs", Scope("jobs")),
@@ -66,6 +70,7 @@ struct Things {
     device: String,
     token: String,
     key: String,
+    search: String,
     _worker: FakeWorker,
 }
 
@@ -84,12 +89,21 @@ async fn things(app: &TestApp, bo: &Account) -> Things {
         .await
         .ok();
     let keys: Vec<KeyView> = bo.rest.get("/api/v1/keys").await.ok();
+    let search: SearchView = bo
+        .rest
+        .post(
+            "/api/v1/market/searches",
+            &json!({ "name": "bos", "q": "vram>=24" }),
+        )
+        .await
+        .ok();
     Things {
         job,
         node: nodes[0].id.to_string(),
         device: nodes[0].devices[0].id.to_string(),
         token: token.id.to_string(),
         key: keys[0].id.to_string(),
+        search: search.id.to_string(),
         _worker: worker,
     }
 }
@@ -102,6 +116,7 @@ impl Things {
             _ if path.starts_with("/api/v1/nodes/join-tokens/") => &self.token,
             _ if path.starts_with("/api/v1/nodes/") => &self.node,
             _ if path.starts_with("/api/v1/devices/") => &self.device,
+            _ if path.starts_with("/api/v1/market/searches/") => &self.search,
             _ => &self.key,
         };
         path.replace("{id}", id)
@@ -114,6 +129,8 @@ async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer 
     let verb: Method = method.parse().expect("a method");
     let body: Value = match (method, path) {
         ("POST", "/api/v1/jobs" | "/api/v1/quotes") => json!({ "spec": job("x", &["true"]) }),
+        ("POST", "/api/v1/market/searches") => json!({ "name": "x", "q": "vram>=24" }),
+        ("PATCH", path) if path.contains("/searches/") => json!({ "seen": true }),
         ("POST", "/api/v1/keys") => json!({ "name": "x", "scopes": ["read"] }),
         ("GET", path) if path.ends_with("/price-check") => {
             return client.get(&format!("{path}?price=1")).await;

@@ -13,6 +13,7 @@ mod money;
 mod openapi;
 mod preempt;
 mod program;
+mod quotes;
 mod races;
 
 use std::time::Duration;

@@ -20,7 +20,7 @@ pub async fn quote_part(form: &LaunchForm) -> Result<QuotePart, Fault> {
         (Ok(spec), Ok(device)) => {
             let actor = actor_or_none().await?;
             exchange()?
-                .quote(actor.as_ref(), &spec, device)
+                .hold_quote(actor.as_ref(), &spec, device)
                 .await
                 .map_err(Fault::from)
         }
@@ -29,12 +29,12 @@ pub async fn quote_part(form: &LaunchForm) -> Result<QuotePart, Fault> {
     let part = |view: AnyView, off_because: String| QuotePart {
         html: view.to_html(),
         off_because,
+        id: String::new(),
+        seconds: 0,
     };
     Ok(match quote {
         Ok(quote) => {
-            let off = if quote.offers.len() > 1 {
-                t.launch_single().to_owned()
-            } else if quote.affordable {
+            let off = if quote.affordable {
                 String::new()
             } else {
                 fill(
@@ -42,7 +42,14 @@ pub async fn quote_part(form: &LaunchForm) -> Result<QuotePart, Fault> {
                     &[&format::io(quote.first_hold), &format::io(quote.available)],
                 )
             };
-            part(quote_lines(&quote, !form.device.is_empty(), t), off)
+            let holds = quote.valid_until.map_or(0, |until| {
+                until.seconds_since(quote.quoted_at).get()
+            });
+            QuotePart {
+                id: quote.id.map(|id| id.to_string()).unwrap_or_default(),
+                seconds: u32::try_from(holds).unwrap_or(0),
+                ..part(quote_lines(&quote, !form.device.is_empty(), t), off)
+            }
         }
         Err(fault) if fault.code() == Code::Invalid => part(incomplete(&fault, t), String::new()),
         Err(fault) if fault.code() == Code::NoMatch && form.waits() => part(
@@ -85,16 +92,40 @@ fn fields(fault: &Fault) -> AnyView {
     view! { <ul class="hint mt-1">{items}</ul> }.into_any()
 }
 
+/// `RTX 4090 · node-1`, or how many of them.
+fn where_it_runs(quote: &QuoteView) -> String {
+    let place = format!("{} · {}", quote.offer.model, quote.offer.node_name);
+    match quote.offers.len() {
+        0 | 1 => place,
+        several => format!("{several} × {place} …"),
+    }
+}
+
 fn quote_lines(quote: &QuoteView, chosen: bool, t: &'static Words) -> AnyView {
+    let fee = exchange().map_or_else(
+        |_| String::new(),
+        |exchange| {
+            let points = exchange.settings().fee_requester.get();
+            format!("{}.{:02}", points / 100, points % 100)
+        },
+    );
     let lines = quote
         .lines
         .iter()
         .map(|line| {
             let word = match line.kind {
-                QuoteLineKind::Device => t.quote_device(),
+                QuoteLineKind::Base => t.quote_base(),
+                QuoteLineKind::Constraints => t.quote_constraints(),
                 QuoteLineKind::Fee => t.quote_fee(),
+                QuoteLineKind::Egress => t.quote_egress(),
             };
-            view! { <div class="contents"><dt>{word}</dt><dd>{format::per_hour_amount(line.per_hour, t)}</dd></div> }
+            let word = fill(word, &[&fee]);
+            let amount = if line.kind == QuoteLineKind::Egress {
+                t.quote_free().to_owned()
+            } else {
+                format::per_hour_amount(line.per_hour, t)
+            };
+            view! { <div class="contents"><dt>{word}</dt><dd>{amount}</dd></div> }
         })
         .parts();
     let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
@@ -106,14 +137,15 @@ fn quote_lines(quote: &QuoteView, chosen: bool, t: &'static Words) -> AnyView {
     view! {
         {chosen}
         <p class="figure">{format::per_hour_amount(quote.per_hour, t)}</p>
-        <p class="hint">{format!("{} · {}", quote.offer.model, quote.offer.node_name)}" · "{fill(t.quote_matching(), &[&quote.matching.to_string()])}</p>
+        <p class="hint">{where_it_runs(quote)}" · "{fill(t.quote_matching(), &[&quote.matching.to_string()])}</p>
         <dl class="facts">
             {lines}
             {fact(t.quote_at_most(), format::io(quote.at_most))}
             {fact(t.quote_hold(), format::io(quote.first_hold))}
             {fact(t.quote_available(), format::io(quote.available))}
-            {fact(t.meter_runway(), format::duration(quote.runway, t))}
+            {fact(t.model_scarcity(), wording::scarcity(&quote.scarcity, t))}
         </dl>
+        <p class="font-medium">{fill(t.quote_runway(), &[&format::duration(quote.runway, t)])}</p>
     }
     .into_any()
 }

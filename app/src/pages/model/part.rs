@@ -65,14 +65,13 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
 
 fn index(price: &ModelPriceView, t: &'static Words) -> AnyView {
     let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
-    let hired = price.offers.saturating_sub(price.idle);
     view! {
         <p class="figure">{format::per_hour_amount(price.fair, t)}</p>
         <p class="hint">{fill(t.model_samples(), &[&price.trades.to_string(), &price.asks.to_string()])}</p>
         <dl class="facts">
             {fact(t.model_lowest(), format::per_hour_amount(price.lowest, t))}
             {fact(t.model_median(), format::per_hour_amount(price.median, t))}
-            {fact(t.model_scarcity(), fill(t.model_hired(), &[&hired.to_string(), &price.offers.to_string()]))}
+            {fact(t.model_scarcity(), wording::scarcity(&price.scarcity, t))}
         </dl>
     }
     .into_any()

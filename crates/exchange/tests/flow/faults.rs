@@ -160,7 +160,7 @@ async fn a_lost_node_does_not_make_the_job_dearer_than_was_promised() {
     let Some(RunEnd::NoCapacity { reason }) = view.summary.end else {
         panic!("{:?}", view.summary);
     };
-    assert!(reason.contains("at most 0.90 IO per hour"), "{reason}");
+    assert!(reason.contains("at most 0.90225 IO per hour"), "{reason}");
 }
 
 #[tokio::test]

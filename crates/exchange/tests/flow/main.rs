@@ -13,6 +13,8 @@ mod market;
 mod members;
 mod money;
 mod preempt;
+mod quotes;
+mod searches;
 mod simulation;
 mod workers;
 mod world;

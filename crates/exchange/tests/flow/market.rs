@@ -316,8 +316,8 @@ async fn the_price_index_is_noted_and_kept() {
         assert_eq!((price.asks, price.trades), (2, 1));
         assert_eq!(
             price.fair.base(),
-            30_000 * 3_600,
-            "the median of 10,000 paid, 30,000 and 90,000 asked"
+            30_075 * 3_600,
+            "the median of 10,000 paid, 30,000 and 90,000 asked, with the fee"
         );
         assert_eq!(exchange.prices().await.unwrap().len(), 1);
         assert!(
@@ -428,7 +428,7 @@ async fn a_job_that_lost_its_node_says_why_it_waits() {
     assert_eq!(told.len(), 1, "{told:?}");
     let orders = world.exchange.orders(&rita).await.unwrap();
     assert!(
-        orders[0].why.contains("the cheapest asks"),
+        orders[0].why.contains("the cheapest costs"),
         "{}",
         orders[0].why
     );

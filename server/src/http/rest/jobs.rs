@@ -8,7 +8,7 @@ use exchange::Exchange;
 use futures::TryStreamExt;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use kernel::{ArtefactId, DeviceId, JobId};
+use kernel::{ArtefactId, DeviceId, JobId, QuoteId};
 use protocol::spec::{BUNDLE_BYTES_MAX, from_toml};
 use protocol::view::{BundleView, JobSummary, JobView, LogPage, Page, ReceiptView, SampleView};
 use protocol::{Code, JobSpec};
@@ -70,6 +70,9 @@ pub struct NewJob {
     spec: JobSpec,
     #[serde(default)]
     device: Option<DeviceId>,
+    /// A quote that holds: the job runs at its prices. Its specification and device must be those that were quoted.
+    #[serde(default)]
+    quote: Option<QuoteId>,
 }
 
 /// Beside a `job.toml`, which has no place for the device.
@@ -96,7 +99,9 @@ pub async fn submit(
 ) -> Result<(StatusCode, Json<JobView>), Refused> {
     let key = idempotency_key(&headers)?;
     let new = new_job(query, request).await?;
-    let job = exchange.submit(&actor, new.spec, new.device, key).await?;
+    let job = exchange
+        .submit_quoted(&actor, new.spec, new.device, new.quote, key)
+        .await?;
     Ok((StatusCode::CREATED, Json(job)))
 }
 
@@ -116,6 +121,7 @@ async fn new_job(query: SubmitQuery, request: Request) -> Result<NewJob, Refused
         return Ok(NewJob {
             spec,
             device: chosen,
+            quote: None,
         });
     }
     if chosen.is_some() {

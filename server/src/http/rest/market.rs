@@ -3,18 +3,21 @@
 use axum::Json;
 use axum::extract::State;
 use exchange::Exchange;
-use kernel::{DeviceId, Seconds};
+use http::StatusCode;
+use kernel::{DeviceId, SearchId, Seconds};
 use protocol::JobSpec;
 use protocol::spec::DeviceClass;
 use protocol::view::{
     ModelPriceView, ModelView, NetworkView, OfferFilter, OffersView, OrderView, QuoteView, Scope,
+    SearchView,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Answer, Refusals};
+use super::{Answer, DONE, Refusals};
 use crate::auth::{MaybeSigned, Signed};
-use crate::http::extract::{self, Query};
+use crate::http::extract::{self, Id, Query};
+use crate::http::problem::Refused;
 
 /// Devices that can be rented, cheapest first.
 #[utoipa::path(get, path = "/api/v1/offers", tag = "market", params(OfferFilter), responses((status = 200, body = OffersView), Refusals))]
@@ -52,7 +55,7 @@ pub async fn model(
 ) -> Answer<ModelView> {
     let span = Seconds::new(u64::from(of.hours.unwrap_or(168)).saturating_mul(3_600));
     let found = exchange.model(of.class, &of.model, span).await?;
-    Ok(Json(found.ok_or(exchange::Error::NotFound("this model"))?))
+    Ok(Json(found.ok_or(exchange::Error::NeverOffered(of.model))?))
 }
 
 /// Public statistics; claimed and proven supply stand apart.
@@ -81,7 +84,8 @@ pub struct NewQuote {
     device: Option<DeviceId>,
 }
 
-/// What a job would cost and where it would run. When nothing matches, the refusal names the fields that removed offers.
+/// What a job would cost and where it would run, with its lines. Signed in, the price is kept for a minute: name the `id` in
+/// a job's `quote`. It does not keep the device free. When nothing matches, the refusal names the fields that removed offers.
 #[utoipa::path(post, path = "/api/v1/quotes", tag = "market", request_body = NewQuote,
     responses((status = 200, body = QuoteView), Refusals), security((), ("key" = ["jobs"]), ("session" = [])))]
 pub async fn quote(
@@ -94,7 +98,79 @@ pub async fn quote(
     }
     Ok(Json(
         exchange
-            .quote(actor.as_ref(), &new.spec, new.device)
+            .hold_quote(actor.as_ref(), &new.spec, new.device)
             .await?,
     ))
+}
+
+/// The account's saved searches with their newest alerts, the oldest search first.
+#[utoipa::path(get, path = "/api/v1/market/searches", tag = "market", responses((status = 200, body = Vec<SearchView>), Refusals),
+    security(("key" = ["read"]), ("session" = [])))]
+pub async fn searches(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+) -> Answer<Vec<SearchView>> {
+    Ok(Json(exchange.searches(&actor).await?))
+}
+
+/// What is to be followed.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSearch {
+    /// 1 to 80 characters.
+    name: String,
+    /// A query as on the market page; count, nodes, near and spread do not count for alerts.
+    q: String,
+}
+
+/// Saves a search: an offer that begins to match it raises an alert. An account keeps twenty.
+#[utoipa::path(post, path = "/api/v1/market/searches", tag = "market", request_body = NewSearch,
+    responses((status = 201, body = SearchView), Refusals), security(("key" = ["jobs"]), ("session" = [])))]
+pub async fn save_search(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    extract::Json(new): extract::Json<NewSearch>,
+) -> Result<(StatusCode, Json<SearchView>), Refused> {
+    let search = exchange.save_search(&actor, &new.name, &new.q).await?;
+    Ok((StatusCode::CREATED, Json(search)))
+}
+
+/// What is to change of a saved search.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SearchChange {
+    #[serde(default)]
+    name: Option<String>,
+    /// `true` marks its alerts as seen.
+    #[serde(default)]
+    seen: bool,
+}
+
+/// Renames a saved search, or marks its alerts as seen.
+#[utoipa::path(patch, path = "/api/v1/market/searches/{id}", tag = "market", params(("id" = SearchId, Path)),
+    request_body = SearchChange, responses((status = 200, body = SearchView), Refusals), security(("key" = ["jobs"]), ("session" = [])))]
+pub async fn change_search(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<SearchId>,
+    extract::Json(change): extract::Json<SearchChange>,
+) -> Answer<SearchView> {
+    let name = change.name.as_deref();
+    Ok(Json(
+        exchange
+            .change_search(&actor, id, name, change.seen)
+            .await?,
+    ))
+}
+
+/// Deletes a saved search.
+#[utoipa::path(delete, path = "/api/v1/market/searches/{id}", tag = "market", params(("id" = SearchId, Path)),
+    responses((status = 204), Refusals), security(("key" = ["jobs"]), ("session" = [])))]
+pub async fn delete_search(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<SearchId>,
+) -> Result<StatusCode, Refused> {
+    exchange.delete_search(&actor, id).await?;
+    Ok(DONE)
 }

@@ -33,6 +33,8 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(market::network))
         .routes(routes!(market::quote))
         .routes(routes!(market::orders))
+        .routes(routes!(market::searches, market::save_search))
+        .routes(routes!(market::change_search, market::delete_search))
         .routes(routes!(jobs::bundle))
         .routes(routes!(jobs::submit, jobs::list))
         .routes(routes!(jobs::one, jobs::stop))
