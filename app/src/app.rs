@@ -11,7 +11,7 @@ use crate::api::session::SetPreferences;
 use crate::components::icon::mark;
 use crate::components::page::provide_announcer;
 use crate::components::{Icon, Meter, Parts, ToastArea, attr, icon, part, provide_toasts};
-use crate::i18n::{Locale, words};
+use crate::i18n::{Locale, fill, words};
 use crate::live::provide_link;
 use crate::pages;
 use crate::prefs::{Prefs, Theme};
@@ -41,6 +41,7 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("/") view=pages::market::page ssr=whole.clone()/>
                         <Route path=path!("/price") view=pages::price::page ssr=whole.clone()/>
                         <Route path=path!("/model") view=pages::model::page ssr=whole.clone()/>
+                        <Route path=path!("/searches") view=pages::searches::page ssr=whole.clone()/>
                         <Route path=path!("/sign-in") view=pages::sign_in::page ssr=whole.clone()/>
                         <Route path=path!("/sign-up") view=pages::sign_in::sign_up_page ssr=whole.clone()/>
                         <Route path=path!("/launch") view=pages::launch::page ssr=whole.clone()/>
@@ -65,7 +66,12 @@ pub fn App() -> impl IntoView {
 fn places() -> [(&'static str, &'static [&'static str], Icon, &'static str); 4] {
     let t = words();
     [
-        ("/", &["/launch", "/model"], Icon::Market, t.nav_market()),
+        (
+            "/",
+            &["/launch", "/model", "/searches"],
+            Icon::Market,
+            t.nav_market(),
+        ),
         ("/jobs", &["/jobs"], Icon::Jobs, t.nav_jobs()),
         (
             "/nodes",
@@ -114,8 +120,16 @@ fn header(context: SessionContext) -> AnyView {
                     let first = session.meter;
                     let meter =
                         Signal::derive(move || reading(&context.meter.get().unwrap_or(first), t));
+                    let known = session.alerts;
+                    let alerts = part(move || {
+                        let unseen = context.alerts.get().unwrap_or(known);
+                        (unseen > 0).then(|| {
+                            view! { <a class="me-link" href="/searches">{fill(t.alerts(), &[&unseen.to_string()])}</a> }
+                        })
+                    });
                     view! {
                         <Meter reading=meter href="/billing"/>
+                        {alerts}
                         <a class="me-link" href="/account">{icon(Icon::Me)}{session.name}</a>
                     }
                     .into_any()

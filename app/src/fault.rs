@@ -33,7 +33,13 @@ impl FromServerFnError for Fault {
 
     fn ser(&self) -> leptos::server_fn::Bytes {
         #[cfg(feature = "ssr")]
-        set_status(self);
+        {
+            set_status(self);
+            serde_json::to_vec(&self.worded(crate::i18n::locale()))
+                .unwrap_or_default()
+                .into()
+        }
+        #[cfg(not(feature = "ssr"))]
         serde_json::to_vec(self).unwrap_or_default().into()
     }
 }
@@ -74,12 +80,24 @@ impl Fault {
         let detail = translated(&self.0.detail, locale);
         match (locale, detail) {
             (Locale::En, _) => self.0.detail.clone(),
-            (Locale::Zh, Some(detail)) => detail.to_owned(),
+            (Locale::Zh, Some(detail)) => detail,
             // The detail is the server's, in English; the kind of it at least is in the reader's language.
             (Locale::Zh, None) => {
                 format!("{}：{}", title(self.0.code, locale.words()), self.0.detail)
             }
         }
+    }
+
+    /// In the reader's language, as far as the server knows its sentences: the browser's module carries but a few.
+    #[cfg(feature = "ssr")]
+    fn worded(&self, locale: Locale) -> Self {
+        let word = |text: &String| translated(text, locale).unwrap_or_else(|| text.clone());
+        let mut problem = self.0.clone();
+        problem.detail = word(&problem.detail);
+        for field in &mut problem.fields {
+            field.message = word(&field.message);
+        }
+        Self(problem)
     }
 
     pub fn title(&self, t: &Words) -> &'static str {
@@ -95,10 +113,7 @@ impl Fault {
                     .strip_prefix(field)
                     .is_some_and(|rest| rest.starts_with(['[', '.']))
         })?;
-        Some(
-            translated(&problem.message, locale)
-                .map_or_else(|| problem.message.clone(), str::to_owned),
-        )
+        Some(translated(&problem.message, locale).unwrap_or_else(|| problem.message.clone()))
     }
 
     /// Whether any of these fields has a message, so that the form need not repeat it on top.
@@ -132,14 +147,19 @@ fn title(code: Code, t: &Words) -> &'static str {
 }
 
 /// The server speaks English; these are the sentences that people meet in forms, in Chinese.
-fn translated(english: &str, locale: Locale) -> Option<&'static str> {
+fn translated(english: &str, locale: Locale) -> Option<String> {
     if locale == Locale::En {
         return None;
     }
-    crate::i18n::SENTENCES
+    let known = crate::i18n::SENTENCES
         .iter()
         .find(|(known, _)| *known == english)
-        .map(|(_, chinese)| *chinese)
+        .map(|(_, chinese)| (*chinese).to_owned());
+    #[cfg(feature = "ssr")]
+    let known = known.or_else(|| crate::i18n::chinese(english));
+    // What the server has worded already stays.
+    let han = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
+    known.or_else(|| english.contains(han).then(|| english.to_owned()))
 }
 
 /// What a failed action says on top of its form; nothing when every message stands at a field already.

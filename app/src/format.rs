@@ -52,7 +52,11 @@ pub fn per_hour_amount(amount: Amount, t: &Words) -> String {
 /// The number of [`per_hour_amount`] without its unit.
 pub fn price_number(amount: Amount) -> String {
     let up = amount.base().saturating_add(9_999) / 10_000 * 10_000;
-    let shown = if amount.base() < 10_000 { amount.base() } else { up };
+    let shown = if amount.base() < 10_000 {
+        amount.base()
+    } else {
+        up
+    };
     io_number(Amount::try_from_base(shown).unwrap_or(amount))
 }
 
@@ -183,7 +187,15 @@ mod tests {
         assert_eq!(per_hour_amount(amount(90_225_000), en), "0.9023 IO/h");
         assert_eq!(per_hour_amount(amount(90_000_000), en), "0.90 IO/h");
         assert_eq!(price_number(amount(3_609)), "0.00003609");
-        for base in [1, 9_999, 10_000, 10_001, 90_225_000, 123_456_789, 5_000_000_001] {
+        for base in [
+            1,
+            9_999,
+            10_000,
+            10_001,
+            90_225_000,
+            123_456_789,
+            5_000_000_001,
+        ] {
             let shown = price_number(amount(base)).replace('\u{202f}', "");
             let asked = Amount::parse_io(&shown).expect("a number");
             assert!(asked >= amount(base), "{base} is shown as {shown}");

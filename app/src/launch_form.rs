@@ -447,7 +447,10 @@ mod tests {
             ..form
         };
         let spec = form.spec().expect("valid");
-        assert_eq!(spec.placement.filter.as_deref(), Some("vram>=24 near=group"));
+        assert_eq!(
+            spec.placement.filter.as_deref(),
+            Some("vram>=24 near=group")
+        );
     }
 
     #[test]

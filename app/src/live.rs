@@ -102,6 +102,12 @@ pub struct Frame {
     pub log: Option<Lines>,
     pub samples: Option<Samples>,
     pub receipt: Option<IgnoredAny>,
+    pub alerts: Option<Alerts>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Alerts {
+    pub unseen: u32,
 }
 
 #[derive(Debug, Deserialize)]

@@ -22,6 +22,8 @@ pub struct Session {
     /// The account's topic on the live socket.
     pub topic: String,
     pub meter: MeterView,
+    /// Alerts of saved searches that were not seen.
+    pub alerts: u32,
 }
 
 /// Who is signed in (read once per page load; signing in and out load the page again) and what the meter shows.
@@ -30,12 +32,15 @@ pub struct SessionContext {
     data: Data,
     /// What the live socket said last; before that the session's own reading counts.
     pub meter: RwSignal<Option<MeterView>>,
+    /// The same for alerts.
+    pub alerts: RwSignal<Option<u32>>,
 }
 
 pub fn provide_session() -> SessionContext {
     let context = SessionContext {
         data: ask(Who {}).data(),
         meter: RwSignal::new(None),
+        alerts: RwSignal::new(None),
     };
     provide_context(context);
     context
@@ -50,11 +55,14 @@ impl SessionContext {
 
     /// Follows the account's topic as long as the calling component lives.
     pub fn follow(self, session: &Session) {
-        let meter = self.meter;
+        let (meter, alerts) = (self.meter, self.alerts);
         watch(session.topic.clone(), move |news| match news {
             News::Frame(frame) => {
                 if let Some(fresh) = frame.reading() {
                     _ = meter.try_set(Some(fresh));
+                }
+                if let Some(fresh) = &frame.alerts {
+                    _ = alerts.try_set(Some(fresh.unseen));
                 }
             }
             News::Reread => then(ask(ReadMeter {}), move |fresh| {

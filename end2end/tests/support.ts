@@ -93,10 +93,17 @@ export async function expectFits(page: Page, where: string) {
   expect(over, `${where} is wider than the screen`).toBeLessThanOrEqual(0);
 }
 
+/** On a phone the launch form has its steps one after the other; on a wide screen all of them are there. */
+export async function step(page: Page, n: 1 | 2 | 3 | 4) {
+  const chip = page.locator('.stepper label').nth(n - 1);
+  if (await chip.isVisible()) await chip.click();
+}
+
 /** Starts a job from the launch form and answers with its path. */
 export async function launch(page: Page, fields: Record<string, string>) {
   await open(page, '/launch?template=own');
   for (const [name, value] of Object.entries(fields)) await page.locator(`#${name}`).fill(value);
+  await step(page, 4);
   await expect(page.locator('aside .figure')).toContainText('IO/');
   await page.locator('aside button[type=submit]').click();
   await page.waitForURL(/\/jobs\/job_/);

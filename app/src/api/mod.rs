@@ -10,6 +10,7 @@ mod call;
 pub mod jobs;
 pub mod nodes;
 pub mod parts;
+pub mod searches;
 pub mod session;
 
 pub use call::{

@@ -9,10 +9,13 @@ use crate::fault::Fault;
 /// The part of this name as HTML. `arg` is what the part is about: a job's id, a filter, where a list begins.
 #[server(prefix = "/fn", endpoint = "part", input = Json)]
 pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
-    use crate::pages::{account, billing, earnings, job, jobs, market, model, nodes, price};
+    use crate::pages::{
+        account, billing, earnings, job, jobs, market, model, nodes, price, searches,
+    };
     let view = match name.as_str() {
         "market" => market::part(&arg).await?,
         "model" => model::part(&arg).await?,
+        "searches" => searches::part().await?,
         "jobs" => jobs::part(&arg).await?,
         "job-head" => job::parts::head(&arg).await?,
         "job-cost" => job::parts::cost(&arg).await?,

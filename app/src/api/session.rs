@@ -48,10 +48,12 @@ pub async fn who() -> Result<Option<Session>, Fault> {
     let exchange = super::exchange()?;
     let account = exchange.account(&actor).await?;
     let meter = exchange.meter(&actor).await?;
+    let alerts = exchange.unseen_alerts(&actor).await?;
     Ok(Some(Session {
         name: account.name,
         topic: Topic::Account(account.id).to_string(),
         meter,
+        alerts,
     }))
 }
 

@@ -35,10 +35,16 @@ pub fn Meter(
             Tone::Ok | Tone::Busy | Tone::Idle => "ok",
         })
     });
+    // The frame's instrument is of all that runs now; a job's own is of that job, however it ended.
+    let spent = if href.is_some() {
+        t.meter_spent_running()
+    } else {
+        t.meter_spent()
+    };
     let list = view! {
         <dl>
             <div><dt>{t.meter_rate()}</dt><dd>{part(move || reading.get().rate)}</dd></div>
-            <div><dt>{t.meter_spent()}</dt><dd>{part(move || reading.get().spent)}</dd></div>
+            <div><dt>{spent}</dt><dd>{part(move || reading.get().spent)}</dd></div>
             <div class="runway"><dt>{part(move || reading.read().left_label)}</dt><dd>{part(move || reading.get().left)}</dd></div>
         </dl>
     };

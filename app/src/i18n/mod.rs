@@ -3,8 +3,12 @@
 //! A word that lacks a language does not compile. The locale is fixed while a page lives: switching it is a form
 //! POST that sets a cookie and loads the page again, so that it works without JavaScript and no text needs a signal.
 
+#[cfg(feature = "ssr")]
+mod sentences;
 mod words;
 
+#[cfg(feature = "ssr")]
+pub use sentences::{chinese, translate};
 pub use words::{SENTENCES, Words};
 
 use leptos::prelude::use_context;

@@ -61,6 +61,7 @@ words! {
     meter_label: "Rate, spent and runway; to billing", "速率、已花费与可用时长；前往账单";
     meter_rate: "Rate", "速率";
     meter_spent: "Spent", "已花费";
+    meter_spent_running: "Spent, running", "运行中已花费";
     meter_runway: "Runway", "可用时长";
     meter_balance: "Balance", "余额";
     link_still: "As of page load", "加载时的数据";
@@ -271,7 +272,51 @@ words! {
     quote_available: "Your balance", "您的余额";
     quote_matching: "offers that match: {}", "匹配的设备：{}";
 
+    // Comparing and saved searches
+    compare: "Compare", "比较";
+    compare_label: "Compare {} on {}", "比较 {}（{}）";
+    compare_full: "3 at most", "最多 3 个";
+    compare_one: "One chosen; choose another to compare", "已选一个，请再选一个进行比较";
+    compare_show: "Compare {}", "比较 {} 个";
+    compare_clear: "Clear", "清除";
+    compare_title: "Side by side", "并排比较";
+    compare_legend: "Lines with ≠ differ.", "标有 ≠ 的行存在差异。";
+    compare_differs: "differs:", "不同：";
+    compare_property: "Property", "属性";
+    compare_cards: "Cards in the machine", "机器中的卡数";
+    compare_up: "Upload", "上行";
+    compare_down: "Download", "下行";
+    compare_driver: "Driver", "驱动";
+    compare_watts: "Power limit", "功率上限";
+    compare_claims: "What it says is", "声明状态";
+    searches_title: "Saved searches", "已保存的搜索";
+    searches_lead: "Queries that are followed for you: an alert comes when a free offer begins to match.", "系统为您关注这些查询：有空闲报价开始符合时会提醒您。";
+    searches_empty: "No search is saved", "还没有保存的搜索";
+    searches_empty_text: "Write a query on the market and save it under a name.", "在市场中写好查询，然后以名称保存。";
+    search_save: "Save this search", "保存此搜索";
+    search_save_button: "Save", "保存";
+    search_save_hint: "An alert comes when a free offer begins to match.", "有空闲报价开始符合时会提醒您。";
+    search_saved: "Search saved", "搜索已保存";
+    search_open: "Open ({} match)", "打开（{} 个符合）";
+    search_unseen: "new alerts: {}", "新提醒：{}";
+    search_seen: "Mark as seen", "标为已读";
+    search_change: "Rename or delete", "重命名或删除";
+    search_rename: "Rename", "重命名";
+    search_delete: "Delete", "删除";
+    search_deleted: "Search deleted", "搜索已删除";
+    search_broad: "More than 500 offers match: no alerts until fewer do.", "符合的报价超过 500 个：减少之前不会提醒。";
+    search_quiet: "No alert so far.", "暂无提醒。";
+    search_alert: "{}: {} on {} for {}.", "{}：{}（{}），{}。";
+    alerts: "Alerts {}", "提醒 {}";
+
     // Jobs
+    orders_title: "Waiting for an offer", "等待报价";
+    order_asks: "Asks", "条件";
+    order_why: "Why it waits", "等待原因";
+    order_until: "Until", "等待至";
+    order_next: "Its turn comes with the next round.", "下一轮即可匹配。";
+    order_withdraw: "Withdraw", "撤回";
+    order_withdrawn: "Order withdrawn", "订单已撤回";
     jobs_title: "Jobs", "任务";
     jobs_lead: "Newest first.", "最新的在最前。";
     jobs_empty: "No jobs yet", "还没有任务";
@@ -298,7 +343,7 @@ words! {
     tab_files: "Files", "文件";
     stop: "Stop", "停止";
     stop_title: "Stop this job?", "停止此任务？";
-    stop_text: "Its process is ended and what it wrote is kept. You pay for the seconds delivered so far; the rest comes back to your balance.", "进程将结束，已写出的内容会保留。您只需支付已交付的秒数，其余金额退回余额。";
+    stop_text: "What runs is ended and what it wrote is kept; a job that still waits is withdrawn and has cost nothing. You pay for the seconds delivered so far; the rest comes back to your balance.", "正在运行的内容将结束，已写出的内容会保留；仍在等待的任务会撤回，未产生费用。您只需支付已交付的秒数，其余金额退回余额。";
     happened: "What happened", "经过";
     event_submitted: "Submitted", "已提交";
     event_leased: "Device leased", "已租得设备";

@@ -144,7 +144,8 @@ fn onward(steps: &'static [u8]) -> AnyView {
             let id = format!("step-{step}");
             let back = steps.first() == Some(step) && (steps.len() > 1 || *step == 3);
             let word = if back { t.step_back() } else { t.step_next() };
-            view! { <button class="btn" type="button" on:click=move |_| go_to(&id)>{word}</button> }.into_any()
+            view! { <button class="btn" type="button" on:click=move |_| go_to(&id)>{word}</button> }
+                .into_any()
         })
         .parts();
     view! { <div class="row-actions justify-between onward">{buttons}</div> }.into_any()
@@ -169,7 +170,10 @@ fn show_faults(fault: Signal<Option<Fault>>) {
 
 fn open_first_fault() {
     let bad = document().query_selector(".launch [aria-invalid=true]");
-    let step = bad.ok().flatten().and_then(|bad| bad.closest("[data-step]").ok().flatten());
+    let step = bad
+        .ok()
+        .flatten()
+        .and_then(|bad| bad.closest("[data-step]").ok().flatten());
     if let Some(step) = step.and_then(|step| step.get_attribute("data-step")) {
         go_to(&format!("step-{step}"));
     }
@@ -200,17 +204,18 @@ impl Quoting {
             .target()
             .and_then(|target| target.dyn_into::<web_sys::Element>().ok());
         let form = element.and_then(|element| element.closest("form").ok().flatten());
-        let Some(form) = form.and_then(|form| form.dyn_into::<web_sys::HtmlFormElement>().ok()) else {
+        let Some(form) = form.and_then(|form| form.dyn_into::<web_sys::HtmlFormElement>().ok())
+        else {
             return;
         };
         self.form.set_value(Some(form));
         self.part.update(|part| part.id.clear());
         self.left.set(0);
-        let asked = self.next();
+        let asked = Self::next();
         set_timeout(move || self.ask(asked), PAUSE);
     }
 
-    fn next(self) -> u32 {
+    fn next() -> u32 {
         let asked = ASKED.get().wrapping_add(1);
         ASKED.set(asked);
         asked
@@ -250,10 +255,10 @@ impl Quoting {
                 Some(1) if held == Some(true) => {
                     _ = self.part.try_update(|part| part.id.clear());
                     _ = self.left.try_set(0);
-                    self.ask(self.next());
+                    self.ask(Self::next());
                 }
                 Some(left) if left > 0 => _ = self.left.try_set(left - 1),
-                _ if lost => self.ask(self.next()),
+                _ if lost => self.ask(Self::next()),
                 _ => {}
             }
         };
@@ -351,7 +356,11 @@ fn number(
 ) -> AnyView {
     let field = FIELDS.iter().find(|(_, own)| *own == name);
     let error = field_error(fault, field.map_or(name, |(field, _)| field));
-    let mode = if name == "max_price" { "decimal" } else { "numeric" };
+    let mode = if name == "max_price" {
+        "decimal"
+    } else {
+        "numeric"
+    };
     match unit {
         Some(unit) => view! { <Field name=name label=label unit=unit input_mode=mode value=value(form, name) error=error/> }.into_any(),
         None => view! { <Field name=name label=label input_mode=mode value=value(form, name) error=error/> }.into_any(),
@@ -456,9 +465,9 @@ fn quote_card(state: Quoting, busy: Signal<bool>) -> AnyView {
         (Reach::Lost, _) => Some(notice(Tone::Bad, t.quote_unreachable())),
         (Reach::Asking, _) => Some(view! { <p class="hint">{t.quote_asking()}</p> }.into_any()),
         (Reach::Known, 0) => None,
-        (Reach::Known, left) => {
-            Some(view! { <p class="hint">{fill(t.quote_holds(), &[&left.to_string()])}</p> }.into_any())
-        }
+        (Reach::Known, left) => Some(
+            view! { <p class="hint">{fill(t.quote_holds(), &[&left.to_string()])}</p> }.into_any(),
+        ),
     };
     // A held price is for those whose browser renews it: a plain form is sent without.
     let held = move || quoted.with(|part| part.id.clone());

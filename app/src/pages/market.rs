@@ -1,6 +1,8 @@
 //! The market, which is also the front door: what can be rented now and what an hour costs.
 
 #[cfg(feature = "ssr")]
+mod compare;
+#[cfg(feature = "ssr")]
 mod part;
 
 use leptos::prelude::*;
@@ -25,6 +27,8 @@ struct Query {
     idle: bool,
     sort: String,
     from: String,
+    /// Devices that are compared, separated by commas.
+    compare: String,
 }
 
 impl Query {
@@ -38,6 +42,7 @@ impl Query {
                     idle: !text("idle").is_empty(),
                     sort: text("sort"),
                     from: text("from"),
+                    compare: text("compare"),
                 }
             })
         })
@@ -87,6 +92,7 @@ fn search(query: Signal<Query>) -> AnyView {
                         spellcheck="false" maxlength="2000" aria-describedby="q-help"/>
                     <p class="hint" id="q-help">{t.market_query_help()}</p>
                 </div>
+                <input type="hidden" name="compare" prop:value=move || query.get().compare value=query.get_untracked().compare/>
                 <input type="hidden" name="sort" prop:value=move || query.get().sort value=query.get_untracked().sort/>
                 <div class="chips">
                     <label class="check"><input type="checkbox" name="idle" value="1" prop:checked=move || query.get().idle

@@ -142,7 +142,10 @@ pub fn scarcity(of: &ScarcityView, t: &Words) -> String {
     let [hired, offered, percent] = [of.hired, of.offered, of.percent].map(|n| n.to_string());
     let now = fill(t.model_hired(), &[&hired, &offered, &percent]);
     match of.median_percent {
-        Some(median) => format!("{now} · {}", fill(t.model_median_share(), &[&median.to_string()])),
+        Some(median) => format!(
+            "{now} · {}",
+            fill(t.model_median_share(), &[&median.to_string()])
+        ),
         None => now,
     }
 }

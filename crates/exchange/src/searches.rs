@@ -79,11 +79,10 @@ fn devices(found: &[Offer]) -> Vec<DeviceId> {
 
 impl Exchange {
     fn search_view(&self, memory: &Memory, search: Search) -> SearchView {
-        let filter = self
-            .query("q", &search.query)
-            .ok()
-            .map(|query| query.filter);
-        let matching = filter.map_or(0, |filter| memory.book.count(&filter, market::Scope::Open));
+        let matching = self.query("q", &search.query).map_or(0, |query| {
+            let book = memory.book.of(query.placement.kind);
+            book.count(&query.filter, market::Scope::Open)
+        });
         SearchView {
             id: search.id,
             name: search.name,

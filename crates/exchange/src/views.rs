@@ -127,7 +127,7 @@ fn summary(memory: &Memory, job: &Job, leases: &[LeaseRow]) -> JobSummary {
         members: job.members,
         devices: u32::try_from(devices).unwrap_or(u32::MAX),
         device_model: last.map(|row| row.device_model.clone()),
-        device_class: job.spec.resources.class,
+        device_class: Some(job.spec.resources.class),
         node_name: last.map(|row| row.node_name.clone()),
         per_hour: last.map(|_| rate.unwrap_or(Amount::MAX)),
         seconds: each.values().copied().max().unwrap_or(Seconds::ZERO),
@@ -209,12 +209,32 @@ impl Exchange {
     /// A job with its leases, and until when it waits if it does.
     pub(crate) fn summary(&self, memory: &Memory, job: &Job, leases: &[LeaseRow]) -> JobSummary {
         let waits = job.state == JobState::Matching;
+        let leased = leases
+            .last()
+            .and_then(|row| memory.device(row.lease.device));
         JobSummary {
             waits_until: waits
                 .then(|| memory.room_until(job.id).or(self.waits_until(job)))
                 .flatten(),
+            device_class: leased
+                .map_or_else(|| self.asked_class(job), |(_, device)| Some(device.class)),
             ..summary(memory, job, leases)
         }
+    }
+
+    /// The class that a job asks for. Its query chooses it, where it has one and does not ask for a GPU by other means.
+    fn asked_class(&self, job: &Job) -> Option<DeviceClass> {
+        let Ok(request) = self.request(&job.spec, job.wanted_device) else {
+            return Some(job.spec.resources.class);
+        };
+        let class = |term: &market::Term| match &term.test {
+            market::Test::Class(class) => Some(*class),
+            market::Test::Between(market::Number::Vram, least, _) if *least > 0 => {
+                Some(DeviceClass::Gpu)
+            }
+            _ => None,
+        };
+        request.filter.terms.iter().find_map(class)
     }
 
     pub(crate) fn fees(&self) -> Fees {

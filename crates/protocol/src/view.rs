@@ -395,7 +395,8 @@ pub struct JobSummary {
     pub devices: u32,
     /// Of the lease it has, or had last.
     pub device_model: Option<String>,
-    pub device_class: DeviceClass,
+    /// What it has or asks for; absent where its query leaves that open.
+    pub device_class: Option<DeviceClass>,
     pub node_name: Option<String>,
     /// All-in.
     pub per_hour: Option<Amount>,

@@ -296,6 +296,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         node,
         device,
         key,
+        search,
         ..
     } = things;
     let part = |name: &str, arg: &str| Ok(json!({ "name": name, "arg": arg }));
@@ -324,6 +325,14 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
             form(&format!("device={device}&paused=true")),
         ),
         ("remove-node", false, form(&format!("id={node}"))),
+        ("save-search", false, form("name=x&q=vram%3E%3D24")),
+        (
+            "change-search",
+            false,
+            form(&format!("id={search}&seen=true")),
+        ),
+        ("delete-search", false, form(&format!("id={search}"))),
+        ("part", false, part("searches", "")),
         ("part", true, part("market", "")),
         ("part", true, part("model", "")),
         ("part", false, part("jobs", "")),

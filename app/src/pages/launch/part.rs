@@ -42,9 +42,9 @@ pub async fn quote_part(form: &LaunchForm) -> Result<QuotePart, Fault> {
                     &[&format::io(quote.first_hold), &format::io(quote.available)],
                 )
             };
-            let holds = quote.valid_until.map_or(0, |until| {
-                until.seconds_since(quote.quoted_at).get()
-            });
+            let holds = quote
+                .valid_until
+                .map_or(0, |until| until.seconds_since(quote.quoted_at).get());
             QuotePart {
                 id: quote.id.map(|id| id.to_string()).unwrap_or_default(),
                 seconds: u32::try_from(holds).unwrap_or(0),

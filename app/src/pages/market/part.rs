@@ -1,15 +1,17 @@
 //! The offers, as the server writes them.
 
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use protocol::state::DeviceState;
 use protocol::view::{Kind, NetworkView, OfferFilter, OfferView, OffersView};
 
-use super::Query;
-use crate::api::exchange;
+use super::{Query, compare};
+use crate::api::searches::SaveSearch;
+use crate::api::{actor_or_none, exchange};
 use crate::components::{Cell, Column, Parts, Sorted, Tone, empty, notice, row, table, tag};
 use crate::fault::Fault;
 use crate::format;
-use crate::i18n::{Words, fill, words};
+use crate::i18n::{Words, fill, locale, translate, words};
 use crate::pages::wording;
 
 /// The columns that can be sorted; each has one useful direction.
@@ -33,6 +35,8 @@ const CHIPS: [&str; 8] = [
 /// Offers on one page; another order than the price's is that of so many cheapest.
 const PAGE: u32 = 50;
 const SORTED: u32 = 500;
+/// So many are compared at once.
+const COMPARED: usize = 3;
 
 impl Query {
     fn filter(&self) -> OfferFilter {
@@ -46,7 +50,7 @@ impl Query {
         }
     }
 
-    fn href(&self) -> String {
+    pub(super) fn href(&self) -> String {
         let escape = |text: &str| leptos_router::location::Url::escape(text);
         let idle = if self.idle { "1" } else { "" };
         let parts = [
@@ -54,6 +58,7 @@ impl Query {
             ("idle", idle),
             ("sort", &*self.sort),
             ("from", &*self.from),
+            ("compare", &*self.compare),
         ];
         let set = parts.into_iter().filter(|(_, value)| !value.is_empty());
         let set: Vec<String> = set
@@ -100,6 +105,28 @@ impl Query {
         .href()
     }
 
+    /// The devices that are compared.
+    pub(super) fn compared(&self) -> Vec<&str> {
+        let devices = self.compare.split(',').filter(|device| !device.is_empty());
+        devices.take(COMPARED).collect()
+    }
+
+    /// The same with a device put beside the others or taken away; `None`: there are as many as can be.
+    pub(super) fn beside(&self, device: &str) -> Option<String> {
+        let mut devices = self.compared();
+        match devices.iter().position(|known| *known == device) {
+            Some(at) => _ = devices.remove(at),
+            None if devices.len() == COMPARED => return None,
+            None => devices.push(device),
+        }
+        let compare = devices.join(",");
+        let query = Self {
+            compare,
+            ..self.clone()
+        };
+        Some(query.href())
+    }
+
     fn order(&self, offers: &mut [OfferView]) {
         match self.sort.as_str() {
             "memory" => offers.sort_by_key(|offer| {
@@ -136,17 +163,29 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
     let network = exchange.network().await?;
     let t = words();
     let fault = (!query.q.is_empty()).then(|| exchange.query_fault(&query.q));
-    let found = if let Some((pointed, message)) = fault.flatten() {
+    let fault = fault.flatten();
+    let readable = fault.is_none();
+    let found = if let Some((pointed, message)) = fault {
+        let message = translate(&message, locale());
         unreadable(pointed, message, t)
     } else {
         let mut found = exchange.offers(&query.filter())?;
         query.order(&mut found.offers);
         results(&found, &query, t)
     };
+    let compared: Vec<OfferView> = query
+        .compared()
+        .into_iter()
+        .filter_map(|device| exchange.offer(device.parse().ok()?))
+        .collect();
+    let signed = actor_or_none().await?.is_some();
     Ok(view! {
         <nav class="chips mb-3" aria-label=t.market_chips()>{chips(&query)}</nav>
         <p class="hint mb-3">{supply(&network, t)}</p>
+        {keep(&query, signed, readable, t)}
+        {compare::section(&compared, t)}
         {found}
+        {compare::bar(&query, compared.len(), t)}
     }
     .into_any())
 }
@@ -157,6 +196,29 @@ fn chips(query: &Query) -> AnyView {
         view! { <a class="chip mono" href=query.toggled(term) aria-current=on data-row="1">{*term}</a> }.into_any()
     };
     CHIPS.iter().map(chip).parts()
+}
+
+/// Keeps the query under a name, for those who are signed in.
+fn keep(query: &Query, signed: bool, readable: bool, t: &'static Words) -> AnyView {
+    let list =
+        signed.then(|| view! { <a class="btn quiet" href="/searches">{t.searches_title()}</a> });
+    let form = (signed && readable && !query.q.is_empty()).then(|| {
+        let name: String = query.q.chars().take(80).collect();
+        view! {
+            <details id="save-search">
+                <summary class="legend min-h-11 flex items-center">{t.search_save()}</summary>
+                <form class="row-actions" method="post" action=SaveSearch::url() data-done=t.search_saved()>
+                    <input type="hidden" name="q" value=query.q.clone()/>
+                    <div class="field"><label for="search-name">{t.name()}</label>
+                        <input class="input" id="search-name" name="name" value=name maxlength="80" autocomplete="off"/></div>
+                    <button class="btn" type="submit">{t.search_save_button()}</button>
+                </form>
+                <p class="hint">{t.search_save_hint()}</p>
+            </details>
+        }
+    });
+    view! { <div class="row-actions justify-between items-start mb-3">{form}{list}</div> }
+        .into_any()
 }
 
 /// The query with a mark under the place that cannot be read.
@@ -203,7 +265,10 @@ fn results(found: &OffersView, query: &Query, t: &'static Words) -> AnyView {
             )
         };
     }
-    let rows = offers.iter().map(|offer| offer_row(offer, t)).parts();
+    let rows = offers
+        .iter()
+        .map(|offer| offer_row(offer, query, t))
+        .parts();
     let columns = vec![
         Column::new(t.col_device()),
         query.column(t.col_price(), "price", true),
@@ -249,7 +314,7 @@ fn results(found: &OffersView, query: &Query, t: &'static Words) -> AnyView {
     .into_any()
 }
 
-fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
+fn offer_row(offer: &OfferView, query: &Query, t: &'static Words) -> AnyView {
     let memory = if offer.device_memory_mib > 0 {
         offer.device_memory_mib
     } else {
@@ -290,7 +355,9 @@ fn offer_row(offer: &OfferView, t: &'static Words) -> AnyView {
         Cell::end(t.col_reputation(), format!("{} / 100", offer.reputation)),
         Cell::new(t.col_region(), place(offer)),
         Cell::new(t.col_state(), wording::device_state(offer.state, t)),
-        Cell::action(rent),
+        Cell::action(
+            view! { <span class="row-actions justify-end">{compare::toggle(offer, query, t)}{rent}</span> },
+        ),
     ])
 }
 
@@ -313,7 +380,7 @@ fn model_href(offer: &OfferView) -> String {
 }
 
 /// `CH · hall-1`
-fn place(offer: &OfferView) -> String {
+pub(super) fn place(offer: &OfferView) -> String {
     let parts: Vec<&str> = [&offer.country, &offer.group]
         .into_iter()
         .flatten()
@@ -347,5 +414,22 @@ mod tests {
         assert!(query.has("VRAM>=24") && !query.toggled("vram>=24").contains("vram"));
         assert!(query.toggled("class=gpu").contains("class%3Dgpu"));
         assert_eq!(Query::default().href(), "/");
+        assert_eq!(
+            query
+                .beside("dev_1")
+                .as_deref()
+                .map(|href| href.ends_with("&compare=dev_1")),
+            Some(true)
+        );
+        let three = Query {
+            compare: "dev_1,dev_2,dev_3,dev_4".into(),
+            ..Query::default()
+        };
+        assert_eq!(three.compared().len(), 3);
+        assert_eq!(three.beside("dev_9"), None);
+        assert_eq!(
+            three.beside("dev_2").as_deref(),
+            Some("/?compare=dev_1%2Cdev_3")
+        );
     }
 }

@@ -1,0 +1,324 @@
+//! The market's sentences in Chinese. The server speaks English, to programs above all; a page words for its reader what it
+//! knows. Each sentence is a pattern: what stands in its places (names, numbers, an example to write) is kept, or translated
+//! in its turn where it is a sentence itself. Only the server carries them; it writes these parts of a page.
+
+use super::{Locale, fill};
+
+/// English and Chinese with the same number of places, longer patterns before the shorter ones that they begin with.
+const PATTERNS: &[(&str, &str)] = &[
+    // Why nothing matches.
+    (
+        "No offer matches: {} removes {} of {} offers; {}.",
+        "没有匹配的报价：{} 排除了 {} / {} 个报价；{}。",
+    ),
+    (
+        "No offer matches: {} removes {} of {} offers.",
+        "没有匹配的报价：{} 排除了 {} / {} 个报价。",
+    ),
+    ("No offer matches.", "没有匹配的报价。"),
+    (
+        "There are no offers at all at the moment; come back when a worker is connected.",
+        "目前没有任何报价；请在有机器接入后再来。",
+    ),
+    ("Not enough together: {}.", "同时可用的设备不足：{}。"),
+    ("removes {} of {} offers; {}", "排除了 {} / {} 个报价；{}"),
+    ("removes {} of {} offers", "排除了 {} / {} 个报价"),
+    (
+        "without it {} would match; all of them are hired, try again soon",
+        "若无此条件有 {} 个符合；它们都已租出，请稍后再试",
+    ),
+    (
+        "without it {} would match; offline, or kept back by its owner",
+        "若无此条件有 {} 个符合；它们离线或被机主保留",
+    ),
+    (
+        "without it {} would match; the cheapest costs {} IO/h",
+        "若无此条件有 {} 个符合；最便宜的为 {} IO/小时",
+    ),
+    (
+        "without it {} would match; the nearest has {} at {} IO/h",
+        "若无此条件有 {} 个符合；最接近的为 {}，{} IO/小时",
+    ),
+    ("without it {} would match", "若无此条件有 {} 个符合"),
+    (
+        "no node has {} free devices that match",
+        "没有一台机器有 {} 个空闲且符合的设备",
+    ),
+    (
+        "{} nodes with {} free devices each were asked for, and {} match",
+        "需要 {} 台机器、每台 {} 个空闲设备，符合的有 {} 台",
+    ),
+    (
+        "{} nodes were asked for, and {} match",
+        "需要 {} 台机器，符合的有 {} 台",
+    ),
+    (
+        "{} nodes with {} free devices each of one group were asked for, and the most that match in one are {}; only nodes whose owners name a group count, near=any looks everywhere",
+        "需要同一组内 {} 台机器、每台 {} 个空闲设备，一组中最多有 {} 台符合；只计机主写明组名的机器，near=any 不限位置",
+    ),
+    (
+        "{} nodes of one group were asked for, and the most that match in one are {}; only nodes whose owners name a group count, near=any looks everywhere",
+        "需要同一组内 {} 台机器，一组中最多有 {} 台符合；只计机主写明组名的机器，near=any 不限位置",
+    ),
+    (
+        "{} nodes of one country were asked for, and the most that match in one are {}; near=any looks everywhere",
+        "需要同一国家内 {} 台机器，一国中最多有 {} 台符合；near=any 不限位置",
+    ),
+    (
+        "{} nodes of one region were asked for, and the most that match in one are {}; near=any looks everywhere",
+        "需要同一地区内 {} 台机器，一个地区中最多有 {} 台符合；near=any 不限位置",
+    ),
+    // What a quote is refused with.
+    (
+        "The quote cannot be kept: {}, and nothing else that matches is free for at most {} per hour; ask for a new quote.",
+        "无法履行该报价：{}，且没有其他符合条件、每小时不超过 {} 的空闲设备；请重新询价。",
+    ),
+    ("{} was hired by somebody else", "{} 已被他人租用"),
+    ("{} is not connected any more", "{} 已断开连接"),
+    ("{} was paused by its owner", "{} 已被机主暂停"),
+    ("{} cannot isolate jobs any more", "{} 已无法隔离任务"),
+    ("{} does not fit any more", "{} 已不再符合"),
+    (
+        "This quote is over; ask for a new one, the price may be another now.",
+        "该报价已过期；请重新询价，价格可能已变化。",
+    ),
+    (
+        "This quote was used by another job; ask for a new one.",
+        "该报价已被另一个任务使用；请重新询价。",
+    ),
+    (
+        "This quote is for another job; send the specification and device it was asked for, or ask for a new one.",
+        "该报价属于另一个任务；请按询价时的规格与设备提交，或重新询价。",
+    ),
+    (
+        "This needs at least {} and {} is available; add to the balance or choose a cheaper offer.",
+        "至少需要 {}，可用 {}；请充值或选择更便宜的报价。",
+    ),
+    (
+        "An account keeps {} searches; delete one first.",
+        "每个账户最多保存 {} 个搜索；请先删除一个。",
+    ),
+    (
+        "write a query first, such as vram>=24",
+        "请先写查询，例如 vram>=24",
+    ),
+    (
+        "a job has at most 64 nodes with 64 devices each",
+        "一个任务最多 64 台机器、每台 64 个设备",
+    ),
+    (
+        "one device was chosen, and the job asks for several; leave out the device, or count and nodes",
+        "已选定一个设备，而任务需要多个；请去掉所选设备，或去掉 count 与 nodes",
+    ),
+    (
+        "a whole number of minutes from {} to {}",
+        "{} 到 {} 之间的整数分钟",
+    ),
+    ("a whole number from {} to {}", "{} 到 {} 之间的整数"),
+    // Queries that cannot be read.
+    ("character {}: {}", "第 {} 个字符：{}"),
+    ("{} (did you mean {}?)", "{}（您是否指 {}？）"),
+    ("{} (for the region write {})", "{}（地区请写 {}）"),
+    ("{} (for the country write {})", "{}（国家请写 {}）"),
+    (
+        "{} (for nodes that have at least 2 cards write {})",
+        "{}（至少有 2 张卡的机器请写 {}）",
+    ),
+    (
+        "there is no field {}; the fields are {}",
+        "没有字段 {}；字段有 {}",
+    ),
+    ("there is no field {}", "没有字段 {}"),
+    (
+        "a field is missing before {}; write {}",
+        "{} 之前缺少字段；请写 {}",
+    ),
+    (
+        "{} is a field, and an operator is missing after it; write a term such as {}, or {}",
+        "{} 是字段，其后缺少运算符；请写成 {} 的形式，或 {}",
+    ),
+    (
+        "between field and value stands an operator, not {}; write {}",
+        "字段与值之间应为运算符，而不是 {}；请写 {}",
+    ),
+    (
+        "two operators stand here; write one, as in {}",
+        "此处有两个运算符；请只写一个，例如 {}",
+    ),
+    (
+        "{} takes only {}; write it like {}",
+        "{} 只接受 {}；请写成 {}",
+    ),
+    (
+        "a value is missing after {}; write one, as in {}",
+        "{} 之后缺少值；请补上，例如 {}",
+    ),
+    (
+        "a value is missing in the list; write one, as in {}",
+        "列表中缺少值；请补上，例如 {}",
+    ),
+    (
+        "a number is expected here, such as 24 or 1.5, not {}",
+        "此处应为数字，例如 24 或 1.5，而不是 {}",
+    ),
+    (
+        "{} is no number; write one such as 24 or 1.5",
+        "{} 不是数字；请写 24 或 1.5 这样的数字",
+    ),
+    (
+        "{} goes from {} to {}; write a smaller number",
+        "{} 的范围是 {} 到 {}；请写更小的数字",
+    ),
+    (
+        "{} goes from {} to {}; write a number between",
+        "{} 的范围是 {} 到 {}；请写其间的数字",
+    ),
+    (
+        "{} is no version; write one such as 12.4 ({})",
+        "{} 不是版本号；请写 12.4 这样的版本号",
+    ),
+    ("{} is no unit; write {}", "{} 不是单位；请写 {}"),
+    (
+        "prices are in IO an hour, not in another money; write {}",
+        "价格以每小时 IO 计，不用其他货币；请写 {}",
+    ),
+    (
+        "{} is no unit of a price; write {}",
+        "{} 不是价格单位；请写 {}",
+    ),
+    (
+        "{} is no length of time; write one such as {}",
+        "{} 不是时长；请写 {} 这样的时长",
+    ),
+    (
+        "a length of time goes from 0s to 3650d; write a shorter one",
+        "时长范围为 0s 到 3650d；请写更短的",
+    ),
+    (
+        "{} is no known country; write its two letters, as in {}",
+        "{} 不是已知国家；请写两位字母，例如 {}",
+    ),
+    (
+        "{} is no region; write one of {}",
+        "{} 不是地区；请从 {} 中选择",
+    ),
+    ("{} is one of {}", "{} 只能是 {} 之一"),
+    (
+        "this names no model; write a part of its name, as in {}",
+        "这不是型号；请写型号名称的一部分，例如 {}",
+    ),
+    (
+        "a group has a name; write it, as in {}",
+        "组有名称；请写出，例如 {}",
+    ),
+    (
+        "this quote is not closed; write another {} behind the text",
+        "引号没有闭合；请在文字后再写一个 {}",
+    ),
+    (
+        "this list is not closed; write {} behind it",
+        "列表没有闭合；请在其后写 {}",
+    ),
+    ("to exclude a value, write {}", "要排除某个值，请写 {}"),
+    ("{} is said twice; {}", "{} 写了两次；{}"),
+    ("nothing is below 0; write {}", "没有小于 0 的值；请写 {}"),
+];
+
+/// The sentence in the reader's language; one that is not known stays as it is.
+pub fn translate(english: &str, locale: Locale) -> String {
+    match locale {
+        Locale::En => english.to_owned(),
+        Locale::Zh => chinese(english).unwrap_or_else(|| english.to_owned()),
+    }
+}
+
+/// `None`: no pattern fits.
+pub fn chinese(english: &str) -> Option<String> {
+    PATTERNS.iter().find_map(|(pattern, words)| {
+        let places = places(english, pattern)?;
+        let places: Vec<String> = places
+            .into_iter()
+            .map(|place| chinese(place).unwrap_or_else(|| place.to_owned()))
+            .collect();
+        let places: Vec<&str> = places.iter().map(String::as_str).collect();
+        Some(fill(words, &places))
+    })
+}
+
+/// What stands in the places of a pattern, each as short as can be, the last one to the end.
+fn places<'a>(text: &'a str, pattern: &str) -> Option<Vec<&'a str>> {
+    let mut pieces = pattern.split("{}");
+    let mut rest = text.strip_prefix(pieces.next()?)?;
+    let pieces: Vec<&str> = pieces.collect();
+    let mut found = Vec::with_capacity(pieces.len());
+    for (index, piece) in pieces.iter().enumerate() {
+        let last = index + 1 == pieces.len();
+        let (place, after) = if last {
+            (rest.strip_suffix(piece)?, "")
+        } else {
+            rest.split_once(piece)?
+        };
+        found.push(place);
+        rest = after;
+    }
+    (rest.is_empty()).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pattern_has_its_places_in_both_languages() {
+        for (english, words) in PATTERNS {
+            let places = |text: &str| text.matches("{}").count();
+            let dropped = english.contains("no version");
+            assert!(places(english) == places(words) || dropped, "{english}");
+            assert!(
+                words
+                    .chars()
+                    .any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
+            );
+        }
+    }
+
+    #[test]
+    fn explanations_are_worded_to_their_last_part() {
+        let text = "No offer matches: price removes 3 of 4 offers; without it 2 would match; the cheapest costs 0.90225 IO/h.";
+        assert_eq!(
+            translate(text, Locale::Zh),
+            "没有匹配的报价：price 排除了 3 / 4 个报价；若无此条件有 2 个符合；最便宜的为 0.90225 IO/小时。"
+        );
+        assert_eq!(translate(text, Locale::En), text);
+        let gang = "Not enough together: 4 nodes were asked for, and 3 match.";
+        assert_eq!(
+            translate(gang, Locale::Zh),
+            "同时可用的设备不足：需要 4 台机器，符合的有 3 台。"
+        );
+        let broken = "The quote cannot be kept: RTX 4090 was hired by somebody else, and nothing else that matches is free for \
+                      at most 0.90225 IO per hour; ask for a new quote.";
+        assert!(translate(broken, Locale::Zh).contains("RTX 4090 已被他人租用"));
+    }
+
+    #[test]
+    fn what_the_query_is_refused_with_is_worded() {
+        for error in [
+            "character 1: there is no field `vrm`; the fields are gpu, class, vram (did you mean `vram`?)",
+            "character 1: a field is missing before `>=`; write a term such as `vram>=24`",
+            "character 4: `gpu` takes only = != in notin; write it like `gpu=rtx_4090`",
+            "character 5: a value is missing after `>=`; write one, as in `vram>=24`",
+            "character 7: a number is expected here, such as 24 or 1.5, not `many`",
+            "character 9: `zz` is no known country; write its two letters, as in `country=de`",
+            "character 8: prices are in IO an hour, not in another money; write `price<=0.9`",
+        ] {
+            let worded = translate(error, Locale::Zh);
+            assert!(worded.starts_with("第 "), "{error}");
+            let sentence = worded.split_once('：').map(|(_, sentence)| sentence);
+            let han = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
+            assert!(
+                sentence.is_some_and(|sentence| sentence.contains(han)),
+                "{error} became {worded}"
+            );
+        }
+    }
+}
