@@ -20,6 +20,13 @@ test('the market is read and filtered @nojs', async ({ page }) => {
   await expect(page.locator('.empty')).toBeVisible();
 });
 
+test('offers are put side by side by links @nojs', async ({ page }) => {
+  await page.goto('/?q=class%3Dcpu');
+  await page.locator('a.chip', { hasText: 'Compare' }).first().click();
+  await expect(page).toHaveURL(/compare=dev_/);
+  await expect(page.locator('.compare-bar')).toBeVisible();
+});
+
 test('a wrong password comes back with the reason @nojs', async ({ page }) => {
   await page.goto('/sign-in');
   await page.locator('#email').fill('nobody@example.org');
@@ -41,6 +48,8 @@ test('a job is launched, read and stopped @nojs', async ({ page }) => {
   await page.goto('/launch?template=own');
   await page.locator('#name').fill('without scripts');
   await page.locator('#command').fill('sleep 300');
+  const last = page.locator('.stepper label').nth(3);
+  if (await last.isVisible()) await last.click();
   await page.locator('aside button[type=submit]').click();
   await page.waitForURL(/\/jobs\/job_/);
   await expect(page.locator('main')).toContainText('without scripts');

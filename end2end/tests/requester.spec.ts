@@ -1,5 +1,5 @@
 // A requester: from the market to a paid job, watched live.
-import { expect, expectAccessible, expectFits, launch, open, signIn, test } from './support';
+import { expect, expectAccessible, expectFits, launch, open, signIn, step, test } from './support';
 
 test('the market shows devices with a price per hour, and its filter lives in the address', async ({ page }) => {
   await open(page, '/');
@@ -46,7 +46,95 @@ test('a query that cannot be read is marked at its place, and what matches is re
   await page.locator('a[href^="/launch?filter="]').click();
   await page.waitForURL(/filter=/);
   await expect(page.locator('#filter')).toHaveValue('class=cpu cpus>=1');
+  await step(page, 4);
   await expect(page.locator('aside .figure')).toContainText('IO/h');
+});
+
+test('a quote is held, counts down, explains its lines and is used', async ({ page }) => {
+  await signIn(page, 'requester');
+  await open(page, '/launch?template=hello');
+  await step(page, 4);
+  await expect(page.locator('aside .facts')).toContainText('Lowest ask for this model');
+  await expect(page.locator('aside')).toContainText('Your balance lasts');
+  await expect(page.locator('aside')).toContainText(/holds for \d+ s/);
+  await expect(page.locator('input[name=quote]')).toHaveValue(/^quote_/);
+  await expectAccessible(page, 'the last step');
+  await page.locator('aside button[type=submit]').click();
+  await page.waitForURL(/\/jobs\/job_/);
+});
+
+test('the launch page says at once that the server is away', async ({ page, complaints }) => {
+  await signIn(page, 'requester');
+  await open(page, '/launch?template=hello');
+  await page.route('**/fn/quote', route => route.abort());
+  await page.locator('#name').fill('away');
+  await step(page, 4);
+  await expect(page.locator('aside .notice')).toContainText('cannot be reached');
+  await page.unroute('**/fn/quote');
+  await expect(page.locator('aside .notice')).toHaveCount(0);
+  await expect(page.locator('input[name=quote]')).toHaveValue(/^quote_/);
+  complaints.length = 0; // The browser notes each request that the test broke.
+});
+
+test('offers are compared side by side, by an address that can be shared', async ({ page }) => {
+  await open(page, '/?q=class%3Dcpu');
+  const toggles = page.locator('a.chip', { hasText: 'Compare' });
+  const count = Math.min(await toggles.count(), 2);
+  await toggles.first().click();
+  await expect(page).toHaveURL(/compare=dev_/);
+  await expect(page.locator('.compare-bar')).toBeVisible();
+  if (count > 1) {
+    await page.locator('a.chip:not([aria-current])', { hasText: 'Compare' }).first().click();
+    await expect(page.locator('#compare tbody tr').first()).toBeVisible();
+    await expect(page.locator('.compare-bar')).toContainText('Compare 2');
+    await expectAccessible(page, 'offers side by side');
+    await expectFits(page, 'offers side by side');
+  }
+  await page.locator('.compare-bar a', { hasText: 'Clear' }).click();
+  await expect(page.locator('.compare-bar')).toHaveCount(0);
+});
+
+test('a search is saved, listed, renamed and deleted', async ({ page }) => {
+  await signIn(page, 'requester');
+  await open(page, '/?q=class%3Dcpu%20cpus%3E%3D1');
+  await page.locator('#save-search summary').click();
+  const name = `journey ${Date.now()}`;
+  await page.locator('#search-name').fill(name);
+  await page.locator('#save-search button').click();
+  await expect(page.locator('.toast')).toContainText('Search saved');
+  await open(page, '/searches');
+  const card = page.locator('.card', { hasText: name });
+  await expect(card).toContainText('class=cpu cpus>=1');
+  await expectAccessible(page, 'saved searches');
+  await expectFits(page, 'saved searches');
+  await card.locator('summary').click();
+  await card.locator('input[name=name]').fill(`${name} b`);
+  await card.locator('button', { hasText: 'Rename' }).click();
+  await expect(page.locator('h2', { hasText: `${name} b` })).toBeVisible();
+  await card.locator('summary').click();
+  await card.locator('button', { hasText: 'Delete' }).click();
+  await expect(card).toHaveCount(0);
+});
+
+test('an order that waits is listed with its reason and withdrawn', async ({ page }) => {
+  await signIn(page, 'requester');
+  await open(page, '/launch?template=own');
+  const name = `order ${Date.now()}`;
+  await page.locator('#name').fill(name);
+  await page.locator('#command').fill('true');
+  await step(page, 2);
+  await page.locator('#filter').fill('class=cpu price<=0.00000001');
+  await step(page, 3);
+  await page.locator('#wait').fill('30');
+  await step(page, 4);
+  await expect(page.locator('aside .figure')).toContainText('would wait');
+  await page.locator('aside button[type=submit]').click();
+  await page.waitForURL(/\/jobs\/job_/);
+  await open(page, '/jobs');
+  const row = page.locator('#orders tbody tr', { hasText: name });
+  await expect(row).toContainText('price');
+  await row.locator('button').click();
+  await expect(page.locator('#orders tbody tr', { hasText: name })).toHaveCount(0);
 });
 
 test('a wrong password is refused with a sentence, and what was typed stays', async ({ page }) => {
@@ -61,6 +149,7 @@ test('a wrong password is refused with a sentence, and what was typed stays', as
 test('an example is launched, watched live, paid by the second, and leaves receipts and a file', async ({ page, isMobile }) => {
   await signIn(page, 'requester');
   await open(page, '/launch?template=hello');
+  await step(page, 4);
   await expect(page.locator('aside .figure')).toContainText('IO/h');
   await page.locator('aside button[type=submit]').click();
   await page.waitForURL(/\/jobs\/job_/);
@@ -118,6 +207,7 @@ test('a device that is gone is not asked for by the form', async ({ page }) => {
   await open(page, '/launch?template=hello&device=device_gone');
   await expect(page.locator('.notice', { hasText: 'not offered any more' })).toBeVisible();
   await expect(page.locator('input[name=device]').first()).toHaveValue('');
+  await step(page, 4);
   await expect(page.locator('aside .figure')).toContainText('IO/h');
 });
 
@@ -137,9 +227,13 @@ test('a bad form says what is wrong at each field', async ({ page }) => {
   await open(page, '/launch?template=own');
   await page.locator('#name').fill('x');
   await page.locator('#command').fill("echo 'open");
+  await step(page, 3);
   await page.locator('#cpus').fill('many');
+  await step(page, 4);
   await page.locator('aside button[type=submit]').click();
+  // A phone goes back to the first step that needs a change.
   await expect(page.locator('#command-error')).toContainText('quote');
+  await expect(page.locator('#command')).toBeVisible();
   await expect(page.locator('#cpus-error')).toContainText('whole number');
   await expect(page.locator('#command')).toHaveAttribute('aria-invalid', 'true');
   await expect(page.locator('#command')).toHaveValue("echo 'open");

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use kernel::{Amount, DeviceId, PricePerSecond, Seconds};
 use market::{
-    Choice, Country, Filter, Kind, NoMatch, Number, Offer, Prices, Query, QueryError, Request, Term,
-    Test,
+    Choice, Country, Filter, Kind, NoMatch, Number, Offer, Prices, Query, QueryError, Request,
+    Term, Test,
 };
 use protocol::JobSpec;
 use protocol::spec::{DEVICES_MAX, NODES_MAX, is_country};

@@ -309,9 +309,9 @@ mod tests {
                 "expected a whole number that is not below zero, not the number -1",
             ),
             (
-                r#"{"name":"x","command":["a"],"resources":[]}"#,
+                r#"{"name":"x","command":["a"],"resources":true}"#,
                 "resources",
-                "expected fields in { }, not a list",
+                "expected fields in { }, not true",
             ),
             (
                 r#"{"name":"x","command":["a"],"env":null}"#,

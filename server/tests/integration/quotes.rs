@@ -14,6 +14,7 @@ async fn a_quote_is_kept_for_an_account_and_used_once() {
     let spec = job("x", &["true"]);
     let told: QuoteView = app
         .anyone()
+        .at_home()
         .post("/api/v1/quotes", &json!({ "spec": spec }))
         .await
         .ok();

@@ -151,11 +151,16 @@ pub fn section(offers: &[OfferView], t: &'static Words) -> AnyView {
             view! { <tr role="row" class=class><th role="rowheader" scope="row">{sign}{name}</th>{cells}</tr> }
         })
         .parts();
+    let class = if offers.len() == 3 {
+        "compare three"
+    } else {
+        "compare"
+    };
     view! {
         <section id="compare" class="card mb-4">
             <h2>{t.compare_title()}</h2>
             <p class="hint mb-2">{t.compare_legend()}</p>
-            <table class="compare" role="table">
+            <table class=class role="table">
                 <caption class="sr">{t.compare_title()}</caption>
                 <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col"><span class="sr">{t.compare_property()}</span></th>{heads}</tr></thead>
                 <tbody role="rowgroup">{rows}</tbody>

@@ -433,3 +433,23 @@ async fn a_job_that_lost_its_node_says_why_it_waits() {
         orders[0].why
     );
 }
+
+/// An order says the class that its query asks for, not the one that a specification has when nobody wrote it.
+#[tokio::test]
+async fn an_order_shows_the_class_it_asks_for() {
+    use protocol::spec::DeviceClass;
+    let world = World::new("sqlite").await;
+    let (rita, _) = world.people("10").await;
+    for (filter, class) in [
+        (Some("class=gpu"), Some(DeviceClass::Gpu)),
+        (Some("vram>=24"), Some(DeviceClass::Gpu)),
+        (Some("price<=0.5"), None),
+        (None, Some(DeviceClass::Cpu)),
+    ] {
+        let mut order = spec("");
+        order.limits.wait_seconds = 600;
+        order.placement.filter = filter.map(str::to_owned);
+        let job = world.exchange.submit(&rita, order, None, None).await;
+        assert_eq!(job.unwrap().summary.device_class, class, "{filter:?}");
+    }
+}
