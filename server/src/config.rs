@@ -15,7 +15,7 @@ const BUILT_IN: &str = include_str!("../../Leptos.toml");
 const FILE: &str = "Leptos.toml";
 
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
-pub const KEYS: [&str; 30] = [
+pub const KEYS: [&str; 31] = [
     "data_dir",
     "database_url",
     "public_url",

@@ -26,7 +26,7 @@ const PAGE_MAX: u32 = 500;
 
 impl Exchange {
     /// The highest owner's price whose hour, fee included, stays within the limit.
-    fn price_within(&self, limit: Amount) -> PricePerSecond {
+    pub(crate) fn price_within(&self, limit: Amount) -> PricePerSecond {
         let fees = self.fees();
         let (mut fits, mut border) = (0_i64, limit.base().saturating_add(1));
         while fits.saturating_add(1) < border {

@@ -77,7 +77,11 @@ impl Exchange {
             let charge = self.fees().charge(price, Seconds::new(seconds));
             charge.map_or(kernel::Amount::MAX, |charge| charge.owner_gets)
         });
-        let fair = index.as_ref().map(|index| index.fair);
+        // An owner compares owners' prices; the index is told as the requester pays.
+        let fair = index.as_ref().map(|index| {
+            let price = self.price_within(index.fair);
+            price.per_hour().unwrap_or(kernel::Amount::MAX)
+        });
         let hour = price.per_hour().unwrap_or(kernel::Amount::MAX);
         Ok(PriceCheckView {
             device: id,
