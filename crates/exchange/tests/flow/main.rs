@@ -16,5 +16,6 @@ mod preempt;
 mod quotes;
 mod searches;
 mod simulation;
+mod slots;
 mod workers;
 mod world;
