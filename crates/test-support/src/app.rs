@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use sqlx::Connection;
 use tempfile::TempDir;
 
 use crate::account::Account;
@@ -180,6 +181,18 @@ impl TestApp {
             .envs(env.iter().copied())
             .output()
             .expect("the program starts")
+    }
+
+    /// A number out of the database itself, for what no page and no route tells.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::any::install_default_drivers();
+        let sqlite = format!("sqlite://{}/data/iog.db", self.folder.path().display());
+        let url = self.database_url.as_deref().unwrap_or(&sqlite);
+        let mut connection = sqlx::AnyConnection::connect(url)
+            .await
+            .expect("the database answers");
+        let number = sqlx::query_scalar(sql).fetch_one(&mut connection).await;
+        number.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
     /// A new account with all scopes on its key and, if said, so much IO to spend.

@@ -98,6 +98,7 @@ pub struct FakeWorker {
     pub price: PricePerSecond,
     pub node: NodeId,
     pub talk: Talk,
+    devices: u16,
     beats: u64,
 }
 
@@ -119,13 +120,24 @@ impl Default for Chain {
 
 impl FakeWorker {
     pub async fn join(url: &str, token: &str, name: &str, per_hour: &str) -> Self {
+        Self::join_with(url, token, name, per_hour, 1).await
+    }
+
+    /// One with so many devices, on a host that has for each of them what the host of one has.
+    pub async fn join_with(
+        url: &str,
+        token: &str,
+        name: &str,
+        per_hour: &str,
+        devices: u16,
+    ) -> Self {
         let key = SigningKey::from_bytes(&rand::random());
         let price = Amount::parse_io(per_hour)
             .and_then(PricePerSecond::from_per_hour)
             .expect("a price");
         let mut talk = Talk::open(url).await;
         let hello = Self::hello(url, &talk.nonce, &key, name, price, Some(token), vec![]);
-        let node = Self::greet(&mut talk, hello).await;
+        let node = Self::greet(&mut talk, many(hello, devices)).await;
         let mut worker = Self {
             url: url.to_owned(),
             key,
@@ -133,6 +145,7 @@ impl FakeWorker {
             price,
             node,
             talk,
+            devices,
             beats: 0,
         };
         worker.beat(vec![]).await;
@@ -151,7 +164,7 @@ impl FakeWorker {
             None,
             claims,
         );
-        self.node = Self::greet(&mut talk, hello).await;
+        self.node = Self::greet(&mut talk, many(hello, self.devices)).await;
         self.talk = talk;
         self.beats = 0;
     }
@@ -284,6 +297,19 @@ impl FakeWorker {
         sign_worker(receipt, &self.key).expect("a valid chain")
     }
 
+    /// Says that it is over, after so many seconds; the answer is heard later, among what else comes.
+    pub async fn say_ended(&mut self, a: &Assignment, chain: &Chain, seconds: u64, end: RunEnd) {
+        let receipt = (seconds > 0).then(|| self.receipt(a, chain, seconds, true));
+        self.talk
+            .say(&FromWorker::Ended {
+                lease: a.lease,
+                epoch: a.epoch,
+                end,
+                receipt,
+            })
+            .await;
+    }
+
     /// A heartbeat for one lease with its receipt so far.
     pub async fn beat_for(&mut self, a: &Assignment, chain: &Chain, seconds: u64) {
         let receipt = (seconds > 0).then(|| self.receipt(a, chain, seconds, false));
@@ -297,15 +323,7 @@ impl FakeWorker {
 
     /// Says that it is over, after so many seconds, and waits until that is accounted for.
     pub async fn end(&mut self, a: &Assignment, chain: &Chain, seconds: u64, end: RunEnd) {
-        let receipt = (seconds > 0).then(|| self.receipt(a, chain, seconds, true));
-        self.talk
-            .say(&FromWorker::Ended {
-                lease: a.lease,
-                epoch: a.epoch,
-                end,
-                receipt,
-            })
-            .await;
+        self.say_ended(a, chain, seconds, end).await;
         let lease = a.lease;
         self.until("the lease is closed", |message| match message {
             ToWorker::Closed { lease: closed, .. } if closed == lease => Some(()),
@@ -313,4 +331,22 @@ impl FakeWorker {
         })
         .await;
     }
+}
+
+/// The same worker with so many devices like its first.
+fn many(mut hello: Hello, devices: u16) -> Hello {
+    let Some(first) = hello.devices.pop() else {
+        return hello;
+    };
+    let host = &mut hello.host;
+    host.cpus = host.cpus.saturating_mul(u32::from(devices));
+    host.memory_mib = host.memory_mib.saturating_mul(u64::from(devices));
+    host.disk_mib = host.disk_mib.saturating_mul(u64::from(devices));
+    hello.devices = (0..devices)
+        .map(|n| DeviceFacts {
+            uuid: format!("{}-{n}", first.uuid),
+            ..first.clone()
+        })
+        .collect();
+    hello
 }

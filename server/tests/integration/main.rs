@@ -15,6 +15,7 @@ mod preempt;
 mod program;
 mod quotes;
 mod races;
+mod rush;
 
 use std::time::Duration;
 
