@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use kernel::{AccountId, Clock, DeviceId, JobId, LeaseId, NodeId, Seconds, Timestamp};
-use market::{Books, Country, Hours, Listing, Offer, Supply, Version};
+use market::{Country, Hours, Listing, Offer, Supply, Version};
 use metering::receipt::Terms;
 use protocol::JobSpec;
 use protocol::spec::DeviceClass;
 use protocol::state::LeaseState;
 use protocol::view::{Kind, Receipt};
 use protocol::worker::{HostLoad, Phase, StopReason, ToWorker};
-use store::{Device, Lease, LogRow, Node, Promise, SampleRow, Store};
+use store::{Device, Lease, LogRow, Node, Promise, RoundHead, SampleRow, Store};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::Error;
+use crate::journal::Journal;
 use crate::leases::LeaseEnd;
 use crate::live::LiveHub;
 use crate::ports::Entropy;
@@ -48,6 +49,10 @@ pub(crate) struct Inner {
     pub shelf: tokio::sync::Mutex<()>,
     /// Who writes what the memory holds of logs and samples.
     pub flushing: tokio::sync::Mutex<()>,
+    /// Where the record of rounds ends, as far as it is known. Taken within a transaction, and held until it is over.
+    pub record: tokio::sync::Mutex<Option<RoundHead>>,
+    /// A replay hashes a whole book: one at a time.
+    pub replaying: Semaphore,
     /// Password hashing is made slow on purpose; more at once would starve everything else.
     pub hashing: Semaphore,
 }
@@ -55,7 +60,7 @@ pub(crate) struct Inner {
 /// The index over the database. Never locked across an await.
 #[derive(Default)]
 pub(crate) struct Memory {
-    pub book: Books,
+    pub book: Journal,
     pub nodes: HashMap<NodeId, NodeLive>,
     pub leases: HashMap<LeaseId, LeaseLive>,
     /// The jobs that have a live lease.
@@ -435,6 +440,8 @@ impl Exchange {
             desk: tokio::sync::Mutex::default(),
             shelf: tokio::sync::Mutex::default(),
             flushing: tokio::sync::Mutex::default(),
+            record: tokio::sync::Mutex::default(),
+            replaying: Semaphore::new(1),
             hashing: Semaphore::new(2),
         };
         let exchange = Self {

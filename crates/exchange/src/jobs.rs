@@ -7,6 +7,7 @@ use ledger::Hold;
 use market::Choice;
 use protocol::JobSpec;
 use protocol::live::Topic;
+use protocol::round::Occasion;
 use protocol::state::{JobState, JobStep, RunEnd};
 use protocol::view::{
     JobEvent, JobEventKind, JobSummary, JobView, LogPage, Page, ReceiptView, SampleView, Scope,
@@ -25,6 +26,7 @@ use crate::views::{lease_view, meter};
 const SUBMIT_ROUTE: &str = "POST /api/v1/jobs";
 const KEY_MAX: usize = 200;
 const SAMPLES_SHOWN: u64 = 600;
+const ROUNDS_SHOWN: u32 = 20;
 /// How often a submission looks for another slot after losing one to somebody else.
 const SLOT_TRIES: usize = 20;
 /// Between the order to stop and the end by force.
@@ -139,11 +141,16 @@ impl Exchange {
         let request = self.runnable(spec, device)?;
         let members = request.ask.nodes;
         let wanted = Wanted::whole(request, members);
-        let taken = match quote {
-            None => self.take_slots(&wanted, id),
+        self.begin_record(&mut tx).await?;
+        let (taken, asked) = match quote {
+            None => {
+                let (taken, asked) = self.take_slots(&wanted, id, Occasion::Submitted);
+                (taken, Some(asked))
+            }
+            // What was promised before is no new round: the market is not asked.
             Some(quote) => {
                 let held = self.held_quote(&mut tx, actor, quote, spec, device).await?;
-                Ok(self.take_promised(&wanted, &held, id)?)
+                (Ok(self.take_promised(&wanted, &held, id)?), None)
             }
         };
         let makes_room = taken.is_err()
@@ -154,7 +161,14 @@ impl Exchange {
         let choice = match taken {
             Ok(choice) => Ok(choice),
             Err(no_match) if waits => Err(no_match.sentence()),
-            Err(no_match) => return Err(Error::NoMatch(no_match)),
+            Err(no_match) => {
+                if let Some(asked) = asked {
+                    let noted = self.note_round(&mut tx, asked, None).await?;
+                    tx.commit().await?;
+                    noted.kept();
+                }
+                return Err(Error::NoMatch(no_match));
+            }
         };
         // From here on the slots must be given back on every way out but success.
         let slots = choice.as_ref().ok().map(|choice| SlotGuard {
@@ -215,10 +229,17 @@ impl Exchange {
             tx.remember(actor.account, SUBMIT_ROUTE, key, body_hash, &answer, now)
                 .await?;
         }
+        let noted = match asked {
+            Some(asked) => Some(self.note_round(&mut tx, asked, Some(id)).await?),
+            None => None,
+        };
         let leases = granted.iter().flat_map(Granted::leases);
         tx.commit()
             .await
             .map_err(|error| self.doubt_all(leases, error.into()))?;
+        if let Some(noted) = noted {
+            noted.kept();
+        }
         if let Some(slots) = slots {
             slots.keep();
         }
@@ -309,6 +330,7 @@ impl Exchange {
         let events = store.events(id).await?;
         let artefacts = store.artefacts(id).await?;
         let [available, held, _] = store.balances(job.account).await?;
+        let rounds = store.rounds_of_job(id, ROUNDS_SHOWN).await?;
         // Of each member the newest lease.
         let last: BTreeMap<u32, LeaseId> = leases
             .iter()
@@ -331,6 +353,7 @@ impl Exchange {
                 .collect(),
             meter: own_meter,
             log_bytes,
+            rounds,
             summary,
             spec: job.spec,
         })

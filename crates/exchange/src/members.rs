@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use kernel::{Amount, LeaseId, NodeId, PricePerSecond, Seconds};
 use market::{Choice, Near, NoMatch, Offer, Request};
+use protocol::round::Occasion;
 use protocol::state::{JobStep, RunEnd};
 use protocol::worker::StopReason;
 use store::{Job, LeaseRow, Tx};
@@ -18,6 +19,7 @@ use crate::error::Error;
 use crate::jobs::STOP_GRACE_MS;
 use crate::leases::Seat;
 use crate::markets::cap;
+use crate::rounds::Asked;
 
 /// What a job still asks of the market.
 pub(crate) struct Wanted {
@@ -158,19 +160,25 @@ impl Exchange {
         near.collect()
     }
 
-    /// Takes what a job asks out of the market. Give it back with [`Exchange::free_slots`] if it comes to nothing.
+    /// Takes what a job asks out of the market. Give it back with [`Exchange::free_slots`] if it comes to nothing, and
+    /// note the round that it was where somebody hears of the answer.
     pub(crate) fn take_slots(
         &self,
         wanted: &Wanted,
         job: kernel::JobId,
-    ) -> Result<Choice, NoMatch> {
+        occasion: Occasion,
+    ) -> (Result<Choice, NoMatch>, Asked) {
+        let now = self.now();
         let mut memory = self.memory();
-        let choice = choose(&memory, wanted).map_err(|why| self.priced(why))?;
-        for offer in &choice.offers {
+        let mut asked = Asked::of(&mut memory.book, occasion, now);
+        let (which, answer) = answer(&memory, wanted);
+        asked.answered(&wanted.requests, which, answer.as_ref().ok());
+        let answer = answer.map_err(|why| self.priced(why));
+        for offer in answer.iter().flat_map(|choice| &choice.offers) {
             let taken = memory.book.take(offer.device, job);
             debug_assert!(taken, "a chosen offer is free");
         }
-        Ok(choice)
+        (answer, asked)
     }
 
     pub(crate) fn free_slots(&self, choice: &Choice, job: kernel::JobId) {
@@ -302,15 +310,23 @@ impl Exchange {
 
 /// The best that the market has for what is wanted.
 pub(crate) fn choose(memory: &Memory, wanted: &Wanted) -> Result<Choice, NoMatch> {
-    let (last, nearer) = wanted.requests.split_last().ok_or(NoMatch::NOTHING)?;
-    let found = nearer.iter().find_map(|request| {
-        memory
-            .book
-            .has(request)
-            .then(|| memory.book.choose(request).ok())?
+    answer(memory, wanted).1
+}
+
+/// Which of the requests is answered, and how; nothing for all of them is the last one's answer.
+fn answer(memory: &Memory, wanted: &Wanted) -> (usize, Result<Choice, NoMatch>) {
+    let Some((last, nearer)) = wanted.requests.split_last() else {
+        return (0, Err(NoMatch::NOTHING));
+    };
+    let found = nearer.iter().enumerate().find_map(|(n, request)| {
+        let choice = || {
+            memory
+                .book
+                .choose(request)
+                .ok()
+                .map(|choice| (n, Ok(choice)))
+        };
+        memory.book.has(request).then(choice)?
     });
-    match found {
-        Some(choice) => Ok(choice),
-        None => memory.book.choose(last),
-    }
+    found.unwrap_or_else(|| (nearer.len(), memory.book.choose(last)))
 }

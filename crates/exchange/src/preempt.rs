@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use kernel::{AccountId, DeviceId, JobId, LeaseId, PricePerSecond, Timestamp};
 use market::{Choice, Kind, Near, Offer, Request, Supply};
 use protocol::JobSpec;
+use protocol::round::Occasion;
 use protocol::view::{JobEvent, JobEventKind};
 use protocol::worker::StopReason;
 use store::{Job, Promise, Tx};
@@ -15,6 +16,7 @@ use store::{Job, Promise, Tx};
 use crate::desk::{Exchange, Memory, Stopping, UPLOAD_ALLOWANCE_MS};
 use crate::error::Error;
 use crate::members::Wanted;
+use crate::rounds::Asked;
 
 /// What was written of a notice, for memory, worker and watchers after the commit.
 pub(crate) struct Notice {
@@ -30,7 +32,7 @@ pub(crate) enum Claim {
     /// The spot job is still there; its time is bounded.
     Waits,
     /// The device is free and taken for it.
-    Taken(Choice),
+    Taken(Choice, Asked),
     /// The device is no longer what was promised: gone, or dearer. What was promised to be paid at most.
     Broken(PricePerSecond),
 }
@@ -134,7 +136,8 @@ impl Exchange {
     }
 
     /// Takes the device that was promised to a job, once it is free.
-    pub(crate) fn claim(&self, job: JobId, wanted: &Wanted) -> Claim {
+    pub(crate) fn claim(&self, job: JobId, wanted: &Wanted, occasion: Occasion) -> Claim {
+        let now = self.now();
         let mut memory = self.memory();
         let Some(promise) = memory.promise_to(job).cloned() else {
             return Claim::Nothing;
@@ -153,11 +156,16 @@ impl Exchange {
         };
         // Nobody pays more than what stood when the notice was given.
         this.cap(promise.price);
+        let mut asked = Asked::of(&mut memory.book, occasion, now);
         match memory.book.best(&this) {
-            Some(offer) if memory.book.take(offer.device, job) => Claim::Taken(Choice {
-                offers: vec![offer],
-                near: Near::Any,
-            }),
+            Some(offer) if memory.book.take(offer.device, job) => {
+                let choice = Choice {
+                    offers: vec![offer],
+                    near: Near::Any,
+                };
+                asked.answered(&[this], 0, Some(&choice));
+                Claim::Taken(choice, asked)
+            }
             _ => Claim::Broken(promise.price),
         }
     }

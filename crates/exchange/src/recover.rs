@@ -11,6 +11,7 @@ use store::Lease;
 use crate::desk::{Exchange, LeaseLive, NodeLive, Stopping};
 use crate::error::Error;
 use crate::jobs::STOP_GRACE_MS;
+use crate::journal::Journal;
 use crate::leases::LeaseEnd;
 use crate::searches::Watch;
 use crate::tick::Round;
@@ -55,7 +56,7 @@ impl Exchange {
                 let present = live.devices.iter().filter(|device| device.present);
                 present.map(|device| live.listing(device, now))
             });
-            memory.book = offers.collect();
+            memory.book = Journal::of(offers.collect());
             memory.searches = Watch::settle(self.now(), self.inner.settings.startup_grace_ms);
             memory.nodes = nodes;
             tracing::info!(

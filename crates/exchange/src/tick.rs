@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use kernel::{AccountId, JobId, LeaseId, Timestamp};
 use protocol::live::{Live, Topic};
+use protocol::round::Occasion;
 use protocol::state::{LeaseState, RunEnd};
 use protocol::view::{JobEvent, JobEventKind};
 use protocol::worker::{StopReason, ToWorker};
@@ -15,6 +16,7 @@ use crate::error::Error;
 use crate::leases::{LeaseEnd, Seat};
 use crate::members::used;
 use crate::preempt::Claim;
+use crate::rounds::Asked;
 use crate::views::{meter, per_hour};
 
 const METER_EVERY_MS: i64 = 1_000;
@@ -30,6 +32,7 @@ impl Exchange {
     pub async fn tick(&self) -> Result<(), Error> {
         self.refresh_hours();
         let results = [
+            self.open_record().await,
             self.flush().await,
             self.settle_doubts().await,
             self.expire().await,
@@ -67,11 +70,16 @@ impl Exchange {
         }
         tx.commit().await?;
         self.live().prune();
-        let results = [self.prune_bundles().await, self.note_prices().await];
+        let results = [
+            self.prune_bundles().await,
+            self.note_prices().await,
+            self.keep_rounds().await,
+        ];
         results.into_iter().collect()
     }
 
-    /// Writes log pieces and samples that came since the last time, and acknowledges the log to the workers.
+    /// Writes log pieces, samples and changes of the book that came since the last time, and acknowledges the log to
+    /// the workers.
     pub(crate) async fn flush(&self) -> Result<(), Error> {
         // One after the other: who comes second finds written what the first took.
         let _turn = self.inner.flushing.lock().await;
@@ -82,7 +90,7 @@ impl Exchange {
                 std::mem::take(&mut memory.samples),
             )
         };
-        if logs.is_empty() && samples.is_empty() {
+        if logs.is_empty() && samples.is_empty() && !self.memory().book.has_unwritten() {
             return Ok(());
         }
         // One that cannot be written, ever, must not stand in the way of all others.
@@ -108,7 +116,9 @@ impl Exchange {
         let mut tx = self.inner.store.begin().await?;
         tx.insert_logs(&unwritten.logs).await?;
         tx.insert_samples(&unwritten.samples).await?;
+        let noted = self.note_book(&mut tx).await?;
         tx.commit().await?;
+        noted.kept();
         let logs = unwritten.written();
         self.acknowledge(&logs);
         Ok(())
@@ -299,16 +309,21 @@ impl Exchange {
                 .await;
         }
         let limit_price = wanted.dearest();
-        let taken = match self.claim(id, &wanted) {
+        self.begin_record(&mut tx).await?;
+        let occasion = match job.epoch.get() {
+            0 => Occasion::Waiting,
+            _ => Occasion::Restarted,
+        };
+        let (taken, asked) = match self.claim(id, &wanted, occasion) {
             Claim::Waits => return Ok(()),
-            Claim::Taken(choice) => Ok(choice),
-            Claim::Nothing => self.take_slots(&wanted, id),
+            Claim::Taken(choice, asked) => (Ok(choice), asked),
+            Claim::Nothing => self.take_slots(&wanted, id, occasion),
             // It looks elsewhere, for no more than it was told.
             Claim::Broken(most) => {
                 for request in &mut wanted.requests {
                     request.cap(most);
                 }
-                self.take_slots(&wanted, id)
+                self.take_slots(&wanted, id, occasion)
             }
         };
         let choice = match taken {
@@ -326,16 +341,21 @@ impl Exchange {
                         _ = write!(reason, " It may cost at most {hour} per hour.");
                     }
                     let end = RunEnd::NoCapacity { reason };
-                    self.give_up(tx, &mut job, end).await?;
+                    let noted = self.note_round(&mut tx, asked, Some(id)).await?;
+                    self.conclude(&mut tx, &mut job, end).await?;
+                    tx.commit().await?;
+                    noted.kept();
+                    self.given_up(id).await;
                 } else if job.epoch.get() > 0 {
-                    self.tell_waiting(tx, &job, &no_match.sentence()).await?;
+                    self.tell_waiting(tx, &job, &no_match.sentence(), asked)
+                        .await?;
                 }
                 return Ok(());
             }
         };
         let seats = wanted.seats(&choice, &leases);
         let queued = job.queued_at.filter(|_| wanted.more);
-        match self.place_on(tx, &mut job, &seats, queued).await {
+        match self.place_on(tx, &mut job, &seats, queued, asked).await {
             Ok(()) => Ok(()),
             Err(error) => {
                 self.free_slots(&choice, id);
@@ -349,8 +369,14 @@ impl Exchange {
         }
     }
 
-    /// Says once why a job that lost its node waits.
-    async fn tell_waiting(&self, mut tx: store::Tx, job: &Job, why: &str) -> Result<(), Error> {
+    /// Says once why a job that lost its node waits; of the many looks that find nothing only this one is a round.
+    async fn tell_waiting(
+        &self,
+        mut tx: store::Tx,
+        job: &Job,
+        why: &str,
+        asked: Asked,
+    ) -> Result<(), Error> {
         let events = self.inner.store.events(job.id).await?;
         if events
             .last()
@@ -364,7 +390,9 @@ impl Exchange {
             detail: why.to_owned(),
         };
         tx.add_event(job.id, &event).await?;
+        let noted = self.note_round(&mut tx, asked, Some(job.id)).await?;
         tx.commit().await?;
+        noted.kept();
         self.publish_job(job.id, Some(event)).await;
         Ok(())
     }
@@ -375,13 +403,16 @@ impl Exchange {
         job: &mut Job,
         seats: &[Seat<'_>],
         queued: Option<Timestamp>,
+        asked: Asked,
     ) -> Result<(), Error> {
         let mut hold = tx.hold(job.id).await?.ok_or(Error::NotFound("the hold"))?;
         let granted = self.grant(&mut tx, job, &mut hold, seats, queued).await?;
         tx.drop_promise(job.id).await?;
+        let noted = self.note_round(&mut tx, asked, Some(job.id)).await?;
         tx.commit()
             .await
             .map_err(|error| self.doubt_all(granted.leases(), error.into()))?;
+        noted.kept();
         self.after_grant(job.clone(), granted).await;
         Ok(())
     }
@@ -398,9 +429,13 @@ impl Exchange {
     async fn give_up(&self, mut tx: store::Tx, job: &mut Job, end: RunEnd) -> Result<(), Error> {
         self.conclude(&mut tx, job, end).await?;
         tx.commit().await?;
-        self.order_stop(job.id, StopReason::JobOver);
-        self.publish_job(job.id, None).await;
+        self.given_up(job.id).await;
         Ok(())
+    }
+
+    async fn given_up(&self, job: JobId) {
+        self.order_stop(job, StopReason::JobOver);
+        self.publish_job(job, None).await;
     }
 
     /// Once a second, for those who watch.

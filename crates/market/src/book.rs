@@ -11,6 +11,7 @@ use crate::gang;
 use crate::index::{Index, LIVE, OPEN, Page, RowId, Stream};
 use crate::offer::{Offer, Supply};
 use crate::request::{Near, Request};
+use crate::root::{Digest, Proof, Tree};
 
 /// The offers that were chosen: one, or as many as were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub struct Standing {
 pub struct Book {
     pub(crate) index: Index,
     revision: u64,
+    /// Made when a root is first asked for; a book without one pays nothing for it.
+    tree: Option<Box<Tree>>,
 }
 
 impl FromIterator<Offer> for Book {
@@ -68,6 +71,7 @@ impl FromIterator<Offer> for Book {
         Self {
             index: Index::of(offers),
             revision: 0,
+            tree: None,
         }
     }
 }
@@ -92,20 +96,53 @@ impl Book {
 
     /// Adds an offer or replaces the one of the same device. The holder of a known device stays.
     pub fn put(&mut self, offer: &Offer) {
-        self.revision = self.revision.wrapping_add(1);
-        self.index.put(offer);
+        self.change(offer.device, |index| index.put(offer));
     }
 
     pub fn remove(&mut self, device: DeviceId) -> Option<Offer> {
+        self.change(device, |index| index.remove(device))
+    }
+
+    /// Every change of the index goes through here, so that the tree hears of it.
+    fn change<T>(&mut self, device: DeviceId, change: impl FnOnce(&mut Index) -> T) -> T {
         self.revision = self.revision.wrapping_add(1);
-        self.index.remove(device)
+        let Some(tree) = &mut self.tree else {
+            return change(&mut self.index);
+        };
+        let before = self.index.rows.find(device);
+        let result = change(&mut self.index);
+        tree.changed(device, before, self.index.rows.find(device));
+        result
+    }
+
+    /// The Merkle root of all offers: what of them changed since the last time is hashed anew.
+    pub fn root(&mut self) -> Digest {
+        let index = &self.index;
+        let tree = self.tree.get_or_insert_with(|| Box::new(Tree::of(index)));
+        tree.root(index)
+    }
+
+    /// That a device's offer, as it is, is in the book of the present root.
+    pub fn proof(&mut self, device: DeviceId) -> Option<Proof> {
+        let index = &self.index;
+        let tree = self.tree.get_or_insert_with(|| Box::new(Tree::of(index)));
+        tree.proof(index, device)
+    }
+
+    /// All offers, in no order.
+    pub fn offers(&self) -> impl Iterator<Item = Offer> {
+        let shelves = self.index.all_shelves().iter();
+        let pages = shelves.flat_map(|(_, shelf)| self.index.pages(*shelf));
+        pages
+            .flat_map(crate::index::Page::offers)
+            .map(|id| self.index.offer(id))
     }
 
     /// Gives a free slot to a job. `false`: another job has it, or the offer does not stand.
     pub fn take(&mut self, device: DeviceId, job: JobId) -> bool {
         match self.index.rows.find(device) {
             Some(id) if self.index.rows.get(id).is_open() => {
-                self.hold(id, Some(job));
+                self.change(device, |index| index.set_holder(id, Some(job)));
                 true
             }
             _ => false,
@@ -115,20 +152,15 @@ impl Book {
     /// Marks who holds a slot, as the database says; for the rebuild at start.
     pub fn set_holder(&mut self, device: DeviceId, job: JobId) {
         if let Some(id) = self.index.rows.find(device) {
-            self.hold(id, Some(job));
+            self.change(device, |index| index.set_holder(id, Some(job)));
         }
-    }
-
-    fn hold(&mut self, id: RowId, holder: Option<JobId>) {
-        self.revision = self.revision.wrapping_add(1);
-        self.index.set_holder(id, holder);
     }
 
     /// Frees the slot if this job has it; another's stays.
     pub fn free(&mut self, device: DeviceId, job: JobId) -> bool {
         match self.index.rows.find(device) {
             Some(id) if self.index.rows.holder(device) == Some(job) => {
-                self.hold(id, None);
+                self.change(device, |index| index.set_holder(id, None));
                 true
             }
             _ => false,
@@ -264,4 +296,4 @@ impl Book {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

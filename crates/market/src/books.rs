@@ -10,6 +10,7 @@ use crate::explain::NoMatch;
 use crate::hours::Hours;
 use crate::offer::{Offer, Supply};
 use crate::request::{Kind, Request};
+use crate::root::Digest;
 
 /// Rows of scheduled devices are written anew at least this often while time passes.
 pub const HOURS_STEP: Seconds = Seconds::new(10);
@@ -46,7 +47,8 @@ impl Listing {
         }
     }
 
-    fn as_kind(&self, kind: Kind) -> Option<Offer> {
+    /// Its offer of one kind, if it is offered that way.
+    pub fn as_kind(&self, kind: Kind) -> Option<Offer> {
         match kind {
             Kind::OnDemand => Some(self.offer.clone()),
             Kind::Spot => self.spot.map(|price| Offer {
@@ -99,6 +101,17 @@ impl Books {
 
     const fn all(&mut self) -> [&mut Book; 3] {
         [&mut self.on_demand, &mut self.spot, &mut self.reserved]
+    }
+
+    /// The Merkle root of all books: over the roots of each, on demand, spot, reserved.
+    pub fn root(&mut self) -> Digest {
+        let [on_demand, spot, reserved] = self.all().map(Book::root);
+        Digest::books([on_demand, spot, reserved])
+    }
+
+    /// All devices, in no order.
+    pub fn devices(&self) -> impl Iterator<Item = DeviceId> {
+        self.on_demand.offers().map(|offer| offer.device)
     }
 
     /// How many devices there are.

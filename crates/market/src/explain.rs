@@ -287,22 +287,7 @@ impl Explainer<'_> {
         let Hurdle::Term(term) = hurdle else {
             return offer.model.to_string();
         };
-        match &term.test {
-            Test::Between(number, ..)
-            | Test::Outside(number, ..)
-            | Test::OneOf(number, _)
-            | Test::NoneOf(number, _) => number
-                .of(&offer)
-                .map_or_else(|| "unknown".to_owned(), |value| number.show(value)),
-            Test::Model(_) | Test::NotModel(_) => offer.model.to_string(),
-            Test::Class(_) => offer.class.label().to_owned(),
-            Test::Country(_) | Test::NotCountry(_) | Test::Region(_) | Test::NotRegion(_) => offer
-                .country
-                .map_or_else(|| "no country".to_owned(), |country| country.to_string()),
-            Test::Group(_) | Test::NotGroup(_) => offer
-                .group
-                .map_or_else(|| "no group".to_owned(), |group| group.to_string()),
-        }
+        term.test.has(&offer)
     }
 }
 

@@ -245,6 +245,68 @@ impl Test {
         }
     }
 
+    /// What an offer has of it, for people.
+    pub fn has(&self, offer: &Offer) -> String {
+        match self {
+            Self::Between(number, ..)
+            | Self::Outside(number, ..)
+            | Self::OneOf(number, _)
+            | Self::NoneOf(number, _) => number
+                .of(offer)
+                .map_or_else(|| "unknown".to_owned(), |value| number.show(value)),
+            Self::Model(_) | Self::NotModel(_) => offer.model.to_string(),
+            Self::Class(_) => offer.class.label().to_owned(),
+            Self::Country(_) | Self::NotCountry(_) | Self::Region(_) | Self::NotRegion(_) => offer
+                .country
+                .map_or_else(|| "no country".to_owned(), |country| country.to_string()),
+            Self::Group(_) | Self::NotGroup(_) => offer
+                .group
+                .as_ref()
+                .map_or_else(|| "no group".to_owned(), ToString::to_string),
+        }
+    }
+
+    /// What it asks, for people: `24 GiB or more`, `not US`.
+    pub fn sentence(&self) -> String {
+        let range = |number: &Number, (min, max): &(u64, u64)| match (*min, *max) {
+            (min, max) if min == max => number.show(min),
+            (min, u64::MAX) => format!("{} or more", number.show(min)),
+            (0, max) => format!("{} or less", number.show(max)),
+            (min, max) => format!("{} to {}", number.show(min), number.show(max)),
+        };
+        let any = |number: &Number, ranges: &[(u64, u64)]| {
+            let each: Vec<String> = ranges.iter().map(|r| range(number, r)).collect();
+            each.join(", ")
+        };
+        let models = |all: &[Vec<String>]| {
+            let each: Vec<String> = all.iter().map(|words| words.join(" ")).collect();
+            each.join(", ")
+        };
+        let countries = |all: &[Country]| {
+            let each: Vec<&str> = all.iter().map(Country::as_str).collect();
+            each.join(", ")
+        };
+        let regions = |all: &[Region]| {
+            let each: Vec<&str> = all.iter().map(|region| region.as_str()).collect();
+            each.join(", ")
+        };
+        match self {
+            Self::Between(number, min, max) => range(number, &(*min, *max)),
+            Self::Outside(number, min, max) => format!("not {}", range(number, &(*min, *max))),
+            Self::OneOf(number, ranges) => any(number, ranges),
+            Self::NoneOf(number, ranges) => format!("not {}", any(number, ranges)),
+            Self::Model(all) => models(all),
+            Self::NotModel(all) => format!("not {}", models(all)),
+            Self::Class(class) => class.label().to_owned(),
+            Self::Country(all) => countries(all),
+            Self::NotCountry(all) => format!("not {}", countries(all)),
+            Self::Region(all) => regions(all),
+            Self::NotRegion(all) => format!("not {}", regions(all)),
+            Self::Group(all) => all.join(", "),
+            Self::NotGroup(all) => format!("not {}", all.join(", ")),
+        }
+    }
+
     /// The field's name in a query.
     pub const fn field(&self) -> &'static str {
         match self {

@@ -22,7 +22,10 @@ mod index;
 mod names;
 mod offer;
 mod place;
+mod public;
+mod replay;
 mod request;
+mod root;
 
 pub use book::{Book, Choice, Scope, Standing};
 pub use books::{Books, HOURS_STEP, Listing};
@@ -33,4 +36,7 @@ pub use hours::Hours;
 pub use names::words;
 pub use offer::{Offer, Rank, Supply, Version};
 pub use place::{Country, Region};
+pub use public::{Unreadable, chosen, published, published_request, request_of};
+pub use replay::{Chance, Hurdle, Replica, chance, follow, hash_of, readable};
 pub use request::{Ask, Kind, Near, Request};
+pub use root::{Digest, Proof, leaf_bytes};

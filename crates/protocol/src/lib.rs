@@ -10,6 +10,7 @@
 pub mod live;
 pub mod problem;
 pub mod rent;
+pub mod round;
 pub mod spec;
 pub mod state;
 pub mod view;

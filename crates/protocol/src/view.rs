@@ -420,6 +420,8 @@ pub struct JobView {
     pub artefacts: Vec<ArtefactView>,
     pub meter: Meter,
     pub log_bytes: u64,
+    /// The matching rounds in which the market was asked to place it, the newest 20 of them, oldest first.
+    pub rounds: Vec<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

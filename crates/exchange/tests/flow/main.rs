@@ -15,6 +15,7 @@ mod money;
 mod preempt;
 mod quotes;
 mod searches;
+mod rounds;
 mod simulation;
 mod slots;
 mod workers;

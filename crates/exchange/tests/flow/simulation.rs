@@ -101,6 +101,10 @@ async fn run(seed: u64) {
         world.tick().await;
         check(&world, &requesters, seed).await;
     }
+    assert!(
+        crate::rounds::check_all(&world.exchange).await > 0,
+        "seed {seed}"
+    );
 }
 
 async fn check(world: &World, requesters: &[exchange::Actor; 2], seed: u64) {

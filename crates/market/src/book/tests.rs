@@ -12,7 +12,7 @@ use kernel::{AccountId, Amount, NodeId, PricePerSecond, Seconds, Timestamp};
 use proptest::prelude::*;
 use protocol::spec::DeviceClass;
 
-fn price(base: u64) -> PricePerSecond {
+pub(crate) fn price(base: u64) -> PricePerSecond {
     PricePerSecond::from_amount(
         Amount::try_from_base(i64::try_from(base).expect("small")).expect("in range"),
     )
@@ -38,7 +38,7 @@ fn pick<T: Copy>(seed: u64, shift: u32, from: &[T]) -> T {
 }
 
 /// An offer out of 64 random bits: few values of each field, so that ties and borders are common.
-fn offer(seed: u64) -> Offer {
+pub(crate) fn offer(seed: u64) -> Offer {
     let device = seed % 61;
     let node = device / 3;
     let at = Timestamp::from_millis(i64::try_from(node % 5).expect("small") * 90_000_000);
@@ -138,7 +138,7 @@ fn bound() -> impl Strategy<Value = u64> + Clone {
     ]
 }
 
-fn test() -> impl Strategy<Value = Test> {
+pub(crate) fn test() -> impl Strategy<Value = Test> {
     let range = (bound(), bound()).prop_map(|(a, b)| (a.min(b), a.max(b)));
     let ranges = prop::collection::vec(range.clone(), 1..3);
     let written = prop::sample::select(vec![
@@ -174,7 +174,7 @@ fn test() -> impl Strategy<Value = Test> {
     ]
 }
 
-fn filter(tests: Vec<Test>) -> Filter {
+pub(crate) fn filter(tests: Vec<Test>) -> Filter {
     let term = |test: Test| Term {
         source: test.field().to_owned(),
         text: String::new(),
@@ -185,7 +185,7 @@ fn filter(tests: Vec<Test>) -> Filter {
     }
 }
 
-fn ask() -> impl Strategy<Value = Ask> {
+pub(crate) fn ask() -> impl Strategy<Value = Ask> {
     (
         1u32..4,
         1u32..5,
