@@ -42,6 +42,8 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("/price") view=pages::price::page ssr=whole.clone()/>
                         <Route path=path!("/model") view=pages::model::page ssr=whole.clone()/>
                         <Route path=path!("/searches") view=pages::searches::page ssr=whole.clone()/>
+                        <Route path=path!("/rounds") view=pages::rounds::page ssr=whole.clone()/>
+                        <Route path=path!("/rounds/:id") view=pages::rounds::round_page ssr=whole.clone()/>
                         <Route path=path!("/sign-in") view=pages::sign_in::page ssr=whole.clone()/>
                         <Route path=path!("/sign-up") view=pages::sign_in::sign_up_page ssr=whole.clone()/>
                         <Route path=path!("/launch") view=pages::launch::page ssr=whole.clone()/>
@@ -68,7 +70,7 @@ fn places() -> [(&'static str, &'static [&'static str], Icon, &'static str); 4] 
     [
         (
             "/",
-            &["/launch", "/model", "/searches"],
+            &["/launch", "/model", "/searches", "/rounds"],
             Icon::Market,
             t.nav_market(),
         ),
@@ -210,6 +212,7 @@ fn footer(prefs: Prefs) -> AnyView {
             <div class="shell">
                 {choice("locale", t.language(), languages)}
                 {choice("theme", t.theme(), themes)}
+                <a href="/rounds">{t.rounds_title()}</a>
                 <a href="/api/openapi.json" rel="external">"API"</a>
                 <span>{t.foot_note()}</span>
             </div>

@@ -67,3 +67,12 @@ test('a job is launched, read and stopped @nojs', async ({ page }) => {
     await expect(page.locator('main [role=status] .state').first()).toHaveText('Stopped', { timeout: 500 });
   }).toPass({ timeout: 20_000 });
 });
+
+test('a matching round is read and replayed @nojs', async ({ page }) => {
+  await page.goto('/rounds');
+  await page.locator('.data tbody a').first().click();
+  await page.waitForURL(/\/rounds\/\d+$/);
+  await page.locator('a.btn.primary', { hasText: 'Replay it now' }).click();
+  await expect(page.locator('#replay [role=status]')).toContainText('Everything was found as it is stated');
+  await expect(page.locator('#replay .checklist li')).not.toHaveCount(0);
+});

@@ -103,3 +103,11 @@ test('earnings are shown by device', async ({ page }) => {
   // Nothing was rented on a fresh machine; afterwards there are figures.
   await expect(page.locator('main .figures, main .empty').first()).toBeVisible();
 });
+
+test('an owner reads why a device was not hired', async ({ page }) => {
+  await signIn(page, 'owner');
+  await open(page, '/nodes');
+  const missed = page.locator('#missed');
+  await expect(missed).toContainText('Why not hired');
+  await expect(missed.locator('dt', { hasText: 'Requests' })).toBeVisible();
+});

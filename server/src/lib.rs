@@ -16,6 +16,7 @@ pub mod gateway;
 pub mod http;
 pub mod live;
 pub mod loops;
+pub mod replay;
 pub mod state;
 pub mod telemetry;
 

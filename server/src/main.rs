@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use exchange::{Actor, Exchange, SystemClock, SystemEntropy};
 use kernel::Amount;
 use protocol::view::{Role, Scope};
+use server::replay::Replay;
 use server::state::{AppState, Closing};
 use server::{Config, auth, http, loops, telemetry};
 use tokio::net::TcpListener;
@@ -55,6 +56,8 @@ enum Command {
     JoinToken(JoinTokenCommand),
     /// Print the OpenAPI document of the REST interface
     Openapi,
+    /// Check published matching rounds: the same books, asked again. Needs no database
+    Replay(Replay),
 }
 
 #[derive(Subcommand)]
@@ -114,7 +117,7 @@ fn scope(text: &str) -> Result<Scope, String> {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match start(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("iog-server: {error:#}");
             ExitCode::FAILURE
@@ -122,17 +125,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(cli: Cli) -> anyhow::Result<()> {
+fn start(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Some(Command::Replay(replay)) = &cli.command {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        return Ok(runtime.block_on(replay.done()));
+    }
     if matches!(cli.command, Some(Command::Openapi)) {
         println!("{}", http::rest::router().1.to_pretty_json()?);
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let config = Config::load(cli.config.as_deref())?;
     telemetry::start_logs(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(run(cli.command.unwrap_or(Command::Serve), config))
+    runtime.block_on(run(cli.command.unwrap_or(Command::Serve), config))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run(command: Command, mut config: Config) -> anyhow::Result<()> {
@@ -178,7 +188,7 @@ async fn run(command: Command, mut config: Config) -> anyhow::Result<()> {
             );
             println!("{}", token.token);
         }
-        Command::Openapi => bail!("openapi needs no exchange"),
+        Command::Openapi | Command::Replay(_) => bail!("this command needs no exchange"),
     }
     exchange.shutdown().await;
     Ok(())

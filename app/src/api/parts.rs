@@ -10,7 +10,7 @@ use crate::fault::Fault;
 #[server(prefix = "/fn", endpoint = "part", input = Json)]
 pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
     use crate::pages::{
-        account, billing, earnings, job, jobs, market, model, nodes, price, searches,
+        account, billing, earnings, job, jobs, market, model, nodes, price, rounds, searches,
     };
     let view = match name.as_str() {
         "market" => market::part(&arg).await?,
@@ -24,6 +24,9 @@ pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
         "job-events" => job::parts::happened(&arg).await?,
         "nodes" => nodes::fleet_part(&arg).await?,
         "price" => price::part(&arg).await?,
+        "missed" => rounds::missed_part(&arg).await?,
+        "rounds" => rounds::list_part(&arg).await?,
+        "round" => rounds::one_part(&arg).await?,
         "earnings" => earnings::part().await?,
         "account" => account::who_part().await?,
         "keys" => account::keys_part().await?,

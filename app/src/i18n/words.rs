@@ -555,6 +555,79 @@ words! {
     col_from: "From", "来自";
     col_to: "To", "去向";
     col_when: "When", "时间";
+
+    // Matching rounds
+    rounds_title: "Matching rounds", "撮合轮次";
+    rounds_lead: "Each time the market was asked to place a job: what was asked, of which offers, and who won. Anyone can ask again and find the same.", "市场每次为任务寻找设备的记录：请求内容、当时的报价与胜出者。任何人都可以重放并得到相同结果。";
+    rounds_empty: "No rounds yet", "暂无轮次";
+    rounds_empty_text: "The first one is written when the first job is submitted.", "提交第一个任务时产生第一轮。";
+    rounds_root: "Latest root of the book", "最新的报价簿根哈希";
+    col_round: "Round", "轮次";
+    round_title: "A matching round", "撮合轮次详情";
+    round_lead: "Its inputs, the root of the book, and the winners. It does not tell who asked.", "输入、报价簿根哈希与胜出者。不公开请求者身份。";
+    round_all: "All rounds", "所有轮次";
+    round_none: "There is no such round.", "没有此轮次。";
+    round_number: "Round {}", "第 {} 轮";
+    round_asked: "Asked", "请求";
+    round_winner: "Winner", "胜出者";
+    round_nobody: "nobody", "无";
+    round_nobody_text: "Nothing matched: nobody won.", "没有匹配的报价，无人胜出。";
+    round_devices: "{} devices", "{} 台设备";
+    round_occasion: "Why", "缘由";
+    round_submitted: "A job was submitted", "提交了任务";
+    round_waiting: "A job waited in the market", "任务在市场中等待";
+    round_restarted: "A job lost its machine", "任务失去了机器";
+    round_book: "Book", "报价簿";
+    round_book_of: "{} offers: snapshot {} and {} changes", "{} 个报价：快照 {} 加 {} 次变更";
+    round_root: "Root of the book", "报价簿根哈希";
+    round_hash: "Hash of the round", "本轮哈希";
+    round_previous: "Hash of the round before", "上一轮哈希";
+    round_snapshot: "Root of the snapshot", "快照根哈希";
+    round_replay: "Replay", "重放";
+    round_replay_text: "The server puts the book together again from what is stored, computes its root and asks it the same.", "服务器用存储的数据重建报价簿，计算根哈希，并再次执行相同的请求。";
+    round_replay_now: "Replay it now", "立即重放";
+    round_yourself: "Trust nobody: this downloads the same data and checks it on your machine.", "无需信任任何人：以下命令下载相同数据并在您的机器上核对。";
+    round_copy: "Copy the command", "复制命令";
+    round_same: "same", "一致";
+    round_different: "different", "不一致";
+    round_all_same: "Everything was found as it is stated.", "全部与公布的一致。";
+    round_not_same: "Something was found that is not as stated.", "发现与公布的不一致。";
+    round_field: "Field", "字段";
+    round_condition: "Condition", "条件";
+    round_device: "Device", "设备";
+    round_rule: "Cheapest first; of equal price the better reputation, then who joined earlier, then the smaller id. No dice.", "价低者优先；同价看信誉，再看加入时间，最后看较小的编号。没有随机。";
+    job_rounds: "Matching rounds", "撮合轮次";
+
+    // Why a device was not hired
+    missed_title: "Why not hired", "为何未被租用";
+    missed_lead: "The matching rounds of the last 24 hours, and what stood between them and this device.", "过去 24 小时的撮合轮次，以及该设备未被选中的原因。";
+    missed_which: "Device", "设备";
+    missed_rounds: "Requests", "请求数";
+    missed_fitted: "Fitted", "符合条件";
+    missed_won: "Won", "胜出";
+    missed_bound: "The newest {} requests are looked at.", "仅统计最近 {} 个请求。";
+    missed_none: "It missed nothing in the last 24 hours.", "过去 24 小时没有错过任何请求。";
+    missed_reason: "Reason", "原因";
+    missed_times: "Times", "次数";
+    missed_alone: "Only this", "仅因此";
+    missed_last: "Last times", "最近几次";
+    missed_compared: "asked: {} · it had: {}", "要求：{} · 实际：{}";
+    missed_wins: "At {} it would have won", "若为 {} 则会胜出";
+    missed_field: "Condition on {}", "条件不符：{}";
+    missed_price: "Another was cheaper", "有更便宜的报价";
+    missed_reputation: "Same price, better reputation", "同价但对方信誉更高";
+    missed_joined: "Same price and reputation, joined earlier", "同价同信誉，对方加入更早";
+    missed_id: "A tie, decided by the smaller id", "完全相同，按编号较小者决定";
+    missed_place: "Several devices were asked for, and another place was better", "请求多台设备，其他位置更优";
+    missed_hired: "It was hired", "当时已被租用";
+    missed_paused: "It was paused", "当时已暂停";
+    missed_offline: "It was offline", "当时离线";
+    missed_blocked: "Its machine could not isolate jobs", "所在机器无法隔离任务";
+    missed_closed: "Outside its hours", "不在出租时段";
+    missed_kind: "It is not offered that way (spot, reserved)", "未提供该租用方式（竞价、预留）";
+    missed_unlisted: "It was not in the market yet", "当时尚未上架";
+    missed_refused: "Its machine had refused this job", "所在机器曾拒绝此任务";
+    missed_another: "A certain other device was asked for", "指定了其他设备";
 }
 
 /// Sentences of the server that people meet in forms, with their Chinese; see `fault.rs`.

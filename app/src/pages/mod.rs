@@ -15,6 +15,7 @@ pub mod nodes;
 pub mod not_found;
 pub mod price;
 pub mod searches;
+pub mod rounds;
 pub mod sign_in;
 #[cfg(feature = "ssr")]
 mod wording;

@@ -6,7 +6,7 @@ mod part;
 use std::time::Duration;
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_location;
+use leptos_router::hooks::{use_location, use_query_map};
 use serde::Deserialize;
 
 use super::fragment::Fragment;
@@ -55,6 +55,10 @@ pub fn page() -> impl IntoView {
         token.set(made.id);
     });
     fleet.refresh_every(REFRESH_EVERY);
+    let query = use_query_map();
+    let missed = Fragment::new("missed", move || {
+        query.with(|query| query.get("device").unwrap_or_default())
+    });
     let shown = part(move || {
         let line = line.get();
         (!line.is_empty()).then(|| {
@@ -77,5 +81,6 @@ pub fn page() -> impl IntoView {
         </section>
         <div class="row-actions justify-end mb-3">{live_dot()}</div>
         {fleet.view(|t| skeleton_rows(t.loading(), 2))}
+        {missed.view(|t| skeleton_rows(t.loading(), 1))}
     }
 }

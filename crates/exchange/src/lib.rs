@@ -23,6 +23,7 @@ mod leases;
 mod live;
 mod markets;
 mod members;
+mod missed;
 mod money;
 mod nodes;
 mod ports;

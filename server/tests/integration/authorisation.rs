@@ -26,6 +26,9 @@ const ROUTES: [(&str, &str, Door); 34] = [
     ("GET", "/api/v1/offers", Public),
     ("GET", "/api/v1/market/prices", Public),
     ("GET", "/api/v1/market/model", Public),
+    ("GET", "/api/v1/market/rounds", Public),
+    ("GET", "/api/v1/market/rounds/{id}", Public),
+    ("GET", "/api/v1/market/rounds/{id}/book", Public),
     ("GET", "/api/v1/network", Public),
     ("GET", "/api/v1/market/searches", Scope("read")),
     ("POST", "/api/v1/market/searches", Scope("jobs")),
@@ -52,6 +55,7 @@ const ROUTES: [(&str, &str, Door); 34] = [
     ("GET", "/api/v1/nodes/join-tokens/{id}", Scope("nodes")),
     ("PATCH", "/api/v1/devices/{id}", Scope("nodes")),
     ("GET", "/api/v1/devices/{id}/price-check", Scope("nodes")),
+    ("GET", "/api/v1/devices/{id}/missed", Scope("read")),
     ("GET", "/api/v1/earnings", Scope("read")),
     ("GET", "/api/v1/account", Scope("read")),
     ("GET", "/api/v1/orders", Scope("read")),
@@ -117,6 +121,8 @@ impl Things {
             _ if path.starts_with("/api/v1/nodes/") => &self.node,
             _ if path.starts_with("/api/v1/devices/") => &self.device,
             _ if path.starts_with("/api/v1/market/searches/") => &self.search,
+            // The round of Bo's job: anyone may see it, and it tells nobody whose it is.
+            _ if path.starts_with("/api/v1/market/rounds/") => "1",
             _ => &self.key,
         };
         path.replace("{id}", id)
@@ -335,6 +341,9 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("part", false, part("searches", "")),
         ("part", true, part("market", "")),
         ("part", true, part("model", "")),
+        ("part", true, part("rounds", "")),
+        ("part", true, part("round", "1")),
+        ("part", false, part("missed", "")),
         ("part", false, part("jobs", "")),
         ("part", false, part("job-head", job)),
         ("part", false, part("job-cost", job)),

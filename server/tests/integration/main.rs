@@ -16,6 +16,7 @@ mod program;
 mod quotes;
 mod races;
 mod rush;
+mod rounds;
 
 use std::time::Duration;
 

@@ -69,9 +69,26 @@ pub async fn head(id: &str) -> Result<AnyView, Fault> {
             {several.map(|several| view! { <span class="hint">{several}</span> })}
         </div>
         {steps(&job, t)}
+        {rounds(&job, t)}
         <div class="mt-4 empty:hidden">{end}{again}{told}{waits}</div>
     }
     .into_any())
+}
+
+/// How the market answered, for those who want to ask it again.
+fn rounds(job: &JobView, t: &'static Words) -> AnyView {
+    if job.rounds.is_empty() {
+        return ().into_any();
+    }
+    let links = job
+        .rounds
+        .iter()
+        .map(|number| {
+            let word = fill(t.round_number(), &[&number.to_string()]);
+            view! { <a class="chip" href=format!("/rounds/{number}")>{word}</a> }.into_any()
+        })
+        .parts();
+    view! { <nav class="chips mt-3" aria-label=t.job_rounds()>{links}</nav> }.into_any()
 }
 
 /// Where the job is on its way.

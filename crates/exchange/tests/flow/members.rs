@@ -136,6 +136,7 @@ async fn fault_skypilot_3907_a_dead_node_of_a_gang_is_replaced_alone() {
         assert_eq!(view.leases.len(), 3);
         assert!(view.leases[0].seconds >= Seconds::new(39), "it ran through");
         assert_eq!(world.sum_of_books().await, 0);
+        assert!(crate::rounds::check_all(&world.exchange).await > 0);
     }
 }
 
@@ -211,6 +212,7 @@ async fn several_devices_of_one_node_are_one_lease_and_each_is_taken() {
         let three = submit(&world, &rita, "[resources]\ncount = 3").await;
         assert_eq!(world.live_leases().await.len(), 1, "{three}");
         assert_eq!(world.sum_of_books().await, 0);
+        assert!(crate::rounds::check_all(&world.exchange).await > 0);
     }
 }
 
@@ -354,6 +356,7 @@ async fn survives(acts: Vec<Act>) {
     assert!(view.summary.state.is_final(), "{:?}", view.summary);
     assert_eq!(world.live_leases().await, []);
     assert_eq!(world.sum_of_books().await, 0);
+    assert!(crate::rounds::check_all(&world.exchange).await > 0);
 }
 
 #[test]

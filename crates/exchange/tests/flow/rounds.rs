@@ -313,3 +313,91 @@ async fn old_rounds_go_and_those_that_stay_can_be_replayed() {
         assert_eq!(differing(&world.exchange.replay(11).await.unwrap().1), []);
     }
 }
+
+#[tokio::test]
+async fn an_owner_is_told_what_a_device_missed_and_why() {
+    for backend in backends() {
+        let mut world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let mut cheap = Worker::new(1, PRICE);
+        let mut dear = Worker::new(2, PRICE + 500);
+        world.tick().await;
+        cheap.join(&world, &otto).await;
+        world.pass(1_000);
+        dear.join(&world, &otto).await;
+        let nodes = world.exchange.nodes(&otto).await.unwrap();
+        let device = |worker: &Worker| {
+            let own = nodes.iter().find(|node| node.name == worker.name);
+            own.unwrap().devices[0].id
+        };
+        let (winner, loser) = (device(&cheap), device(&dear));
+        let refused = spec("[placement]\nfilter = 'reputation>=100'");
+        let exchange = world.exchange.clone();
+        exchange.submit(&rita, spec(""), None, None).await.unwrap();
+        assert!(
+            exchange
+                .submit(&rita, refused.clone(), None, None)
+                .await
+                .is_err()
+        );
+
+        let missed = exchange.missed(&otto, loser).await.unwrap();
+        assert_eq!((missed.rounds, missed.fitted, missed.won), (2, 1, 0));
+        let group = |field: &str| {
+            let mut groups = missed.missed.iter();
+            groups.find(|group| group.field == field).cloned()
+        };
+        let price = group("price").unwrap();
+        assert!(price.outranked && price.rounds == 1 && price.alone == 1);
+        assert_eq!(price.examples[0].number, 1);
+        // Same reputation, joined later: the winner's price is not enough, one unit less is.
+        assert_eq!(
+            price.examples[0].price_to_win.unwrap().per_second().base(),
+            PRICE - 1
+        );
+        let reputation = group("reputation").unwrap();
+        assert_eq!(
+            (reputation.rounds, reputation.alone, reputation.outranked),
+            (1, 1, false)
+        );
+        assert_eq!(reputation.examples[0].asked, "100 or more");
+
+        let winners = exchange.missed(&otto, winner).await.unwrap();
+        assert_eq!((winners.won, winners.rounds), (1, 2));
+        assert!(winners.missed.iter().any(|group| group.field == "hired"));
+
+        // Paused, then after a crash: each at its time.
+        exchange.set_paused(&otto, loser, true).await.unwrap();
+        assert!(exchange.submit(&rita, spec(""), None, None).await.is_err());
+        world.crash().await;
+        assert!(
+            world
+                .exchange
+                .submit(&rita, spec(""), None, None)
+                .await
+                .is_err()
+        );
+        let missed = world.exchange.missed(&otto, loser).await.unwrap();
+        let fields = |missed: &protocol::round::MissedView| {
+            let groups = missed.missed.iter();
+            groups
+                .map(|group| (group.field.clone(), group.rounds))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(missed.rounds, 4);
+        for field in ["paused", "offline", "price", "reputation"] {
+            assert!(
+                fields(&missed).contains(&(field.to_owned(), 1)),
+                "{:?}",
+                fields(&missed)
+            );
+        }
+        world.pass(86_400_000);
+        let quiet = world.exchange.missed(&otto, loser).await.unwrap();
+        assert_eq!((quiet.rounds, quiet.missed.len()), (0, 0));
+        assert!(
+            world.exchange.missed(&rita, loser).await.is_err(),
+            "the owner alone"
+        );
+    }
+}

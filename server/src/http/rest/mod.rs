@@ -6,6 +6,7 @@ mod jobs;
 pub use jobs::{reader, send_file};
 mod market;
 mod nodes;
+mod rounds;
 
 use axum::Json;
 use axum::Router;
@@ -35,6 +36,10 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(market::orders))
         .routes(routes!(market::searches, market::save_search))
         .routes(routes!(market::change_search, market::delete_search))
+        .routes(routes!(rounds::list))
+        .routes(routes!(rounds::one))
+        .routes(routes!(rounds::book))
+        .routes(routes!(rounds::missed))
         .routes(routes!(jobs::bundle))
         .routes(routes!(jobs::submit, jobs::list))
         .routes(routes!(jobs::one, jobs::stop))
