@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// More rounds than this in one go are asked for in pieces.
 const ROUNDS_MAX: u64 = 10_000;
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Args)]
 pub struct Replay {
@@ -60,7 +60,7 @@ impl Replay {
     /// Something could not be read or reached; the message names it.
     async fn run(&self) -> anyhow::Result<bool> {
         if !self.from.starts_with("http://") && !self.from.starts_with("https://") {
-            return self.from_file(Path::new(&self.from));
+            return self.of_file(Path::new(&self.from));
         }
         let Some(first) = self.round else {
             bail!("say which round: --round 1");
@@ -102,7 +102,7 @@ impl Replay {
         Ok(all_same)
     }
 
-    fn from_file(&self, path: &Path) -> anyhow::Result<bool> {
+    fn of_file(&self, path: &Path) -> anyhow::Result<bool> {
         let bytes = std::fs::read(path).with_context(|| {
             format!(
                 "--from {} is neither an address (http://…) nor a file that can be read",

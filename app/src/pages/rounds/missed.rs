@@ -18,9 +18,15 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
     let t = words();
     let devices: Vec<(&str, &NodeDeviceView)> = nodes
         .iter()
-        .flat_map(|node| node.devices.iter().map(|device| (node.name.as_str(), device)))
+        .flat_map(|node| {
+            node.devices
+                .iter()
+                .map(|device| (node.name.as_str(), device))
+        })
         .collect();
-    let chosen = devices.iter().find(|(_, device)| device.id.to_string() == arg);
+    let chosen = devices
+        .iter()
+        .find(|(_, device)| device.id.to_string() == arg);
     let Some((_, device)) = chosen.or(devices.first()) else {
         return Ok(().into_any());
     };
@@ -88,7 +94,10 @@ fn group_row(group: &MissedGroup, t: &'static Words) -> AnyView {
         Cell::title(view! { <strong>{reason(group, t)}</strong> }),
         Cell::end(t.missed_times(), group.rounds.to_string()),
         Cell::end(t.missed_alone(), group.alone.to_string()),
-        Cell::wide(t.missed_last(), view! { <ul class="grid gap-2">{examples}</ul> }),
+        Cell::wide(
+            t.missed_last(),
+            view! { <ul class="grid gap-2">{examples}</ul> },
+        ),
     ])
 }
 

@@ -60,7 +60,9 @@ fn list_row(record: &RoundRecord, t: &'static Words) -> AnyView {
         more => fill(t.round_devices(), &[&more.len().to_string()]),
     };
     row(vec![
-        Cell::title(view! { <a href=format!("/rounds/{number}") data-row="1">{fill(t.round_number(), &[&number.to_string()])}</a> }),
+        Cell::title(
+            view! { <a href=format!("/rounds/{number}") data-row="1">{fill(t.round_number(), &[&number.to_string()])}</a> },
+        ),
         Cell::wide(t.round_asked(), asked(&round.request)),
         Cell::new(t.round_winner(), winner),
         Cell::end(t.col_offers(), round.offers.to_string()),
@@ -227,7 +229,11 @@ fn term(term: &RoundTerm, t: &'static Words) -> String {
         .map(|one| range(&term.field, *one, t))
         .collect();
     all.extend(term.values.iter().cloned());
-    let not = if term.op == RoundOp::NotIn { "≠ " } else { "" };
+    let not = if term.op == RoundOp::NotIn {
+        "≠ "
+    } else {
+        ""
+    };
     format!("{not}{}", all.join(", "))
 }
 
@@ -276,7 +282,10 @@ fn request(round: &Round, t: &'static Words) -> AnyView {
             ])
         })
         .parts();
-    let columns = vec![Column::new(t.round_field()), Column::new(t.round_condition())];
+    let columns = vec![
+        Column::new(t.round_field()),
+        Column::new(t.round_condition()),
+    ];
     let rule = view! { <p class="hint">{t.round_rule()}</p> };
     view! { {table(t.round_asked(), columns, rows)}{rule} }.into_any()
 }

@@ -392,7 +392,7 @@ async fn an_owner_is_told_what_a_device_missed_and_why() {
                 fields(&missed)
             );
         }
-        world.pass(86_400_000);
+        world.pass(86_400_001);
         let quiet = world.exchange.missed(&otto, loser).await.unwrap();
         assert_eq!((quiet.rounds, quiet.missed.len()), (0, 0));
         assert!(
