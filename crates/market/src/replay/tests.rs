@@ -51,6 +51,15 @@ fn listing(seed: u64) -> Listing {
     }
 }
 
+/// One after the other: of two of one device the later stands.
+fn books(seeds: &[u64]) -> Books {
+    let mut books = Books::default();
+    for seed in seeds {
+        books.put(&listing(*seed));
+    }
+    books
+}
+
 fn all(book: &Books) -> Vec<BookOffer> {
     book.devices()
         .filter_map(|device| published(book, device))
@@ -79,7 +88,7 @@ proptest! {
         most in prop::option::of(1_u64..12),
         kind in prop::sample::select(Kind::ALL.to_vec()),
     ) {
-        let mut book: Books = seeds.iter().map(|seed| listing(*seed)).collect();
+        let mut book = books(&seeds);
         let offers = all(&book);
         let mut replica = Replica::of(&through_json(&offers)).expect("reads");
         for (kind, seed) in later {
@@ -116,7 +125,7 @@ proptest! {
         tests in prop::collection::vec(test(), 0..4),
         which in any::<prop::sample::Index>(),
     ) {
-        let mut book: Books = seeds.iter().map(|seed| listing(*seed)).collect();
+        let mut book = books(&seeds);
         let offers: Vec<Offer> = book.devices().filter_map(|device| book.get(device)).collect();
         let own = which.get(&offers);
         let request = Request { filter: filter(tests), ..Request::default() };
