@@ -14,8 +14,8 @@ pub mod model;
 pub mod nodes;
 pub mod not_found;
 pub mod price;
-pub mod searches;
 pub mod rounds;
+pub mod searches;
 pub mod sign_in;
 #[cfg(feature = "ssr")]
 mod wording;

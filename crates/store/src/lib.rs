@@ -34,5 +34,5 @@ pub use output::{Artefact, LogRow, SampleRow, Stored};
 pub use prices::{Hired, PricePoint, TradeRow};
 pub use promises::Promise;
 pub use quotes::{Quote, QuotedSlot};
-pub use searches::Search;
 pub use rounds::{Forget, RoundHead};
+pub use searches::Search;

@@ -22,7 +22,7 @@ enum Door {
 use Door::{Person, Public, Scope};
 
 /// Method, path in the document, who may.
-const ROUTES: [(&str, &str, Door); 34] = [
+const ROUTES: [(&str, &str, Door); 38] = [
     ("GET", "/api/v1/offers", Public),
     ("GET", "/api/v1/market/prices", Public),
     ("GET", "/api/v1/market/model", Public),

@@ -15,8 +15,8 @@ mod preempt;
 mod program;
 mod quotes;
 mod races;
-mod rush;
 mod rounds;
+mod rush;
 
 use std::time::Duration;
 
