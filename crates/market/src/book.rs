@@ -8,7 +8,7 @@ use protocol::spec::DeviceClass;
 use crate::explain::{NoMatch, explain};
 use crate::filter::Filter;
 use crate::gang;
-use crate::index::{Index, LIVE, OPEN, Page, RowId, Stream};
+use crate::index::{Index, LIVE, OPEN, Page, Stream};
 use crate::offer::{Offer, Supply};
 use crate::request::{Near, Request};
 use crate::root::{Digest, Proof, Tree};
