@@ -71,7 +71,10 @@ impl Exchange {
         for snapshot in whole.iter().filter(|snapshot| snapshot.step >= from) {
             let offer = store.offer_in_snapshot(snapshot.step, device).await?;
             let offer = offer.as_ref().map(market::readable).transpose();
-            events.insert(snapshot.step, Event::Whole(offer.map_err(unreadable)?));
+            events.insert(
+                snapshot.step,
+                Event::Whole(offer.map_err(unreadable)?.map(Box::new)),
+            );
         }
         // A snapshot within a segment stands at a change's own step and says what that change leads to.
         for step in steps {
@@ -90,7 +93,7 @@ fn unreadable(error: impl std::fmt::Display) -> Error {
 }
 
 enum Event {
-    Whole(Option<Listing>),
+    Whole(Option<Box<Listing>>),
     Change(BookStep),
 }
 
@@ -108,7 +111,7 @@ impl Past {
             && *entry.key() <= step
         {
             match entry.remove() {
-                Event::Whole(offer) => self.offer = offer,
+                Event::Whole(offer) => self.offer = offer.map(|offer| *offer),
                 Event::Change(change) => {
                     market::follow(&mut self.offer, &change.change).map_err(unreadable)?;
                 }
