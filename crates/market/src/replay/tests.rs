@@ -45,8 +45,8 @@ fn listing(seed: u64) -> Listing {
         min_term: kernel::Seconds::new(seed % 5_000),
     };
     Listing {
-        spot: (seed % 3 == 0).then(|| price(1 + seed % 5)),
-        reserved: (seed % 5 == 0).then_some(rule),
+        spot: seed.is_multiple_of(3).then(|| price(1 + seed % 5)),
+        reserved: seed.is_multiple_of(5).then_some(rule),
         ..plainly(&offer(seed))
     }
 }
