@@ -8,6 +8,7 @@
 
 mod floor;
 mod matching;
+mod rebuild;
 mod receipts;
 mod row;
 mod submit;
@@ -32,6 +33,9 @@ async fn main() {
         .any(wanted)
     {
         rows.extend(matching::measure());
+    }
+    if wanted("market_rebuild_1m") {
+        rows.push(rebuild::measure().await);
     }
     if wanted("receipts_verify") {
         rows.push(receipts::measure());

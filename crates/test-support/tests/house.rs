@@ -26,7 +26,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "bench",
-        &["kernel", "market", "metering", "protocol", "test-support"],
+        &[
+            "exchange",
+            "kernel",
+            "market",
+            "metering",
+            "protocol",
+            "test-support",
+        ],
     ),
 ];
 
