@@ -306,7 +306,7 @@ words! {
     search_deleted: "Search deleted", "搜索已删除";
     search_broad: "More than 500 offers match: no alerts until fewer do.", "符合的报价超过 500 个：减少之前不会提醒。";
     search_quiet: "No alert so far.", "暂无提醒。";
-    search_alert: "{}: {} on {} for {}.", "{}：{}（{}），{}。";
+    search_alert: "{}: {} on {} for {}.", "{}：{} 开始符合（{}），{}。";
     alerts: "Alerts {}", "提醒 {}";
 
     // Jobs
