@@ -61,7 +61,14 @@ fn fill(path: &std::path::Path) -> rusqlite::Result<()> {
         for n in 0..OFFERS / CARDS {
             let id = NodeId::new(at, random.random()).to_string();
             let facts = serde_json::to_string(&host(n)).expect("plain");
-            node.execute(params![id, owner, format!("{n:064x}"), format!("node-{n}"), facts, 0])?;
+            node.execute(params![
+                id,
+                owner,
+                format!("{n:064x}"),
+                format!("node-{n}"),
+                facts,
+                0
+            ])?;
             let (model, memory) = MODELS[random.random_range(0..MODELS.len())];
             for card in 0..CARDS {
                 let own = DeviceId::new(at, random.random()).to_string();

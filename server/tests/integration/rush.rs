@@ -79,26 +79,37 @@ impl Rush {
                 Fate::NoMatch
             }
         };
-        let before = self.fates.lock().unwrap().get(&number).copied();
+        let before = self
+            .fates
+            .lock()
+            .expect("no holder panicked")
+            .get(&number)
+            .copied();
         match (before, fate) {
             (Some(Fate::Job(_)), Fate::Unknown) => return false,
             (Some(Fate::Job(old)), now) => assert_eq!(Fate::Job(old), now, "request {number}"),
             (_, Fate::Job(_)) => self.jobs.send_modify(|jobs| *jobs += 1),
             _ => {}
         }
-        self.fates.lock().unwrap().insert(number, fate);
+        self.fates
+            .lock()
+            .expect("no holder panicked")
+            .insert(number, fate);
         fate != Fate::Unknown
     }
 
     /// Puts these at the end of the line and sends all that wait in it, many at a time, until the server is gone.
     async fn run(self: &Arc<Self>, numbers: impl IntoIterator<Item = usize>) {
-        self.left.lock().unwrap().extend(numbers);
+        self.left
+            .lock()
+            .expect("no holder panicked")
+            .extend(numbers);
         let mut tasks = JoinSet::new();
         for _ in 0..AT_ONCE {
             let rush = self.clone();
             tasks.spawn(async move {
                 loop {
-                    let next = rush.left.lock().unwrap().pop_front();
+                    let next = rush.left.lock().expect("no holder panicked").pop_front();
                     let Some(number) = next else { return };
                     if !rush.note(number).await {
                         return;
@@ -126,29 +137,35 @@ impl Rush {
             .expect("the rush lives");
         app.kill_server();
         running.await.expect("the rush ends");
-        let left = self.left.lock().unwrap().len();
+        let left = self.left.lock().expect("no holder panicked").len();
         assert!(left > 0, "the server was killed in the midst of the rush");
         let unknown = |fate: &&Fate| **fate == Fate::Unknown;
-        let lost = self.fates.lock().unwrap().values().filter(unknown).count();
+        let lost = self
+            .fates
+            .lock()
+            .expect("no holder panicked")
+            .values()
+            .filter(unknown)
+            .count();
         assert!(lost > 0, "requests were on their way");
     }
 
     /// All whose answer was a job or was lost are sent again.
     async fn resend(self: &Arc<Self>) {
         let again: Vec<usize> = {
-            let fates = self.fates.lock().unwrap();
+            let fates = self.fates.lock().expect("no holder panicked");
             let again = fates.iter().filter(|(_, fate)| **fate != Fate::NoMatch);
             again.map(|(number, _)| *number).collect()
         };
-        let line = std::mem::take(&mut *self.left.lock().unwrap());
+        let line = std::mem::take(&mut *self.left.lock().expect("no holder panicked"));
         self.run(again).await;
-        *self.left.lock().unwrap() = line;
-        let fates = self.fates.lock().unwrap();
+        *self.left.lock().expect("no holder panicked") = line;
+        let fates = self.fates.lock().expect("no holder panicked");
         assert!(!fates.values().any(|fate| *fate == Fate::Unknown));
     }
 
     fn answered(&self) -> Vec<JobId> {
-        let fates = self.fates.lock().unwrap();
+        let fates = self.fates.lock().expect("no holder panicked");
         let job = |fate: &Fate| match fate {
             Fate::Job(job) => Some(*job),
             _ => None,
@@ -213,7 +230,11 @@ async fn fault_skypilot_pr_9117_ten_thousand_requests_while_the_server_is_killed
         .await;
         rush.run(REQUESTS - 1_000..REQUESTS).await;
         all_hired(&fleet).await;
-        assert_eq!(rush.fates.lock().unwrap().len(), REQUESTS, "{name}");
+        assert_eq!(
+            rush.fates.lock().expect("no holder panicked").len(),
+            REQUESTS,
+            "{name}"
+        );
         rush.resend().await;
 
         assert_eq!(
