@@ -2,7 +2,7 @@
 //! by a plain SQLite client that makes nothing of them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use exchange::{Exchange, Settings, SystemClock, SystemEntropy};
 use kernel::{AccountId, DeviceId, NodeId, Timestamp};
@@ -10,6 +10,7 @@ use protocol::worker::HostFacts;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rusqlite::{Connection, params};
+use tokio::time::Instant;
 
 use crate::row::{Goal, Row};
 
