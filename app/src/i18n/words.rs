@@ -270,6 +270,7 @@ words! {
     quote_at_most: "At most", "最多花费";
     quote_hold: "Set aside first", "先行冻结";
     quote_available: "Your balance", "您的余额";
+    quote_makes_room: "Nothing that matches is free. A spot job makes room for yours within {}; until then it waits and costs nothing.", "没有空闲的匹配设备。竞价作业会在 {} 内为您让出设备；在此之前作业等待，不计费。";
     quote_matching: "offers that match: {}", "匹配的设备：{}";
 
     // Comparing and saved searches

@@ -315,8 +315,14 @@ impl Exchange {
             None => Amount::ZERO,
         };
         let memory = self.memory();
-        let choice = memory.book.choose(&request);
-        let choice = choice.map_err(|why| Error::NoMatch(self.priced(why)))?;
+        let (choice, makes_room) = match memory.book.choose(&request) {
+            Ok(choice) => (choice, None),
+            Err(why) => {
+                let room = self.room_for(&memory, &request);
+                let (choice, within) = room.ok_or_else(|| Error::NoMatch(self.priced(why)))?;
+                (choice, Some(within))
+            }
+        };
         let kind = request.ask.kind;
         let book = memory.book.of(kind);
         let matching = book.count(&request.filter, market::Scope::Open);
@@ -330,6 +336,7 @@ impl Exchange {
                 .map_or(Amount::MAX, |charge| charge.requester_pays);
             quote.at_most = quote.at_most.max(all);
         }
+        quote.makes_room = makes_room;
         quote.notes = Self::quote_notes(&quote, spec);
         Ok(quote)
     }
@@ -381,6 +388,7 @@ impl Exchange {
             id: None,
             valid_until: None,
             lines: self.quote_lines(memory, &choice.offers, kind),
+            makes_room: None,
             scarcity: Self::scarcity(memory, choice.first()),
             notes: Vec::new(),
             per_hour: all_in,

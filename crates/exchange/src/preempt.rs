@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use kernel::{AccountId, DeviceId, JobId, LeaseId, PricePerSecond, Timestamp};
+use kernel::{AccountId, DeviceId, JobId, LeaseId, PricePerSecond, Seconds, Timestamp};
 use market::{Choice, Kind, Near, Offer, Request, Supply};
 use protocol::JobSpec;
 use protocol::round::Occasion;
@@ -97,6 +97,17 @@ impl Exchange {
             reason: StopReason::Preempted,
             grace_ms: self.inner.settings.spot_notice.get().saturating_mul(1_000),
         }
+    }
+
+    /// The device that a spot job would give back for a request, and within how long.
+    pub(crate) fn room_for(&self, memory: &Memory, request: &Request) -> Option<(Choice, Seconds)> {
+        let (_, offer) = memory.makes_room(request)?;
+        let choice = Choice {
+            offers: vec![offer],
+            near: Near::Any,
+        };
+        let uploads = Seconds::new(UPLOAD_ALLOWANCE_MS / 1_000);
+        Some((choice, self.inner.settings.spot_notice.plus(uploads)))
     }
 
     /// Whether a job that pays could take a spot job's device, and has the money to begin. Without money nobody is sent

@@ -49,7 +49,8 @@ impl Exchange {
         device: Option<DeviceId>,
     ) -> Result<QuoteView, Error> {
         let mut view = self.quote(actor, spec, device).await?;
-        let Some(actor) = actor else {
+        // What is not free cannot be promised before its notice is given.
+        let Some(actor) = actor.filter(|_| view.makes_room.is_none()) else {
             return Ok(view);
         };
         let now = view.quoted_at;
@@ -229,7 +230,7 @@ impl Exchange {
         let median = median_percent.map_or(String::new(), |median| {
             format!(", {median} % in the median of the last 24 hours")
         });
-        vec![
+        let mut notes = vec![
             format!(
                 "{} per hour in all; in the {} seconds that it may run it costs at most {}.",
                 view.per_hour, spec.limits.duration_seconds, view.at_most
@@ -247,7 +248,15 @@ impl Exchange {
                 "{hired} of {offered} {} are hired now ({percent} %{median}); that explains prices and is never added to one.",
                 view.offer.model
             ),
-        ]
+        ];
+        if let Some(within) = view.makes_room {
+            notes.push(format!(
+                "Nothing that matches is free; a spot job makes room for this one within {} seconds. Until then it waits and \
+                 costs nothing.",
+                within.get()
+            ));
+        }
+        notes
     }
 
     /// Forgets quotes that are over for some time.

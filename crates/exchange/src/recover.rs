@@ -21,6 +21,11 @@ impl Exchange {
     /// we were silent, not they.
     pub(crate) async fn rebuild(&self) -> Result<(), Error> {
         let store = &self.inner.store;
+        // Both are long: they are read beside each other.
+        let devices = tokio::spawn({
+            let store = store.clone();
+            async move { store.all_devices().await }
+        });
         let mut nodes: HashMap<NodeId, NodeLive> = HashMap::new();
         for node in store.all_nodes().await? {
             let live = NodeLive {
@@ -32,10 +37,16 @@ impl Exchange {
             };
             nodes.insert(live.node.id, live);
         }
-        for device in store.all_devices().await? {
+        let devices = devices
+            .await
+            .map_err(|error| Error::Internal(format!("reading the devices: {error}")))?;
+        for device in devices? {
             if let Some(live) = nodes.get_mut(&device.node) {
                 live.devices.push(device);
             }
+        }
+        for live in nodes.values_mut() {
+            live.devices.sort_unstable_by_key(|device| device.id);
         }
         let grace = i64::try_from(self.inner.settings.startup_grace_ms).unwrap_or(i64::MAX);
         let expires = self.now().plus_millis(grace);

@@ -341,6 +341,9 @@ pub struct QuoteView {
     pub affordable: bool,
     /// Offers that matched, this one included.
     pub matching: u32,
+    /// Nothing is free, but a spot job gives its device back to this one: within so long. Such a quote is not held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub makes_room: Option<Seconds>,
     /// Of the model of `offer`.
     pub scarcity: ScarcityView,
     /// What cap, hold and runway mean here, and how scarce the model is, in English sentences.

@@ -1,9 +1,15 @@
 //! Join tokens, nodes, devices.
 
-use kernel::{AccountId, DeviceId, JoinTokenId, NodeId, PricePerSecond, Timestamp};
+use std::fmt::Display;
+use std::str::FromStr;
+
+use futures::TryStreamExt;
+use kernel::{AccountId, Amount, DeviceId, JoinTokenId, NodeId, PricePerSecond, Timestamp};
 use protocol::spec::DeviceClass;
 use protocol::view::DeviceRules;
 use protocol::worker::{DeviceDetails, HostFacts};
+use serde::de::DeserializeOwned;
+use sqlx::Row;
 use sqlx::any::AnyRow;
 use sqlx::query;
 
@@ -296,26 +302,126 @@ impl Store {
         row.as_ref().map(|row| row.text("public_key")).transpose()
     }
 
-    /// All nodes that were not removed.
+    /// All nodes that were not removed, in no order.
     ///
     /// # Errors
     /// The database failed.
     pub async fn all_nodes(&self) -> Result<Vec<Node>, StoreError> {
-        let rows = query("SELECT * FROM nodes WHERE removed_at IS NULL ORDER BY id")
-            .fetch_all(self.readers())
-            .await?;
-        rows.iter().map(node).collect()
+        self.packed(ALL_NODES, packed_node).await
     }
 
+    /// All devices that their nodes reported when they last connected, in no order; those of removed nodes too.
+    ///
     /// # Errors
     /// The database failed.
     pub async fn all_devices(&self) -> Result<Vec<Device>, StoreError> {
-        let rows = query(
-            "SELECT d.* FROM devices d JOIN nodes n ON n.id = d.node WHERE n.removed_at IS NULL AND d.present = 1 \
-             ORDER BY d.id",
-        )
-        .fetch_all(self.readers())
-        .await?;
-        rows.iter().map(device).collect()
+        self.packed(ALL_DEVICES, packed_device).await
     }
+
+    /// Rows that come as one text each: see [`SEPARATOR`].
+    async fn packed<T>(
+        &self,
+        sql: &'static str,
+        read: fn(&mut Packed<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut rows = query(sql).bind(SEPARATOR.to_string()).fetch(self.readers());
+        let mut all = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            let text: &str = row.try_get(0)?;
+            let mut packed = Packed(text.split(SEPARATOR));
+            all.push(read(&mut packed)?);
+            if packed.0.next().is_some() {
+                return Err(StoreError::corrupt("row", "a text holds a separator"));
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Between the columns of a row that is read as one text. A start reads a million rows, and what a row costs is by its
+/// columns; texts of people hold no control characters (admission refuses them, and JSON escapes them).
+const SEPARATOR: char = '\u{1f}';
+
+const ALL_NODES: &str = "SELECT n.id || x.s || n.owner || x.s || n.public_key || x.s || n.name || x.s || COALESCE(n.country, '') || x.s || \
+    CAST(n.reputation AS TEXT) || x.s || n.agent_version || x.s || n.host || x.s || CAST(n.joined_at AS TEXT) || x.s || \
+    COALESCE(CAST(n.last_seen AS TEXT), '') \
+    FROM nodes n CROSS JOIN (SELECT CAST($1 AS TEXT) AS s) x WHERE n.removed_at IS NULL";
+
+const ALL_DEVICES: &str = "SELECT d.id || x.s || d.node || x.s || d.uuid || x.s || d.class || x.s || d.model || x.s || \
+    CAST(d.memory_mib AS TEXT) || x.s || d.details || x.s || d.rules || x.s || CAST(d.price AS TEXT) || x.s || \
+    CAST(d.paused AS TEXT) \
+    FROM devices d CROSS JOIN (SELECT CAST($1 AS TEXT) AS s) x WHERE d.present = 1";
+
+/// The columns of one row, in their order.
+struct Packed<'a>(std::str::Split<'a, char>);
+
+impl<'a> Packed<'a> {
+    fn text(&mut self, column: &'static str) -> Result<&'a str, StoreError> {
+        self.0
+            .next()
+            .ok_or_else(|| StoreError::corrupt(column, "is missing"))
+    }
+
+    fn parse<T: FromStr<Err: Display>>(&mut self, column: &'static str) -> Result<T, StoreError> {
+        self.text(column)?
+            .parse()
+            .map_err(|error| StoreError::corrupt(column, error))
+    }
+
+    /// What is empty was NULL.
+    fn optional(&mut self, column: &'static str) -> Result<Option<&'a str>, StoreError> {
+        Ok(Some(self.text(column)?).filter(|text| !text.is_empty()))
+    }
+
+    /// Most devices have none of what such a column may hold.
+    fn json<T: DeserializeOwned + Default>(
+        &mut self,
+        column: &'static str,
+    ) -> Result<T, StoreError> {
+        match self.text(column)? {
+            "{}" => Ok(T::default()),
+            text => serde_json::from_str(text).map_err(|error| StoreError::corrupt(column, error)),
+        }
+    }
+}
+
+fn packed_node(row: &mut Packed<'_>) -> Result<Node, StoreError> {
+    Ok(Node {
+        id: row.parse("id")?,
+        owner: row.parse("owner")?,
+        public_key: row.text("public_key")?.to_owned(),
+        name: row.text("name")?.to_owned(),
+        country: row.optional("country")?.map(str::to_owned),
+        reputation: row.parse("reputation")?,
+        agent_version: row.text("agent_version")?.to_owned(),
+        host: serde_json::from_str(row.text("host")?)
+            .map_err(|error| StoreError::corrupt("host", error))?,
+        joined_at: Timestamp::from_millis(row.parse("joined_at")?),
+        last_seen: row
+            .optional("last_seen")?
+            .map(str::parse)
+            .transpose()
+            .map_err(|error| StoreError::corrupt("last_seen", error))?
+            .map(Timestamp::from_millis),
+        removed: false,
+    })
+}
+
+fn packed_device(row: &mut Packed<'_>) -> Result<Device, StoreError> {
+    Ok(Device {
+        id: row.parse("id")?,
+        node: row.parse("node")?,
+        uuid: row.text("uuid")?.to_owned(),
+        class: DeviceClass::parse(row.text("class")?)
+            .ok_or_else(|| StoreError::corrupt("class", "is unknown"))?,
+        model: row.text("model")?.to_owned(),
+        memory_mib: row.parse("memory_mib")?,
+        details: row.json("details")?,
+        rules: row.json("rules")?,
+        price: Amount::try_from_base(row.parse("price")?)
+            .map(PricePerSecond::from_amount)
+            .map_err(|error| StoreError::corrupt("price", error))?,
+        paused: row.text("paused")? != "0",
+        present: true,
+    })
 }

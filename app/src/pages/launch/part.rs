@@ -134,8 +134,13 @@ fn quote_lines(quote: &QuoteView, chosen: bool, t: &'static Words) -> AnyView {
             <p>{t.launch_on()}" "{tag(wording::class(quote.offer.class))}" "<a href="/launch" rel="external">{t.launch_any_device()}</a></p>
         }
     });
+    let room = quote.makes_room.map(|within| {
+        let text = fill(t.quote_makes_room(), &[&format::duration(within, t)]);
+        notice(Tone::Busy, text)
+    });
     view! {
         {chosen}
+        {room}
         <p class="figure">{format::per_hour_amount(quote.per_hour, t)}</p>
         <p class="hint">{where_it_runs(quote)}" · "{fill(t.quote_matching(), &[&quote.matching.to_string()])}</p>
         <dl class="facts">

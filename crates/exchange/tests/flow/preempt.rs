@@ -96,6 +96,13 @@ fn has(view: &JobView, kind: JobEventKind) -> usize {
 async fn a_spot_job_is_given_notice_and_goes_back_to_waiting() {
     for backend in backends() {
         let mut scene = scene(backend).await;
+        let exchange = &scene.world.exchange;
+        let quote = exchange
+            .hold_quote(Some(&scene.rita), &spec(""), None)
+            .await;
+        let quote = quote.unwrap();
+        assert_eq!(quote.makes_room, Some(kernel::Seconds::new(120)));
+        assert_eq!(quote.id, None, "what is not free is not promised");
         let full = scene.submit().await;
         assert_eq!(full.summary.state, JobState::Matching);
         let told = full.events.last().unwrap();
