@@ -73,6 +73,6 @@ test('a matching round is read and replayed @nojs', async ({ page }) => {
   await page.locator('.data tbody a').first().click();
   await page.waitForURL(/\/rounds\/\d+$/);
   await page.locator('a.btn.primary', { hasText: 'Replay it now' }).click();
-  await expect(page.locator('#replay [role=status]')).toContainText('Everything was found as it is stated');
+  await expect(page.locator('#replay .notice')).toContainText('Everything was found as it is stated');
   await expect(page.locator('#replay .checklist li')).not.toHaveCount(0);
 });

@@ -55,8 +55,8 @@ test('a quote is held, counts down, explains its lines and is used', async ({ pa
   await open(page, '/launch?template=hello');
   await step(page, 4);
   await expect(page.locator('aside .facts')).toContainText('Lowest ask for this model');
-  await expect(page.locator('aside')).toContainText('Your balance lasts');
-  await expect(page.locator('aside')).toContainText(/holds for \d+ s/);
+  await expect(page.locator('aside.pane')).toContainText('Your balance lasts');
+  await expect(page.locator('aside.pane')).toContainText(/holds for \d+ s/);
   await expect(page.locator('input[name=quote]')).toHaveValue(/^quote_/);
   await expectAccessible(page, 'the last step');
   await page.locator('aside button[type=submit]').click();

@@ -85,7 +85,6 @@ fn show(page: LaunchPage, (template, device): (String, String)) -> AnyView {
         part: quoted,
         left: RwSignal::new(quoted.with_untracked(|part| part.seconds)),
         reach: RwSignal::new(Reach::Known),
-        form: StoredValue::new_local(None),
     };
     state.tick();
     show_faults(fault);
@@ -194,7 +193,6 @@ struct Quoting {
     /// Seconds until it is over.
     left: RwSignal<u32>,
     reach: RwSignal<Reach>,
-    form: StoredValue<Option<web_sys::HtmlFormElement>, LocalStorage>,
 }
 
 impl Quoting {
@@ -203,12 +201,9 @@ impl Quoting {
         let element = event
             .target()
             .and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-        let form = element.and_then(|element| element.closest("form").ok().flatten());
-        let Some(form) = form.and_then(|form| form.dyn_into::<web_sys::HtmlFormElement>().ok())
-        else {
+        if element.is_none_or(|element| !matches!(element.closest("form"), Ok(Some(_)))) {
             return;
-        };
-        self.form.set_value(Some(form));
+        }
         self.part.update(|part| part.id.clear());
         self.left.set(0);
         let asked = Self::next();
@@ -222,10 +217,8 @@ impl Quoting {
     }
 
     fn ask(self, asked: u32) {
-        let form = self.form.try_get_value().flatten().or_else(|| {
-            let button = document().query_selector(".launch form").ok().flatten();
-            button.and_then(|form| form.dyn_into::<web_sys::HtmlFormElement>().ok())
-        });
+        let form = document().query_selector(".launch form").ok().flatten();
+        let form = form.and_then(|form| form.dyn_into::<web_sys::HtmlFormElement>().ok());
         let Some(form) = form.filter(|_| ASKED.get() == asked) else {
             return;
         };

@@ -324,14 +324,12 @@ mod tests {
 
     #[test]
     fn a_worker_of_another_version_is_told_so_whatever_else_it_says() {
-        assert_eq!(
-            refusal(r#"{"type":"hello","protocol":2,"new_field":true}"#),
-            Refusal::Protocol
-        );
-        assert_eq!(
-            refusal(r#"{"type":"hello","protocol":1,"new_field":true}"#),
-            Refusal::Malformed
-        );
+        let hello =
+            |protocol: u32| format!(r#"{{"type":"hello","protocol":{protocol},"new_field":true}}"#);
+        let ours = protocol::worker::PROTOCOL_VERSION;
+        assert_eq!(refusal(&hello(ours + 1)), Refusal::Protocol);
+        assert_eq!(refusal(&hello(ours - 1)), Refusal::Protocol);
+        assert_eq!(refusal(&hello(ours)), Refusal::Malformed);
         assert_eq!(
             refusal(
                 r#"{"type":"heartbeat","seq":1,"draining":false,"load":{"cpu_percent":0,"memory_used_mib":0},"leases":[]}"#

@@ -51,7 +51,11 @@ impl Query {
     }
 
     pub(super) fn href(&self) -> String {
-        let escape = |text: &str| leptos_router::location::Url::escape(text);
+        // `_` and `,` need no escape in a query, and addresses that are shared are read by people.
+        let escape = |text: &str| {
+            let escaped = leptos_router::location::Url::escape(text);
+            escaped.replace("%5F", "_").replace("%2C", ",")
+        };
         let idle = if self.idle { "1" } else { "" };
         let parts = [
             ("q", &*self.q),
