@@ -433,7 +433,7 @@ mod tests {
         assert_eq!(three.beside("dev_9"), None);
         assert_eq!(
             three.beside("dev_2").as_deref(),
-            Some("/?compare=dev_1%2Cdev_3")
+            Some("/?compare=dev_1,dev_3")
         );
     }
 }
