@@ -1,6 +1,6 @@
 // Every page in both languages and both themes: axe finds nothing, nothing sticks out, the browser is content.
 import { mkdirSync } from 'node:fs';
-import { expect, expectAccessible, expectFits, launch, open, prefer, ready, signIn, test } from './support';
+import { expect, expectAccessible, expectFits, launch, open, prefer, ready, signIn, step, test } from './support';
 
 const PUBLIC = ['/', '/?q=none', '/?q=vrm%3E%3D24', '/model?class=gpu&name=none', '/rounds', '/rounds/1', '/rounds/1?replay=1', '/sign-in', '/sign-up', '/launch', '/launch?template=own', '/no/such/page'];
 const SIGNED_IN = ['/', '/searches', '/launch', '/jobs', '/account', '/billing', '/nodes', '/earnings'];
@@ -103,12 +103,29 @@ test('screenshots of the main pages', async ({ page, isMobile }) => {
   await signIn(page, 'requester');
   // A real training, a third of the way: its curves are what the page is for.
   await open(page, '/launch?template=digits');
+  await step(page, 4);
   await page.locator('aside button[type=submit]').click();
   await page.waitForURL(/\/jobs\/job_/);
   const job = new URL(page.url()).pathname;
   await expect(page.locator('.chart')).toHaveCount(5, { timeout: 60_000 });
   await page.waitForTimeout(12_000);
   await shoot('launch', '/launch');
+  // A picture of each step would be much; the last one shows the quote.
+  await open(page, '/launch?template=digits');
+  await step(page, 4);
+  await page.screenshot({ path: `${folder}/launch-quote-${size}.png` });
+  await shoot('searches', '/searches');
+  await shoot('rounds', '/rounds');
+  await page.locator('a[href^="/rounds/"]').first().click();
+  await page.waitForURL(/\/rounds\/\d+$/);
+  await page.screenshot({ path: `${folder}/round-${size}.png`, fullPage: true });
+  await open(page, '/');
+  for (let n = 0; n < 2; n += 1) {
+    await page.locator('a.chip:not([aria-current])', { hasText: 'Compare' }).first().click();
+    await page.waitForURL(/compare=/);
+    await page.waitForTimeout(800);
+  }
+  await page.screenshot({ path: `${folder}/market-compare-${size}.png` });
   await shoot('jobs', '/jobs');
   await shoot('job', job);
   await shoot('billing', '/billing');
@@ -119,5 +136,9 @@ test('screenshots of the main pages', async ({ page, isMobile }) => {
   await signIn(page, 'owner');
   await prefer(page, 'en', 'light');
   await shoot('machines', '/nodes');
+  await page.locator('a[href^="/price"]').first().click();
+  await page.waitForURL(/\/price/);
+  await page.waitForTimeout(800);
+  await page.screenshot({ path: `${folder}/price-${size}.png` });
   await shoot('earnings', '/earnings');
 });

@@ -147,10 +147,10 @@ impl Exchange {
                 let (taken, asked) = self.take_slots(&wanted, id, Occasion::Submitted);
                 (taken, Some(asked))
             }
-            // What was promised before is no new round: the market is not asked.
             Some(quote) => {
                 let held = self.held_quote(&mut tx, actor, quote, spec, device).await?;
-                (Ok(self.take_promised(&wanted, &held, id)?), None)
+                let (choice, asked) = self.take_promised(&wanted, &held, id)?;
+                (Ok(choice), asked)
             }
         };
         let makes_room = taken.is_err()

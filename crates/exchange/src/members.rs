@@ -314,7 +314,7 @@ pub(crate) fn choose(memory: &Memory, wanted: &Wanted) -> Result<Choice, NoMatch
 }
 
 /// Which of the requests is answered, and how; nothing for all of them is the last one's answer.
-fn answer(memory: &Memory, wanted: &Wanted) -> (usize, Result<Choice, NoMatch>) {
+pub(crate) fn answer(memory: &Memory, wanted: &Wanted) -> (usize, Result<Choice, NoMatch>) {
     let Some((last, nearer)) = wanted.requests.split_last() else {
         return (0, Err(NoMatch::NOTHING));
     };

@@ -4,13 +4,15 @@
 use kernel::{Amount, DeviceId, JobId, PricePerSecond, QuoteId};
 use market::{Choice, Kind, Offer, Request, Supply};
 use protocol::JobSpec;
+use protocol::round::Occasion;
 use protocol::view::{QuoteLine, QuoteLineKind, QuoteView, ScarcityView};
 use store::{Quote, QuotedSlot, Tx};
 
 use crate::actor::Actor;
 use crate::desk::{Exchange, Memory, secret_hash};
 use crate::error::Error;
-use crate::members::Wanted;
+use crate::members::{Wanted, answer};
+use crate::rounds::Asked;
 use crate::views::per_hour;
 
 /// So many quotes an account may have open; the oldest is forgotten for the next.
@@ -271,15 +273,27 @@ impl Exchange {
         wanted: &Wanted,
         quote: &Quote,
         job: JobId,
-    ) -> Result<Choice, Error> {
+    ) -> Result<(Choice, Option<Asked>), Error> {
         let request = wanted.requests.first();
         let request = request.ok_or(Error::NotFound("the request"))?;
+        let now = self.now();
         let mut memory = self.memory();
+        let mut asked = Asked::of(&mut memory.book, Occasion::Submitted, now);
         let choice = self.promised(&memory, request, quote)?;
+        // As a rule the market answers the same now as a minute ago, and that is a round like any other. Where the promise
+        // made the difference, there is nothing that could be asked again.
+        let (which, found) = answer(&memory, wanted);
+        let devices = |choice: &Choice| -> Vec<DeviceId> {
+            choice.offers.iter().map(|offer| offer.device).collect()
+        };
+        let same = found
+            .as_ref()
+            .is_ok_and(|found| devices(found) == devices(&choice));
+        asked.answered(&wanted.requests, which, found.as_ref().ok());
         for offer in &choice.offers {
             let taken = memory.book.take(offer.device, job);
             debug_assert!(taken, "a promised offer is free");
         }
-        Ok(choice)
+        Ok((choice, same.then_some(asked)))
     }
 }

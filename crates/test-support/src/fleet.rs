@@ -17,6 +17,8 @@ use crate::app::TestApp;
 use crate::fake::{Chain, FakeWorker};
 
 const BEAT: Duration = Duration::from_secs(1);
+/// An end that is not heard is said again after so many beats.
+const SAY_AGAIN: u32 = 3;
 
 /// A run on a worker's device.
 #[derive(Clone)]
@@ -162,6 +164,7 @@ async fn live(
     mut orders: mpsc::Receiver<usize>,
 ) -> FakeWorker {
     let mut beats = tokio::time::interval(BEAT);
+    let mut told: HashMap<LeaseId, u32> = HashMap::new();
     let said: Vec<Run> = lock(&memory).runs.values().cloned().collect();
     for run in said.iter().filter(|run| run.ended) {
         end(&mut worker, &run.assignment).await;
@@ -176,6 +179,11 @@ async fn live(
                 let beat = |claim: LeaseClaim| LeaseBeat { lease: claim.lease, epoch: claim.epoch, receipt: None };
                 let leases = lock(&memory).claims().into_iter().map(beat).collect();
                 worker.beat(leases).await;
+                // As the real worker: an end is said again until it was heard.
+                let unheard = said_before(&memory, &mut told);
+                for run in unheard {
+                    end(&mut worker, &run).await;
+                }
             }
             Some(runs) = orders.recv() => {
                 let over: Vec<Assignment> = lock(&memory).running().take(runs).cloned().collect();
@@ -188,6 +196,21 @@ async fn live(
             }
         }
     }
+}
+
+/// Ends that were said some beats ago and are not closed yet.
+fn said_before(memory: &Mutex<Memory>, told: &mut HashMap<LeaseId, u32>) -> Vec<Assignment> {
+    let memory = lock(memory);
+    told.retain(|lease, _| memory.runs.contains_key(lease));
+    let mut again = Vec::new();
+    for run in memory.runs.values().filter(|run| run.ended) {
+        let beats = told.entry(run.assignment.lease).or_default();
+        *beats += 1;
+        if beats.is_multiple_of(SAY_AGAIN) {
+            again.push(run.assignment.clone());
+        }
+    }
+    again
 }
 
 async fn hear(worker: &mut FakeWorker, memory: &Mutex<Memory>, message: ToWorker) {

@@ -401,3 +401,25 @@ async fn an_owner_is_told_what_a_device_missed_and_why() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_job_at_a_held_quote_is_a_round_where_the_market_says_the_same() {
+    let world = World::new("sqlite").await;
+    let (rita, otto) = world.people("10").await;
+    let (mut one, mut two) = (Worker::new(1, PRICE), Worker::new(2, PRICE * 2));
+    one.join(&world, &otto).await;
+    two.join(&world, &otto).await;
+    let exchange = &world.exchange;
+    let quote = exchange.hold_quote(Some(&rita), &spec(""), None).await;
+    let quote = quote.unwrap().id;
+    let job = exchange
+        .submit_quoted(&rita, spec(""), None, quote, None)
+        .await;
+    let job = job.unwrap().summary.id;
+    let first = exchange.rounds(None, 1).await.unwrap().items;
+    let [record] = &first[..] else {
+        panic!("one round for {job}: {first:?}")
+    };
+    assert_eq!(record.round.chosen.len(), 1);
+    assert_eq!(check_all(exchange).await, 1);
+}
