@@ -122,12 +122,7 @@ impl Exchange {
             .ok_or(Error::NotFound("the hold"))?;
         let available = tx.balance(ledger::BookId::Available(lease.account)).await?;
         let target = live.seconds().plus(settings.escrow_window).min(limit);
-        let cost = |seconds| {
-            lease
-                .fees
-                .charge(lease.price, seconds)
-                .map_or(kernel::Amount::MAX, |charge| charge.requester_pays)
-        };
+        let cost = |seconds| lease.fees.cost(lease.price, seconds);
         // What the hold still has to cover: all seconds up to the target less what this lease has paid already.
         let wanted = cost(target).minus_or_zero(lease.charged);
         let own = hold.left().minus_or_zero(others);

@@ -140,6 +140,13 @@ fn sentence(text: &str) -> String {
     text
 }
 
+/// A step that the table does not hold is our mistake, never the caller's.
+impl From<protocol::state::IllegalStep> for Error {
+    fn from(error: protocol::state::IllegalStep) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         error.problem()

@@ -248,8 +248,11 @@ impl Exchange {
             None => self.publish_job(id, None).await,
         }
         if makes_room {
+            // The job stands and waits; should this fail, the next tick gives the notice.
             let _turn = self.inner.desk.lock().await;
-            self.place(id).await?;
+            if let Err(error) = self.place(id).await {
+                tracing::error!(job = %id, %error, "no notice could be given for a new job yet");
+            }
         }
         Ok(id)
     }

@@ -45,12 +45,7 @@ pub(crate) struct Seat<'a> {
 impl Seat<'_> {
     /// What its devices ask together.
     fn price(&self) -> PricePerSecond {
-        self.offers
-            .iter()
-            .try_fold(PricePerSecond::ZERO, |sum, offer| {
-                sum.checked_add(offer.price).ok()
-            })
-            .unwrap_or(PricePerSecond::from_amount(Amount::MAX))
+        PricePerSecond::total(self.offers.iter().map(|offer| offer.price))
     }
 }
 
@@ -75,13 +70,9 @@ impl Exchange {
         seats: &[Seat<'_>],
         queued: Option<Timestamp>,
     ) -> Result<Granted, Error> {
-        let now = self.now();
         let funded = self.set_aside(tx, job, hold, seats).await?;
         if job.state == JobState::Matching {
-            job.state = job
-                .state
-                .step(JobStep::Leased)
-                .map_err(|error| Error::Internal(error.to_string()))?;
+            job.state = job.state.step(JobStep::Leased)?;
         }
         job.queued_at = queued;
         let mut granted = Vec::with_capacity(seats.len());
@@ -94,7 +85,6 @@ impl Exchange {
             tx.insert_lease(&new.lease).await?;
             tx.add_event(job.id, &new.event).await?;
         }
-        tracing::debug!(job = %job.id, leases = granted.len(), at = now.millis(), "leases are written");
         Ok(Granted(granted))
     }
 
@@ -111,10 +101,7 @@ impl Exchange {
         let remaining = |seat: &Seat<'_>| job.spec.duration().minus_or_zero(seat.used);
         let cost = |most: Seconds| {
             seats.iter().fold(Amount::ZERO, |sum, seat| {
-                // Beyond all amounts is beyond every balance, too.
-                let cost = fees
-                    .charge(seat.price(), remaining(seat).min(most))
-                    .map_or(Amount::MAX, |charge| charge.requester_pays);
+                let cost = fees.cost(seat.price(), remaining(seat).min(most));
                 sum.checked_add(cost).unwrap_or(Amount::MAX)
             })
         };
@@ -328,10 +315,7 @@ impl Exchange {
             .ok_or(Error::NotFound("the job"))?;
         // The first of several members makes it run.
         if job.state == JobState::Starting {
-            job.state = job
-                .state
-                .step(JobStep::Started)
-                .map_err(|error| Error::Internal(error.to_string()))?;
+            job.state = job.state.step(JobStep::Started)?;
         }
         job.started_at = job.started_at.or(Some(started));
         let event = JobEvent {
@@ -373,10 +357,7 @@ impl Exchange {
         end: RunEnd,
     ) -> Result<(), Error> {
         let now = self.now();
-        job.state = job
-            .state
-            .step(step)
-            .map_err(|error| Error::Internal(error.to_string()))?;
+        job.state = job.state.step(step)?;
         let detail = end.sentence();
         job.end = Some(end);
         job.ended_at = Some(now);

@@ -330,10 +330,7 @@ impl Exchange {
         let mut quote = self.quoted(&memory, &choice, spec, kind, available, matching);
         // Should its node be lost, the job may go on where the limit still allows it: that is what it can cost at most.
         if let Some(limit) = request.most_together {
-            let all = self
-                .fees()
-                .charge(limit, spec.duration())
-                .map_or(Amount::MAX, |charge| charge.requester_pays);
+            let all = self.fees().cost(limit, spec.duration());
             quote.at_most = quote.at_most.max(all);
         }
         quote.makes_room = makes_room;
@@ -359,24 +356,13 @@ impl Exchange {
         let fees = self.fees();
         let settings = &self.inner.settings;
         // A sum past all IO there can be is as much as all of it.
-        let sum = |part: &dyn Fn(&Offer) -> Option<Amount>| {
-            let add =
-                |total: Amount, offer| part(offer).and_then(|part| total.checked_add(part).ok());
-            choice
-                .offers
-                .iter()
-                .try_fold(Amount::ZERO, add)
-                .unwrap_or(Amount::MAX)
+        let sum = |part: &dyn Fn(&Offer) -> Amount| {
+            let add = |total: Amount, offer| total.checked_add(part(offer)).unwrap_or(Amount::MAX);
+            choice.offers.iter().fold(Amount::ZERO, add)
         };
-        let cost = |seconds: Seconds| {
-            sum(&|offer| {
-                fees.charge(offer.price, seconds)
-                    .map(|charge| charge.requester_pays)
-                    .ok()
-            })
-        };
-        let all_in = sum(&|offer| Some(per_hour(fees, offer.price)));
-        let rate = sum(&|offer| Some(fees.rate(offer.price).per_second()));
+        let cost = |seconds: Seconds| sum(&|offer| fees.cost(offer.price, seconds));
+        let all_in = sum(&|offer| per_hour(fees, offer.price));
+        let rate = sum(&|offer| fees.rate(offer.price).per_second());
         let first_hold = cost(spec.duration().min(settings.escrow_window));
         let needed = cost(spec.duration().min(settings.escrow_minimum));
         let offers: Vec<OfferView> = choice

@@ -71,13 +71,6 @@ fn paid(leases: &[LeaseRow], member: u32) -> Option<PricePerSecond> {
     own.map(|row| row.lease.price).max()
 }
 
-fn sum(prices: impl Iterator<Item = PricePerSecond>) -> PricePerSecond {
-    prices.fold(PricePerSecond::ZERO, |sum, price| {
-        sum.checked_add(price)
-            .unwrap_or(PricePerSecond::from_amount(Amount::MAX))
-    })
-}
-
 const fn is_done(row: &LeaseRow) -> bool {
     matches!(row.lease.end, Some(RunEnd::Exited { code: 0 }))
 }
@@ -108,11 +101,11 @@ impl Exchange {
         if settled.is_empty() {
             let all = missing.iter().map(|member| paid(leases, *member));
             let all: Option<Vec<_>> = all.collect();
-            cap(&mut request, all.map(|all| sum(all.into_iter())));
+            cap(&mut request, all.map(PricePerSecond::total));
             return Ok(Some(Wanted::whole(request, job.members)));
         }
         // What the limit leaves beside the members that have their place.
-        let others = sum(placed.iter().map(|row| row.lease.price));
+        let others = PricePerSecond::total(placed.iter().map(|row| row.lease.price));
         match request.most_together {
             Some(most) => request.cap(PricePerSecond::from_amount(
                 most.per_second().minus_or_zero(others.per_second()),
@@ -196,10 +189,7 @@ impl Exchange {
             .filter(|live| Some(live.lease.id) != but);
         others.fold(Amount::ZERO, |sum, live| {
             let lease = &live.lease;
-            let cost = lease
-                .fees
-                .charge(lease.price, lease.funded)
-                .map_or(Amount::MAX, |charge| charge.requester_pays);
+            let cost = lease.fees.cost(lease.price, lease.funded);
             sum.checked_add(cost.minus_or_zero(lease.charged))
                 .unwrap_or(Amount::MAX)
         })
@@ -257,10 +247,7 @@ impl Exchange {
             }
             Some(_) => job.queued_at = None,
             None if !running => {
-                job.state = job
-                    .state
-                    .step(JobStep::Lost)
-                    .map_err(|error| Error::Internal(error.to_string()))?;
+                job.state = job.state.step(JobStep::Lost)?;
             }
             None => {}
         }

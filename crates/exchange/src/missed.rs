@@ -32,10 +32,7 @@ impl Exchange {
         if !own {
             return Err(Error::NotFound("the device"));
         }
-        let span = i64::try_from(SPAN.get()).unwrap_or(i64::MAX);
-        let since = self
-            .now()
-            .plus_millis(span.saturating_mul(1_000).saturating_neg());
+        let since = self.now().minus(SPAN);
         let mut tally = Tally::default();
         let mut rounds = self.inner.store.rounds_since(since, ROUNDS_MAX).await?;
         rounds.reverse();

@@ -126,10 +126,7 @@ impl Exchange {
             return Ok(false);
         };
         let least = spec.duration().min(self.inner.settings.escrow_minimum);
-        let needed = self
-            .fees()
-            .charge(offer.price, least)
-            .map_or(kernel::Amount::MAX, |charge| charge.requester_pays);
+        let needed = self.fees().cost(offer.price, least);
         let available = tx.balance(ledger::BookId::Available(account)).await?;
         if available < needed {
             return Err(Error::InsufficientFunds { needed, available });

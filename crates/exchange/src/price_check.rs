@@ -10,8 +10,8 @@ use crate::desk::Exchange;
 use crate::error::Error;
 use crate::views::per_hour;
 
-/// Leases of so many days say how well a price fills.
-const DAYS: u64 = 7;
+/// Leases of seven days say how well a price fills.
+const SPAN: Seconds = Seconds::new(7 * 86_400);
 /// With less to go by, no fill is told.
 const LEASES_MIN: u32 = 5;
 const HOURS_MIN: u64 = 24;
@@ -52,8 +52,7 @@ impl Exchange {
     ) -> Result<PriceCheckView, Error> {
         let device = self.own_device(actor, id)?;
         let now = self.now();
-        let days = i64::try_from(DAYS.saturating_mul(86_400_000)).unwrap_or(i64::MAX);
-        let since = now.plus_millis(days.saturating_neg());
+        let since = now.minus(SPAN);
         let store = &self.inner.store;
         let hired = store.hired(device.class, &device.model, since, now).await?;
         let index = self.prices().await?.into_iter();

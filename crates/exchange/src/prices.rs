@@ -24,13 +24,6 @@ const POINTS: u32 = 2_016;
 /// Price levels of an order book that is shown.
 const LEVELS: usize = 20;
 
-fn before(now: Timestamp, span: Seconds) -> Timestamp {
-    let millis = i64::try_from(span.get())
-        .unwrap_or(i64::MAX)
-        .saturating_mul(1_000);
-    now.plus_millis(millis.saturating_neg())
-}
-
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
@@ -143,7 +136,7 @@ impl Standing {
 
 impl Exchange {
     async fn recent_trades(&self) -> Result<Vec<TradeRow>, Error> {
-        Ok(self.inner.store.trades(before(self.now(), RECENT)).await?)
+        Ok(self.inner.store.trades(self.now().minus(RECENT)).await?)
     }
 
     /// The price index of each model that is offered now, by name.
@@ -170,7 +163,7 @@ impl Exchange {
         model: &str,
         span: Seconds,
     ) -> Result<Vec<PricePointView>, Error> {
-        let since = before(self.now(), span.min(KEEP));
+        let since = self.now().minus(span.min(KEEP));
         let fees = self.fees();
         let points = self
             .inner
@@ -268,7 +261,7 @@ impl Exchange {
         for point in &points {
             tx.insert_price_point(point).await?;
         }
-        tx.forget_price_points(before(now, KEEP)).await?;
+        tx.forget_price_points(now.minus(KEEP)).await?;
         tx.commit().await?;
         self.learn_scarcity().await?;
         self.follow_index(&trades).await
@@ -279,7 +272,7 @@ impl Exchange {
         let noted = self
             .inner
             .store
-            .scarcities(before(self.now(), RECENT))
+            .scarcities(self.now().minus(RECENT))
             .await?;
         let mut shares: BTreeMap<(DeviceClass, String), Vec<u32>> = BTreeMap::new();
         for (class, model, offered, hired) in noted {

@@ -1,7 +1,7 @@
 //! Quotes: their words, and the promise of a held one. A quote binds the owners' prices for its minute; it does not keep
 //! the devices free, or asking for quotes would empty the market.
 
-use kernel::{Amount, DeviceId, JobId, PricePerSecond, QuoteId};
+use kernel::{Amount, DeviceId, JobId, PricePerSecond, QuoteId, Seconds};
 use market::{Choice, Kind, Offer, Request, Supply};
 use protocol::JobSpec;
 use protocol::round::Occasion;
@@ -18,20 +18,13 @@ use crate::views::per_hour;
 /// So many quotes an account may have open; the oldest is forgotten for the next.
 const OPEN_MAX: u32 = 50;
 /// An old quote is kept for so long to say that it is over.
-const REMEMBER_MS: i64 = 600_000;
+const REMEMBER: Seconds = Seconds::new(600);
 
 /// What was asked about: another specification or another device is another question.
 fn asked(spec: &JobSpec, device: Option<DeviceId>) -> Result<String, Error> {
     serde_json::to_string(&(spec, device))
         .map(|text| secret_hash(&text))
         .map_err(|error| Error::Internal(error.to_string()))
-}
-
-fn total(prices: impl Iterator<Item = PricePerSecond>) -> PricePerSecond {
-    let most = PricePerSecond::from_amount(Amount::MAX);
-    prices.fold(PricePerSecond::ZERO, |sum, price| {
-        sum.checked_add(price).unwrap_or(most)
-    })
 }
 
 /// Basis points as per cent: 25 is `0.25`.
@@ -56,7 +49,6 @@ impl Exchange {
             return Ok(view);
         };
         let now = view.quoted_at;
-        let life = self.inner.settings.quote_ttl.get().saturating_mul(1_000);
         let slot = |offer: &protocol::view::OfferView| QuotedSlot {
             device: offer.device,
             price: offer.price,
@@ -68,7 +60,7 @@ impl Exchange {
             slots: view.offers.iter().map(slot).collect(),
             lines: view.lines.clone(),
             created_at: now,
-            expires_at: now.plus_millis(i64::try_from(life).unwrap_or(i64::MAX)),
+            expires_at: now.plus(self.inner.settings.quote_ttl),
             job: None,
         };
         let mut tx = self.inner.store.begin().await?;
@@ -124,7 +116,7 @@ impl Exchange {
             let near = request.ask.near;
             return Ok(Choice { offers, near });
         }
-        let most = total(quote.slots.iter().map(|slot| slot.price));
+        let most = PricePerSecond::total(quote.slots.iter().map(|slot| slot.price));
         let mut next = request.clone();
         next.cap(most);
         let best = memory.book.choose(&next);
@@ -263,7 +255,7 @@ impl Exchange {
 
     /// Forgets quotes that are over for some time.
     pub(crate) async fn prune_quotes(&self, tx: &mut Tx) -> Result<(), Error> {
-        let before = self.now().plus_millis(REMEMBER_MS.saturating_neg());
+        let before = self.now().minus(REMEMBER);
         Ok(tx.forget_quotes(before).await?)
     }
 

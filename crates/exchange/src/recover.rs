@@ -88,8 +88,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// What memory holds of a lease, from what the database knows, and where its job's log ends. A stop that was asked for is asked for again when
-    /// the worker is back, so its grace begins anew.
+    /// What memory holds of a lease, from what the database knows, and where its job's log ends. A stop that was asked
+    /// for is asked for again when the worker is back, so its grace begins anew.
     async fn lease_live(
         &self,
         lease: Lease,

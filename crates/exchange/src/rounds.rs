@@ -220,11 +220,8 @@ impl Exchange {
         }
         let mut tx = self.inner.store.begin().await?;
         let head = tx.round_head().await?;
-        let span = i64::try_from(KEEP.get())
-            .unwrap_or(i64::MAX)
-            .saturating_mul(1_000);
         tx.forget_rounds(&Forget {
-            before: self.now().plus_millis(span.saturating_neg()),
+            before: self.now().minus(KEEP),
             up_to_round: head.number.saturating_sub(ROUNDS_MAX),
             up_to_step: head.step.saturating_sub(STEPS_MAX),
         })

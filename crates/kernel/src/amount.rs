@@ -222,6 +222,12 @@ impl PricePerSecond {
         self.0.checked_add(other.0).map(Self)
     }
 
+    /// What several ask together. A sum past all IO there can be is as much as all of it.
+    pub fn total(prices: impl IntoIterator<Item = Self>) -> Self {
+        let sum = |sum: Self, price| sum.checked_add(price).unwrap_or(Self(Amount::MAX));
+        prices.into_iter().fold(Self::ZERO, sum)
+    }
+
     /// `12.5 IO/h`, for people.
     pub fn to_io_per_hour(self) -> String {
         self.per_hour().unwrap_or(Amount::MAX).to_io()

@@ -49,6 +49,15 @@ impl Timestamp {
         self.plus_millis(millis)
     }
 
+    /// Earlier by so many seconds.
+    #[must_use]
+    pub fn minus(self, seconds: Seconds) -> Self {
+        let millis = i64::try_from(seconds.get())
+            .unwrap_or(i64::MAX)
+            .saturating_mul(MILLIS_PER_SECOND);
+        self.plus_millis(millis.saturating_neg())
+    }
+
     /// Milliseconds from `earlier` to this moment; negative when it is later.
     pub const fn millis_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)

@@ -38,6 +38,12 @@ impl Fees {
         })
     }
 
+    /// What the requester pays for `seconds`. Past all IO there can be it is as much as all of it: beyond every balance.
+    pub fn cost(self, price: PricePerSecond, seconds: Seconds) -> Amount {
+        self.charge(price, seconds)
+            .map_or(Amount::MAX, |charge| charge.requester_pays)
+    }
+
     /// The most seconds that `funds` pay for; with a price of zero as many as `limit`.
     pub fn seconds_for(self, price: PricePerSecond, funds: Amount, limit: Seconds) -> Seconds {
         let pays = |seconds| {

@@ -32,6 +32,8 @@ struct Run {
 #[derive(Default)]
 struct Memory {
     runs: HashMap<LeaseId, Run>,
+    /// Ends that were said so far, each once however often it was repeated.
+    ends: usize,
     /// A device was given away while it was in use. Empty, or the market is broken.
     doubles: Vec<String>,
 }
@@ -54,6 +56,13 @@ impl Memory {
             ended: false,
         };
         self.runs.insert(run.assignment.lease, run);
+    }
+
+    fn end(&mut self, lease: LeaseId) {
+        if let Some(run) = self.runs.get_mut(&lease) {
+            run.ended = true;
+            self.ends += 1;
+        }
     }
 
     fn claims(&self) -> Vec<LeaseClaim> {
@@ -110,6 +119,12 @@ impl Fleet {
             // A worker whose server died has nobody to tell.
             _ = member.ends.send(runs).await;
         }
+    }
+
+    /// How many runs were ended so far.
+    pub fn ends(&self) -> usize {
+        let each = self.0.iter().map(|member| lock(&member.memory).ends);
+        each.sum()
     }
 
     /// Whether every end that was said was heard.
@@ -188,9 +203,7 @@ async fn live(
             Some(runs) = orders.recv() => {
                 let over: Vec<Assignment> = lock(&memory).running().take(runs).cloned().collect();
                 for run in over {
-                    if let Some(run) = lock(&memory).runs.get_mut(&run.lease) {
-                        run.ended = true;
-                    }
+                    lock(&memory).end(run.lease);
                     end(&mut worker, &run).await;
                 }
             }
