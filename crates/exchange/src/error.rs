@@ -13,6 +13,8 @@ pub enum Error {
     NotFound(&'static str),
     #[error("nobody has offered {0} here; GET /api/v1/market/prices has the names")]
     NeverOffered(String),
+    #[error("round {0} is not kept here; GET /api/v1/market/rounds has those that are")]
+    NoSuchRound(u64),
     #[error("please sign in")]
     Unauthenticated,
     #[error("e-mail or password is not right")]
@@ -100,7 +102,7 @@ impl Error {
     /// What is sent and shown. Internals are not told.
     pub fn problem(&self) -> Problem {
         let code = match self {
-            Self::NotFound(_) | Self::NeverOffered(_) => Code::NotFound,
+            Self::NotFound(_) | Self::NeverOffered(_) | Self::NoSuchRound(_) => Code::NotFound,
             Self::Unauthenticated | Self::WrongCredentials => Code::Unauthenticated,
             Self::MissingScope(_) | Self::Forbidden(_) => Code::Forbidden,
             Self::Invalid(_) => Code::Invalid,

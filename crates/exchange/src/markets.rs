@@ -309,7 +309,7 @@ impl Exchange {
             actor.require(Scope::Jobs)?;
         }
         Error::check(spec)?;
-        let request = self.request(spec, device)?;
+        let request = self.runnable(spec, device)?;
         let available = match actor {
             Some(actor) => self.inner.store.balances(actor.account).await?[0],
             None => Amount::ZERO,

@@ -256,10 +256,10 @@ impl Exchange {
     pub async fn round(&self, number: u64) -> Result<RoundView, Error> {
         let store = &self.inner.store;
         let record = store.round(number).await?;
-        let record = record.ok_or(Error::NotFound("this round"))?;
+        let record = record.ok_or(Error::NoSuchRound(number))?;
         let step = record.round.step;
         let snapshot = store.snapshot_at(step).await?;
-        let snapshot = snapshot.ok_or(Error::NotFound("the book of this round"))?;
+        let snapshot = snapshot.ok_or(Error::NoSuchRound(number))?;
         let before = match number {
             1 => Some(ZEROS.to_owned()),
             _ => store

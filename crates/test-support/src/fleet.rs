@@ -180,9 +180,13 @@ async fn live(
 ) -> FakeWorker {
     let mut beats = tokio::time::interval(BEAT);
     let mut told: HashMap<LeaseId, u32> = HashMap::new();
+    // As the real worker after a new connection: what was said to the server that died may not have been heard.
     let said: Vec<Run> = lock(&memory).runs.values().cloned().collect();
-    for run in said.iter().filter(|run| run.ended) {
-        end(&mut worker, &run.assignment).await;
+    for run in &said {
+        worker.started(&run.assignment).await;
+        if run.ended {
+            end(&mut worker, &run.assignment).await;
+        }
     }
     loop {
         tokio::select! {

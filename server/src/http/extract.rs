@@ -123,6 +123,10 @@ fn plain(message: &str) -> String {
     {
         return "expected a whole number".to_owned();
     }
+    // serde counts a struct's fields when it is given a list for it.
+    if message.starts_with("invalid length") && message.contains("expected struct ") {
+        return "expected fields in { }, not a list".to_owned();
+    }
     let halves = message
         .strip_prefix("invalid type: ")
         .or_else(|| message.strip_prefix("invalid value: "))
@@ -250,8 +254,10 @@ fn parse_id<T: std::str::FromStr>(text: &str) -> Result<T, Refused>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse()
-        .map_err(|error: T::Err| Refused::new(Code::NotFound, error.to_string()))
+    text.parse().map_err(|error: T::Err| {
+        let why = plain(&error.to_string());
+        Refused::new(Code::NotFound, format!("`{text}` in the path: {why}."))
+    })
 }
 
 #[cfg(test)]
@@ -292,6 +298,11 @@ mod tests {
                 r#"{"name":5,"command":["a"]}"#,
                 "name",
                 "expected a text in quotes, not the number 5",
+            ),
+            (
+                r#"{"name":"x","command":["a"],"files":[["x"]]}"#,
+                "files[0]",
+                "expected fields in { }, not a list",
             ),
             (
                 r#"{"name":"x","command":"a"}"#,

@@ -12,7 +12,7 @@ use crate::{QUICK, SOON};
 const COUNTS: &str = r#"
 n=0
 if [ -f "$IOG_CHECKPOINT/n" ]; then echo "goes on from $(cat "$IOG_CHECKPOINT/n")"; exit 0; fi
-trap 'mkdir -p "$IOG_CHECKPOINT"; echo "$n" > "$IOG_CHECKPOINT/n"; echo "saved $n"; exit 0' TERM
+trap 'echo "$n" > "$IOG_CHECKPOINT/n"; echo "saved $n"; exit 0' TERM
 while [ $n -lt 600 ]; do n=$((n+1)); sleep 1; done
 "#;
 

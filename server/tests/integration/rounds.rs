@@ -57,7 +57,7 @@ async fn anyone_can_replay_what_the_market_did() {
 
         let (code, text) = replay(&["--from", &app.url, "--round", "99"]);
         assert_eq!(code, Some(2), "{text}");
-        assert!(text.contains("was not found"), "{text}");
+        assert!(text.contains("99 is not kept here"), "{text}");
         assert_eq!(replay(&["--from", "/nowhere"]).0, Some(2));
         assert_eq!(replay(&["--from", &app.url]).0, Some(2), "which round?");
 

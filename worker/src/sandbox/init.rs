@@ -90,8 +90,7 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
     // Whatever it started and left behind ends with it; the kernel lets none of them fork again.
     kill_everything();
     let disk_full = rootfs::fullness(&space).is_ok_and(|(_, full)| full);
-    let left_something =
-        std::fs::read_dir("/job/out").is_ok_and(|mut entries| entries.next().is_some());
+    let left_something = pack::has_something(Path::new("/job/out"));
     let ended = FromInit::Ended {
         code,
         signal,

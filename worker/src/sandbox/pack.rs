@@ -9,6 +9,18 @@ use super::report::Artefacts;
 const FILES_MAX: u64 = 10_000;
 const DEPTH_MAX: usize = 32;
 
+/// Whether a job left anything: the directory for its checkpoint was there before it.
+pub fn has_something(root: &Path) -> bool {
+    let some = |at: &Path| fs::read_dir(at).is_ok_and(|mut entries| entries.next().is_some());
+    let Ok(entries) = fs::read_dir(root) else {
+        return false;
+    };
+    let mut entries = entries.flatten();
+    entries.any(|entry| {
+        entry.file_name() != "checkpoint" || some(&entry.path()) || !entry.path().is_dir()
+    })
+}
+
 /// Writes a tar of the regular files below `root`; links and special files are left out, and what does not fit.
 pub fn pack(root: &Path, to: File, bytes_max: u64) -> io::Result<Artefacts> {
     let mut packer = Packer {
@@ -73,6 +85,21 @@ impl Packer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_checkpoint_is_nothing() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        assert!(!has_something(&dir.path().join("not there")));
+        assert!(!has_something(dir.path()));
+        let checkpoint = dir.path().join("checkpoint");
+        fs::create_dir(&checkpoint).expect("made");
+        assert!(!has_something(dir.path()));
+        fs::write(checkpoint.join("step"), "3").expect("written");
+        assert!(has_something(dir.path()));
+        fs::remove_dir_all(&checkpoint).expect("removed");
+        fs::write(&checkpoint, "a file of that name").expect("written");
+        assert!(has_something(dir.path()));
+    }
 
     #[test]
     fn files_are_packed_links_are_not_and_the_size_is_bounded() {

@@ -237,6 +237,11 @@ fn make_space() -> Setup<OwnedFd> {
         step(&format!("bind {at}"), mount_bind_recursive(&inside, at))?;
     }
     step("make /job/out", fs::create_dir("/job/out"))?;
+    // `$IOG_CHECKPOINT`: a job that is told to end has no time to find out that a directory is missing.
+    step(
+        "make /job/out/checkpoint",
+        fs::create_dir("/job/out/checkpoint"),
+    )?;
     let handle = step(
         "open the space",
         rustix::fs::open("/job", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),

@@ -170,7 +170,7 @@ async fn processor_time_is_bounded() {
 async fn a_stop_is_polite_first_and_keeps_the_artefacts() {
     let dir = tempdir();
     let maker = sandbox();
-    let script = "trap 'echo saved > $IOG_OUTPUT/checkpoint; exit 0' TERM; echo up; while :; do sleep 0.05; done";
+    let script = "trap 'echo saved > $IOG_OUTPUT/checkpoint/step; exit 0' TERM; echo up; while :; do sleep 0.05; done";
     let mut running = maker
         .prepare()
         .await
