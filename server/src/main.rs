@@ -237,6 +237,11 @@ async fn serve(exchange: Exchange, config: &Config) -> anyhow::Result<()> {
         .with_context(|| format!("LEPTOS_SITE_ADDR={address} cannot be listened on"))?;
     // Only the process that has the port: another command beside it must not take its uploads away.
     exchange.clear_incoming();
+    // Who connects meanwhile is heard after it: five seconds for a million offers.
+    exchange
+        .open_record()
+        .await
+        .context("the market's record cannot be begun")?;
     let (close, closing) = Closing::new();
     let state = AppState::new(
         exchange.clone(),

@@ -118,9 +118,13 @@ impl Exchange {
         Ok(())
     }
 
-    /// At the first tick: a large book's first snapshot should keep no submission waiting. Not at the start itself, since
-    /// commands that only administer start an exchange too, beside the one that serves.
-    pub(crate) async fn open_record(&self) -> Result<(), Error> {
+    /// Before anybody is served (at the first tick, if nobody calls it): a large book's first snapshot should keep no
+    /// submission waiting. Not when an exchange is opened, since commands that only administer open one too, beside the
+    /// one that serves.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn open_record(&self) -> Result<(), Error> {
         if !self.memory().book.is_quiet() {
             return Ok(());
         }
