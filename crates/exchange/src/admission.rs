@@ -3,6 +3,7 @@
 use ed25519_dalek::{Signature, VerifyingKey};
 use kernel::{DeviceId, LeaseId, NodeId, PricePerSecond};
 use protocol::spec::is_country;
+use protocol::state::LeaseState;
 use protocol::worker::{
     DEVICES_PER_NODE_MAX, Hello, PROTOCOL_VERSION, Refusal, ToWorker, hello_bytes,
 };
@@ -368,7 +369,14 @@ impl Exchange {
                     // The message that told it of more may have been lost with its last connection.
                     _ = link.sender.try_send(fund_message(&live.lease));
                 } else {
-                    forgotten.push(live.lease.id);
+                    let unheard = live.lease.state == LeaseState::Granted
+                        && live.lease.granted_at < self.inner.opened_at;
+                    let end = if unheard {
+                        LeaseEnd::Unheard
+                    } else {
+                        LeaseEnd::Lost
+                    };
+                    forgotten.push((live.lease.id, end));
                 }
             }
             memory.nodes.insert(
@@ -385,8 +393,8 @@ impl Exchange {
             (connection, forgotten)
         };
         // A worker that came back without a lease has lost its work; no need to wait for the lease to run out.
-        for lease in forgotten {
-            self.end_lease(lease, LeaseEnd::Lost, None).await?;
+        for (lease, end) in forgotten {
+            self.end_lease(lease, end, None).await?;
         }
         tracing::info!(node = %id, connection, "a worker connected");
         self.publish_node(id);

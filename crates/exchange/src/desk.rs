@@ -42,6 +42,8 @@ pub(crate) struct Inner {
     pub entropy: Arc<dyn Entropy>,
     pub key: SigningKey,
     pub live: LiveHub,
+    /// When this process took over from the one before.
+    pub opened_at: Timestamp,
     memory: Mutex<Memory>,
     /// Commands that change a lease run one after the other: each reads, writes and commits before the next.
     pub desk: tokio::sync::Mutex<()>,
@@ -432,6 +434,7 @@ impl Exchange {
         let inner = Inner {
             settings,
             store,
+            opened_at: clock.now(),
             clock,
             entropy,
             key,

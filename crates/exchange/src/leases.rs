@@ -57,6 +57,8 @@ pub(crate) enum LeaseEnd {
     Rejected(String),
     /// The worker was silent for too long, or has forgotten the lease.
     Lost,
+    /// A server stopped before the word of the lease reached the worker.
+    Unheard,
 }
 
 impl Exchange {
@@ -429,7 +431,7 @@ impl Exchange {
                 JobStep::Lost,
                 Some(JobEventKind::Rejected),
             ),
-            LeaseEnd::Lost => (
+            LeaseEnd::Lost | LeaseEnd::Unheard => (
                 RunEnd::LeaseLost,
                 JobStep::Lost,
                 Some(JobEventKind::NodeLost),
@@ -464,7 +466,10 @@ impl Exchange {
             };
             tx.add_event(job.id, &event).await?;
         }
-        self.after_member(&mut tx, &mut job, step, run_end).await?;
+        // Taken back by the market, or never heard of: no fault of the job's, and no restart that is counted.
+        let counted = run_end != RunEnd::Preempted && !matches!(end, LeaseEnd::Unheard);
+        self.after_member(&mut tx, &mut job, step, run_end, counted)
+            .await?;
         tx.commit().await?;
         tracing::info!(job = %job.id, lease = %id, state = %job.state, seconds = live.lease.head.seconds.get(), "a lease ended");
         {

@@ -203,6 +203,7 @@ impl Exchange {
         job: &mut Job,
         step: JobStep,
         end: RunEnd,
+        counted: bool,
     ) -> Result<(), Error> {
         let leases = if job.members > 1 {
             tx.members_of(job.id).await?
@@ -220,8 +221,7 @@ impl Exchange {
             }
             // Another member has ended the job: this one needs no other place.
             JobStep::Lost if job.end.is_some() => {}
-            // Taken back by the market: no restart that is counted.
-            JobStep::Lost if end == RunEnd::Preempted => {
+            JobStep::Lost if !counted => {
                 job.queued_at.get_or_insert(self.now());
             }
             JobStep::Lost if job.restarts >= job.spec.limits.max_restarts => {

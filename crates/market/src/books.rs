@@ -73,7 +73,7 @@ pub struct Books {
 }
 
 impl FromIterator<Listing> for Books {
-    /// Much faster than one [`Books::put`] after the other.
+    /// Much faster than one [`Books::put`] after the other. Each device once, as in the database.
     fn from_iter<I: IntoIterator<Item = Listing>>(listings: I) -> Self {
         let (mut spot, mut reserved) = (Vec::new(), Vec::new());
         let on_demand = listings.into_iter().map(|listing| {

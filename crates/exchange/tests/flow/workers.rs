@@ -209,6 +209,43 @@ async fn a_worker_that_forgot_its_lease_gives_the_job_back_at_once() {
 }
 
 #[tokio::test]
+async fn a_lease_that_its_worker_never_heard_of_is_no_restart() {
+    for backend in backends() {
+        let mut world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let mut once = spec("");
+        once.limits.max_restarts = 0;
+        let job = world
+            .exchange
+            .submit(&rita, once, None, None)
+            .await
+            .unwrap();
+        // The word of the lease dies with the server.
+        world.pass(5);
+        world.crash().await;
+        worker.disconnect(&world).await;
+        worker.runs.clear();
+        worker.connect(&world, None).await.unwrap();
+        worker.beat(&world).await;
+        world.tick().await;
+        worker.start(&world).await;
+        let view = world.exchange.job(&rita, job.summary.id).await.unwrap();
+        assert_eq!(
+            (view.summary.state, view.leases.len(), view.summary.restarts),
+            (JobState::Running, 2, 0)
+        );
+        // What it heard of and forgot counts as before.
+        worker.disconnect(&world).await;
+        worker.runs.clear();
+        worker.connect(&world, None).await.unwrap();
+        let view = world.exchange.job(&rita, job.summary.id).await.unwrap();
+        assert_eq!(view.summary.state, JobState::Failed);
+    }
+}
+
+#[tokio::test]
 async fn a_stopped_job_whose_worker_is_lost_stays_stopped() {
     let world = World::new("sqlite").await;
     let (rita, otto) = world.people("10").await;
