@@ -354,3 +354,27 @@ impl Filter {
         self.terms.iter().all(|term| term.test.accepts(offer))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_shown_in_the_largest_unit_that_is_exact() {
+        for (seconds, shown) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (90, "90 s"),
+            (3_540, "59 min"),
+            (3_600, "1 h"),
+            (5_400, "90 min"),
+            (82_800, "23 h"),
+            (86_400, "1 d"),
+            (90_000, "25 h"),
+            (u64::MAX, "no limit"),
+        ] {
+            assert_eq!(show_seconds(seconds), shown);
+        }
+    }
+}

@@ -160,6 +160,7 @@ mod tests {
             }
         }
         assert_eq!(Country::of_code(0), None);
+        assert_eq!(Country::of_code(26 * 26 + 1), None);
         assert_eq!(
             Country::parse("ch").and_then(Country::region),
             Some(Region::Europe)

@@ -208,3 +208,60 @@ proptest! {
         }
     }
 }
+
+/// Three devices, of which the first is hired.
+fn three() -> Books {
+    let mut books: Books = [offer(1, 10), offer(2, 20), offer(3, 30)]
+        .map(|offer| Listing {
+            offer,
+            spot: None,
+            reserved: None,
+        })
+        .into_iter()
+        .collect();
+    assert!(books.take(offer(1, 10).device, job(1)));
+    books
+}
+
+#[test]
+fn books_say_what_is_in_them() {
+    assert!(Books::default().is_empty());
+    assert!(Books::default().models().is_empty());
+    let books = three();
+    assert!(!books.is_empty());
+    let models: Vec<String> = books.models().iter().map(ToString::to_string).collect();
+    assert_eq!(models, ["RTX 4090"]);
+}
+
+#[test]
+fn one_device_that_is_asked_for_and_hired_is_said_to_be_hired() {
+    let mut one = request(Kind::OnDemand, 60, 100);
+    one.device = Some(offer(1, 10).device);
+    let why = three().choose(&one).expect_err("it is hired");
+    let removed: Vec<(&str, u32, u32)> = why
+        .removed
+        .iter()
+        .map(|removed| (&*removed.field, removed.offers, removed.alone))
+        .collect();
+    // The two others are not the device; the device is not free.
+    assert_eq!(removed, [("device", 2, 2), ("free", 1, 1)], "{why:?}");
+}
+
+#[test]
+fn a_cap_holds_for_each_offer_and_never_rises() {
+    let books = three();
+    let mut capped = request(Kind::OnDemand, 60, 100);
+    let chosen = |request: &Request| {
+        books
+            .choose(request)
+            .ok()
+            .map(|found| found.offers[0].price)
+    };
+    assert_eq!(chosen(&capped), Some(price(20)));
+    capped.cap(price(20));
+    assert_eq!(chosen(&capped), Some(price(20)));
+    capped.cap(price(90));
+    assert_eq!(capped.most_together, Some(price(20)));
+    capped.cap(price(19));
+    assert_eq!(chosen(&capped), None);
+}

@@ -298,3 +298,23 @@ fn an_owner_is_told_what_was_in_the_way() {
     assert_eq!(short.hurdles[0].field, "vram");
     assert!(short.hurdles[0].asked.ends_with("or more"), "{short:?}");
 }
+
+#[test]
+fn one_device_is_followed_through_its_changes() {
+    let device = offer(7).device;
+    let mut followed = None;
+    follow(&mut followed, &BookChange::Take(device)).expect("nothing to take");
+    assert_eq!(followed, None);
+    let whole = books(&[7]);
+    let put = published(&whole, device).expect("it is there");
+    follow(&mut followed, &BookChange::Put(Box::new(put))).expect("readable");
+    let holder = |listing: &Option<Listing>| listing.as_ref().map(|one| one.offer.holder.is_some());
+    let hired = whole.get(device).expect("it is there").holder.is_some();
+    assert_eq!(holder(&followed), Some(hired));
+    follow(&mut followed, &BookChange::Free(device)).expect("known");
+    assert_eq!(holder(&followed), Some(false));
+    follow(&mut followed, &BookChange::Take(device)).expect("known");
+    assert_eq!(holder(&followed), Some(true));
+    follow(&mut followed, &BookChange::Remove(device)).expect("known");
+    assert_eq!(followed, None);
+}
