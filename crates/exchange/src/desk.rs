@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use kernel::{AccountId, Clock, DeviceId, JobId, LeaseId, NodeId, Seconds, Timestamp};
-use market::{Country, Hours, Listing, Offer, Supply, Version};
+use market::{Country, Hours, Listing, Offer, Request, Supply, Version};
 use metering::receipt::Terms;
 use protocol::JobSpec;
 use protocol::spec::DeviceClass;
@@ -76,6 +76,8 @@ pub(crate) struct Memory {
     pub samples: Vec<SampleRow>,
     /// Nodes that refused a job.
     pub refused_by: HashMap<JobId, Vec<NodeId>>,
+    /// Waiting jobs that lost their node and were told why they wait, with what they asked then.
+    pub told: HashMap<JobId, Vec<Request>>,
     /// Leases of which the database may know more than we do: a commit failed, and it is not known whether before or
     /// after it took effect. The next tick reads them anew.
     pub doubtful: BTreeSet<LeaseId>,

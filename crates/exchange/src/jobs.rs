@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{DeviceId, Epoch, HoldId, JobId, LeaseId, QuoteId};
+use kernel::{Amount, DeviceId, Epoch, HoldId, JobId, LeaseId, QuoteId};
 use ledger::Hold;
 use market::Choice;
 use protocol::JobSpec;
@@ -154,9 +154,14 @@ impl Exchange {
             }
         };
         let makes_room = taken.is_err()
-            && self
-                .could_make_room(&mut tx, actor.account, spec, &wanted)
-                .await?;
+            && match self
+                .could_make_room(&mut tx, actor.account, spec, &wanted, Amount::ZERO)
+                .await
+            {
+                // It may wait for its money, as it would without a spot job in the market.
+                Err(Error::InsufficientFunds { .. }) if spec.limits.wait_seconds > 0 => false,
+                other => other?,
+            };
         let waits = spec.limits.wait_seconds > 0 || makes_room;
         let choice = match taken {
             Ok(choice) => Ok(choice),

@@ -296,6 +296,11 @@ impl Exchange {
     /// The process runs: the job is running and its seconds count from now, or from `elapsed_ms` ago if the worker
     /// could not tell us before; never from before the lease was given.
     pub(crate) async fn started(&self, id: LeaseId, elapsed_ms: u64) -> Result<(), Error> {
+        // Each worker that comes back says it again of all that runs: no need to wait for the desk then.
+        let is_new = |live: &LeaseLive| live.lease.state == LeaseState::Granted;
+        if !self.memory().leases.get(&id).is_some_and(is_new) {
+            return Ok(());
+        }
         let _turn = self.inner.desk.lock().await;
         let Some(mut live) = self.memory().leases.get(&id).cloned() else {
             return Ok(());
@@ -364,6 +369,7 @@ impl Exchange {
         job.end = Some(end);
         job.ended_at = Some(now);
         job.queued_at = None;
+        tx.drop_promise(job.id).await?;
         if let Some(mut hold) = tx.hold(job.id).await? {
             let plan = hold.release();
             self.post_all(tx, &plan, now).await?;
@@ -475,6 +481,8 @@ impl Exchange {
         {
             let mut memory = self.memory();
             memory.drop_lease(&live.lease);
+            // What it asks from now on is another thing.
+            memory.told.remove(&job.id);
             if matches!(end, LeaseEnd::Rejected(_)) {
                 memory
                     .refused_by

@@ -112,7 +112,9 @@ impl Exchange {
             )),
             None => cap(&mut request, paid(leases, first)),
         }
-        let requests = self.beside(&request, &placed);
+        let done = leases.iter().filter(|row| is_done(row));
+        let stand: Vec<&LeaseRow> = placed.iter().copied().chain(done).collect();
+        let requests = self.beside(&request, &placed, &stand);
         Ok(Some(Wanted {
             members: vec![first],
             requests,
@@ -122,7 +124,8 @@ impl Exchange {
 
     /// For one more member: on another node than the placed ones, of another owner where that is asked, as near to them
     /// as can be had within what the job allows.
-    fn beside(&self, request: &Request, placed: &[&LeaseRow]) -> Vec<Request> {
+    /// `stand`: those that have a place, and those that had one and are done.
+    fn beside(&self, request: &Request, placed: &[&LeaseRow], stand: &[&LeaseRow]) -> Vec<Request> {
         let memory = self.memory();
         let nodes: Vec<NodeId> = placed.iter().map(|row| row.lease.node).collect();
         let mut one = request.clone();
@@ -137,20 +140,30 @@ impl Exchange {
             one.avoid.extend(theirs.map(|live| live.node.id));
         }
         one.avoid.extend(nodes);
-        let anchor = placed
-            .first()
-            .and_then(|row| memory.book.get(row.lease.device));
+        let anchors: Vec<Offer> = stand
+            .iter()
+            .filter_map(|row| memory.book.get(row.lease.device))
+            .collect();
+        if anchors.is_empty() {
+            return vec![one];
+        }
         let levels = Near::ALL
             .into_iter()
             .filter(|near| *near <= request.ask.near);
         let near = levels.filter_map(|near| {
-            let mut request = one.clone();
-            if let Some(anchor) = &anchor {
+            anchors.iter().find_map(|anchor| {
+                let mut request = one.clone();
                 request.near(near, anchor)?;
-            }
-            Some(request)
+                Some(request)
+            })
         });
-        near.collect()
+        let mut requests: Vec<Request> = near.collect();
+        if requests.is_empty() {
+            // None of them says any more where it stands: nothing is known to be near.
+            one.near_nothing();
+            requests.push(one);
+        }
+        requests
     }
 
     /// Takes what a job asks out of the market. Give it back with [`Exchange::free_slots`] if it comes to nothing, and

@@ -1,6 +1,6 @@
 //! The owner's side: join tokens, nodes, prices.
 
-use kernel::{Amount, DeviceId, JoinTokenId, NodeId};
+use kernel::{AccountId, Amount, DeviceId, JoinTokenId, NodeId};
 use market::Supply;
 use protocol::view::{
     EarnCheck, EarnRule, JoinTokenState, JoinTokenView, NodeDeviceView, NodeView, Scope,
@@ -68,13 +68,17 @@ impl Exchange {
     /// The key lacks `read`.
     pub async fn nodes(&self, actor: &Actor) -> Result<Vec<NodeView>, Error> {
         actor.require(Scope::Read)?;
-        let posted = self.inner.store.earned_by_device(actor.account).await?;
+        self.nodes_of(actor.account).await
+    }
+
+    async fn nodes_of(&self, owner: AccountId) -> Result<Vec<NodeView>, Error> {
+        let posted = self.inner.store.earned_by_device(owner).await?;
         let mut views: Vec<NodeView> = {
             let memory = self.memory();
             let own = memory
                 .nodes
                 .values()
-                .filter(|live| live.node.owner == actor.account);
+                .filter(|live| live.node.owner == owner);
             own.map(|live| self.view(&memory, live)).collect()
         };
         views.sort_by_key(|view| view.id);
@@ -91,7 +95,12 @@ impl Exchange {
     /// # Errors
     /// Not this account's node.
     pub async fn node(&self, actor: &Actor, id: NodeId) -> Result<NodeView, Error> {
-        let nodes = self.nodes(actor).await?;
+        actor.require(Scope::Read)?;
+        self.own_node(actor.account, id).await
+    }
+
+    pub(crate) async fn own_node(&self, owner: AccountId, id: NodeId) -> Result<NodeView, Error> {
+        let nodes = self.nodes_of(owner).await?;
         nodes
             .into_iter()
             .find(|node| node.id == id)

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use kernel::{AccountId, DeviceId, JobId, LeaseId, PricePerSecond, Seconds, Timestamp};
+use kernel::{AccountId, Amount, DeviceId, JobId, LeaseId, PricePerSecond, Seconds, Timestamp};
 use market::{Choice, Kind, Near, Offer, Request, Supply};
 use protocol::JobSpec;
 use protocol::round::Occasion;
@@ -31,9 +31,9 @@ pub(crate) enum Claim {
     Nothing,
     /// The spot job is still there; its time is bounded.
     Waits,
-    /// The device is free and taken for it.
-    Taken(Choice, Asked),
-    /// The device is no longer what was promised: gone, or dearer. What was promised to be paid at most.
+    /// The device is free and taken for it; with the round that it was, if the market would say the same.
+    Taken(Choice, Option<Asked>),
+    /// The device is no longer what was promised. What was promised to be paid at most.
     Broken(PricePerSecond),
 }
 
@@ -52,7 +52,11 @@ impl Memory {
         let Some(promise) = self.promises.get(&device) else {
             return;
         };
-        if !self.leases.contains_key(&promise.lease) {
+        if !self
+            .leases
+            .values()
+            .any(|live| live.lease.has_device(device))
+        {
             self.book.set_holder(device, promise.job);
         }
     }
@@ -68,19 +72,20 @@ impl Memory {
         let stay = candidates.filter(|live| live.stop.is_none());
         let slots = stay.flat_map(|live| {
             let devices = live.lease.devices.iter();
-            devices.map(move |(device, pays)| (live, *device, *pays))
+            devices.map(move |(device, _)| (live, *device))
         });
-        let fits = slots.filter_map(|(live, device, pays)| {
+        let fits = slots.filter_map(|(live, device)| {
             let offer = book.get(device)?;
             let fits = offer.supply == Supply::Offered && request.admits(&offer);
-            fits.then_some((live, offer, pays))
+            fits.then_some((live, offer))
         });
-        let least = fits.min_by_key(|(live, offer, pays)| {
+        // The whole lease goes, however many devices it has: what all of them pay is lost.
+        let least = fits.min_by_key(|(live, offer)| {
             let lease = &live.lease;
             let youngest = (Reverse(lease.granted_at), Reverse(lease.id));
-            (*pays, youngest, offer.device)
+            (lease.price, youngest, offer.device)
         });
-        least.map(|(live, offer, _)| (live.lease.id, offer))
+        least.map(|(live, offer)| (live.lease.id, offer))
     }
 }
 
@@ -110,14 +115,15 @@ impl Exchange {
         Some((choice, self.inner.settings.spot_notice.plus(uploads)))
     }
 
-    /// Whether a job that pays could take a spot job's device, and has the money to begin. Without money nobody is sent
-    /// away for it.
+    /// Whether a job that pays could take a spot job's device, and has the money to begin: what it set aside already, and
+    /// its account's. Without money nobody is sent away for it.
     pub(crate) async fn could_make_room(
         &self,
         tx: &mut Tx,
         account: AccountId,
         spec: &JobSpec,
         wanted: &Wanted,
+        set_aside: Amount,
     ) -> Result<bool, Error> {
         let Some(request) = wanted.requests.last() else {
             return Ok(false);
@@ -128,6 +134,7 @@ impl Exchange {
         let least = spec.duration().min(self.inner.settings.escrow_minimum);
         let needed = self.fees().cost(offer.price, least);
         let available = tx.balance(ledger::BookId::Available(account)).await?;
+        let available = available.checked_add(set_aside)?;
         if available < needed {
             return Err(Error::InsufficientFunds { needed, available });
         }
@@ -153,6 +160,13 @@ impl Exchange {
         if memory.leases.contains_key(&promise.lease) {
             return Claim::Waits;
         }
+        // After a start no worker is back yet; the promise holds until it may be.
+        let grace = i64::try_from(self.inner.settings.startup_grace_ms).unwrap_or(i64::MAX);
+        let until = latest(&promise).max(self.inner.opened_at.plus_millis(grace));
+        let offer = memory.book.get(promise.device);
+        if offer.is_some_and(|offer| offer.supply == Supply::Down) && now < until {
+            return Claim::Waits;
+        }
         memory.promises.remove(&promise.device);
         memory.book.free(promise.device, job);
         let Some(request) = wanted.requests.last() else {
@@ -172,7 +186,28 @@ impl Exchange {
                     near: Near::Any,
                 };
                 asked.answered(&[this], 0, Some(&choice));
-                Claim::Taken(choice, asked)
+                return Claim::Taken(choice, Some(asked));
+            }
+            _ => {}
+        }
+        // Its owner asks more by now. The promise counts; as with a quote, there is no round to be asked again then.
+        let kind = this.ask.kind;
+        let dearer = memory.book.of(kind).get(promise.device);
+        let promised = dearer.map(|offer| Offer {
+            price: offer.price.min(promise.price),
+            ..offer
+        });
+        match promised {
+            Some(offer)
+                if offer.supply == Supply::Offered
+                    && this.admits(&offer)
+                    && memory.book.take(offer.device, job) =>
+            {
+                let choice = Choice {
+                    offers: vec![offer],
+                    near: Near::Any,
+                };
+                Claim::Taken(choice, None)
             }
             _ => Claim::Broken(promise.price),
         }
@@ -189,8 +224,10 @@ impl Exchange {
         let Some(request) = wanted.requests.last().filter(|_| job.members == 1) else {
             return Ok(None);
         };
+        let hold = tx.hold(job.id).await?;
+        let set_aside = hold.map_or(Amount::ZERO, |hold| hold.left());
         match self
-            .could_make_room(tx, job.account, &job.spec, wanted)
+            .could_make_room(tx, job.account, &job.spec, wanted, set_aside)
             .await
         {
             Ok(true) => {}

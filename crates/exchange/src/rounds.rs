@@ -157,6 +157,19 @@ impl Exchange {
         Ok(noted)
     }
 
+    /// Writes what led to a choice: a round, or the book alone where a promise made the difference.
+    pub(crate) async fn note_asked(
+        &self,
+        tx: &mut Tx,
+        asked: Option<Asked>,
+        job: JobId,
+    ) -> Result<Noted<'_>, Error> {
+        match asked {
+            Some(asked) => self.note_round(tx, asked, Some(job)).await,
+            None => self.note_book(tx).await,
+        }
+    }
+
     /// Writes what of the book is not written yet.
     pub(crate) async fn note_book(&self, tx: &mut Tx) -> Result<Noted<'_>, Error> {
         // Taken, so that a failure leaves nothing that we might wrongly believe.

@@ -62,7 +62,7 @@ impl Exchange {
             device.price = device.price.clamp(auto.floor, auto.ceiling);
         }
         self.write_devices(std::slice::from_ref(&device)).await?;
-        self.node(actor, device.node).await
+        self.own_node(actor.account, device.node).await
     }
 
     /// The price for the next hire; a running one keeps its own.

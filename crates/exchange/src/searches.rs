@@ -275,6 +275,7 @@ impl Exchange {
                 model: offer.model.to_string(),
                 node_name: node.map(|node| node.node.name.clone()).unwrap_or_default(),
                 per_hour: per_hour(self.fees(), offer.price),
+                kind: query.placement.kind,
             });
         }
         search.matching = matching;

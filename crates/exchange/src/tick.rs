@@ -1,6 +1,6 @@
 //! What happens by itself: each tick re-reads the state and acts on it; a tick that is missed is made up by the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use kernel::{AccountId, JobId, LeaseId, Timestamp};
@@ -14,7 +14,7 @@ use store::{Job, LogRow, SampleRow};
 use crate::desk::Exchange;
 use crate::error::Error;
 use crate::leases::{LeaseEnd, Seat};
-use crate::members::used;
+use crate::members::{Wanted, used};
 use crate::preempt::Claim;
 use crate::rounds::Asked;
 use crate::views::{meter, per_hour};
@@ -246,6 +246,8 @@ impl Exchange {
     /// Gives waiting jobs a device, oldest first; ends those that waited too long.
     pub(crate) async fn place_waiting(&self) -> Result<(), Error> {
         let waiting = self.inner.store.waiting_jobs().await?;
+        let ids: BTreeSet<JobId> = waiting.iter().map(|job| job.id).collect();
+        self.memory().told.retain(|job, _| ids.contains(job));
         let mut round = Round::default();
         for job in waiting {
             if !self.is_due(&job) {
@@ -267,8 +269,12 @@ impl Exchange {
             .is_some_and(|until| until <= self.now());
         // A query that cannot be read any more is for `place` to report.
         let fits = |request: &market::Request| self.memory().book.has(request);
-        // One that lost its node is told why it waits.
-        let lost = job.epoch.get() > 0;
+        // One that lost its node is told why it waits, once; from then on it asks what it asked then.
+        let (lost, again) = match self.memory().told.get(&job.id) {
+            _ if job.epoch.get() == 0 => (false, None),
+            None => (true, None),
+            Some(requests) => (false, Some(requests.clone())),
+        };
         let request = || self.request(&job.spec, job.wanted_device);
         let promised = self.memory().room_until(job.id).is_some();
         if promised {
@@ -277,7 +283,11 @@ impl Exchange {
         }
         over || lost
             || request().map_or(true, |request| {
-                fits(&request) || job.members == 1 && self.is_due_room(job.id, &request)
+                let found = match &again {
+                    Some(requests) => requests.iter().any(fits),
+                    None => fits(&request),
+                };
+                found || job.members == 1 && self.is_due_room(job.id, &request)
             })
     }
 
@@ -314,16 +324,21 @@ impl Exchange {
             0 => Occasion::Waiting,
             _ => Occasion::Restarted,
         };
+        let elsewhere = |wanted: &Wanted| {
+            let (taken, asked) = self.take_slots(wanted, id, occasion);
+            (taken, Some(asked))
+        };
         let (taken, asked) = match self.claim(id, &wanted, occasion) {
             Claim::Waits => return Ok(()),
             Claim::Taken(choice, asked) => (Ok(choice), asked),
-            Claim::Nothing => self.take_slots(&wanted, id, occasion),
+            Claim::Nothing => elsewhere(&wanted),
             // It looks elsewhere, for no more than it was told.
             Claim::Broken(most) => {
+                tx.drop_promise(id).await?;
                 for request in &mut wanted.requests {
                     request.cap(most);
                 }
-                self.take_slots(&wanted, id, occasion)
+                elsewhere(&wanted)
             }
         };
         let choice = match taken {
@@ -341,7 +356,7 @@ impl Exchange {
                         _ = write!(reason, " It may cost at most {hour} per hour.");
                     }
                     let end = RunEnd::NoCapacity { reason };
-                    let noted = self.note_round(&mut tx, asked, Some(id)).await?;
+                    let noted = self.note_asked(&mut tx, asked, id).await?;
                     self.conclude(&mut tx, &mut job, end).await?;
                     tx.commit().await?;
                     noted.kept();
@@ -349,10 +364,12 @@ impl Exchange {
                 } else if job.epoch.get() > 0 {
                     self.tell_waiting(tx, &job, &no_match.sentence(), asked)
                         .await?;
+                    self.memory().told.insert(id, wanted.requests);
                 }
                 return Ok(());
             }
         };
+        self.memory().told.remove(&id);
         let seats = wanted.seats(&choice, &leases);
         let queued = job.queued_at.filter(|_| wanted.more);
         match self.place_on(tx, &mut job, &seats, queued, asked).await {
@@ -375,7 +392,7 @@ impl Exchange {
         mut tx: store::Tx,
         job: &Job,
         why: &str,
-        asked: Asked,
+        asked: Option<Asked>,
     ) -> Result<(), Error> {
         let events = self.inner.store.events(job.id).await?;
         if events
@@ -390,7 +407,7 @@ impl Exchange {
             detail: why.to_owned(),
         };
         tx.add_event(job.id, &event).await?;
-        let noted = self.note_round(&mut tx, asked, Some(job.id)).await?;
+        let noted = self.note_asked(&mut tx, asked, job.id).await?;
         tx.commit().await?;
         noted.kept();
         self.publish_job(job.id, Some(event)).await;
@@ -403,12 +420,12 @@ impl Exchange {
         job: &mut Job,
         seats: &[Seat<'_>],
         queued: Option<Timestamp>,
-        asked: Asked,
+        asked: Option<Asked>,
     ) -> Result<(), Error> {
         let mut hold = tx.hold(job.id).await?.ok_or(Error::NotFound("the hold"))?;
         let granted = self.grant(&mut tx, job, &mut hold, seats, queued).await?;
         tx.drop_promise(job.id).await?;
-        let noted = self.note_round(&mut tx, asked, Some(job.id)).await?;
+        let noted = self.note_asked(&mut tx, asked, job.id).await?;
         tx.commit()
             .await
             .map_err(|error| self.doubt_all(granted.leases(), error.into()))?;

@@ -172,6 +172,15 @@ impl Request {
         });
     }
 
+    /// No offer: what it is to be near to does not say where it stands.
+    pub fn near_nothing(&mut self) {
+        self.filter.terms.push(Term {
+            test: Test::Group(Vec::new()),
+            source: "near".to_owned(),
+            text: String::new(),
+        });
+    }
+
     /// Only offers that stand so near to another one. `None`: that one does not say where it stands.
     pub fn near(&mut self, near: Near, other: &Offer) -> Option<()> {
         let test = match near {

@@ -209,7 +209,9 @@ impl Store {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<RoundRecord>, StoreError> {
-        let before = before.map_or(Ok(i64::MAX), |before| count("number", before))?;
+        // Beyond what a database can count there is nothing.
+        let before = before.and_then(|before| i64::try_from(before).ok());
+        let before = before.unwrap_or(i64::MAX);
         let rows = query(
             "SELECT hash, body FROM market_rounds WHERE number < $1 ORDER BY number DESC LIMIT $2",
         )
@@ -342,7 +344,7 @@ impl Store {
         let rows = query(
             "SELECT step, body FROM book_changes WHERE step > $1 AND step <= $2 ORDER BY step LIMIT $3",
         )
-        .bind(count("step", after)?)
+        .bind(i64::try_from(after).unwrap_or(i64::MAX))
         .bind(count("step", to)?)
         .bind(i64::from(limit))
         .fetch_all(self.readers())

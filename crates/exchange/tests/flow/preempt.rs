@@ -294,7 +294,7 @@ async fn the_spot_lease_that_pays_least_makes_room_and_only_for_money() {
         .unwrap();
     assert_eq!(first.summary.state, JobState::Matching);
     assert_eq!(scene.order(), Some((StopReason::Preempted, 30_000)));
-    // The owner asks more meanwhile: nobody pays more than stood when the notice was given.
+    // The owner asks more meanwhile: what stood when the notice was given is what is paid.
     exchange
         .set_price(&scene.otto, second, price(PRICE * 3))
         .await
@@ -303,7 +303,98 @@ async fn the_spot_lease_that_pays_least_makes_room_and_only_for_money() {
     other.end(&scene.world, RunEnd::Preempted).await;
     scene.world.tick().await;
     let any = scene.job(&scene.rita, any.summary.id).await;
-    assert_eq!(any.leases.len(), 0);
+    assert_eq!(
+        (any.leases[0].device, any.leases[0].price),
+        (second, price(PRICE * 2))
+    );
+}
+
+#[tokio::test]
+async fn a_promise_waits_for_a_machine_that_comes_back_after_a_start() {
+    for comes_back in [true, false] {
+        let mut scene = scene("sqlite").await;
+        let full = scene.submit().await.summary.id;
+        let rita = scene.rita.clone();
+        // The spot job's worker is away for longer than the server waits for it: its lease is lost, the device is down.
+        scene.world.crash().await;
+        scene.worker.runs.clear();
+        let grace = i64::try_from(scene.world.settings.startup_grace_ms).unwrap();
+        scene.world.pass(grace + 1_000);
+        scene.world.tick().await;
+        let spot = scene.job(&scene.sam, scene.spot).await;
+        assert_eq!(spot.leases[0].state, LeaseState::Ended);
+        let waits = scene.job(&rita, full).await;
+        assert_eq!(waits.summary.state, JobState::Matching, "{waits:?}");
+        if comes_back {
+            scene.worker.connect(&scene.world, None).await.unwrap();
+            scene.worker.beat(&scene.world).await;
+            scene.world.tick().await;
+            let full = scene.job(&rita, full).await;
+            assert_eq!(full.leases[0].device, scene.device);
+        } else {
+            scene.world.pass(121_000);
+            scene.world.tick().await;
+            let full = scene.job(&rita, full).await;
+            assert_eq!(full.summary.state, JobState::Failed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_promise_to_a_job_that_is_over_does_not_outlive_a_start() {
+    let mut scene = scene("sqlite").await;
+    let full = scene.submit().await.summary.id;
+    let rita = scene.rita.clone();
+    scene.world.exchange.stop(&rita, full).await.unwrap();
+    // Before the next tick.
+    scene.world.crash().await;
+    scene.worker.connect(&scene.world, None).await.unwrap();
+    scene
+        .worker
+        .end(&scene.world, RunEnd::Exited { code: 0 })
+        .await;
+    let next = scene.submit().await;
+    assert_eq!(next.summary.state, JobState::Starting, "{next:?}");
+}
+
+#[tokio::test]
+async fn what_a_whole_spot_lease_pays_counts_and_not_one_of_its_devices() {
+    let world = World::new("sqlite").await;
+    let (rita, otto) = world.people("10").await;
+    let sam = world.account("sam", "10").await;
+    // Two cards of one machine at 0.36 each are dearer than one of another at 0.54.
+    let mut two = Worker::new(1, PRICE);
+    two.devices = 2;
+    two.join(&world, &otto).await;
+    let exchange = world.exchange.clone();
+    let offers = rules(serde_json::json!({ "spot_per_hour": "0.36" }));
+    for node in exchange.nodes(&otto).await.unwrap() {
+        for device in node.devices {
+            exchange
+                .change_device(&otto, device.id, offers.clone())
+                .await
+                .unwrap();
+        }
+    }
+    let pair = exchange
+        .submit(&sam, asking("kind=spot count=2"), None, None)
+        .await
+        .unwrap();
+    two.start(&world).await;
+    let mut one = Worker::new(2, PRICE);
+    one.join(&world, &otto).await;
+    let second = device(&world, &otto, "worker-2").await;
+    let offers = rules(serde_json::json!({ "spot_per_hour": "0.54" }));
+    exchange.change_device(&otto, second, offers).await.unwrap();
+    let single = exchange
+        .submit(&sam, asking("kind=spot"), None, None)
+        .await
+        .unwrap();
+    one.start(&world).await;
+    exchange.submit(&rita, spec(""), None, None).await.unwrap();
+    let notices = async |id| has(&exchange.job(&sam, id).await.unwrap(), JobEventKind::Notice);
+    assert_eq!(notices(single.summary.id).await, 1);
+    assert_eq!(notices(pair.summary.id).await, 0);
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ pub struct World {
     pub exchange: Exchange,
     pub clock: Arc<ManualClock>,
     entropy: Arc<SeededEntropy>,
-    settings: Settings,
+    pub settings: Settings,
     _folder: tempfile::TempDir,
 }
 
