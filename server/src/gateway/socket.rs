@@ -1,5 +1,6 @@
 //! One worker's connection, from the challenge to its end.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use axum::Extension;
@@ -7,8 +8,9 @@ use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use exchange::{Exchange, NodeSession};
+use futures::future::BoxFuture;
 use futures::stream::{SplitSink, SplitStream};
-use futures::{SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt, StreamExt};
 use protocol::worker::{FRAME_BYTES_MAX, FromWorker, Hello, PROTOCOL_VERSION, Refusal, ToWorker};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
@@ -25,6 +27,8 @@ const SEND_WITHIN: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(15);
 /// Nothing heard for so long, not even an answer to a ping: gone.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// What may wait of one worker's own; then its line is not read on.
+const SAID_MAX: usize = 256;
 /// What may wait for one worker; when it is full the exchange drops the connection.
 const QUEUE: usize = 128;
 
@@ -209,6 +213,8 @@ async fn finish(sink: &mut SplitSink<WebSocket, Message>, end: End) {
     .await;
 }
 
+type Handled = Result<Vec<ToWorker>, exchange::Error>;
+
 struct Line<'a> {
     exchange: &'a Exchange,
     session: &'a NodeSession,
@@ -226,15 +232,42 @@ impl Line<'_> {
         let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
-        loop {
+        let (exchange, session) = (self.exchange, self.session);
+        // Starts and ends wait for the one who writes; a heartbeat must not wait behind them, or a lease is lost that is
+        // well kept. Everything else is handled in the order in which it was said.
+        let mut said: VecDeque<FromWorker> = VecDeque::new();
+        let mut turn: Option<BoxFuture<'_, Handled>> = None;
+        let end = loop {
+            if turn.is_none()
+                && let Some(message) = said.pop_front()
+            {
+                turn = Some(exchange.worker_message(session, message).boxed());
+            }
             let step = tokio::select! {
-                message = stream.next() => {
+                message = stream.next(), if said.len() < SAID_MAX => {
                     heard = Instant::now();
-                    match message {
-                        Some(Ok(message)) => self.receive(message, queue).await,
-                        Some(Err(error)) => Err(broken(&error)),
+                    match message.map(|message| self.hear(message)) {
+                        Some(Ok(Some(beat @ FromWorker::Heartbeat { .. }))) => {
+                            let handled = exchange.worker_message(session, beat).await;
+                            self.answer(handled, queue).await
+                        }
+                        Some(Ok(Some(message))) => {
+                            said.push_back(message);
+                            Ok(())
+                        }
+                        Some(Ok(None)) => Ok(()),
+                        Some(Err(end)) => Err(end),
                         None => Err(End::Gone),
                     }
+                }
+                handled = async {
+                    match &mut turn {
+                        Some(turn) => turn.await,
+                        None => std::future::pending().await,
+                    }
+                } => {
+                    turn = None;
+                    self.answer(handled, queue).await
                 }
                 message = queue.recv() => match message {
                     Some(message) => send(self.sink, &message).await,
@@ -242,25 +275,27 @@ impl Line<'_> {
                     None => Err(End::Again("dropped")),
                 },
                 _ = pings.tick() => {
-                    if heard.elapsed() > SILENCE_MAX { Err(End::Gone) } else { push(self.sink, Message::Ping(bytes::Bytes::new())).await }
+                    if heard.elapsed() > SILENCE_MAX && said.len() < SAID_MAX { Err(End::Gone) } else { push(self.sink, Message::Ping(bytes::Bytes::new())).await }
                 }
                 () = closing.wait() => Err(End::Again("the server restarts")),
             };
             if let Err(end) = step {
-                return end;
+                break end;
             }
+        };
+        // What is begun is not broken off in the midst of a commit.
+        if let Some(turn) = turn {
+            _ = turn.await;
         }
+        end
     }
 
-    async fn receive(
-        &mut self,
-        message: Message,
-        queue: &mut mpsc::Receiver<ToWorker>,
-    ) -> Result<(), End> {
-        let text = match message {
+    /// What it says; `None`: nothing that is to be handled.
+    fn hear(&mut self, message: Result<Message, axum::Error>) -> Result<Option<FromWorker>, End> {
+        let text = match message.map_err(|error| broken(&error))? {
             Message::Text(text) => text,
             Message::Binary(_) => return Err(not_text()),
-            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Ping(_) | Message::Pong(_) => return Ok(None),
             Message::Close(_) => return Err(End::Gone),
         };
         if !self.meter.admits(text.len(), Instant::now()) {
@@ -271,7 +306,15 @@ impl Line<'_> {
         }
         let message = read(&text)?;
         metrics::counter!("iog_worker_messages_total", "type" => kind(&message)).increment(1);
-        let replies = match self.exchange.worker_message(self.session, message).await {
+        Ok(Some(message))
+    }
+
+    async fn answer(
+        &mut self,
+        handled: Handled,
+        queue: &mut mpsc::Receiver<ToWorker>,
+    ) -> Result<(), End> {
+        let replies = match handled {
             Ok(replies) => replies,
             Err(exchange::Error::SupersededConnection) => {
                 return Err(End::Again("another connection took over"));
