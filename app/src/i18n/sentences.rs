@@ -17,8 +17,8 @@ const PATTERNS: &[(&str, &str)] = &[
     ),
     ("No offer matches.", "没有匹配的报价。"),
     (
-        "There are no offers at all at the moment; come back when a worker is connected.",
-        "目前没有任何报价；请在有机器接入后再来。",
+        "Nothing is offered in this way at the moment: no worker is connected, or none is rented out as this kind.",
+        "目前没有这种租用方式的报价：没有机器接入，或没有机器以此方式出租。",
     ),
     ("Not enough together: {}.", "同时可用的设备不足：{}。"),
     ("removes {} of {} offers; {}", "排除了 {} / {} 个报价；{}"),

@@ -20,6 +20,17 @@ use crate::live::watch_market;
 #[cfg(feature = "ssr")]
 pub use part::part;
 
+/// Where an offer is rented, as the kind that it was shown as.
+#[cfg(feature = "ssr")]
+pub fn launch_link(device: kernel::DeviceId, kind: protocol::view::Kind) -> String {
+    use protocol::view::Kind;
+    let filter = match kind {
+        Kind::OnDemand => String::new(),
+        kind => format!("&filter=kind%3D{}", kind.as_str()),
+    };
+    format!("/launch?device={device}{filter}")
+}
+
 /// What the address bar says: the query of the market, which offers, in which order, from where on.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Query {

@@ -21,6 +21,8 @@ pub enum MoneyError {
     TooPrecise,
     #[error("an amount cannot be below zero")]
     Negative,
+    #[error("the smallest price above zero is 0.000036 IO an hour")]
+    TooSmall,
     #[error("the amount is larger than all IO there can ever be (800,000,000)")]
     TooLarge,
 }
@@ -184,12 +186,15 @@ impl PricePerSecond {
     /// From a price per hour, rounded down to whole base units per second (0.000036 IO/h is the smallest step).
     ///
     /// # Errors
-    /// [`MoneyError`] never for a valid amount; kept for the type's sake.
+    /// [`MoneyError::TooSmall`] for a price above zero that would be rounded down to nothing.
     pub fn from_per_hour(per_hour: Amount) -> Result<Self, MoneyError> {
         let base = per_hour
             .base()
             .checked_div(SECONDS_PER_HOUR)
             .ok_or(MoneyError::NotANumber)?;
+        if base == 0 && !per_hour.is_zero() {
+            return Err(MoneyError::TooSmall);
+        }
         Amount::try_from_base(base).map(Self)
     }
 
@@ -320,6 +325,10 @@ mod tests {
         let price = PricePerSecond::from_per_hour(hour).expect("valid");
         assert_eq!(price.per_second().base(), 25_000);
         assert_eq!(price.to_io_per_hour(), "0.90");
+        let least = |text| PricePerSecond::from_per_hour(Amount::parse_io(text).expect("valid"));
+        assert_eq!(least("0"), Ok(PricePerSecond::ZERO));
+        assert_eq!(least("0.000036").map(|p| p.per_second().base()), Ok(1));
+        assert_eq!(least("0.00003599"), Err(MoneyError::TooSmall));
     }
 
     proptest! {

@@ -392,7 +392,7 @@ impl NoMatch {
     /// In one sentence.
     pub fn sentence(&self) -> String {
         if self.considered == 0 {
-            return "There are no offers at all at the moment; come back when a worker is connected.".into();
+            return "Nothing is offered in this way at the moment: no worker is connected, or none is rented out as this kind.".into();
         }
         if let Some(together) = self.together {
             return format!("Not enough together: {together}.");

@@ -380,6 +380,9 @@ pub struct SearchAlert {
     pub node_name: String,
     /// All-in, as it was then.
     pub per_hour: Amount,
+    /// As what the search looked for it.
+    #[serde(default)]
+    pub kind: Kind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -131,7 +131,7 @@ pub fn section(offers: &[OfferView], t: &'static Words) -> AnyView {
         .iter()
         .map(|offer| {
             let rent = (offer.state == DeviceState::Idle).then(|| {
-                let href = format!("/launch?device={}", offer.device);
+                let href = super::launch_link(offer.device, offer.kind);
                 let label = fill(t.rent_label(), &[&offer.model, &offer.node_name]);
                 view! { <a class="btn" href=href aria-label=label>{t.rent()}</a> }
             });

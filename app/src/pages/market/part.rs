@@ -325,11 +325,7 @@ fn offer_row(offer: &OfferView, query: &Query, t: &'static Words) -> AnyView {
         offer.memory_mib
     };
     let rent = if offer.state == DeviceState::Idle {
-        let kind = match offer.kind {
-            Kind::OnDemand => String::new(),
-            kind => format!("&filter=kind%3D{}", kind.as_str()),
-        };
-        let href = format!("/launch?device={}{kind}", offer.device);
+        let href = super::launch_link(offer.device, offer.kind);
         let label = fill(t.rent_label(), &[&offer.model, &offer.node_name]);
         view! { <a class="btn" href=href aria-label=label data-row="1">{t.rent()}</a> }.into_any()
     } else {

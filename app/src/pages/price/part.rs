@@ -197,7 +197,7 @@ fn checked(check: &PriceCheckView, t: &'static Words) -> AnyView {
             <h3 class="mb-2">{fill(t.rent_at(), &[&format::io(check.per_hour)])}</h3>
             <dl class="facts">
                 {fact(t.rent_stored(), fill(t.rent_stored_value(), &[&check.price.per_second().base().to_string()]))}
-                {fact(t.rent_pays(), format!("{}/h", format::io(check.all_in_per_hour)))}
+                {fact(t.rent_pays(), format::per_hour_amount(check.all_in_per_hour, t))}
                 {fact(t.rent_rank_open(), rank(check.open))}
                 {fact(t.rent_rank_all(), rank(check.standing))}
                 {fact(t.rent_fair(), fair)}

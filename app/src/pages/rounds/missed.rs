@@ -127,7 +127,9 @@ fn example_line(example: &MissedRound, t: &'static Words) -> AnyView {
     let compared = (!example.asked.is_empty())
         .then(|| fill(t.missed_compared(), &[&example.asked, &example.had]));
     let wins = example.price_to_win.map(|price| {
-        let price = format::per_hour(price, t);
+        // Rounded down, unlike what one pays: with a price above it the device would not have won.
+        let hour = price.per_hour().unwrap_or(kernel::Amount::MAX);
+        let price = format!("{}/{}", format::io(hour), t.unit_hour());
         view! { <br/><span>{fill(t.missed_wins(), &[&price])}</span> }
     });
     view! {

@@ -10,6 +10,7 @@ use crate::components::{Parts, empty, tag};
 use crate::fault::Fault;
 use crate::format;
 use crate::i18n::{Words, fill, words};
+use crate::pages::market::launch_link;
 
 pub async fn part() -> Result<AnyView, Fault> {
     let actor = actor().await?;
@@ -84,6 +85,6 @@ fn alert(search: &SearchView, t: &'static Words) -> AnyView {
             &format::per_hour_amount(alert.per_hour, t),
         ],
     );
-    let href = format!("/launch?device={}", alert.device);
+    let href = launch_link(alert.device, alert.kind);
     view! { <p>{words}" "<a href=href>{t.rent()}</a></p> }.into_any()
 }
