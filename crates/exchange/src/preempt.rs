@@ -247,6 +247,13 @@ impl Exchange {
             return Ok(None);
         };
         let now = self.now();
+        // Its first minute is set aside, so that the same money does not send several spot jobs away.
+        let least = job.spec.duration().min(self.inner.settings.escrow_minimum);
+        let needed = self.fees().cost(offer.price, least);
+        let mut hold = tx.hold(job.id).await?.ok_or(Error::NotFound("the hold"))?;
+        let plan = hold.add(needed.minus_or_zero(hold.left()))?;
+        tx.put_hold(&hold).await?;
+        self.post_all(tx, &plan, now).await?;
         let promise = Promise {
             device: offer.device,
             job: job.id,

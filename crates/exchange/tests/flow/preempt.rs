@@ -341,6 +341,42 @@ async fn a_promise_waits_for_a_machine_that_comes_back_after_a_start() {
 }
 
 #[tokio::test]
+async fn the_same_money_sends_one_spot_job_away_and_not_two() {
+    let mut scene = scene("sqlite").await;
+    let mut other = Worker::new(2, PRICE);
+    other.join(&scene.world, &scene.otto).await;
+    let second = device(&scene.world, &scene.otto, "worker-2").await;
+    let exchange = scene.world.exchange.clone();
+    let offers = rules(serde_json::json!({ "spot_per_hour": "0.36" }));
+    exchange
+        .change_device(&scene.otto, second, offers)
+        .await
+        .unwrap();
+    exchange
+        .submit(&scene.sam, asking("kind=spot"), None, None)
+        .await
+        .unwrap();
+    other.start(&scene.world).await;
+    // A minute costs 0.01203.
+    let poor = scene.world.account("paul", "0.02").await;
+    let first = exchange.submit(&poor, spec(""), None, None).await.unwrap();
+    assert_eq!(first.summary.state, JobState::Matching);
+    let refused = exchange.submit(&poor, spec(""), None, None).await;
+    assert!(
+        matches!(refused, Err(Error::InsufficientFunds { .. })),
+        "{refused:?}"
+    );
+    exchange.stop(&poor, first.summary.id).await.unwrap();
+    assert_eq!(
+        exchange.balance(&poor).await.unwrap().available.to_io(),
+        "0.02",
+        "what was set aside is its own again"
+    );
+    assert_eq!(scene.world.sum_of_books().await, 0);
+    scene.leave().await;
+}
+
+#[tokio::test]
 async fn a_promise_to_a_job_that_is_over_does_not_outlive_a_start() {
     let mut scene = scene("sqlite").await;
     let full = scene.submit().await.summary.id;
