@@ -625,5 +625,8 @@ fn an_empty_answer_names_the_field_and_the_nearest_change() {
         "removes 2 of 2 offers; without it 2 would match; the nearest has 1000 MiB at 0.90 IO/h"
     );
     let none = Book::default().choose(&request).expect_err("empty");
-    assert!(none.sentence().starts_with("Nothing is offered in this way"));
+    assert!(
+        none.sentence()
+            .starts_with("Nothing is offered in this way")
+    );
 }
