@@ -47,16 +47,17 @@ impl Memory {
         self.promise_to(job).map(latest)
     }
 
+    fn is_leased(&self, device: DeviceId) -> bool {
+        let mut leases = self.leases.values();
+        leases.any(|live| live.lease.has_device(device))
+    }
+
     /// A lease is over: its device is held for the job that it was promised to.
     pub fn keep_promise(&mut self, device: DeviceId) {
         let Some(promise) = self.promises.get(&device) else {
             return;
         };
-        if !self
-            .leases
-            .values()
-            .any(|live| live.lease.has_device(device))
-        {
+        if !self.is_leased(device) {
             self.book.set_holder(device, promise.job);
         }
     }
@@ -350,8 +351,7 @@ impl Exchange {
             tx.commit().await?;
             let mut memory = self.memory();
             memory.promises.remove(&promise.device);
-            let has = |live: &crate::desk::LeaseLive| live.lease.has_device(promise.device);
-            if !memory.leases.values().any(has) {
+            if !memory.is_leased(promise.device) {
                 memory.book.free(promise.device, promise.job);
             }
             drop(memory);
