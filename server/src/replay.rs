@@ -1,6 +1,7 @@
 //! `iog-server replay`: takes the rounds that a server publishes, puts their books together again and asks them anew.
 //! It needs no database and no account, only the public answers, from the net or from a file.
 
+use std::io::{ErrorKind, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use exchange::Replayer;
-use protocol::round::{BookPage, ReplayStep, RoundView};
+use protocol::round::{BookPage, ReplayCheck, ReplayStep, RoundView};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,8 @@ impl Replay {
         match self.run().await {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
+            // Whoever reads what is printed has seen enough, as `head` does.
+            Err(error) if closed(&error) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("iog-server: {error:#}");
                 ExitCode::from(NOT_DONE)
@@ -87,7 +90,7 @@ impl Replay {
             for page in &pages {
                 replayer.add(page)?;
             }
-            all_same &= report(&view, &replayer.finish(&view)?);
+            all_same &= report(&view, &replayer.finish(&view)?)?;
             if let Some(path) = &self.save {
                 let kept = Kept {
                     round: view.clone(),
@@ -119,31 +122,46 @@ impl Replay {
         for page in &kept.pages {
             replayer.add(page)?;
         }
-        Ok(report(&kept.round, &replayer.finish(&kept.round)?))
+        Ok(report(&kept.round, &replayer.finish(&kept.round)?)?)
     }
 }
 
+fn closed(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<std::io::Error>();
+    cause.is_some_and(|cause| cause.kind() == ErrorKind::BrokenPipe)
+}
+
 /// Prints what was found; whether all of it is as stated.
-fn report(view: &RoundView, steps: &[ReplayStep]) -> bool {
+fn report(view: &RoundView, steps: &[ReplayStep]) -> std::io::Result<bool> {
+    let mut out = stdout().lock();
     let round = &view.record.round;
     let same = steps.iter().all(ReplayStep::holds);
     let word = |same: bool| if same { "same" } else { "DIFFERENT" };
-    println!(
+    writeln!(
+        out,
         "round {} of {}: {} ({} offers, {} changes since the snapshot)",
         round.number,
         round.at,
         word(same),
         round.offers,
         view.changes
-    );
+    )?;
     for step in steps {
         let what = step.what.as_str();
-        println!("  {:<9} {what}: {}", word(step.holds()), step.found);
+        writeln!(out, "  {:<9} {what}: {}", word(step.holds()), step.found)?;
         if !step.holds() {
-            println!("  {:<9} {what}: {}", "stated", step.stated);
+            writeln!(out, "  {:<9} {what}: {}", "stated", step.stated)?;
         }
     }
-    same
+    if view.before.is_none() {
+        let previous = ReplayCheck::Previous.as_str();
+        writeln!(
+            out,
+            "  {:<9} {previous}: the round before is not kept any more",
+            "unknown"
+        )?;
+    }
+    Ok(same)
 }
 
 struct Server {

@@ -28,8 +28,20 @@ const PATTERNS: &[(&str, &str)] = &[
         "若无此条件有 {} 个符合；它们都已租出，请稍后再试",
     ),
     (
-        "without it {} would match; offline, or kept back by its owner",
-        "若无此条件有 {} 个符合；它们离线或被机主保留",
+        "without it {} would match; its owner has paused it",
+        "若无此条件有 {} 个符合；机主已将其暂停",
+    ),
+    (
+        "without it {} would match; outside the hours in which its owner rents it out",
+        "若无此条件有 {} 个符合；现在不在机主的出租时段内",
+    ),
+    (
+        "without it {} would match; its machine is not connected, or takes no new job",
+        "若无此条件有 {} 个符合；其机器未连接，或不再接受新任务",
+    ),
+    (
+        "without it {} would match; its machine cannot isolate jobs",
+        "若无此条件有 {} 个符合；其机器无法隔离任务",
     ),
     (
         "without it {} would match; the cheapest costs {} IO/h",

@@ -1,10 +1,11 @@
 //! Receipts into money, and money into funded seconds.
 
-use kernel::{LeaseId, Seconds};
+use kernel::{Amount, JobId, LeaseId, Seconds};
 use ledger::Payment;
 use metering::receipt;
 use metering::{Charge, Head};
 use protocol::live::{Live, Topic};
+use protocol::state::LeaseState;
 use protocol::view::{JobEvent, JobEventKind, Receipt};
 use protocol::worker::ToWorker;
 use store::{Lease, StoreError, Tx};
@@ -51,8 +52,15 @@ impl Exchange {
         self.post_all(tx, &plan, now).await?;
         tx.put_hold(&hold).await?;
         lease.charged = lease.charged.checked_add(part.requester_pays)?;
+        let (earned_before, seconds_before) = (lease.earned, lease.head.seconds);
         lease.earned = lease.earned.checked_add(part.owner_gets)?;
         lease.head = head;
+        let seconds = lease.head.seconds.minus_or_zero(seconds_before);
+        for (device, _) in &lease.devices {
+            let share = |earned| lease.share(*device, earned);
+            let more = share(lease.earned).checked_sub(share(earned_before))?;
+            tx.add_earned(*device, seconds, more).await?;
+        }
         tx.insert_receipt(&receipt, &lease.head.hash, part.requester_pays, now)
             .await?;
         tx.update_lease(lease).await?;
@@ -100,44 +108,55 @@ impl Exchange {
             .publish(Topic::Job(live.lease.job), Live::Receipt { seq, lease });
     }
 
-    /// Sets more money aside for a lease that has used half of its window; warns when there is none left.
-    /// The caller holds the desk.
-    pub(crate) async fn fund(&self, id: LeaseId) -> Result<(), Error> {
-        let Some(mut live) = self.memory().leases.get(&id).cloned() else {
-            return Ok(());
-        };
-        let settings = &self.inner.settings;
-        let lease = &live.lease;
-        let others = self.spoken_for(lease.job, Some(id));
-        let ahead = lease.funded.minus_or_zero(live.seconds());
-        let limit = self.seconds_allowed(&live).await?;
-        if lease.funded >= limit || ahead.get() > settings.escrow_window.get() / 2 {
+    /// Whether a lease has used half of what was set aside for it, and may go on.
+    pub(crate) fn runs_low(&self, live: &LeaseLive) -> bool {
+        let ahead = live.lease.funded.minus_or_zero(live.seconds());
+        live.lease.state == LeaseState::Active
+            && live.stop.is_none()
+            && ahead.get() <= self.inner.settings.escrow_window.get() / 2
+            && live.lease.funded < live.spec.duration()
+    }
+
+    /// Sets more money aside for a job of which a lease runs low: for all of its leases equally far ahead, since they
+    /// run together or not at all. Warns when there is none left. The caller holds the desk.
+    pub(crate) async fn fund(&self, job: JobId) -> Result<(), Error> {
+        let mut seats = self.seats_of(job).await?;
+        let due = |seat: &Funding| self.runs_low(&seat.live) && seat.live.lease.funded < seat.limit;
+        if !seats.iter().any(due) {
             return Ok(());
         }
+        let settings = &self.inner.settings;
         let now = self.now();
         let mut tx = self.inner.store.begin().await?;
-        let mut hold = tx
-            .hold(lease.job)
-            .await?
-            .ok_or(Error::NotFound("the hold"))?;
-        let available = tx.balance(ledger::BookId::Available(lease.account)).await?;
-        let target = live.seconds().plus(settings.escrow_window).min(limit);
-        let cost = |seconds| lease.fees.cost(lease.price, seconds);
-        // What the hold still has to cover: all seconds up to the target less what this lease has paid already.
-        let wanted = cost(target).minus_or_zero(lease.charged);
-        let own = hold.left().minus_or_zero(others);
-        let plan = hold.add(wanted.minus_or_zero(own).min(available))?;
-        let money = hold
-            .left()
-            .minus_or_zero(others)
-            .checked_add(lease.charged)?;
-        let funded = lease
-            .fees
-            .seconds_for(lease.price, money, limit)
-            .max(lease.funded);
-        let low = funded < limit && funded.minus_or_zero(live.seconds()) <= settings.funds_low;
-        let warn = low && !live.warned;
-        if funded == lease.funded && !warn {
+        let mut hold = tx.hold(job).await?.ok_or(Error::NotFound("the hold"))?;
+        let available = tx.balance(ledger::BookId::Available(hold.account)).await?;
+        let money = hold.left().checked_add(available)?;
+        // What the hold has to cover: all seconds so far ahead, less what is paid already.
+        let wanted = |window: Seconds| {
+            seats.iter().fold(Amount::ZERO, |sum, seat| {
+                sum.checked_add(seat.open_cost(window))
+                    .unwrap_or(Amount::MAX)
+            })
+        };
+        let window = most_seconds(settings.escrow_window, |window| wanted(window) <= money);
+        let plan = hold.add(wanted(window).minus_or_zero(hold.left()).min(available))?;
+        let mut changed = Vec::new();
+        let (mut left, mut news) = (None, false);
+        for seat in &mut seats {
+            let funded = seat.target(window);
+            let ahead = funded.minus_or_zero(seat.live.seconds());
+            let low = funded < seat.limit && ahead <= settings.funds_low;
+            if low {
+                left = Some(left.map_or(ahead, |least: Seconds| least.min(ahead)));
+                news |= !seat.live.warned;
+            }
+            if funded != seat.live.lease.funded || low != seat.live.warned {
+                seat.live.warned = low;
+                seat.live.lease.funded = funded;
+                changed.push(seat.live.clone());
+            }
+        }
+        if changed.is_empty() {
             return Ok(());
         }
         self.post_all(&mut tx, &plan, now)
@@ -149,10 +168,10 @@ impl Exchange {
                 other => other.into(),
             })?;
         tx.put_hold(&hold).await?;
-        live.lease.funded = funded;
-        tx.update_lease(&live.lease).await?;
-        let left = funded.minus_or_zero(live.seconds());
-        let event = warn.then(|| JobEvent {
+        for live in &changed {
+            tx.update_lease(&live.lease).await?;
+        }
+        let event = left.filter(|_| news).map(|left| JobEvent {
             at: now,
             kind: JobEventKind::FundsLow,
             detail: format!(
@@ -161,35 +180,90 @@ impl Exchange {
             ),
         });
         if let Some(event) = &event {
-            tx.add_event(live.lease.job, event).await?;
+            tx.add_event(job, event).await?;
         }
+        let leases = changed.iter().map(|live| live.lease.id);
         tx.commit()
             .await
-            .map_err(|error| self.doubt(id, error.into()))?;
-        self.replace_lease(&live.lease);
-        {
+            .map_err(|error| self.doubt_all(leases, error.into()))?;
+        for live in &changed {
+            self.replace_lease(&live.lease);
             let mut memory = self.memory();
-            if let Some(memory_live) = memory.leases.get_mut(&id) {
-                memory_live.warned = low;
+            if let Some(memory_live) = memory.leases.get_mut(&live.lease.id) {
+                memory_live.warned = live.warned;
             }
             memory.send(live.lease.node, fund_message(&live.lease));
         }
         if event.is_some() {
-            self.publish_job(live.lease.job, event).await;
+            self.publish_job(job, event).await;
         }
         Ok(())
     }
 
-    /// How many seconds this lease may have at most: the job's time limit less what its member's earlier leases delivered.
-    async fn seconds_allowed(&self, live: &LeaseLive) -> Result<Seconds, Error> {
-        let limit = live.spec.duration();
-        if live.lease.epoch.get() <= 1 {
-            return Ok(limit);
-        }
-        let mut leases = self.inner.store.leases_of_job(live.lease.job).await?;
-        leases.retain(|row| row.lease.id != live.lease.id);
-        Ok(limit.minus_or_zero(used(&leases, live.lease.member)))
+    /// The job's live leases, and how many seconds each may have at most: the job's time limit less what its member's
+    /// earlier leases delivered.
+    async fn seats_of(&self, job: JobId) -> Result<Vec<Funding>, Error> {
+        let lives: Vec<LeaseLive> = self.memory().leases_of_job(job).cloned().collect();
+        let again = lives.iter().any(|live| live.lease.epoch.get() > 1);
+        let earlier = if again {
+            let mut leases = self.inner.store.leases_of_job(job).await?;
+            leases.retain(|row| lives.iter().all(|live| live.lease.id != row.lease.id));
+            leases
+        } else {
+            Vec::new()
+        };
+        let seat = |live: LeaseLive| {
+            let left = live
+                .spec
+                .duration()
+                .minus_or_zero(used(&earlier, live.lease.member));
+            let limit = match live.stop {
+                None => left,
+                // What ends gets no more.
+                Some(_) => live.lease.funded,
+            };
+            Funding { live, limit }
+        };
+        Ok(lives.into_iter().map(seat).collect())
     }
+}
+
+/// A lease of a job that is to be funded together with the others.
+struct Funding {
+    live: LeaseLive,
+    limit: Seconds,
+}
+
+impl Funding {
+    /// Funded seconds with so many ahead. What is set aside already stays so.
+    fn target(&self, ahead: Seconds) -> Seconds {
+        let lease = &self.live.lease;
+        lease
+            .funded
+            .max(self.live.seconds().plus(ahead).min(self.limit))
+    }
+
+    /// What these seconds cost beyond what is paid.
+    fn open_cost(&self, ahead: Seconds) -> Amount {
+        let lease = &self.live.lease;
+        let cost = lease.fees.cost(lease.price, self.target(ahead));
+        cost.minus_or_zero(lease.charged)
+    }
+}
+
+/// The most seconds up to `limit` that are affordable, found by halving: a cost never falls as seconds rise. 0 seconds
+/// are taken to be affordable.
+pub(crate) fn most_seconds(limit: Seconds, affordable: impl Fn(Seconds) -> bool) -> Seconds {
+    let (mut enough, mut border) = (0_u64, limit.get().saturating_add(1));
+    while enough.saturating_add(1) < border {
+        let middle = enough.midpoint(border);
+        if affordable(Seconds::new(middle)) {
+            enough = middle;
+        } else {
+            border = middle;
+        }
+    }
+    Seconds::new(enough)
 }
 
 /// How many seconds of a lease are paid for, for its worker.

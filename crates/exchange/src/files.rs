@@ -17,6 +17,7 @@ use crate::error::Error;
 
 /// Bundles are kept for so long after their last upload, and while an unfinished job needs them.
 const BUNDLE_DAYS: i64 = 7;
+const TAR_BLOCK: usize = 512;
 /// Pieces of an upload between two looks at the free space: 4 MiB.
 const LOOK_EVERY: u64 = 64;
 
@@ -36,7 +37,35 @@ impl Drop for Incoming {
     }
 }
 
+/// Whether this is a tar's first block: a header whose checksum is right, or the zeros at its end.
+fn is_tar_block(block: &[u8]) -> bool {
+    // The checksum counts its own eight bytes as spaces.
+    let (Some(before), Some(own), Some(after)) = (
+        block.get(..148),
+        block.get(148..156),
+        block.get(156..TAR_BLOCK),
+    ) else {
+        return false;
+    };
+    let sum: u32 = before.iter().chain(after).copied().map(u32::from).sum();
+    let stated = str::from_utf8(own).unwrap_or_default();
+    let stated = stated.trim_matches([' ', '\0']);
+    let stated = u32::from_str_radix(stated, 8);
+    block.iter().all(|byte| *byte == 0) || stated == Ok(sum.saturating_add(8 * 32))
+}
+
 impl Incoming {
+    async fn begins_as_a_tar(&self) -> Result<bool, Error> {
+        let failed = |source| file_error("reading a file", &self.path, source);
+        let mut file = tokio::fs::File::open(&self.path).await.map_err(failed)?;
+        let mut block = [0; TAR_BLOCK];
+        match file.read_exact(&mut block).await {
+            Ok(_) => Ok(is_tar_block(&block)),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     async fn place(mut self, target: &Path) -> Result<(), Error> {
         if let Some(folder) = target.parent() {
             tokio::fs::create_dir_all(folder)
@@ -173,6 +202,12 @@ impl Exchange {
             return Err(Error::invalid(
                 "body",
                 "the bundle is empty; send a tar file",
+            ));
+        }
+        if !incoming.begins_as_a_tar().await? {
+            return Err(Error::invalid(
+                "body",
+                "this is no tar file; make one with `tar -cf bundle.tar -C folder .`, without compression",
             ));
         }
         let (hash, size_bytes) = (incoming.sha256.clone(), incoming.size_bytes);

@@ -27,6 +27,8 @@ const SUBMIT_ROUTE: &str = "POST /api/v1/jobs";
 const KEY_MAX: usize = 200;
 const SAMPLES_SHOWN: u64 = 600;
 const ROUNDS_SHOWN: u32 = 20;
+/// So many jobs of one account may wait in the market: each of them is looked at whenever something changes.
+const WAITING_MAX: u64 = 1_000;
 /// How often a submission looks for another slot after losing one to somebody else.
 const SLOT_TRIES: usize = 20;
 /// Between the order to stop and the end by force.
@@ -264,6 +266,12 @@ impl Exchange {
 
     /// A new job that found nothing waits in the market; its money is set aside when its turn comes.
     async fn wait(&self, tx: &mut Tx, hold: &Hold, why: &str) -> Result<(), Error> {
+        if tx.count_waiting(hold.account).await? > WAITING_MAX {
+            return Err(Error::Conflict(format!(
+                "your account has {WAITING_MAX} jobs that wait in the market, as many as it may; stop some of them, or send \
+                 this one without limits.wait_seconds"
+            )));
+        }
         let waiting = JobEvent {
             at: self.now(),
             kind: JobEventKind::Waiting,

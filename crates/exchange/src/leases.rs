@@ -11,6 +11,7 @@ use protocol::view::{JobEvent, JobEventKind, Kind, Receipt};
 use protocol::worker::{Assignment, CheckpointFile, StopReason, ToWorker};
 use store::{Job, Lease, StoreError, Tx};
 
+use crate::billing::most_seconds;
 use crate::desk::{Exchange, LeaseLive, secret_hash};
 use crate::error::Error;
 use crate::views::{meter, offer_view};
@@ -109,7 +110,7 @@ impl Exchange {
         };
         let minimum = cost(settings.escrow_minimum);
         let available = tx.balance(ledger::BookId::Available(job.account)).await?;
-        let free = hold.left().minus_or_zero(self.spoken_for(job.id, None));
+        let free = hold.left().minus_or_zero(self.spoken_for(job.id));
         let money = free.checked_add(available)?;
         let short = || Error::InsufficientFunds {
             needed: minimum,
@@ -130,18 +131,8 @@ impl Exchange {
                 StoreError::Insufficient => short(),
                 other => other.into(),
             })?;
-        // The most seconds whose cost the budget covers, found by halving: the cost never falls as seconds rise.
         let longest = seats.iter().map(remaining).max().unwrap_or(Seconds::ZERO);
-        let (mut enough, mut border) = (0_u64, longest.get().saturating_add(1));
-        while enough.saturating_add(1) < border {
-            let middle = enough.midpoint(border);
-            if cost(Seconds::new(middle)) <= budget {
-                enough = middle;
-            } else {
-                border = middle;
-            }
-        }
-        let most = Seconds::new(enough);
+        let most = most_seconds(longest, |seconds| cost(seconds) <= budget);
         Ok(seats.iter().map(|seat| remaining(seat).min(most)).collect())
     }
 
@@ -476,6 +467,12 @@ impl Exchange {
         let counted = run_end != RunEnd::Preempted && !matches!(end, LeaseEnd::Unheard);
         self.after_member(&mut tx, &mut job, step, run_end, counted)
             .await?;
+        if live
+            .stop
+            .is_some_and(|stop| stop.reason == StopReason::Preempted)
+        {
+            tx.drop_notice(id).await?;
+        }
         tx.commit().await?;
         tracing::info!(job = %job.id, lease = %id, state = %job.state, seconds = live.lease.head.seconds.get(), "a lease ended");
         {

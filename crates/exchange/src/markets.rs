@@ -24,6 +24,14 @@ use crate::views::{is_gpu, offer_view, per_hour, runway};
 const PAGE: u32 = 100;
 const PAGE_MAX: u32 = 500;
 
+/// Whether a job can have so many devices.
+const fn within_reach(ask: &market::Ask) -> Result<(), &'static str> {
+    if ask.count > DEVICES_MAX || ask.nodes > NODES_MAX {
+        return Err("a job has at most 64 nodes with 64 devices each");
+    }
+    Ok(())
+}
+
 impl Exchange {
     /// The highest owner's price whose hour, fee included, stays within the limit.
     pub(crate) fn price_within(&self, limit: Amount) -> PricePerSecond {
@@ -99,8 +107,8 @@ impl Exchange {
     ) -> Result<Request, Error> {
         let request = self.request(spec, device)?;
         let refuse = |message: &str| Err(Error::invalid("placement.filter", message));
-        if request.ask.count > DEVICES_MAX || request.ask.nodes > NODES_MAX {
-            return refuse("a job has at most 64 nodes with 64 devices each");
+        if let Err(message) = within_reach(&request.ask) {
+            return refuse(message);
         }
         if device.is_some() && !request.ask.is_single() {
             return refuse(
@@ -171,7 +179,10 @@ impl Exchange {
             market::Scope::All
         };
         let offset = filter.offset.unwrap_or(0);
-        let limit = filter.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+        let limit = filter.limit.unwrap_or(PAGE);
+        if !(1..=PAGE_MAX).contains(&limit) {
+            return Err(Error::invalid("limit", format!("from 1 to {PAGE_MAX}")));
+        }
         let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let fees = self.fees();
@@ -234,6 +245,7 @@ impl Exchange {
         let mut terms: Vec<Term> = tests.into_iter().map(term).collect();
         if let Some(text) = text(&filter.q) {
             let query = self.query("q", &text)?;
+            within_reach(&query.placement).map_err(|message| Error::invalid("q", message))?;
             terms.extend(query.filter.terms);
             kind = filter.kind.unwrap_or(query.placement.kind);
         }

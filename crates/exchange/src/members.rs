@@ -194,13 +194,10 @@ impl Exchange {
         }
     }
 
-    /// What of a job's hold its live leases may still use, but for one of them.
-    pub(crate) fn spoken_for(&self, job: kernel::JobId, but: Option<LeaseId>) -> Amount {
+    /// What of a job's hold its live leases may still use.
+    pub(crate) fn spoken_for(&self, job: kernel::JobId) -> Amount {
         let memory = self.memory();
-        let others = memory
-            .leases_of_job(job)
-            .filter(|live| Some(live.lease.id) != but);
-        others.fold(Amount::ZERO, |sum, live| {
+        memory.leases_of_job(job).fold(Amount::ZERO, |sum, live| {
             let lease = &live.lease;
             let cost = lease.fees.cost(lease.price, lease.funded);
             sum.checked_add(cost.minus_or_zero(lease.charged))

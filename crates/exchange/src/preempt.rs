@@ -325,14 +325,18 @@ impl Exchange {
     /// with every stop.
     pub(crate) async fn load_promises(&self) -> Result<(), Error> {
         let promises = self.inner.store.promises().await?;
+        let waiting = self.inner.store.waiting_jobs().await?;
         let mut memory = self.memory();
         for promise in promises {
             let device = promise.device;
             if let Some(live) = memory.leases.get_mut(&promise.lease) {
                 live.stop.get_or_insert(self.notice(live.expires));
             }
-            memory.promises.insert(device, promise);
-            memory.keep_promise(device);
+            // What it was for may be over; that it was given still decides how the lease ends.
+            if waiting.iter().any(|job| job.id == promise.job) {
+                memory.promises.insert(device, promise);
+                memory.keep_promise(device);
+            }
         }
         Ok(())
     }

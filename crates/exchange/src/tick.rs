@@ -6,7 +6,7 @@ use std::fmt::Write;
 use kernel::{AccountId, JobId, LeaseId, Timestamp};
 use protocol::live::{Live, Topic};
 use protocol::round::Occasion;
-use protocol::state::{LeaseState, RunEnd};
+use protocol::state::RunEnd;
 use protocol::view::{JobEvent, JobEventKind};
 use protocol::worker::{StopReason, ToWorker};
 use store::{Job, LogRow, SampleRow};
@@ -214,22 +214,15 @@ impl Exchange {
     }
 
     async fn fund_all(&self) -> Result<(), Error> {
-        let half = self.inner.settings.escrow_window.get() / 2;
-        let low: Vec<LeaseId> = {
+        let low: BTreeSet<JobId> = {
             let memory = self.memory();
-            let low = memory.leases.values().filter(|live| {
-                let ahead = live.lease.funded.minus_or_zero(live.seconds());
-                live.lease.state == LeaseState::Active
-                    && live.stop.is_none()
-                    && ahead.get() <= half
-                    && live.lease.funded < live.spec.duration()
-            });
-            low.map(|live| live.lease.id).collect()
+            let low = memory.leases.values().filter(|live| self.runs_low(live));
+            low.map(|live| live.lease.job).collect()
         };
         let mut round = Round::default();
-        for lease in low {
+        for job in low {
             let _turn = self.inner.desk.lock().await;
-            if !round.goes_on(self.fund(lease).await) {
+            if !round.goes_on(self.fund(job).await) {
                 break;
             }
         }
@@ -247,7 +240,14 @@ impl Exchange {
     pub(crate) async fn place_waiting(&self) -> Result<(), Error> {
         let waiting = self.inner.store.waiting_jobs().await?;
         let ids: BTreeSet<JobId> = waiting.iter().map(|job| job.id).collect();
-        self.memory().told.retain(|job, _| ids.contains(job));
+        {
+            let mut memory = self.memory();
+            memory.told.retain(|job, _| ids.contains(job));
+            let mut refused = std::mem::take(&mut memory.refused_by);
+            refused
+                .retain(|job, _| ids.contains(job) || memory.leases_of_job(*job).next().is_some());
+            memory.refused_by = refused;
+        }
         let mut round = Round::default();
         for job in waiting {
             if !self.is_due(&job) {

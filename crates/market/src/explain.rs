@@ -93,8 +93,8 @@ impl fmt::Display for Together {
 enum Hurdle<'a> {
     Device,
     Term(&'a Term),
-    /// Its owner offers it now and its node is connected.
-    Offered,
+    /// It does not stand in the market, and why.
+    Shut(Supply),
     /// Its node did not refuse this job before.
     NotRefused,
     /// Nobody else has it.
@@ -107,7 +107,7 @@ impl Hurdle<'_> {
             Self::Device => "device",
             Self::Term(term) if term.source == "query" => term.test.field(),
             Self::Term(term) => &term.source,
-            Self::Offered => "online",
+            Self::Shut(supply) => supply.shut().unwrap_or_default(),
             Self::NotRefused => "refused_before",
             Self::Free => "free",
         }
@@ -134,7 +134,9 @@ pub(crate) fn explain(index: &Index, request: &Request, fewer: Option<Fewer>) ->
     let mut hurdles = Vec::new();
     hurdles.extend(request.device.map(|_| Hurdle::Device));
     hurdles.extend(request.filter.terms.iter().map(Hurdle::Term));
-    hurdles.extend([Hurdle::Offered, Hurdle::NotRefused, Hurdle::Free]);
+    let reasons = Supply::ALL.iter().filter(|supply| supply.shut().is_some());
+    hurdles.extend(reasons.map(|supply| Hurdle::Shut(*supply)));
+    hurdles.extend([Hurdle::NotRefused, Hurdle::Free]);
     let plans = hurdles.iter().map(|hurdle| match hurdle {
         Hurdle::Term(term) => index.plan(std::iter::once(&term.test)),
         _ => index.plan(std::iter::empty()),
@@ -208,7 +210,7 @@ impl Explainer<'_> {
                             .passing(page, live, |row| self.clears(hurdle, row))
                     }
                     // What is open is both offered and free; only the others are looked at.
-                    (None, Hurdle::Offered | Hurdle::Free) => {
+                    (None, Hurdle::Shut(_) | Hurdle::Free) => {
                         let shut = std::array::from_fn(|n| live[n] & !open[n]);
                         let clear = self
                             .index
@@ -225,7 +227,7 @@ impl Explainer<'_> {
     fn clears(&self, hurdle: &Hurdle<'_>, row: &Row) -> bool {
         match hurdle {
             Hurdle::Device => self.request.device == Some(row.device),
-            Hurdle::Offered => row.supply == Supply::Offered,
+            Hurdle::Shut(supply) => row.supply != *supply,
             Hurdle::NotRefused => !self.request.avoid.contains(&row.node),
             Hurdle::Free => !row.held,
             Hurdle::Term(_) => true,
@@ -320,7 +322,10 @@ impl fmt::Display for Removed {
             let price = nearest.per_hour.to_io();
             match self.field.as_str() {
                 "free" => write!(f, "; all of them are hired, try again soon")?,
-                "online" => write!(f, "; offline, or kept back by its owner")?,
+                "paused" => write!(f, "; its owner has paused it")?,
+                "closed" => write!(f, "; outside the hours in which its owner rents it out")?,
+                "offline" => write!(f, "; its machine is not connected, or takes no new job")?,
+                "blocked" => write!(f, "; its machine cannot isolate jobs")?,
                 "device" | "refused_before" => {}
                 "price" | "limits.max_price_per_hour" => {
                     write!(f, "; the cheapest costs {price} IO/h")?;
@@ -355,9 +360,14 @@ impl NoMatch {
     pub fn fields(&self) -> Vec<FieldProblem> {
         let mut removed: Vec<&Removed> = self.removed.iter().collect();
         // What only time can change comes after what the asker can, and a hired device is nearer than one that is off.
+        let shut = |field: &str| {
+            Supply::ALL
+                .iter()
+                .any(|supply| supply.shut() == Some(field))
+        };
         let late = |field: &str| match field {
-            "online" => 2,
             "free" => 1,
+            field if shut(field) => 2,
             _ => 0,
         };
         removed.sort_by_key(|removed| {

@@ -22,6 +22,27 @@ pub enum Supply {
     Blocked,
 }
 
+impl Supply {
+    pub const ALL: [Self; 5] = [
+        Self::Offered,
+        Self::Paused,
+        Self::Closed,
+        Self::Down,
+        Self::Blocked,
+    ];
+
+    /// Why it cannot be had, as [`protocol::round::MissedGroup::field`] and a problem's fields name it.
+    pub const fn shut(self) -> Option<&'static str> {
+        match self {
+            Self::Offered => None,
+            Self::Paused => Some("paused"),
+            Self::Closed => Some("closed"),
+            Self::Down => Some("offline"),
+            Self::Blocked => Some("blocked"),
+        }
+    }
+}
+
 /// One device, what it is part of, and what its owner asks. A zero in `driver`, `cuda`, `up_mbit`, `down_mbit` and
 /// `watts` means that it is not known; an unknown value satisfies no constraint.
 #[derive(Debug, Clone, PartialEq, Eq)]

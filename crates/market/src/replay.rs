@@ -225,15 +225,8 @@ fn unmet(offer: &Offer, request: &Request) -> Vec<Hurdle> {
 
 /// Why it could not be had, whatever was asked.
 fn closed(offer: &Offer) -> Option<Hurdle> {
-    use crate::offer::Supply;
-    let field = match offer.supply {
-        Supply::Paused => "paused",
-        Supply::Down => "offline",
-        Supply::Blocked => "blocked",
-        Supply::Closed => "closed",
-        Supply::Offered if offer.holder.is_some() => "hired",
-        Supply::Offered => return None,
-    };
+    let hired = offer.holder.is_some().then_some("hired");
+    let field = offer.supply.shut().or(hired)?;
     Some(plain(field, String::new(), String::new()))
 }
 

@@ -232,3 +232,195 @@ impl Terms {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kernel::Amount;
+
+    use super::*;
+
+    fn spec() -> JobSpec {
+        protocol::spec::from_toml("name = 'test'\ncommand = ['true']").expect("valid")
+    }
+
+    fn asked(change: impl FnOnce(&mut JobSpec)) -> Request {
+        let mut spec = spec();
+        change(&mut spec);
+        Request::of(&spec, None, None)
+    }
+
+    /// The conditions on one field of the specification.
+    fn terms<'a>(request: &'a Request, source: &str) -> Vec<&'a Test> {
+        let terms = request.filter.terms.iter();
+        let own = terms.filter(|term| term.source == source);
+        own.map(|term| &term.test).collect()
+    }
+
+    #[test]
+    fn each_field_of_a_specification_is_a_condition_under_its_own_name() {
+        let request = asked(|spec| {
+            let resources = &mut spec.resources;
+            resources.class = DeviceClass::Gpu;
+            resources.model = Some(" RTX 4090 ".into());
+            resources.device_memory_mib = 24_000;
+            resources.cpus = 3;
+            (resources.memory_mib, resources.disk_mib) = (700, 41);
+            spec.placement.countries = vec!["ch".into(), "DE".into()];
+            spec.placement.min_reputation = 61;
+            spec.limits.duration_seconds = 901;
+        });
+        let least = Test::at_least;
+        for (source, tests) in [
+            ("resources.class", vec![Test::Class(DeviceClass::Gpu)]),
+            ("resources.model", vec![Test::model("RTX 4090")]),
+            (
+                "resources.device_memory_mib",
+                vec![least(Number::Vram, 24_000)],
+            ),
+            ("resources.cpus", vec![least(Number::Cpus, 3)]),
+            // A job's disk is memory while it runs.
+            ("resources.memory_mib", vec![least(Number::Memory, 741)]),
+            ("resources.disk_mib", vec![least(Number::Disk, 41)]),
+            (
+                "placement.min_reputation",
+                vec![least(Number::Reputation, 61)],
+            ),
+            (
+                "limits.duration_seconds",
+                vec![
+                    Test::at_most(Number::MinDuration, 901),
+                    least(Number::MaxDuration, 901),
+                ],
+            ),
+        ] {
+            let tests: Vec<&Test> = tests.iter().collect();
+            assert_eq!(terms(&request, source), tests, "{source}");
+        }
+        let [Test::Country(countries)] = terms(&request, "placement.countries")[..] else {
+            panic!("one condition");
+        };
+        let two = [Country::parse("CH"), Country::parse("DE")].map(Option::unwrap);
+        assert_eq!(countries[..], two);
+        let model = request
+            .filter
+            .terms
+            .iter()
+            .find(|term| term.source == "resources.model");
+        assert_eq!(model.expect("there").text, "RTX 4090");
+    }
+
+    #[test]
+    fn what_is_not_asked_is_no_condition() {
+        let request = asked(|spec| {
+            let resources = &mut spec.resources;
+            (resources.cpus, resources.memory_mib, resources.disk_mib) = (0, 0, 0);
+            (resources.device_memory_mib, spec.placement.min_reputation) = (0, 0);
+        });
+        let sources: Vec<&str> = request
+            .filter
+            .terms
+            .iter()
+            .map(|term| &*term.source)
+            .collect();
+        let duration = "limits.duration_seconds";
+        assert_eq!(sources, ["resources.class", duration, duration]);
+        assert_eq!((request.ask, request.most_together), (Ask::default(), None));
+    }
+
+    #[test]
+    fn a_query_decides_the_class_unless_a_gpu_is_asked_for() {
+        let with = |class| {
+            asked(|spec| {
+                spec.placement.filter = Some("rtx 4090".into());
+                spec.resources.class = class;
+            })
+        };
+        assert!(terms(&with(DeviceClass::Cpu), "resources.class").is_empty());
+        assert_eq!(terms(&with(DeviceClass::Gpu), "resources.class").len(), 1);
+    }
+
+    #[test]
+    fn a_cpu_has_the_memory_of_its_host() {
+        let request = asked(|spec| spec.resources.device_memory_mib = 5_000);
+        let own = terms(&request, "resources.device_memory_mib");
+        assert_eq!(own, [&Test::at_least(Number::Memory, 5_000)]);
+    }
+
+    #[test]
+    fn several_are_asked_for_together_and_the_least_limit_counts() {
+        let price = |base| PricePerSecond::from_amount(Amount::try_from_base(base).expect("money"));
+        let mut spec = spec();
+        (spec.resources.count, spec.placement.nodes) = (3, 2);
+        let device = DeviceId::new(kernel::Timestamp::from_millis(1), [7; 10]);
+        let mut request = Request::of(&spec, Some(price(90)), Some(device));
+        assert_eq!((request.ask.count, request.ask.nodes), (3, 2));
+        assert!(!request.ask.is_single());
+        for (count, nodes) in [(2, 1), (1, 2)] {
+            let ask = Ask {
+                count,
+                nodes,
+                ..Ask::default()
+            };
+            assert!(!ask.is_single());
+        }
+        assert!(Ask::default().is_single());
+        assert_eq!(request.device, Some(device));
+        assert_eq!(request.most_together, Some(price(90)));
+        assert_eq!(request.dearest(), Some(price(90)));
+        request.cap(price(120));
+        assert_eq!(request.most_together, Some(price(90)), "it is never raised");
+        assert_eq!(request.dearest(), Some(price(90)));
+        request.cap(price(40));
+        assert_eq!(request.most_together, Some(price(40)));
+        assert_eq!(request.dearest(), Some(price(40)));
+        let own = terms(&request, "limits.max_price_per_hour");
+        assert_eq!(own.len(), 3);
+    }
+
+    #[test]
+    fn near_is_where_the_other_one_stands() {
+        let offers: Vec<Offer> = (0..60).map(crate::book::tests::offer).collect();
+        for other in &offers {
+            for near in Near::ALL {
+                let mut request = Request::default();
+                let known = request.near(near, other).is_some();
+                let place = |offer: &Offer| match near {
+                    Near::Group => offer.group.as_deref().map(str::to_owned),
+                    Near::Country => offer.country.map(|country| format!("{country:?}")),
+                    Near::Region => offer
+                        .country
+                        .and_then(Country::region)
+                        .map(|region| format!("{region:?}")),
+                    Near::Any => Some(String::new()),
+                };
+                assert_eq!(known, place(other).is_some());
+                for offer in offers.iter().filter(|_| known) {
+                    assert_eq!(
+                        request.admits(offer),
+                        place(offer) == place(other),
+                        "{near:?}"
+                    );
+                }
+            }
+        }
+        let mut nowhere = Request::default();
+        nowhere.near_nothing();
+        assert!(!offers.iter().any(|offer| nowhere.admits(offer)));
+    }
+
+    #[test]
+    fn one_device_and_a_node_that_refused_are_conditions_too() {
+        let (one, other) = (crate::book::tests::offer(3), crate::book::tests::offer(20));
+        assert_ne!((one.device, one.node), (other.device, other.node));
+        let this = Request {
+            device: Some(one.device),
+            ..Request::default()
+        };
+        assert!(this.admits(&one) && !this.admits(&other));
+        let avoid = Request {
+            avoid: vec![one.node],
+            ..Request::default()
+        };
+        assert!(!avoid.admits(&one) && avoid.admits(&other));
+    }
+}

@@ -80,6 +80,19 @@ fn hold(row: &AnyRow) -> Result<Hold, StoreError> {
 }
 
 impl Tx {
+    /// How many jobs of an account look for devices, those of this transaction too.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn count_waiting(&mut self, account: AccountId) -> Result<u64, StoreError> {
+        let row =
+            query("SELECT COUNT(*) AS n FROM jobs WHERE account = $1 AND queued_at IS NOT NULL")
+                .bind(account.to_string())
+                .fetch_one(self.connection())
+                .await?;
+        row.unsigned("n")
+    }
+
     /// # Errors
     /// The database failed.
     pub async fn insert_job(&mut self, job: &Job) -> Result<(), StoreError> {

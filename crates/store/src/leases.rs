@@ -1,7 +1,5 @@
 //! Leases and their receipts.
 
-use std::collections::BTreeMap;
-
 use kernel::{
     AccountId, Amount, DeviceId, Epoch, JobId, LeaseId, NodeId, PricePerSecond, Seconds, Timestamp,
 };
@@ -162,6 +160,26 @@ fn named(row: &AnyRow) -> Result<LeaseRow, StoreError> {
 }
 
 impl Tx {
+    /// What a receipt adds to a device's sums. Of several devices in one lease one may lose a base unit to another, as
+    /// their shares are rounded: `earned` may be less than nothing.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn add_earned(
+        &mut self,
+        device: DeviceId,
+        seconds: Seconds,
+        earned: Amount,
+    ) -> Result<(), StoreError> {
+        query("UPDATE devices SET seconds = seconds + $1, earned = earned + $2 WHERE id = $3")
+            .bind(count("seconds", seconds.get())?)
+            .bind(earned.base())
+            .bind(device.to_string())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
     /// All leases of a job that there ever were.
     ///
     /// # Errors
@@ -385,7 +403,7 @@ impl Store {
         rows.iter().map(named).collect()
     }
 
-    /// Seconds delivered and money earned by each device of an owner, receipted.
+    /// Seconds delivered and money earned by each device of an owner, receipted; those that delivered anything.
     ///
     /// # Errors
     /// The database failed.
@@ -393,44 +411,22 @@ impl Store {
         &self,
         owner: AccountId,
     ) -> Result<Vec<(DeviceId, Seconds, Amount)>, StoreError> {
-        let single = query(
-            "SELECT device, CAST(SUM(seconds) AS BIGINT) AS seconds, CAST(SUM(earned) AS BIGINT) AS earned \
-             FROM leases WHERE owner = $1 AND device_count = 1 GROUP BY device",
+        let rows = query(
+            "SELECT d.id, d.seconds, d.earned FROM devices d JOIN nodes n ON n.id = d.node \
+             WHERE n.owner = $1 AND d.seconds > 0 ORDER BY d.id",
         )
         .bind(owner.to_string())
         .fetch_all(self.readers())
         .await?;
-        let several = query("SELECT * FROM leases WHERE owner = $1 AND device_count > 1")
-            .bind(owner.to_string())
-            .fetch_all(self.readers())
-            .await?;
-        let mut sums: BTreeMap<DeviceId, (Seconds, Amount)> = BTreeMap::new();
-        let mut add = |device, seconds: Seconds, earned: Amount| -> Result<(), StoreError> {
-            let (all_seconds, all_earned) = sums.entry(device).or_default();
-            *all_seconds = all_seconds.plus(seconds);
-            *all_earned = all_earned
-                .checked_add(earned)
-                .map_err(|error| StoreError::corrupt("earned", error))?;
-            Ok(())
-        };
-        for row in &single {
-            let device = row.parse("device")?;
-            add(device, row.seconds("seconds")?, row.amount("earned")?)?;
-        }
-        for row in &several {
-            let lease = lease(row)?;
-            for (device, _) in &lease.devices {
-                add(
-                    *device,
-                    lease.head.seconds,
-                    lease.share(*device, lease.earned),
-                )?;
-            }
-        }
-        let each = sums.into_iter();
-        Ok(each
-            .map(|(device, (seconds, earned))| (device, seconds, earned))
-            .collect())
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    row.parse("id")?,
+                    row.seconds("seconds")?,
+                    row.amount("earned")?,
+                ))
+            })
+            .collect()
     }
 
     /// All seconds that were ever delivered and receipted.

@@ -1,6 +1,6 @@
 //! What was paid, and the price index as it was.
 
-use kernel::{AccountId, DeviceId, PricePerSecond, Seconds, Timestamp};
+use kernel::{AccountId, Amount, DeviceId, LeaseId, PricePerSecond, Seconds, Timestamp};
 use protocol::spec::DeviceClass;
 use sqlx::any::AnyRow;
 use sqlx::query;
@@ -44,14 +44,31 @@ pub struct PricePoint {
     pub hired: u32,
 }
 
-fn trade(row: &AnyRow) -> Result<TradeRow, StoreError> {
-    Ok(TradeRow {
+/// One device of a lease, at what it asked itself.
+fn trade(row: &AnyRow) -> Result<(LeaseId, TradeRow), StoreError> {
+    let device: DeviceId = row.parse("device")?;
+    let asked: Vec<(DeviceId, PricePerSecond)> = row.json("devices")?;
+    let own = asked.iter().find(|(id, _)| *id == device);
+    let trade = TradeRow {
         class: row.word("class", DeviceClass::parse)?,
         model: row.text("model")?,
         owner: row.parse("owner")?,
         requester: row.parse("account")?,
-        price: row.price("price")?,
+        price: own.map_or_else(|| row.price("price"), |(_, price)| Ok(*price))?,
         at: row.time("granted_at")?,
+    };
+    Ok((row.parse("id")?, trade))
+}
+
+/// Of the devices of one model in one lease.
+fn average(alike: &[(LeaseId, TradeRow)]) -> Option<TradeRow> {
+    let (_, first) = alike.first()?;
+    let total = PricePerSecond::total(alike.iter().map(|(_, trade)| trade.price));
+    let count = i64::try_from(alike.len()).ok()?;
+    let each = total.per_second().base().checked_div(count)?;
+    Some(TradeRow {
+        price: PricePerSecond::from_amount(Amount::try_from_base(each).ok()?),
+        ..first.clone()
     })
 }
 
@@ -104,21 +121,25 @@ impl Tx {
 }
 
 impl Store {
-    /// On-demand leases since a time that delivered something: what spot jobs pay is for another thing. Of several
-    /// devices, what one of them cost on average.
+    /// On-demand leases since a time that delivered something: what spot jobs pay is for another thing. Each lease is one
+    /// trade for each model that it has: of several devices of one model, what one of them cost on average.
     ///
     /// # Errors
     /// The database failed.
     pub async fn trades(&self, since: Timestamp) -> Result<Vec<TradeRow>, StoreError> {
         let rows = query(
-            "SELECT d.class, d.model, l.owner, l.account, l.price / l.device_count AS price, l.granted_at FROM leases l \
-             JOIN devices d ON d.id = l.device WHERE l.granted_at >= $1 AND l.seconds > 0 \
-             AND l.kind = 'on-demand'",
+            "SELECT l.id, d.id AS device, d.class, d.model, l.owner, l.account, l.price, l.devices, l.granted_at \
+             FROM leases l JOIN lease_devices x ON x.lease = l.id JOIN devices d ON d.id = x.device \
+             WHERE l.granted_at >= $1 AND l.seconds > 0 AND l.kind = 'on-demand' ORDER BY l.id, d.class, d.model",
         )
         .bind(since.millis())
         .fetch_all(self.readers())
         .await?;
-        rows.iter().map(trade).collect()
+        let each: Vec<(LeaseId, TradeRow)> = rows.iter().map(trade).collect::<Result<_, _>>()?;
+        let alike = each.chunk_by(|(lease, one), (other_lease, other)| {
+            (lease, one.class, &one.model) == (other_lease, other.class, &other.model)
+        });
+        Ok(alike.filter_map(average).collect())
     }
 
     /// What each device of a model delivered since a time. Of a lease that is older, no more than can have been since.

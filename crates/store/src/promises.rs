@@ -55,11 +55,26 @@ impl Tx {
         Ok(())
     }
 
+    /// If the lease that makes room is over: until then it stands, whatever became of the job, so that a server which
+    /// starts meanwhile knows that the lease was taken back and not lost.
+    ///
     /// # Errors
     /// The database failed.
     pub async fn drop_promise(&mut self, job: JobId) -> Result<(), StoreError> {
-        query("DELETE FROM promises WHERE job = $1")
+        query("DELETE FROM promises WHERE job = $1 AND lease NOT IN (SELECT id FROM leases WHERE live = 1)")
             .bind(job.to_string())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// A lease that was given notice is over: nobody needs to know of the notice, unless its job still waits.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn drop_notice(&mut self, lease: LeaseId) -> Result<(), StoreError> {
+        query("DELETE FROM promises WHERE lease = $1 AND job IN (SELECT id FROM jobs WHERE queued_at IS NULL)")
+            .bind(lease.to_string())
             .execute(self.connection())
             .await?;
         Ok(())

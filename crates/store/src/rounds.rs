@@ -177,11 +177,13 @@ impl Tx {
         .bind(count("step", forget.up_to_step)?)
         .execute(self.connection())
         .await?;
-        // The newest snapshot that is not newer than the oldest round: all before it is of no more use.
+        // The newest snapshot that is not newer than the oldest round: all before it is of no more use. Where rounds are
+        // rare and the book changes much, the newest round's book goes too, and the round alone stays.
         let row = query(
-            "SELECT MAX(step) AS step FROM book_snapshots WHERE step <= \
+            "SELECT MAX(step) AS step FROM book_snapshots WHERE step <= $1 OR step <= \
              COALESCE((SELECT MIN(step) FROM market_rounds), (SELECT MAX(step) FROM book_snapshots))",
         )
+        .bind(count("step", forget.up_to_step)?)
         .fetch_one(self.connection())
         .await?;
         let Some(oldest) = row.int_opt("step")? else {

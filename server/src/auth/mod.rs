@@ -177,7 +177,15 @@ async fn admit(
         return by_key(state, nobody, value).await;
     }
     state.limits.address(address)?;
-    if origin::matters(parts) && !origin::is_ours(&state.exchange.settings().origins, headers) {
+    // A program that asks what anybody may ask sends neither a cookie nor an origin: there is nothing to misuse.
+    let program = area == Area::Api
+        && cookie_of(headers).is_none()
+        && !headers.contains_key(ORIGIN)
+        && !headers.contains_key("sec-fetch-site");
+    if origin::matters(parts)
+        && !program
+        && !origin::is_ours(&state.exchange.settings().origins, headers)
+    {
         return Err(Refused::new(
             Code::ForeignOrigin,
             "This came from a page of another site, or without saying from where. Programs send an API key as Authorization: Bearer.",

@@ -188,12 +188,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             .map(Self)
             .map_err(|error| {
                 let path = error.path().to_string();
-                let field = if path == "." {
-                    "query".to_owned()
-                } else {
-                    path
+                let message = error.into_inner().to_string();
+                let field = match field(&path, &message) {
+                    none if none.is_empty() => "query".to_owned(),
+                    field => field,
                 };
-                Refused::field(&field, plain(&error.into_inner().to_string()))
+                Refused::field(&field, plain(&message))
             })
     }
 }

@@ -11,26 +11,56 @@ use crate::world::{Worker, World, backends, spec};
 const PRICE: i64 = 25_000;
 const DAY_MS: i64 = 86_400_000;
 
+/// So many blocks, the first of which is the header of a file with this name.
+fn tar(name: &str, blocks: usize) -> Vec<u8> {
+    let mut bytes = vec![0; blocks * 512];
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    bytes[148..156].fill(b' ');
+    let sum: u32 = bytes[..512].iter().copied().map(u32::from).sum();
+    bytes[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    bytes
+}
+
+#[tokio::test]
+async fn a_bundle_is_a_tar() {
+    let world = World::new("sqlite").await;
+    let (rita, _) = world.people("10").await;
+    let mut wrong = tar("a", 2);
+    wrong[3] = 1;
+    let zip = [&b"PK\x03\x04"[..], &[0; 2_000]].concat();
+    for body in [b"hi".to_vec(), vec![0; 511], wrong, zip] {
+        let refused = world.exchange.put_bundle(&rita, &body[..]).await;
+        assert_eq!(refused.unwrap_err().problem().fields[0].field, "body");
+    }
+    for body in [tar("a", 1), vec![0; 1_024]] {
+        world.exchange.put_bundle(&rita, &body[..]).await.unwrap();
+    }
+    let stored = world.exchange.settings().data_dir.join("bundles");
+    assert_eq!(std::fs::read_dir(stored).unwrap().count(), 2);
+}
+
 #[tokio::test]
 async fn an_account_stores_no_more_bundles_than_its_quota() {
     for backend in backends() {
         let world = World::with(backend, |settings| {
-            settings.bundle_quota_bytes = 10;
+            settings.bundle_quota_bytes = 5 * 512;
             settings.bundle_files_max = 3;
         })
         .await;
         let (rita, otto) = world.people("10").await;
-        let put = |who, body: &'static str| world.exchange.put_bundle(who, body.as_bytes());
+        let put = async |who, name: &str, blocks| {
+            world.exchange.put_bundle(who, &tar(name, blocks)[..]).await
+        };
         let code = |result: Result<_, Error>| result.map(drop).map_err(|e| e.problem().code);
-        put(&rita, "abcd").await.unwrap();
-        put(&rita, "abcd").await.unwrap();
-        assert_eq!(code(put(&rita, "1234567").await), Err(Code::TooLarge));
-        put(&rita, "b").await.unwrap();
-        put(&rita, "c").await.unwrap();
-        assert_eq!(code(put(&rita, "d").await), Err(Code::TooLarge));
-        put(&otto, "1234567").await.unwrap();
+        put(&rita, "a", 2).await.unwrap();
+        put(&rita, "a", 2).await.unwrap();
+        assert_eq!(code(put(&rita, "e", 4).await), Err(Code::TooLarge));
+        put(&rita, "b", 1).await.unwrap();
+        put(&rita, "c", 1).await.unwrap();
+        assert_eq!(code(put(&rita, "d", 1).await), Err(Code::TooLarge));
+        put(&otto, "f", 3).await.unwrap();
         // Two at once do not pass where one would.
-        let (a, b) = tokio::join!(put(&otto, "xyz"), put(&otto, "uvw"));
+        let (a, b) = tokio::join!(put(&otto, "g", 2), put(&otto, "h", 2));
         assert_eq!(u8::from(a.is_ok()) + u8::from(b.is_ok()), 1);
     }
 }
@@ -40,13 +70,13 @@ async fn a_bundle_goes_after_a_week_unless_a_job_needs_it() {
     for backend in backends() {
         let world = World::new(backend).await;
         let (rita, otto) = world.people("10").await;
-        let kept = world.exchange.put_bundle(&rita, &b"kept"[..]).await;
+        let kept = world.exchange.put_bundle(&rita, &tar("kept", 1)[..]).await;
         let kept = kept.unwrap().hash;
-        let gone = world.exchange.put_bundle(&rita, &b"gone"[..]).await;
+        let gone = world.exchange.put_bundle(&rita, &tar("gone", 1)[..]).await;
         let gone = gone.unwrap().hash;
         world
             .exchange
-            .put_bundle(&otto, &b"kept"[..])
+            .put_bundle(&otto, &tar("kept", 1)[..])
             .await
             .unwrap();
         let mut worker = Worker::new(1, PRICE);

@@ -96,6 +96,19 @@ async fn the_same_query_lists_quotes_and_places() {
         "the cheapest of its hall"
     );
     assert_eq!(listed("group=hall_b").offers[0].state, DeviceState::Hired);
+    // What is out of bounds is refused, not bent.
+    let field = |filter: &OfferFilter| {
+        let refused = exchange.offers(filter).unwrap_err().problem();
+        refused.fields[0].field.clone()
+    };
+    for limit in [0, 100_000] {
+        let filter = OfferFilter {
+            limit: Some(limit),
+            ..OfferFilter::default()
+        };
+        assert_eq!(field(&filter), "limit");
+    }
+    assert_eq!(field(&asking("nodes=65")), "q");
 }
 
 #[tokio::test]

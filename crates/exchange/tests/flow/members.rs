@@ -6,6 +6,7 @@ use protocol::state::{JobState, RunEnd};
 use protocol::view::JobEventKind;
 use protocol::worker::{StopReason, ToWorker};
 
+use crate::preempt::has;
 use crate::world::{Worker, World, backends, spec};
 
 const PRICE: i64 = 25_000;
@@ -209,6 +210,13 @@ async fn several_devices_of_one_node_are_one_lease_and_each_is_taken() {
         let after: Vec<i64> = earned.devices.iter().map(|d| d.earned.base()).collect();
         assert_eq!(after.iter().sum::<i64>(), gross - gross / 400);
         assert_eq!(after.len(), 2, "{each:?} {after:?}");
+        let model = world.exchange.prices().await.unwrap().remove(0);
+        assert_eq!(
+            (model.trades, model.asks),
+            (1, 1),
+            "one trade, however many devices"
+        );
+        assert_eq!(model.fair.base(), 90_225_000, "of one device, not of both");
         let three = submit(&world, &rita, "[resources]\ncount = 3").await;
         assert_eq!(world.live_leases().await.len(), 1, "{three}");
         assert_eq!(world.sum_of_books().await, 0);
@@ -260,6 +268,34 @@ async fn a_gang_without_money_for_all_starts_nowhere_and_is_stopped_in_time() {
     assert!(world.available(&rita).await >= 0);
     assert!(refused || world.sum_of_books().await == 0);
     assert_eq!(world.sum_of_books().await, 0);
+}
+
+/// What one member takes more than the others would end the job earlier than its money does.
+#[tokio::test]
+async fn the_last_money_of_a_gang_lasts_equally_long_for_all() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        // For 798 seconds of both; ten minutes are set aside at first.
+        let (rita, otto) = world.people("0.4").await;
+        let mut workers = gang(&world, &otto, &[PRICE, PRICE]).await;
+        let job = submit(&world, &rita, "[placement]\nnodes = 2").await;
+        start(&world, &mut workers).await;
+        work(&world, &mut workers, 320).await;
+        let funded = |workers: &[Worker]| -> Vec<u64> {
+            workers.iter().map(|worker| worker.runs[0].funded).collect()
+        };
+        assert_eq!(funded(&workers), [798, 798]);
+        work(&world, &mut workers, 500).await;
+        let view = world.exchange.job(&rita, job).await.unwrap();
+        let delivered: Vec<u64> = view.leases.iter().map(|l| l.seconds.get()).collect();
+        assert_eq!(delivered, [798, 798]);
+        assert_eq!(
+            has(&view, JobEventKind::FundsLow),
+            1,
+            "it is said once, not once a node"
+        );
+        assert_eq!(world.sum_of_books().await, 0);
+    }
 }
 
 /// What can happen to a gang.

@@ -85,7 +85,7 @@ impl Scene {
     }
 }
 
-fn has(view: &JobView, kind: JobEventKind) -> usize {
+pub fn has(view: &JobView, kind: JobEventKind) -> usize {
     view.events
         .iter()
         .filter(|event| event.kind == kind)
@@ -391,6 +391,25 @@ async fn a_promise_to_a_job_that_is_over_does_not_outlive_a_start() {
         .await;
     let next = scene.submit().await;
     assert_eq!(next.summary.state, JobState::Starting, "{next:?}");
+}
+
+/// Whoever stopped the job that room was made for: the spot job was sent away, and did not lose its machine.
+#[tokio::test]
+async fn a_notice_counts_after_its_job_is_stopped_and_the_server_started_again() {
+    for backend in backends() {
+        let mut scene = scene(backend).await;
+        let full = scene.submit().await.summary.id;
+        let rita = scene.rita.clone();
+        scene.world.exchange.stop(&rita, full).await.unwrap();
+        scene.world.tick().await;
+        scene.world.crash().await;
+        // Its machine obeyed meanwhile, and says so.
+        scene.worker.connect(&scene.world, None).await.unwrap();
+        scene.worker.end(&scene.world, RunEnd::Preempted).await;
+        let spot = scene.job(&scene.sam, scene.spot).await;
+        assert_eq!(spot.leases[0].end, Some(RunEnd::Preempted), "{spot:?}");
+        assert_eq!(spot.summary.restarts, 0);
+    }
 }
 
 #[tokio::test]

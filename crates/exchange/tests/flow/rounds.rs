@@ -314,6 +314,57 @@ async fn old_rounds_go_and_those_that_stay_can_be_replayed() {
     }
 }
 
+/// A market that changes all day and is asked nothing: the last round must not keep each change since.
+#[tokio::test]
+async fn the_book_is_bounded_though_no_round_comes() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let refused = spec("[placement]\nfilter = 'reputation>=100'");
+        let refused = world.exchange.submit(&rita, refused, None, None).await;
+        assert!(refused.is_err());
+        worker.disconnect(&world).await;
+        worker.connect(&world, None).await.unwrap();
+        world.tick().await;
+        let store = store::Store::open(&world.settings.database_url)
+            .await
+            .unwrap();
+        let last = store.book_steps(0, u64::MAX >> 1, 1_000).await.unwrap();
+        let last = last.last().unwrap().step;
+        let mut tx = store.begin().await.unwrap();
+        tx.insert_snapshot(&protocol::round::Snapshot {
+            step: last,
+            at: world.exchange.now(),
+            offers: 0,
+            root: String::new(),
+            pages: 0,
+        })
+        .await
+        .unwrap();
+        let forget = |up_to_step| store::Forget {
+            before: kernel::Timestamp::from_millis(0),
+            up_to_round: 0,
+            up_to_step,
+        };
+        tx.forget_rounds(&forget(0)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(
+            world.exchange.replay(1).await.is_ok(),
+            "its book is still there"
+        );
+        let mut tx = store.begin().await.unwrap();
+        tx.forget_rounds(&forget(last)).await.unwrap();
+        tx.commit().await.unwrap();
+        let left = store.book_steps(0, u64::MAX >> 1, 1_000).await.unwrap();
+        assert!(left.is_empty(), "{left:?}");
+        let kept = world.exchange.rounds(None, 10).await.unwrap().items;
+        assert_eq!(kept.len(), 1, "the chain goes on");
+        assert!(world.exchange.replay(1).await.is_err(), "without its book");
+    }
+}
+
 #[tokio::test]
 async fn an_owner_is_told_what_a_device_missed_and_why() {
     for backend in backends() {

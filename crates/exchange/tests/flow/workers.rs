@@ -341,7 +341,7 @@ async fn an_owner_sets_the_price_and_pauses() {
         .submit(&rita, spec(""), None, None)
         .await
         .expect_err("paused");
-    assert_eq!(refused.problem().fields[0].field, "online");
+    assert_eq!(refused.problem().fields[0].field, "paused");
     // The owner's choice outlives a reconnect.
     worker.disconnect(&world).await;
     worker.connect(&world, None).await.unwrap();

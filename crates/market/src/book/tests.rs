@@ -436,9 +436,7 @@ fn explained(plain: &Plain, request: &Request, no: &NoMatch) {
                 fails.push(format!("{n}"));
             }
         }
-        if offer.supply != Supply::Offered {
-            fails.push("online".into());
-        }
+        fails.extend(offer.supply.shut().map(str::to_owned));
         if request.avoid.contains(&offer.node) {
             fails.push("refused_before".into());
         }

@@ -318,3 +318,127 @@ fn one_device_is_followed_through_its_changes() {
     follow(&mut followed, &BookChange::Remove(device)).expect("known");
     assert_eq!(followed, None);
 }
+
+/// Price, reputation, age and id, in this order: the first that differs is what is said, and the price that wins is exact.
+#[test]
+fn what_another_one_had_more_is_named() {
+    let own = Offer {
+        price: price(50),
+        reputation: 60,
+        supply: Supply::Offered,
+        holder: None,
+        ..offer(17)
+    };
+    let same = Offer {
+        device: offer(3).device,
+        node: offer(3).node,
+        ..own.clone()
+    };
+    let later = own.joined_at.plus_millis(5);
+    let earlier = own.joined_at.plus_millis(-5);
+    // A better rank at the same price is won over by one unit less; a worse one by the same price.
+    let cases = [
+        (
+            "price",
+            Offer {
+                price: price(40),
+                joined_at: later,
+                ..same.clone()
+            },
+            40,
+        ),
+        (
+            "price",
+            Offer {
+                price: price(40),
+                joined_at: earlier,
+                ..same.clone()
+            },
+            39,
+        ),
+        (
+            "price",
+            Offer {
+                price: price(40),
+                reputation: 61,
+                ..same.clone()
+            },
+            39,
+        ),
+        (
+            "price",
+            Offer {
+                price: price(40),
+                reputation: 59,
+                ..same.clone()
+            },
+            40,
+        ),
+        (
+            "reputation",
+            Offer {
+                reputation: 61,
+                ..same.clone()
+            },
+            49,
+        ),
+        (
+            "joined_at",
+            Offer {
+                joined_at: earlier,
+                ..same.clone()
+            },
+            49,
+        ),
+        ("id", same.clone(), 49),
+    ];
+    for (field, winner, to_win) in cases {
+        if field == "id" && own.device < winner.device {
+            continue;
+        }
+        let mut book = Books::default();
+        book.put(&plainly(&own));
+        book.put(&plainly(&winner));
+        let request = Request::default();
+        let record = round(&mut book, &request);
+        assert_eq!(
+            record.round.chosen.first().map(|won| won.device),
+            Some(winner.device),
+            "{field}"
+        );
+        let found = chance(Some(&plainly(&own)), &request, &record.round);
+        let [hurdle] = &found.hurdles[..] else {
+            panic!("one reason");
+        };
+        assert_eq!((hurdle.field, hurdle.outranked), (field, true));
+        assert_eq!(hurdle.price_to_win, Some(price(to_win)), "{field}");
+        assert_ne!(hurdle.asked, hurdle.had);
+    }
+    // Several together are chosen by their place.
+    let ask = Ask {
+        count: 2,
+        ..Ask::default()
+    };
+    let request = Request {
+        ask,
+        ..Request::default()
+    };
+    let mut book = Books::default();
+    let pair = Offer {
+        device: offer(4).device,
+        ..same.clone()
+    };
+    for offer in [&own, &same, &pair] {
+        book.put(&plainly(&Offer {
+            price: price(9),
+            ..(*offer).clone()
+        }));
+    }
+    let record = round(&mut book, &request);
+    let lonely = book.get(own.device).expect("there");
+    let found = chance(Some(&plainly(&lonely)), &request, &record.round);
+    if !found.won {
+        assert_eq!(found.hurdles[0].field, "place");
+        assert_eq!(found.hurdles[0].price_to_win, None);
+    }
+}
