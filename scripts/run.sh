@@ -2,14 +2,18 @@
 # `make run`: from a bare machine to a metered job, then stay until Ctrl-C.
 #
 #   IOG_DATA=./data     where accounts, the database and logs are kept; delete the folder to begin anew
+#   DB=postgres         books in a Postgres of the demo's own, under IOG_DATA; default: what the folder began with, then SQLite
 #   PORT=3000           another one is taken when it is in use
 #   AGAIN=1             submit the example once more
 #   EXAMPLE=digits      which folder of examples/ (- for none)
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+case ${DB:-} in '' | sqlite | postgres) ;; *) die "DB=$DB: known are sqlite and postgres" ;; esac
 begun=$SECONDS
 say "Set-up"
-bash scripts/setup.sh run
+purposes=(run)
+[ "${DB:-}" != postgres ] || purposes+=(postgres)
+bash scripts/setup.sh "${purposes[@]}"
 # Set-up may just have chosen the toolchain; this reads its note.
 source scripts/lib.sh
 # Before the long build: without cgroups no worker would take a job.
@@ -20,6 +24,7 @@ say "Start (after $(spent "$begun"))"
 
 case ${IOG_PROFILE:-dev} in release) programs=$TARGET/release ;; *) programs=$TARGET/debug ;; esac
 options=(--data "${IOG_DATA:-$ROOT/data}" --programs "$programs" --site "$SITE")
+[ -z "${DB:-}" ] || options+=(--database "$DB")
 [ -z "${PORT:-}" ] || options+=(--port "$PORT")
 [ -z "${AGAIN:-}" ] || options+=(--again)
 [ "${EXAMPLE:-digits}" = - ] || options+=(--example "$ROOT/examples/${EXAMPLE:-digits}")

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Install what is missing, by purpose, and nothing else. Idempotent; a second run takes a second or two.
 #
-#   scripts/setup.sh [run] [test] [e2e]        default: run
+#   scripts/setup.sh [run] [postgres] [test] [e2e]        default: run
 #
-# run   compiler, linker, toolchain, front-end tools, and scikit-learn for the example job
-# test  run, and Postgres (only its programs: tests start a private cluster) and cargo-nextest
-# e2e   run, and Chromium, a Chinese font and Playwright
+# run       compiler, linker, toolchain, front-end tools, and scikit-learn for the example job
+# postgres  run, and Postgres (only its programs: who needs one starts a private cluster)
+# test      postgres, and cargo-nextest
+# e2e       run, and Chromium, a Chinese font and Playwright
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 [ $# -gt 0 ] || set -- run
 wants() { case " $* " in *" $purpose "*) return 0 ;; *) return 1 ;; esac; }
 for purpose in "$@"; do
-  wants run test e2e || die "unknown purpose '$purpose'; known are run, test, e2e"
+  wants run postgres test e2e || die "unknown purpose '$purpose'; known are run, postgres, test, e2e"
 done
 PURPOSES=" $* "
 
@@ -21,7 +22,7 @@ flock 8
 
 # ---- System packages -------------------------------------------------------------------------------------------
 packages=(ca-certificates curl gcc libc6-dev mold brotli python3 python3-sklearn)
-case $PURPOSES in *" test "*) packages+=(postgresql) ;; esac
+case $PURPOSES in *" test "* | *" postgres "*) packages+=(postgresql) ;; esac
 case $PURPOSES in *" e2e "*) packages+=(chromium fonts-noto-cjk) ;; esac
 
 install_packages() {

@@ -1,6 +1,7 @@
-"""The whole of IOG on this machine: a server on the embedded database, two owners' workers, and a requester.
+"""The whole of IOG on this machine: a server on the embedded database or a Postgres of its own, two owners' workers, and a
+requester.
 
-    stack.py [--data DIR] [--port N] [--example DIR] [--again]       `make run`: stay until Ctrl-C
+    stack.py [--data DIR] [--port N] [--database postgres] [--example DIR] [--again]       `make run`: stay until Ctrl-C
     stack.py --data DIR … -- command…                                run a command against it, then stop (`make e2e`)
     stack.py --check                                                 say whether workers could isolate jobs for this user
 
@@ -22,6 +23,8 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUESTER = {"name": "Ada", "email": "ada@example.com"}
@@ -55,8 +58,8 @@ def spoken_password():
     return "-".join("".join(secrets.choice(syllables) for _ in range(3)) for _ in range(4))
 
 
-def die_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def die_with_parent(by=signal.SIGTERM):
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, by)
 
 
 def own_memory_group():
@@ -97,15 +100,15 @@ def tail(path, lines=15):
 class Child:
     """A program that is meant to run until it is told to stop. Its output goes to a file."""
 
-    def __init__(self, name, command, log, env):
-        self.name, self.log = name, log
+    def __init__(self, name, command, log, env, end=signal.SIGTERM, end_hard=signal.SIGKILL, **options):
+        self.name, self.log, self.end_signal, self.end_hard_signal = name, log, end, end_hard
         if log.exists():
             log.replace(log.with_suffix(".before.log"))
         with open(log, "wb") as out:
             # A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-                start_new_session=True, preexec_fn=die_with_parent,
+                command, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=lambda: die_with_parent(end),
+                **{"cwd": ROOT, "stdin": subprocess.DEVNULL, **options},
             )
 
     def running(self):
@@ -125,11 +128,13 @@ class Stack:
         self.programs = args.programs.resolve()
         self.site = args.site.resolve()
         self.wanted_port = args.port
+        self.wanted_database = args.database
         self.data.mkdir(parents=True, exist_ok=True)
         self.data.chmod(0o700)
         (self.data / "log").mkdir(exist_ok=True)
         self.lock = open(self.data / "lock", "w")
-        self.server, self.workers = None, []
+        self.postgres, self.server, self.workers = None, None, []
+        self.database_url = None
         self.state_file = self.data / "demo.json"
         self.state = {}
         self.url = ""
@@ -154,6 +159,35 @@ class Stack:
         fresh.replace(self.state_file)
 
     # ---- Parts ---------------------------------------------------------------------------------------------------
+
+    def choose_database(self):
+        """What was asked for, or what the folder began with. Books do not change their database unasked."""
+        began = self.state.get("database", "sqlite" if self.state.get("accounts") else None)
+        wanted = self.wanted_database or began or "sqlite"
+        if began and wanted != began:
+            raise Trouble(
+                f"the books of {self.data} are in {began}, not in {wanted}. Choose another folder with IOG_DATA=…, or begin anew by deleting this one."
+            )
+        self.state["database"] = wanted
+        return wanted
+
+    def start_postgres(self):
+        log = self.data / "log" / "postgres-made.log"
+        try:
+            cluster = postgres.Cluster(self.data, self.state.setdefault("postgres_password", secrets.token_hex(16)), log)
+            self.remember()
+            if cluster.is_made:
+                say(f"  Postgres {cluster.programs.parent.name} on the cluster of the last start, {cluster.folder}")
+            else:
+                say(f"  Postgres {cluster.programs.parent.name} makes a cluster of its own in {cluster.folder}")
+                cluster.make()
+        except postgres.Missing as missing:
+            raise Trouble(str(missing)) from None
+        self.postgres = Child("Postgres", cluster.command(), self.data / "log" / "postgres.log", self.env(), end=postgres.END,
+                              end_hard=postgres.END_HARD, **cluster.options)
+        self.wait_for("Postgres", self.postgres, cluster.is_ready)
+        self.database_url = cluster.url
+        say(f"  Postgres listens on 127.0.0.1:{cluster.port}, for this machine alone")
 
     def free_port(self):
         wanted = self.wanted_port or self.state.get("port") or 3000
@@ -183,10 +217,14 @@ class Stack:
         }
         return {**os.environ, **defaults, **more}
 
+    def server_env(self, **more):
+        """The server's alone: workers and clients need no way to the books."""
+        return self.env(**({"IOG_DATABASE_URL": self.database_url} if self.database_url else {}), **more)
+
     def admin(self, *command, **env):
         """One of the server's own subcommands; returns its last word, which is the id, key or token."""
         done = subprocess.run(
-            [self.programs / "iog-server", *command], cwd=ROOT, env=self.env(**env), capture_output=True, text=True, stdin=subprocess.DEVNULL,
+            [self.programs / "iog-server", *command], cwd=ROOT, env=self.server_env(**env), capture_output=True, text=True, stdin=subprocess.DEVNULL,
         )
         if done.returncode:
             raise Trouble(f"`iog-server {' '.join(command)}` failed:\n{done.stderr or done.stdout}")
@@ -232,7 +270,7 @@ class Stack:
             time.sleep(0.1)
 
     def start_server(self):
-        self.server = Child("The server", [self.programs / "iog-server", "serve"], self.data / "log" / "server.log", self.env())
+        self.server = Child("The server", [self.programs / "iog-server", "serve"], self.data / "log" / "server.log", self.server_env())
         self.wait_for("The server", self.server, lambda: self.get("/readyz") is not None)
 
     def start_workers(self):
@@ -299,6 +337,8 @@ class Stack:
         self.state["port"] = self.free_port()
         self.url = f"http://127.0.0.1:{self.state['port']}"
         begun = time.monotonic()
+        if self.choose_database() == "postgres":
+            self.start_postgres()
         self.make_accounts()
         self.start_server()
         say(f"  Server ready at {self.url} ({time.monotonic() - begun:.1f} s)")
@@ -318,34 +358,38 @@ class Stack:
     def watch(self):
         gone = set()
         while True:
-            if not self.server.running():
-                raise Trouble(self.server.complain())
+            for needed in self.needed():
+                if not needed.running():
+                    raise Trouble(needed.complain())
             for worker in self.workers:
                 if worker not in gone and not worker.running():
                     gone.add(worker)
                     say(f"  {worker.complain()}  The others go on; Ctrl-C stops them.")
             time.sleep(0.5)
 
+    def needed(self):
+        """Without these nothing goes on."""
+        return [child for child in (self.server, self.postgres) if child]
+
     def stop(self, hard=False):
-        """Workers first, so that they can still tell the server how their work ended."""
-        everyone = [*self.workers, *([self.server] if self.server else [])]
+        """Workers first, so that they can still tell the server how their work ended; the database last."""
         if hard:
-            for child in everyone:
+            for child in [*self.workers, *self.needed()]:
                 if child.running():
-                    child.process.kill()
+                    child.process.send_signal(child.end_hard_signal)
                     child.process.wait()
             return
-        for group, seconds in [(self.workers, DRAIN_SECONDS), ([self.server] if self.server else [], STOP_SECONDS)]:
+        for group, seconds in [(self.workers, DRAIN_SECONDS), *(([child], STOP_SECONDS) for child in self.needed())]:
             for child in group:
                 if child.running():
-                    child.process.terminate()
+                    child.process.send_signal(child.end_signal)
             until = time.monotonic() + seconds
             for child in group:
                 try:
                     child.process.wait(max(0.1, until - time.monotonic()))
                 except subprocess.TimeoutExpired:
                     say(f"  {child.name} did not stop within {seconds} s and was killed ({child.log})")
-                    child.process.kill()
+                    child.process.send_signal(child.end_hard_signal)
                     child.process.wait()
 
 
@@ -359,6 +403,7 @@ def arguments():
     about.add_argument("--port", type=int, help="default: the one used last time, then 3000")
     about.add_argument("--programs", type=Path, default=ROOT / "target" / "debug")
     about.add_argument("--site", type=Path, default=ROOT / "target" / "site")
+    about.add_argument("--database", choices=["sqlite", "postgres"], help="default: what the data folder began with, then sqlite")
     about.add_argument("--example", type=Path, help="a folder with a job.toml, submitted once")
     about.add_argument("--again", action="store_true", help="submit the example even if it ran before")
     about.add_argument("--check", action="store_true", help="only say whether workers could isolate jobs for this user")
@@ -378,7 +423,7 @@ def run_command(stack, command):
         IOG_OWNER_EMAIL=OWNERS[0]["email"], IOG_OWNER_PASSWORD=accounts[OWNERS[0]["email"]]["password"],
     )
     code = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent).returncode
-    for child in [stack.server, *stack.workers]:
+    for child in [*stack.needed(), *stack.workers]:
         if not child.running():
             say(f"  {child.complain()}")
             code = code or 1
