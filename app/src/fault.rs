@@ -79,6 +79,9 @@ impl Fault {
     pub fn sentence(&self, locale: Locale) -> String {
         let detail = translated(&self.0.detail, locale);
         match (locale, detail) {
+            #[cfg(feature = "ssr")]
+            (Locale::En, _) => crate::i18n::told(&self.0.detail, locale),
+            #[cfg(not(feature = "ssr"))]
             (Locale::En, _) => self.0.detail.clone(),
             (Locale::Zh, Some(detail)) => detail,
             // The detail is the server's, in English; the kind of it at least is in the reader's language.
@@ -91,7 +94,9 @@ impl Fault {
     /// In the reader's language, as far as the server knows its sentences: the browser's module carries but a few.
     #[cfg(feature = "ssr")]
     fn worded(&self, locale: Locale) -> Self {
-        let word = |text: &String| translated(text, locale).unwrap_or_else(|| text.clone());
+        let word = |text: &String| {
+            translated(text, locale).unwrap_or_else(|| crate::i18n::told(text, locale))
+        };
         let mut problem = self.0.clone();
         problem.detail = word(&problem.detail);
         for field in &mut problem.fields {
@@ -155,11 +160,18 @@ fn translated(english: &str, locale: Locale) -> Option<String> {
         .iter()
         .find(|(known, _)| *known == english)
         .map(|(_, chinese)| (*chinese).to_owned());
+    // With times, prices and names as pages write them, wherever a sentence is known.
     #[cfg(feature = "ssr")]
-    let known = known.or_else(|| crate::i18n::chinese(english));
+    let known = known.or_else(|| {
+        let told = crate::i18n::told(english, locale);
+        (told.contains(is_han)).then_some(told)
+    });
     // What the server has worded already stays.
-    let han = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
-    known.or_else(|| english.contains(han).then(|| english.to_owned()))
+    known.or_else(|| english.contains(is_han).then(|| english.to_owned()))
+}
+
+fn is_han(c: char) -> bool {
+    ('\u{4e00}'..='\u{9fff}').contains(&c)
 }
 
 /// What a failed action says on top of its form; nothing when every message stands at a field already.

@@ -4,20 +4,47 @@ use kernel::{Amount, PricePerSecond, Seconds, Timestamp};
 
 use crate::i18n::{Words, fill};
 
-/// `12.3456 IO`: four decimals, rounded down; below 0.0001 all eight, because zero would be untrue.
+/// Which way money is rounded.
+#[derive(Clone, Copy)]
+enum Round {
+    Up,
+    Down,
+}
+
+/// Base units in 0.0001 IO.
+const STEP: i64 = 10_000;
+
+/// The one rule of rounding, for all pages: four decimals; below 0.0001 all eight, because zero would be untrue. What a
+/// person is to pay is rounded up: who brings what they read, or asks the market for it, has enough. What a person has,
+/// has been charged, or gets is rounded down: no page promises more than comes.
+fn rounded(amount: Amount, round: Round) -> Amount {
+    let base = amount.base();
+    let shown = match round {
+        _ if base < STEP => base,
+        Round::Up => base.saturating_add(STEP - 1) / STEP * STEP,
+        Round::Down => base / STEP * STEP,
+    };
+    Amount::try_from_base(shown).unwrap_or(amount)
+}
+
+/// `12.3456 IO` that somebody has, was charged, or gets: rounded down.
 pub fn io(amount: Amount) -> String {
     format!("{} IO", io_number(amount))
 }
 
 /// The number of [`io`] without its unit.
 pub fn io_number(amount: Amount) -> String {
-    let short = amount.to_io_rounded(4);
-    let short = if amount.base() > 0 && amount.base() < 10_000 {
-        amount.to_io()
-    } else {
-        short
-    };
-    // Two decimals at least, without a tail of zeros.
+    number_of(rounded(amount, Round::Down))
+}
+
+/// `12.3457 IO` that somebody is to pay: rounded up.
+pub fn io_to_pay(amount: Amount) -> String {
+    format!("{} IO", price_number(amount))
+}
+
+/// A decimal number with two decimals at least and no tail of zeros.
+fn number_of(amount: Amount) -> String {
+    let short = amount.to_io();
     match short.split_once('.') {
         Some((whole, fraction)) => {
             format!("{}.{:0<2}", grouped(whole), fraction.trim_end_matches('0'))
@@ -46,18 +73,32 @@ pub fn per_hour(price: PricePerSecond, t: &Words) -> String {
 
 /// An hour's price that is already summed, rounded up: who asks the market for the price that they read finds the offer.
 pub fn per_hour_amount(amount: Amount, t: &Words) -> String {
-    format!("{} IO/{}", price_number(amount), t.unit_hour())
+    format!("{} {}", price_number(amount), t.unit_price())
 }
 
 /// The number of [`per_hour_amount`] without its unit.
 pub fn price_number(amount: Amount) -> String {
-    let up = amount.base().saturating_add(9_999) / 10_000 * 10_000;
-    let shown = if amount.base() < 10_000 {
-        amount.base()
-    } else {
-        up
+    number_of(rounded(amount, Round::Up))
+}
+
+/// An owner's price as the owner would write it: a price is kept as whole units a second, and of the numbers of IO an hour
+/// that are kept as this price, this is the shortest. 0.4 comes back as 0.40, not as 0.399996.
+#[cfg(feature = "ssr")]
+pub fn owner_number(price: PricePerSecond) -> String {
+    let exact = price.per_hour().unwrap_or(Amount::MAX);
+    let up = |step: i64| {
+        let up = exact.base().saturating_add(step - 1) / step * step;
+        Amount::try_from_base(up).ok()
     };
-    io_number(Amount::try_from_base(shown).unwrap_or(amount))
+    let mut shorter = [1_000_000, 100_000, STEP, 1_000].into_iter().filter_map(up);
+    let same = |amount: &Amount| PricePerSecond::from_per_hour(*amount) == Ok(price);
+    number_of(shorter.find(same).unwrap_or(exact))
+}
+
+/// `0.40 IO/h` that an owner asks, before the fee.
+#[cfg(feature = "ssr")]
+pub fn owner_per_hour(price: PricePerSecond, t: &Words) -> String {
+    format!("{} {}", owner_number(price), t.unit_price())
 }
 
 /// The two largest units: `3 d 4 h`, `12 min 5 s`, `45 s`.
@@ -200,6 +241,48 @@ mod tests {
             let asked = Amount::parse_io(&shown).expect("a number");
             assert!(asked >= amount(base), "{base} is shown as {shown}");
         }
+    }
+
+    #[test]
+    fn what_is_to_pay_is_rounded_up_and_what_one_gets_down() {
+        assert_eq!(io_to_pay(amount(40_090_001)), "0.401 IO");
+        assert_eq!(io(amount(40_099_999)), "0.4009 IO");
+        // As it stands between the digits there is nothing to round.
+        assert_eq!(io_to_pay(amount(40_090_000)), io(amount(40_090_000)));
+        for base in [1, 9_999, 10_001, 40_090_001] {
+            let read =
+                |text: String| Amount::parse_io(text.trim_end_matches(" IO")).expect("a number");
+            assert!(read(io_to_pay(amount(base))) >= amount(base));
+            assert!(read(io(amount(base))) <= amount(base));
+        }
+    }
+
+    #[cfg(feature = "ssr")]
+    #[test]
+    fn an_owner_reads_the_price_that_was_typed() {
+        for typed in [
+            "0.40",
+            "0.50",
+            "0.4009",
+            "1.00",
+            "12.3456",
+            "0.01",
+            "0.00",
+            "0.00003600",
+        ] {
+            let hour = Amount::parse_io(typed).expect("a number");
+            let price = PricePerSecond::from_per_hour(hour).expect("a price");
+            let shown = owner_number(price);
+            assert!(shown.len() <= typed.len(), "{typed} is shown as {shown}");
+            let again = PricePerSecond::from_per_hour(Amount::parse_io(&shown).expect("a number"));
+            assert_eq!(again, Ok(price), "{typed} is shown as {shown}");
+        }
+        let price = |typed| {
+            let hour = Amount::parse_io(typed).expect("a number");
+            owner_number(PricePerSecond::from_per_hour(hour).expect("a price"))
+        };
+        assert_eq!(price("0.4"), "0.40");
+        assert_eq!(price("0.5"), "0.50");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 // An owner: machines, their price, why they earn or not, and a join line.
-import { expect, open, signIn, test } from './support';
+import { expect, expectAccessible, open, signIn, test } from './support';
 
 test('the fleet shows the machine, its device and each rule of earning', async ({ page }) => {
   await signIn(page, 'owner');
@@ -18,11 +18,13 @@ test('a price is set and shown, and rubbish is refused with a reason', async ({ 
   const button = page.locator('form', { has: field }).locator('button[type=submit]');
   await field.fill('cheap');
   await button.click();
-  await expect(page.locator('[role=alert]')).toContainText('not a number');
+  await expect(page.locator('.field-error')).toContainText('not a number');
+  await expect(field).toBeFocused();
   await field.fill(before);
   await button.click();
   await expect(page.locator('.toast')).toBeVisible();
-  await expect(page.locator('[role=alert]')).toHaveCount(0);
+  await expect(page.locator('.field-error')).toHaveCount(0);
+  await expect(page.locator('[aria-invalid]')).toHaveCount(0);
 });
 
 test('a price is weighed before it is set, and all rents of a device are edited in one place', async ({ page }) => {
@@ -40,14 +42,24 @@ test('a price is weighed before it is set, and all rents of a device are edited 
   await expect(page.locator('[role=status] dl')).toContainText(/number \d+ of \d+/);
   await expect(price).toHaveValue('0.361');
   await expect(page.locator('input[name=spot]')).toHaveValue('0.18');
-  // A spot price above it is refused, with its field.
+  // A spot price above it is refused, and so is a length that is none: each beside its field, the first with the keyboard.
   await page.locator('input[name=spot]').fill('5');
+  await page.locator('input[name=longest]').fill('x');
   await page.locator('button', { hasText: 'Save' }).click();
-  await expect(page.locator('[role=alert]').first()).toContainText('at most the on-demand price');
+  await expect(page.locator('.field', { has: page.locator('input[name=spot]') })).toContainText('at most the on-demand price');
+  await expect(page.locator('.field', { has: page.locator('input[name=longest]') })).toContainText('a number, such as');
+  await expect(page.locator('input[name=spot]')).toBeFocused();
+  await expect(page.locator('input[name=spot]')).toHaveAttribute('aria-describedby', 'spot-error');
+  await expect(page.locator('[aria-invalid]')).toHaveCount(2);
+  await expectAccessible(page, 'a refused price');
   await page.locator('input[name=spot]').fill('0.18');
+  await page.locator('input[name=longest]').fill('');
   await page.locator('textarea[name=hours]').fill('mon-sun 00:00-24:00');
   await page.locator('button', { hasText: 'Save' }).click();
   await expect(page.locator('.toast')).toBeVisible();
+  // What was weighed is out of the address, and the page shows what is stored.
+  await expect(page).toHaveURL(/price\?device=[^&]+$/);
+  await expect(page.locator('input[name=spot]')).toHaveValue('0.18');
   await open(page, '/nodes');
   await expect(page.locator('article.card').first()).toContainText('spot 0.18');
   // Back as it was.

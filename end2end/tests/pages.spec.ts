@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { expect, expectAccessible, expectFits, launch, open, prefer, ready, signIn, step, test } from './support';
 
-const PUBLIC = ['/', '/?q=none', '/?q=vrm%3E%3D24', '/model?class=gpu&name=none', '/rounds', '/rounds/1', '/rounds/1?replay=1', '/sign-in', '/sign-up', '/launch', '/launch?template=own', '/no/such/page'];
+const PUBLIC = ['/', '/?q=none', '/?q=kind%3Dspot', '/?q=price%3C%3D0.01', '/?q=vrm%3E%3D24', '/model?class=gpu&name=none', '/rounds', '/rounds/1', '/rounds/1?replay=1', '/sign-in', '/sign-up', '/launch', '/launch?template=own', '/no/such/page'];
 const SIGNED_IN = ['/', '/searches', '/launch', '/jobs', '/account', '/billing', '/nodes', '/earnings'];
 const TABS = ['metrics', 'logs', 'cost', 'receipts', 'files'];
 

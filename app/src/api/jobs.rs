@@ -80,6 +80,7 @@ pub async fn launch(#[server(flatten)] form: LaunchForm) -> Result<JobId, Fault>
 /// What changes of a job while its page is open, and what its open tab draws.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobPage {
+    pub name: String,
     /// The job's topic on the live socket.
     pub topic: String,
     /// Ended for good.
@@ -114,6 +115,7 @@ pub async fn read_job_page(id: String, tab: String) -> Result<JobPage, Fault> {
     }
     let topic = protocol::live::Topic::Job(id).to_string();
     Ok(JobPage {
+        name: job.summary.name,
         topic,
         over,
         meter,

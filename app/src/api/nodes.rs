@@ -50,8 +50,18 @@ pub async fn set_rent(#[server(flatten)] form: RentForm) -> Result<(), Fault> {
     let actor = super::actor().await?;
     let unknown = |_| Problem::field("device", "no device of this name");
     let device: DeviceId = form.device.parse().map_err(unknown)?;
-    let change = form.change();
-    let change = change.map_err(|problem| Problem::field(&problem.field, problem.message))?;
+    let change = match form.change() {
+        Ok(change) => change,
+        Err(_) if super::is_plain_form() => {
+            // The editor shows what was typed, with what is wrong beside each field.
+            super::answer_form(&form.href());
+            return Ok(());
+        }
+        Err(wrong) => {
+            let problem = Problem::new(protocol::Code::Invalid, "Some fields need a change.");
+            return Err(problem.with_fields(wrong).into());
+        }
+    };
     super::exchange()?
         .change_device(&actor, device, change)
         .await?;

@@ -58,6 +58,9 @@ pub fn Field(
     #[prop(optional)] input_mode: Option<&'static str>,
     #[prop(optional)] required: bool,
     #[prop(optional)] max_length: Option<u32>,
+    /// Has the keyboard when the page opens.
+    #[prop(optional)]
+    autofocus: bool,
 ) -> AnyView {
     let has_hint = hint.is_some();
     let value = bind.map_or(value, |bind| bind.get_untracked());
@@ -65,7 +68,7 @@ pub fn Field(
     let own = id.clone();
     let input = view! {
         <input class="input" id=id.clone() name=name type=kind value=value autocomplete=autocomplete
-            inputmode=input_mode required=required maxlength=max_length
+            inputmode=input_mode required=required maxlength=max_length autofocus=autofocus
             aria-invalid=attr(move || error.get().map(|_| "true"))
             aria-describedby=attr(move || described_by(&own, has_hint, error.get().is_some()))
             on:input=move |event| if let Some(bind) = bind { bind.set(event_target_value(&event)) }/>

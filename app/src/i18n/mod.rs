@@ -5,10 +5,14 @@
 
 #[cfg(feature = "ssr")]
 mod sentences;
+#[cfg(feature = "ssr")]
+mod told;
 mod words;
 
 #[cfg(feature = "ssr")]
 pub use sentences::{chinese, translate};
+#[cfg(feature = "ssr")]
+pub use told::{reason, told, told_owner};
 pub use words::{SENTENCES, Words};
 
 use leptos::prelude::use_context;

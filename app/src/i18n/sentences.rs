@@ -2,11 +2,15 @@
 //! knows. Each sentence is a pattern: what stands in its places (names, numbers, an example to write) is kept, or translated
 //! in its turn where it is a sentence itself. Only the server carries them; it writes these parts of a page.
 
-use super::{Locale, fill};
+use super::{Locale, SENTENCES, fill};
 
 /// English and Chinese with the same number of places, longer patterns before the shorter ones that they begin with.
 const PATTERNS: &[(&str, &str)] = &[
     // Why nothing matches.
+    (
+        "{} It may cost at most {} per hour.",
+        "{}每小时最多可付 {}。",
+    ),
     (
         "No offer matches: {} removes {} of {} offers; {}.",
         "没有匹配的报价：{} 排除了 {} / {} 个报价；{}。",
@@ -79,6 +83,147 @@ const PATTERNS: &[(&str, &str)] = &[
     (
         "{} nodes of one region were asked for, and the most that match in one are {}; near=any looks everywhere",
         "需要同一地区内 {} 台机器，一个地区中最多有 {} 台符合；near=any 不限位置",
+    ),
+    (
+        "the cheapest that match ask {} IO/h together before the fee, which is more than the limit price",
+        "最便宜的符合者合计要价 {} IO/小时（未含手续费），超过价格上限",
+    ),
+    // What happens to a job.
+    ("Finished.", "已完成。"),
+    (
+        "The command ended with exit code {}.",
+        "命令以退出码 {} 结束。",
+    ),
+    (
+        "The command was ended by signal {}.",
+        "命令被信号 {} 终止。",
+    ),
+    (
+        "It used more than its {} MiB of memory and was ended. Ask for more memory.",
+        "内存使用超过 {} MiB 而被终止。请申请更多内存。",
+    ),
+    (
+        "It filled its {} MiB of disk. Ask for more disk or write less.",
+        "磁盘 {} MiB 已写满。请申请更多磁盘或减少写入。",
+    ),
+    (
+        "It started more than its {} processes.",
+        "启动的进程超过 {} 个。",
+    ),
+    (
+        "It reached its time limit of {} s.",
+        "已达到 {} 秒的时间上限。",
+    ),
+    ("Stopped by you.", "由您停止。"),
+    (
+        "The balance ran out; it was stopped in time. Nothing is owed.",
+        "余额用尽，已及时停止，没有欠款。",
+    ),
+    (
+        "The owner's machine went into maintenance.",
+        "机主的机器进入维护。",
+    ),
+    (
+        "Taken back for a job that pays the full price; it goes on elsewhere.",
+        "设备已被支付全价的任务收回，本任务将在别处继续。",
+    ),
+    (
+        "The machine was lost; its silence is not billed.",
+        "机器失联，失联期间不收费。",
+    ),
+    (
+        "It could not start: {} Nothing was billed.",
+        "无法启动：{}未产生费用。",
+    ),
+    ("No machine was found for it: {}", "没有找到合适的机器：{}"),
+    (
+        "Another of the job's nodes ended it.",
+        "作业的另一台机器结束了它。",
+    ),
+    (
+        "It was restarted {} times, as often as it may be.",
+        "已重启 {} 次，达到上限。",
+    ),
+    (
+        "the balance lasts {} s more; then the job is stopped",
+        "余额还可用 {} 秒，之后任务将停止",
+    ),
+    (
+        "A job that pays the full price takes the device. It was told to end; it has until {} to write its checkpoint, and goes on elsewhere.",
+        "支付全价的任务将使用该设备。本任务已收到结束通知，须在 {} 之前写好检查点，之后在别处继续。",
+    ),
+    (
+        "A spot job makes room until {}, at the latest until {}.",
+        "竞价任务将在 {} 之前让出设备，最迟 {}。",
+    ),
+    ("node {}: {}", "机器 {}：{}"),
+    (
+        "there is no program {} in the job's PATH or inputs.",
+        "任务的 PATH 或输入文件中没有程序 {}。",
+    ),
+    (
+        "there is no program {} in the job's PATH or inputs",
+        "任务的 PATH 或输入文件中没有程序 {}",
+    ),
+    // What a round asked of a device.
+    ("{} or more", "至少 {}"),
+    ("{} or less", "不超过 {}"),
+    // What the price editor asks for.
+    ("a number, such as 6 or 1.5", "请填写数字，例如 6 或 1.5"),
+    ("say how long a term is at least", "请填写最短租期"),
+    (
+        "{} cannot be read; write a line such as mon-fri 22:00-06:00",
+        "无法识别 {}；请写成 mon-fri 22:00-06:00 的形式",
+    ),
+    (
+        "hours ahead of UTC, such as +1",
+        "比 UTC 快的小时数，例如 +1",
+    ),
+    (
+        "the smallest price above zero is {} IO an hour",
+        "大于零的最低价格为每小时 {} IO",
+    ),
+    (
+        "the amount is larger than all IO there can ever be (800,000,000)",
+        "金额超过 IO 的总量（800,000,000）",
+    ),
+    (
+        "at most the longest time that is taken, and at most 30 days",
+        "不得长于最长任务，且最多 30 天",
+    ),
+    (
+        "at most 30 days; leave it out for no limit",
+        "最多 30 天；留空表示不限",
+    ),
+    (
+        "a price above zero; take it away to offer no spot",
+        "须大于零；留空则不提供竞价",
+    ),
+    (
+        "at most the on-demand price: nobody rents what can be taken back for more",
+        "不得高于按需价格：可被收回的设备不会有人以更高价租用",
+    ),
+    (
+        "a price above zero; take it away to offer no terms",
+        "须大于零；留空则不提供包期",
+    ),
+    (
+        "at least a second, and at most the longest time that is taken or 30 days",
+        "至少一秒，且不得长于最长任务或 30 天",
+    ),
+    ("a price above zero", "须大于零"),
+    ("at least the floor", "不得低于下限"),
+    (
+        "1 to 42 windows; take the schedule away to be open at any time",
+        "1 到 42 个时段；留空则随时开放",
+    ),
+    (
+        "a window begins from 00:00 to 23:59 (minute 0 to 1439) and ends by 24:00 (minute 1440)",
+        "时段应从 00:00 到 23:59 开始，并在 24:00 前结束",
+    ),
+    (
+        "at most 14 hours (840 minutes) ahead of UTC or behind",
+        "与 UTC 相差最多 14 小时",
     ),
     // What a quote is refused with.
     (
@@ -246,6 +391,10 @@ pub fn translate(english: &str, locale: Locale) -> String {
 
 /// `None`: no pattern fits.
 pub fn chinese(english: &str) -> Option<String> {
+    let known = SENTENCES.iter().find(|(known, _)| *known == english);
+    if let Some((_, chinese)) = known {
+        return Some((*chinese).to_owned());
+    }
     PATTERNS.iter().find_map(|(pattern, words)| {
         let places = places(english, pattern)?;
         let places: Vec<String> = places

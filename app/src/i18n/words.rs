@@ -13,6 +13,12 @@ macro_rules! words {
                 Self(locale)
             }
 
+            /// The language that they are of.
+            #[cfg(feature = "ssr")]
+            pub const fn locale(&self) -> super::Locale {
+                self.0
+            }
+
             $(pub const fn $key(&self) -> &'static str {
                 match self.0 {
                     super::Locale::En => $en,
@@ -55,7 +61,7 @@ words! {
     unit_h: "h", "小时";
     unit_min: "min", "分";
     unit_s: "s", "秒";
-    unit_hour: "h", "小时";
+    unit_price: "IO/h", "IO/小时";
 
     // The meter and the live link
     meter_label: "Rate, spent and runway; to billing", "速率、已花费与可用时长；前往账单";
@@ -131,8 +137,11 @@ words! {
     market_empty: "No device is offered right now", "目前没有可租用的设备";
     market_empty_text: "The market fills as owners connect their machines. Yours can be the first.", "机主接入机器后，市场就会有设备。您可以成为第一个。";
     market_empty_action: "Connect a machine", "接入机器";
+    market_kind_none: "Nothing is rented out in this way now", "目前没有以此方式出租的设备";
+    market_kind_none_text: "{} machines are online, and none is offered as: {}.", "有 {} 台机器在线，但均未提供：{}。";
+    market_none_why: "What stands in the way:", "原因：";
     market_none: "No offer passes this filter", "没有符合筛选条件的设备";
-    market_none_text: "Widen the price or the model, or show devices that are hired at the moment.", "请放宽价格或型号，或显示当前已被租用的设备。";
+    market_none_text: "There are no more offers on this page of the list.", "列表的这一页没有更多报价。";
     market_none_action: "Clear the filter", "清除筛选";
     model_title: "A model's price", "型号价格";
     model_lead: "What it costs, how that is known, and who asks what. All prices are what a requester pays.", "价格、依据与报价。所有价格均为租用方实付价。";
@@ -246,6 +255,11 @@ words! {
     job_env_hint: "One NAME=value a line", "每行一个 NAME=value";
     job_metrics: "Metrics", "指标";
     job_metrics_hint: "Names of numbers that the output prints as name=number; they are drawn as curves.", "输出中以 name=数字 形式打印的指标名，会绘制成曲线。";
+    need_minutes_limit: "Time limit", "时间上限";
+    reason_device: "the device you chose", "您选择的设备";
+    reason_online: "that it is offered now", "当前须在线并上架";
+    reason_free: "that it is free", "须为空闲";
+    reason_refused: "that it did not refuse this job before", "未曾拒绝过此任务";
     need_cpus: "CPU cores", "CPU 核数";
     need_memory: "Memory", "内存";
     need_disk: "Disk", "磁盘";
@@ -266,6 +280,7 @@ words! {
     quote_asking: "Asking for the price…", "正在询价…";
     quote_unreachable: "The server cannot be reached. What you typed stays; the price is asked for again each second.", "无法连接服务器。您填写的内容会保留，系统每秒重试询价。";
     quote_runway: "Your balance lasts {} at this rate.", "按此速率，余额可用 {}。";
+    quote_no_cost: "Free of charge: nothing is taken from your balance.", "免费：不会从余额中扣款。";
     quote_egress: "Data in and out", "数据进出";
     quote_at_most: "At most", "最多花费";
     quote_hold: "Set aside first", "先行冻结";
@@ -334,6 +349,7 @@ words! {
     job_failed: "Failed", "失败";
     job_stopped: "Stopped", "已停止";
     job_steps: "Progress of the job", "任务进度";
+    job_not_done: "not done", "未完成";
     job_restarts: "Restarts: {}", "重启次数：{}";
     job_again: "Its machine was lost. It waits for another and starts again; the silence is not billed.", "所在机器已失联。任务正在等待另一台机器并将重新开始，失联期间不收费。";
     job_tabs: "Views of the job", "任务视图";
@@ -382,6 +398,7 @@ words! {
     job_member_shown: "Shown", "显示";
     end_restarts: "It was restarted {} times, as often as it may be.", "已重启 {} 次，达到上限。";
     metrics_none: "No figures yet. They appear a second after the process starts.", "还没有数据。进程启动一秒后即会出现。";
+    metrics_never: "No figures were recorded: it ended before a first second was measured.", "没有记录到数据：任务在测得第一秒之前就已结束。";
     chart_cpu: "CPU (100 % is one core)", "CPU（100 % 为一个核）";
     chart_memory: "Memory", "内存";
     chart_gpu: "GPU", "GPU";
@@ -476,7 +493,7 @@ words! {
     rent_longest: "Longest job", "最长任务";
     rent_save: "Save", "保存";
     rent_saved: "Saved. Running jobs keep their prices.", "已保存。运行中的任务保持原价。";
-    rent_at: "At {} an hour", "每小时 {}";
+    rent_at: "At {}", "价格 {}";
     rent_stored: "Stored as", "存储为";
     rent_stored_value: "{} base units a second", "每秒 {} 个基本单位";
     rent_pays: "Requesters pay", "租用者支付";
@@ -484,12 +501,12 @@ words! {
     rent_rank_all: "Among all offers", "在全部报价中";
     rent_rank: "number {} of {}", "第 {} 位，共 {} 个";
     rent_fair: "Fair price", "公允价格";
-    rent_above_fair: "{}/h; yours is {} above it ({} samples)", "{}/小时；您的价格高出 {}（{} 个样本）";
-    rent_below_fair: "{}/h; yours is {} below it ({} samples)", "{}/小时；您的价格低 {}（{} 个样本）";
+    rent_above_fair: "{}; yours is {} above it ({} samples)", "{}；您的价格高出 {}（{} 个样本）";
+    rent_below_fair: "{}; yours is {} below it ({} samples)", "{}；您的价格低 {}（{} 个样本）";
     rent_no_fair: "nothing is known yet", "尚无数据";
     rent_fill_label: "Hired, 7 days", "近 7 天出租率";
-    rent_fill: "{} at this price or below ({} leases, {} device-hours)", "此价格及以下为 {}（{} 次租用，{} 设备小时）";
-    rent_no_fill: "not enough data: {} leases at this price or below", "数据不足：此价格及以下有 {} 次租用";
+    rent_fill: "{} of the time, of devices that ask this price or less now and of this one (at whatever price then; leases: {}, device-hours: {})", "现价不高于此价的设备（含本设备）：{} 的时间已租出（不论当时价格，{} 次租用，{} 设备小时）";
+    rent_no_fill: "not enough data (leases: {}, of devices that ask this price or less now and of this one)", "数据不足：现价不高于此价的设备（含本设备）共 {} 次租用";
     rent_income: "Expected a day", "预计每日";
     rent_income_value: "{} after the fee", "扣费后 {}";
     rent_free_again: "Free again {}", "{} 重新开放";
@@ -569,6 +586,12 @@ words! {
     round_all: "All rounds", "所有轮次";
     round_none: "There is no such round.", "没有此轮次。";
     round_number: "Round {}", "第 {} 轮";
+    round_kind: "Kind", "方式";
+    round_pinned: "only device {}", "仅限设备 {}";
+    round_pays: "Winner pays, with fee", "胜出价（含手续费）";
+    round_owner_price: "Owner's price, before the fee", "机主价格（未含手续费）";
+    round_with_fee: "With the fee", "含手续费";
+    round_fee_note: "Prices are an hour's, with today's fee of {} %. The record and its hashes hold the owners' prices, before the fee.", "价格为每小时价格，含当前手续费 {} %。记录及其哈希中保存的是未含手续费的机主价格。";
     round_asked: "Asked", "请求";
     round_winner: "Winner", "胜出者";
     round_nobody: "nobody", "无";
@@ -613,7 +636,7 @@ words! {
     missed_alone: "Only this", "仅因此";
     missed_last: "Last times", "最近几次";
     missed_compared: "asked: {} · it had: {}", "要求：{} · 实际：{}";
-    missed_wins: "At {} it would have won", "若为 {} 则会胜出";
+    missed_wins: "Asking {} before the fee, it would have won", "若报价为 {}（未含手续费）则会胜出";
     missed_field: "Condition on {}", "条件不符：{}";
     missed_price: "Another was cheaper", "有更便宜的报价";
     missed_reputation: "Same price, better reputation", "同价但对方信誉更高";

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
+use leptos_router::NavigateOptions;
+use leptos_router::hooks::use_navigate;
 use wasm_bindgen::JsCast;
 
 use super::kept::Kept;
@@ -11,7 +13,7 @@ use crate::api::parts::ReadPart;
 use crate::api::{Ask, Data, ask, data, send_form, then};
 use crate::components::{Toasts, effect, html, toast, toasts};
 use crate::fault::{Fault, form_fault};
-use crate::i18n::Words;
+use crate::i18n::{Locale, Words, locale};
 
 /// Several changes within this time are one.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -70,8 +72,11 @@ impl Fragment {
             self.shown.set_value(Some(now));
             let fault = RwSignal::new(None);
             let toasts = toasts();
+            let (navigate, locale) = (use_navigate(), locale());
             // Forms inside are posted from here; without JavaScript they are plain forms.
-            let submit = move |event: leptos::ev::SubmitEvent| self.submit(&event, fault, toasts);
+            let submit = move |event: leptos::ev::SubmitEvent| {
+                self.submit(&event, fault, toasts, navigate.clone(), locale);
+            };
             view! {
                 {form_fault(fault.into(), &[])}
                 <div data-part=self.name inner_html=html(move || now.get()) on:submit=submit></div>
@@ -138,6 +143,8 @@ impl Fragment {
         event: &leptos::ev::SubmitEvent,
         fault: RwSignal<Option<Fault>>,
         toasts: Toasts,
+        navigate: impl Fn(&str, NavigateOptions) + 'static,
+        locale: Locale,
     ) {
         let form = event
             .target()
@@ -151,6 +158,7 @@ impl Fragment {
         };
         event.prevent_default();
         leptos::task::spawn_local(async move {
+            forget(&form);
             let answer = send_form(&form).await;
             if answer.is_ok() {
                 // What was typed is kept now, so the part may be written anew.
@@ -160,12 +168,66 @@ impl Fragment {
                 {
                     _ = active.blur();
                 }
+                if let Some(back) = form.get_attribute("data-back") {
+                    let quietly = NavigateOptions {
+                        scroll: false,
+                        replace: true,
+                        ..NavigateOptions::default()
+                    };
+                    navigate(&back, quietly);
+                }
                 self.refresh();
                 if let Some(done) = form.get_attribute("data-done") {
                     toast(toasts, done);
                 }
             }
-            _ = fault.try_set(answer.err());
+            let refused = answer.err();
+            _ = fault.try_set(refused.filter(|refused| !point_out(&form, refused, locale)));
         });
     }
+}
+
+/// Takes away what the last refusal left beside the fields.
+fn forget(form: &web_sys::HtmlFormElement) {
+    for (selector, is_message) in [(".field-error", true), ("[aria-invalid]", false)] {
+        while let Ok(Some(element)) = form.query_selector(selector) {
+            if is_message {
+                element.remove();
+            } else {
+                _ = element.remove_attribute("aria-invalid");
+                _ = element.remove_attribute("aria-describedby");
+            }
+        }
+    }
+}
+
+/// Says beside each field what is wrong with it, and leads to the first. `false`: not all is about fields of this form.
+fn point_out(form: &web_sys::HtmlFormElement, refused: &Fault, locale: Locale) -> bool {
+    let problems = &refused.0.fields;
+    let mut all = !problems.is_empty();
+    for problem in problems {
+        let control = form.query_selector(&format!("[name='{}']", problem.field));
+        let Some(control) = control.ok().flatten() else {
+            all = false;
+            continue;
+        };
+        let (Ok(Some(place)), Ok(message)) =
+            (control.closest(".field"), document().create_element("p"))
+        else {
+            all = false;
+            continue;
+        };
+        let id = format!("{}-error", control.id());
+        message.set_id(&id);
+        message.set_class_name("field-error");
+        message.set_text_content(refused.of_field(&problem.field, locale).as_deref());
+        _ = place.append_child(&message);
+        _ = control.set_attribute("aria-invalid", "true");
+        _ = control.set_attribute("aria-describedby", &id);
+    }
+    let first = form.query_selector("[aria-invalid]").ok().flatten();
+    if let Some(first) = first.and_then(|first| first.dyn_into::<web_sys::HtmlElement>().ok()) {
+        _ = first.focus();
+    }
+    all
 }

@@ -412,7 +412,7 @@ fn limit_fields(form: &Fields, fault: Signal<Option<Fault>>) -> AnyView {
                 {number(form, fault, "memory_mib", t.need_memory(), Some("MiB"))}
                 {number(form, fault, "disk_mib", t.need_disk(), Some("MiB"))}
                 {number(form, fault, "minutes", t.need_minutes(), Some(t.unit_min()))}
-                {number(form, fault, "max_price", t.need_max_price(), Some("IO/h"))}
+                {number(form, fault, "max_price", t.need_max_price(), Some(t.unit_price()))}
                 {number(form, fault, "wait", t.need_wait(), Some(t.unit_min()))}
             </div>
             <details>

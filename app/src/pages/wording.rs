@@ -1,13 +1,14 @@
 //! States, ends and events of the domain in the words of a language.
 
 use leptos::prelude::AnyView;
+use protocol::rent::Kind;
 use protocol::spec::DeviceClass;
 use protocol::state::{DeviceState, JobState, LeaseState, RunEnd};
 use protocol::view::{Book, EarnRule, EntryKind, JobEventKind, ScarcityView};
 
 use crate::components::{Tone, state};
 use crate::format;
-use crate::i18n::{Words, fill};
+use crate::i18n::{Words, fill, told};
 
 pub fn job_state(job: JobState, t: &'static Words) -> AnyView {
     let (tone, word) = match job {
@@ -74,8 +75,8 @@ pub fn run_end(end: &RunEnd, t: &Words) -> String {
         RunEnd::NodeDrained => t.end_drained().to_owned(),
         RunEnd::Preempted => t.end_preempted().to_owned(),
         RunEnd::LeaseLost => t.end_lost().to_owned(),
-        RunEnd::FailedToStart { reason } => with(t.end_start(), reason),
-        RunEnd::NoCapacity { reason } => with(t.end_capacity(), reason),
+        RunEnd::FailedToStart { reason } => with(t.end_start(), &told(reason, t.locale())),
+        RunEnd::NoCapacity { reason } => with(t.end_capacity(), &told(reason, t.locale())),
         RunEnd::JobOver => t.end_job_over().to_owned(),
         RunEnd::TooManyRestarts { restarts } => with(t.end_restarts(), restarts),
     }
@@ -99,6 +100,15 @@ pub fn event(kind: JobEventKind, t: &Words) -> &'static str {
         JobEventKind::Rejected => t.event_rejected(),
         JobEventKind::MemberEnded => t.event_member_ended(),
         JobEventKind::Ended => t.event_ended(),
+    }
+}
+
+/// A way to rent, by the name that rounds and queries give it.
+pub fn kind(name: &str, t: &Words) -> &'static str {
+    match Kind::parse(name).unwrap_or_default() {
+        Kind::OnDemand => t.rent_on_demand(),
+        Kind::Spot => t.rent_spot(),
+        Kind::Reserved => t.rent_reserved(),
     }
 }
 

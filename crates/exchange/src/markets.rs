@@ -8,6 +8,7 @@ use market::{
     Term, Test,
 };
 use protocol::JobSpec;
+use protocol::problem::FieldProblem;
 use protocol::spec::{DEVICES_MAX, NODES_MAX, is_country};
 use protocol::state::JobState;
 use protocol::view::{
@@ -348,6 +349,29 @@ impl Exchange {
         quote.makes_room = makes_room;
         quote.notes = Self::quote_notes(&quote, spec);
         Ok(quote)
+    }
+
+    /// What an hour at an owner's price costs the requester, with the fee of today.
+    pub fn with_fee(&self, price: PricePerSecond) -> Amount {
+        per_hour(self.fees(), price)
+    }
+
+    /// Why no offer passes a filter: what each of its terms removes, and what that leaves. Nothing where some pass.
+    ///
+    /// # Errors
+    /// A filter that cannot be read is named.
+    pub fn why_none(&self, filter: &OfferFilter) -> Result<Vec<FieldProblem>, Error> {
+        let (filter, kind) = self.filter(filter)?;
+        let request = Request {
+            filter,
+            ask: market::Ask {
+                kind,
+                ..market::Ask::default()
+            },
+            ..Request::default()
+        };
+        let why = self.memory().book.choose(&request).err();
+        Ok(why.map_or_else(Vec::new, |why| self.priced(why).fields()))
     }
 
     /// With the prices that the requester pays.

@@ -233,11 +233,15 @@ impl Exchange {
                 "{} is set aside before the start; what is not used comes back.",
                 view.first_hold
             ),
-            format!(
-                "A balance of {} lasts {} seconds at this rate.",
-                view.available,
-                view.runway.get()
-            ),
+            if view.per_hour.is_zero() {
+                "It is free of charge: nothing is taken from the balance.".to_owned()
+            } else {
+                format!(
+                    "A balance of {} lasts {} seconds at this rate.",
+                    view.available,
+                    view.runway.get()
+                )
+            },
             format!(
                 "{hired} of {offered} {} are hired now ({percent} %{median}); that explains prices and is never added to one.",
                 view.offer.model

@@ -352,7 +352,7 @@ impl Exchange {
                 if self.waits_until(&job).is_some_and(|until| until <= now) {
                     let mut reason = no_match.sentence();
                     if let Some(price) = limit_price {
-                        let hour = per_hour(self.fees(), price);
+                        let hour = self.limit_text(&job.spec, price);
                         _ = write!(reason, " It may cost at most {hour} per hour.");
                     }
                     let end = RunEnd::NoCapacity { reason };
@@ -384,6 +384,16 @@ impl Exchange {
                 }
             }
         }
+    }
+
+    /// The most that an hour may cost: as it was typed where it is the requester's own limit.
+    fn limit_text(&self, spec: &protocol::JobSpec, price: kernel::PricePerSecond) -> String {
+        let typed = spec.limits.max_price_per_hour.as_deref();
+        let typed = typed.and_then(|text| kernel::Amount::parse_io(text).ok());
+        typed
+            .filter(|limit| self.price_within(*limit) == price)
+            .unwrap_or_else(|| per_hour(self.fees(), price))
+            .to_string()
     }
 
     /// Says once why a job that lost its node waits; of the many looks that find nothing only this one is a round.

@@ -310,12 +310,12 @@ impl DeviceRules {
         check(
             self.min_duration <= longest.min(DURATION_MAX) && longest > Seconds::ZERO,
             "rules.min_duration",
-            "at most max_duration, and at most 30 days (2592000 s)",
+            "at most the longest time that is taken, and at most 30 days",
         );
         check(
             self.max_duration.is_none_or(|max| max <= DURATION_MAX),
             "rules.max_duration",
-            "at most 30 days (2592000 s); leave it out for no limit",
+            "at most 30 days; leave it out for no limit",
         );
         if let Some(spot) = self.spot {
             check(
@@ -339,7 +339,7 @@ impl DeviceRules {
             check(
                 reserved.min_term > Seconds::ZERO && reserved.min_term <= longest.min(DURATION_MAX),
                 "rules.reserved.min_term",
-                "at least a second and at most max_duration, or 30 days (2592000 s)",
+                "at least a second, and at most the longest time that is taken or 30 days",
             );
         }
         if let Some(auto) = self.auto {
@@ -371,12 +371,12 @@ impl DeviceRules {
                     .iter()
                     .all(|window| window.from < DAY_MINUTES && window.to <= DAY_MINUTES),
                 "rules.schedule.windows",
-                "minutes of the day: from 0 to 1439, to 0 to 1440",
+                "a window begins from 00:00 to 23:59 (minute 0 to 1439) and ends by 24:00 (minute 1440)",
             );
             check(
                 schedule.utc_offset_minutes.unsigned_abs() <= OFFSET_MAX.unsigned_abs(),
                 "rules.schedule.utc_offset_minutes",
-                "-840 to 840: minutes that the owner's clock is ahead of UTC",
+                "at most 14 hours (840 minutes) ahead of UTC or behind",
             );
         }
         problems

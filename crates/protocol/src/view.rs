@@ -335,7 +335,7 @@ pub struct QuoteView {
     /// Set aside before the start; what is not used comes back.
     pub first_hold: Amount,
     pub available: Amount,
-    /// How long the balance lasts at this rate.
+    /// How long the balance lasts at this rate; 4294967295 where nothing is taken from it.
     pub runway: Seconds,
     /// Whether the balance allows the start.
     pub affordable: bool,

@@ -68,6 +68,7 @@ pub fn metrics(
     members: u32,
     samples: RwSignal<Vec<SampleRow>>,
     read: RwSignal<bool>,
+    over: RwSignal<bool>,
 ) -> AnyView {
     let t = words();
     let member = RwSignal::new(0_u32);
@@ -85,7 +86,12 @@ pub fn metrics(
         }
         let (some, gpu) = kind.get();
         if some == 0 {
-            return notice(Tone::Idle, t.metrics_none());
+            let none = if over.get() {
+                t.metrics_never()
+            } else {
+                t.metrics_none()
+            };
+            return notice(Tone::Idle, none);
         }
         let own = names
             .clone()

@@ -59,7 +59,6 @@ struct Written {
 }
 
 pub fn page() -> impl IntoView {
-    let t = words();
     let params = use_params_map();
     let query = use_query_map();
     let id = move || params.with(|params| params.get("id").unwrap_or_default());
@@ -74,7 +73,6 @@ pub fn page() -> impl IntoView {
             tab: tab.get_untracked(),
         })
     }));
-    let title = format!("{} {}", t.job(), format::short_id(&untrack(id)));
     let written = Written {
         head: Fragment::new("job-head", id),
         happened: Fragment::new("job-events", id),
@@ -83,8 +81,7 @@ pub fn page() -> impl IntoView {
         files: Fragment::while_open("job-files", id, move || tab.with(|tab| tab == FILES)),
     };
     view! {
-        <PageHead title=title/>
-        {load(page, |t| skeleton_block(t.loading()), move |page| show(page, tab, untrack(id), written))}
+        {load(page, |t| view! { <PageHead title=t.job()/>{skeleton_block(t.loading())} }.into_any(), move |page| show(page, tab, untrack(id), written))}
     }
 }
 
@@ -215,6 +212,7 @@ impl State {
 fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> AnyView {
     let t = words();
     let topic = page.topic.clone();
+    let title = format!("{} · {}", page.name, format::short_id(&id));
     let metrics = page.metrics.clone();
     let members = page.members;
     let state = State::new(page, id.clone());
@@ -272,9 +270,16 @@ fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> Any
         COST => written.cost.view(|t| skeleton_block(t.loading())),
         RECEIPTS => written.receipts.view(|t| skeleton_rows(t.loading(), 2)),
         FILES => written.files.view(|t| skeleton_rows(t.loading(), 1)),
-        _ => charts::metrics(&metrics, members, state.samples, state.samples_read),
+        _ => charts::metrics(
+            &metrics,
+            members,
+            state.samples,
+            state.samples_read,
+            state.over,
+        ),
     });
     view! {
+        <PageHead title=title/>
         {stale_notice()}
         {head(state, written, &id)}
         <div class="grid gap-6 lg:grid-cols-[1fr_18rem]">
@@ -312,7 +317,7 @@ fn head(state: State, written: Written, id: &str) -> AnyView {
     let meter = Signal::derive(move || reading(&state.meter.get().unwrap_or_default(), t));
     view! {
         <div class="flex flex-wrap items-start justify-between gap-x-6 gap-y-3 mb-4">
-            <div class="min-w-0 flex-1">{written.head.view(|t| skeleton_rows(t.loading(), 1))}</div>
+            <div class="min-w-0 flex-1 basis-full md:basis-0">{written.head.view(|t| skeleton_rows(t.loading(), 1))}</div>
             <div class="row-actions">
                 {live_dot()}
                 {part(move || (!state.over.get()).then(|| view! { <a class="btn danger" href=ask.clone() data-noscroll="true">{t.stop()}</a> }))}

@@ -2,14 +2,14 @@
 
 use leptos::prelude::*;
 use protocol::state::JobState;
-use protocol::view::{JobEventKind, JobView, ReceiptView};
+use protocol::view::{JobEventKind, JobSummary, JobView, ReceiptView};
 
 use crate::api::jobs::parse;
 use crate::api::{actor, exchange};
 use crate::components::{Cell, Column, Icon, Parts, Tone, icon, notice, row, shape, table};
 use crate::fault::Fault;
 use crate::format;
-use crate::i18n::{Locale, Words, fill, locale, words};
+use crate::i18n::{Words, fill, locale, told, words};
 use crate::pages::wording;
 
 async fn job(id: &str) -> Result<JobView, Fault> {
@@ -29,18 +29,18 @@ pub async fn head(id: &str) -> Result<AnyView, Fault> {
     let again = again.then(|| notice(Tone::Warn, t.job_again()));
     // A spot job that was given notice, as long as it runs.
     let mut newest = job.events.iter().rev();
-    let told = newest.find(|event| {
+    let notified = newest.find(|event| {
         matches!(
             event.kind,
             JobEventKind::Notice | JobEventKind::Preempted | JobEventKind::NodeLost
         )
     });
-    let told = told
+    let notified = notified
         .filter(|event| event.kind == JobEventKind::Notice && !summary.state.is_final())
         .map(|event| {
             notice(
                 Tone::Warn,
-                view! { <p class="font-medium">{t.event_notice()}</p><p>{event.detail.clone()}</p> },
+                view! { <p class="font-medium">{t.event_notice()}</p><p>{told(&event.detail, locale())}</p> },
             )
         });
     let waits = summary.waits_until.map(|until| {
@@ -48,7 +48,7 @@ pub async fn head(id: &str) -> Result<AnyView, Fault> {
             job.events.iter().rev().find(|event| {
                 matches!(event.kind, JobEventKind::Waiting | JobEventKind::MakingRoom)
             });
-        let why = why.map(|event| view! { <p class="hint">{event.detail.clone()}</p> });
+        let why = why.map(|event| view! { <p class="hint">{told(&event.detail, locale())}</p> });
         notice(
             Tone::Busy,
             view! { <p>{fill(t.job_waits(), &[&format::moment(until)])}</p>{why} },
@@ -64,13 +64,13 @@ pub async fn head(id: &str) -> Result<AnyView, Fault> {
     };
     Ok(view! {
         <div class="flex flex-wrap items-center gap-x-4 gap-y-1 mb-3">
-            <h2 class="text-16">{summary.name.clone()}</h2>
             <span role="status">{wording::job_state(summary.state, t)}</span>
             {several.map(|several| view! { <span class="hint">{several}</span> })}
         </div>
+        <h2 class="sr">{t.job_steps()}</h2>
         {steps(&job, t)}
         {rounds(&job, t)}
-        <div class="mt-4 empty:hidden">{end}{again}{told}{waits}</div>
+        <div class="mt-4 empty:hidden">{end}{again}{notified}{waits}</div>
     }
     .into_any())
 }
@@ -99,6 +99,7 @@ fn steps(job: &JobView, t: &'static Words) -> AnyView {
         JobState::Stopped => (JobState::Stopped, t.job_stopped()),
         _ => (JobState::Finished, t.job_finished()),
     };
+    let done = steps_done(&job.summary, !job.leases.is_empty());
     let items = [
         (JobState::Matching, t.job_matching()),
         (JobState::Starting, t.job_starting()),
@@ -108,8 +109,10 @@ fn steps(job: &JobView, t: &'static Words) -> AnyView {
     .into_iter()
     .map(|(step, word)| {
         let current = (step == state).then_some("step");
-        let tone = tone_of(step, state);
-        view! { <li aria-current=current><span class=tone.class()>{shape(tone)}</span>{word}</li> }
+        let tone = tone_of(step, state, done);
+        let missed = (state.is_final() && step != state && tone == Tone::Idle)
+            .then(|| view! { <span class="sr">" ("{t.job_not_done()}")"</span> });
+        view! { <li aria-current=current><span class=tone.class()>{shape(tone)}</span>{word}{missed}</li> }
     })
     .parts();
     let restarts = job.summary.restarts;
@@ -118,14 +121,26 @@ fn steps(job: &JobView, t: &'static Words) -> AnyView {
     view! { <ol class="steps" aria-label=t.job_steps()>{items}{again}</ol> }.into_any()
 }
 
-/// How `step` looks to a job in `state`: behind it, where it is, or still ahead.
-fn tone_of(step: JobState, state: JobState) -> Tone {
+/// How many of the steps a job is through: found a machine, started, ran.
+fn steps_done(summary: &JobSummary, leased: bool) -> u8 {
+    if summary.started_at.is_some() || summary.state == JobState::Finished {
+        3
+    } else {
+        u8::from(leased)
+    }
+}
+
+/// How `step` looks to a job in `state`: behind it, where it is, or still ahead; once it is over, what it did not come to.
+fn tone_of(step: JobState, state: JobState, done: u8) -> Tone {
     let order = |state| match state {
         JobState::Matching => 0,
         JobState::Starting => 1,
         JobState::Running => 2,
         JobState::Finished | JobState::Failed | JobState::Stopped => 3,
     };
+    if state.is_final() && step != state && order(step) >= done {
+        return Tone::Idle;
+    }
     match state {
         JobState::Failed if step == state => Tone::Bad,
         JobState::Stopped if step == state => Tone::Idle,
@@ -308,8 +323,7 @@ pub async fn happened(id: &str) -> Result<AnyView, Fault> {
         .iter()
         .rev()
         .map(|event| {
-            // The detail is the exchange's English; beside Chinese words it would only repeat them.
-            let detail = (locale == Locale::En && !event.detail.is_empty()).then(|| event.detail.clone());
+            let detail = (!event.detail.is_empty()).then(|| told(&event.detail, locale));
             view! {
                 <li>
                     <p class="font-medium">{wording::event(event.kind, t)}</p>
@@ -331,10 +345,16 @@ mod tests {
 
     #[test]
     fn the_way_of_a_job_is_shown_as_it_went() {
-        assert_eq!(tone_of(JobState::Matching, JobState::Running), Tone::Ok);
-        assert_eq!(tone_of(JobState::Running, JobState::Running), Tone::Busy);
-        assert_eq!(tone_of(JobState::Finished, JobState::Running), Tone::Idle);
-        assert_eq!(tone_of(JobState::Failed, JobState::Failed), Tone::Bad);
-        assert_eq!(tone_of(JobState::Stopped, JobState::Stopped), Tone::Idle);
+        use JobState::{Failed, Finished, Matching, Running, Starting, Stopped};
+        assert_eq!(tone_of(Matching, Running, 3), Tone::Ok);
+        assert_eq!(tone_of(Running, Running, 3), Tone::Busy);
+        assert_eq!(tone_of(Finished, Running, 3), Tone::Idle);
+        assert_eq!(tone_of(Failed, Failed, 3), Tone::Bad);
+        assert_eq!(tone_of(Stopped, Stopped, 3), Tone::Idle);
+        // What ended before it ran was never running.
+        let way = |end, done| [Matching, Starting, Running].map(|step| tone_of(step, end, done));
+        assert_eq!(way(Failed, 0), [Tone::Idle, Tone::Idle, Tone::Idle]);
+        assert_eq!(way(Failed, 1), [Tone::Ok, Tone::Idle, Tone::Idle]);
+        assert_eq!(way(Stopped, 3), [Tone::Ok, Tone::Ok, Tone::Ok]);
     }
 }

@@ -9,7 +9,7 @@ use crate::api::{actor, exchange};
 use crate::components::{Cell, Column, Parts, empty, row, table};
 use crate::fault::Fault;
 use crate::format;
-use crate::i18n::{Words, locale, translate, words};
+use crate::i18n::{Words, locale, told, words};
 use crate::pages::wording;
 
 const JOBS_PER_PAGE: u32 = 50;
@@ -57,21 +57,24 @@ fn waiting(orders: &[OrderView], t: &'static Words) -> AnyView {
             let why = if order.why.is_empty() {
                 t.order_next().to_owned()
             } else {
-                translate(&order.why, locale())
+                told(&order.why, locale())
             };
             let asks = [
                 order.filter.clone(),
                 order
                     .max_price_per_hour
                     .as_ref()
-                    .map(|most| format!("≤ {most} IO/h")),
+                    .map(|most| format!("≤ {most} {}", t.unit_price())),
             ];
             let asks = asks.into_iter().flatten().collect::<Vec<_>>().join(" · ");
             row(vec![
                 Cell::title(view! { <a href=format!("/jobs/{id}")>{order.name.clone()}</a> }),
                 Cell::wide(t.order_asks(), asks),
                 Cell::wide(t.order_why(), why),
-                Cell::end(t.order_until(), format::moment(order.until)),
+                Cell::end(
+                    t.order_until(),
+                    view! { <span class="whitespace-nowrap">{format::moment(order.until)}</span> },
+                ),
                 Cell::action(view! {
                     <form method="post" action=Stop::url() data-done=t.order_withdrawn()>
                         <input type="hidden" name="id" value=id/>

@@ -8,7 +8,7 @@ use crate::api::{actor_or_none, exchange};
 use crate::components::{Parts, Tone, notice, tag};
 use crate::fault::Fault;
 use crate::format;
-use crate::i18n::{Words, fill, locale, words};
+use crate::i18n::{Words, fill, locale, reason, told, words};
 use crate::launch_form::LaunchForm;
 use crate::pages::wording;
 use crate::templates::QuotePart;
@@ -39,7 +39,10 @@ pub async fn quote_part(form: &LaunchForm) -> Result<QuotePart, Fault> {
             } else {
                 fill(
                     t.launch_poor(),
-                    &[&format::io(quote.first_hold), &format::io(quote.available)],
+                    &[
+                        &format::io_to_pay(quote.first_hold),
+                        &format::io(quote.available),
+                    ],
                 )
             };
             let holds = quote
@@ -72,9 +75,11 @@ fn refused(fault: &Fault, t: &'static Words) -> AnyView {
         Tone::Bad
     };
     let sentence = fault.sentence(locale());
+    // One reason alone is what the sentence says already.
+    let more = (fault.0.fields.len() > 1 || fault.code() != Code::NoMatch).then(|| fields(fault));
     notice(
         tone,
-        view! { <p class="font-medium">{fault.title(t)}</p><p>{sentence}</p>{fields(fault)} },
+        view! { <p class="font-medium">{fault.title(t)}</p><p>{sentence}</p>{more} },
     )
 }
 
@@ -85,8 +90,8 @@ fn fields(fault: &Fault) -> AnyView {
         .fields
         .iter()
         .map(|problem| {
-            let message = fault.of_field(&problem.field, locale).unwrap_or_default();
-            view! { <li><span class="mono">{problem.field.clone()}</span>": "{message}</li> }
+            let message = told(&problem.message, locale);
+            view! { <li>{reason(&problem.field, locale).to_owned()}": "{message}</li> }
         })
         .parts();
     view! { <ul class="hint mt-1">{items}</ul> }.into_any()
@@ -99,6 +104,14 @@ fn where_it_runs(quote: &QuoteView) -> String {
         0 | 1 => place,
         several => format!("{several} × {place} …"),
     }
+}
+
+/// How long the balance lasts, unless nothing is taken from it.
+fn runway(quote: &QuoteView, t: &Words) -> String {
+    if quote.per_hour.is_zero() {
+        return t.quote_no_cost().to_owned();
+    }
+    fill(t.quote_runway(), &[&format::duration(quote.runway, t)])
 }
 
 fn quote_lines(quote: &QuoteView, chosen: bool, t: &'static Words) -> AnyView {
@@ -145,12 +158,12 @@ fn quote_lines(quote: &QuoteView, chosen: bool, t: &'static Words) -> AnyView {
         <p class="hint">{where_it_runs(quote)}" · "{fill(t.quote_matching(), &[&quote.matching.to_string()])}</p>
         <dl class="facts">
             {lines}
-            {fact(t.quote_at_most(), format::io(quote.at_most))}
-            {fact(t.quote_hold(), format::io(quote.first_hold))}
+            {fact(t.quote_at_most(), format::io_to_pay(quote.at_most))}
+            {fact(t.quote_hold(), format::io_to_pay(quote.first_hold))}
             {fact(t.quote_available(), format::io(quote.available))}
             {fact(t.model_scarcity(), wording::scarcity(&quote.scarcity, t))}
         </dl>
-        <p class="font-medium">{fill(t.quote_runway(), &[&format::duration(quote.runway, t)])}</p>
+        <p class="font-medium">{runway(quote, t)}</p>
     }
     .into_any()
 }

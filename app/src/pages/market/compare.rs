@@ -6,7 +6,7 @@ use protocol::state::DeviceState;
 use protocol::view::OfferView;
 
 use super::Query;
-use super::part::place;
+use super::part::{device_memory, place};
 use crate::components::Parts;
 use crate::format;
 use crate::i18n::{Words, fill};
@@ -72,13 +72,7 @@ fn properties(offers: &[OfferView], t: &'static Words) -> Vec<Property> {
             each(&|offer| wording::class(offer.class).to_owned()),
         ),
         (t.filter_model(), each(&|offer| offer.model.clone())),
-        (
-            t.col_memory(),
-            each(&|offer| match offer.device_memory_mib {
-                0 => "–".to_owned(),
-                mib => format::mib(mib),
-            }),
-        ),
+        (t.col_memory(), each(&device_memory)),
         (
             t.col_cpus(),
             each(&|offer| format!("{} · {}", offer.cpus, format::mib(offer.memory_mib))),

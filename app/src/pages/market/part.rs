@@ -11,7 +11,7 @@ use crate::api::{actor_or_none, exchange};
 use crate::components::{Cell, Column, Parts, Sorted, Tone, empty, notice, row, table, tag};
 use crate::fault::Fault;
 use crate::format;
-use crate::i18n::{Words, fill, locale, translate, words};
+use crate::i18n::{Words, fill, locale, reason, told, translate, words};
 use crate::pages::wording;
 
 /// The columns that can be sorted; each has one useful direction.
@@ -134,7 +134,8 @@ impl Query {
     fn order(&self, offers: &mut [OfferView]) {
         match self.sort.as_str() {
             "memory" => offers.sort_by_key(|offer| {
-                std::cmp::Reverse(offer.device_memory_mib.max(offer.memory_mib))
+                // A CPU has none of its own: behind all that do, by its machine's.
+                std::cmp::Reverse((offer.device_memory_mib, offer.memory_mib))
             }),
             "reputation" => offers.sort_by_key(|offer| std::cmp::Reverse(offer.reputation)),
             _ => offers.sort_by_key(|offer| offer.per_hour),
@@ -175,7 +176,11 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
     } else {
         let mut found = exchange.offers(&query.filter())?;
         query.order(&mut found.offers);
-        results(&found, &query, t)
+        if found.offers.is_empty() {
+            nothing(&found, &query, &network, t)?
+        } else {
+            results(&found, &query, t)
+        }
     };
     let compared: Vec<OfferView> = query
         .compared()
@@ -252,23 +257,56 @@ fn supply(network: &NetworkView, t: &Words) -> String {
     )
 }
 
+/// Why there is nothing to show: no machine, no machine in this way, or what the query asks.
+fn nothing(
+    found: &OffersView,
+    query: &Query,
+    network: &NetworkView,
+    t: &'static Words,
+) -> Result<AnyView, Fault> {
+    let clear = Some((t.market_none_action(), "/".to_owned()));
+    if found.total == 0 && network.nodes_online == 0 {
+        let connect = Some((t.market_empty_action(), "/nodes".to_owned()));
+        return Ok(empty(t.market_empty(), t.market_empty_text(), connect));
+    }
+    if found.total == 0 {
+        let kind = Kind::ALL
+            .into_iter()
+            .find(|kind| query.has(&format!("kind={}", kind.as_str())));
+        let kind = wording::kind(kind.unwrap_or_default().as_str(), t);
+        let text = fill(
+            t.market_kind_none_text(),
+            &[&network.nodes_online.to_string(), kind],
+        );
+        let text = view! { <p>{text}</p> }.into_any();
+        return Ok(nothing_because(t.market_kind_none(), text, t));
+    }
+    let why = exchange()?.why_none(&query.filter())?;
+    if found.matching > 0 || why.is_empty() {
+        return Ok(empty(t.market_none(), t.market_none_text(), clear));
+    }
+    let locale = locale();
+    let lines = why
+        .iter()
+        .map(|removed| {
+            let name = reason(&removed.field, locale).to_owned();
+            let message = told(&removed.message, locale);
+            view! { <li><strong>{name}</strong>": "{message}</li> }
+        })
+        .parts();
+    let text =
+        view! { <p>{t.market_none_why()}</p><ul class="grid gap-1" id="why-none">{lines}</ul> };
+    Ok(nothing_because(t.market_none(), text.into_any(), t))
+}
+
+/// As [`empty`] looks, with a reason of its own.
+fn nothing_because(title: &'static str, why: AnyView, t: &'static Words) -> AnyView {
+    view! { <div class="empty"><h2>{title}</h2>{why}<a class="btn primary" href="/">{t.market_none_action()}</a></div> }
+        .into_any()
+}
+
 fn results(found: &OffersView, query: &Query, t: &'static Words) -> AnyView {
     let offers = &found.offers;
-    if offers.is_empty() {
-        return if found.total == 0 {
-            empty(
-                t.market_empty(),
-                t.market_empty_text(),
-                Some((t.market_empty_action(), "/nodes".to_owned())),
-            )
-        } else {
-            empty(
-                t.market_none(),
-                t.market_none_text(),
-                Some((t.market_none_action(), "/".to_owned())),
-            )
-        };
-    }
     let rows = offers
         .iter()
         .map(|offer| offer_row(offer, query, t))
@@ -319,11 +357,6 @@ fn results(found: &OffersView, query: &Query, t: &'static Words) -> AnyView {
 }
 
 fn offer_row(offer: &OfferView, query: &Query, t: &'static Words) -> AnyView {
-    let memory = if offer.device_memory_mib > 0 {
-        offer.device_memory_mib
-    } else {
-        offer.memory_mib
-    };
     let rent = if offer.state == DeviceState::Idle {
         let href = super::launch_link(offer.device, offer.kind);
         let label = fill(t.rent_label(), &[&offer.model, &offer.node_name]);
@@ -347,7 +380,7 @@ fn offer_row(offer: &OfferView, query: &Query, t: &'static Words) -> AnyView {
             t.col_price(),
             view! { <strong>{format::per_hour_amount(offer.per_hour, t)}</strong>{others(offer, t)} },
         ),
-        Cell::end(t.col_memory(), format::mib(memory)),
+        Cell::end(t.col_memory(), device_memory(offer)),
         Cell::end(
             t.col_cpus(),
             format!("{} · {}", offer.cpus, format::mib(offer.memory_mib)),
@@ -361,14 +394,22 @@ fn offer_row(offer: &OfferView, query: &Query, t: &'static Words) -> AnyView {
     ])
 }
 
+/// A CPU has no memory of its own; its machine's stands in another column.
+pub(super) fn device_memory(offer: &OfferView) -> String {
+    match offer.device_memory_mib {
+        0 => "–".to_owned(),
+        mib => format::mib(mib),
+    }
+}
+
 /// What it costs as other kinds of rent.
 fn others(offer: &OfferView, t: &'static Words) -> Option<AnyView> {
     let spot = offer.spot_per_hour.filter(|_| offer.kind != Kind::Spot);
-    let spot = spot.map(|spot| fill(t.rent_has_spot(), &[&format::io(spot)]));
+    let spot = spot.map(|spot| fill(t.rent_has_spot(), &[&format::per_hour_amount(spot, t)]));
     let term = offer
         .reserved_per_hour
         .filter(|_| offer.kind != Kind::Reserved);
-    let term = term.map(|term| fill(t.rent_has_term(), &[&format::io(term)]));
+    let term = term.map(|term| fill(t.rent_has_term(), &[&format::per_hour_amount(term, t)]));
     let all: Vec<String> = [spot, term].into_iter().flatten().collect();
     let show = |all: Vec<String>| view! { <span class="hint block">{all.join(" · ")}</span> };
     (!all.is_empty()).then(|| show(all).into_any())

@@ -135,8 +135,8 @@ fn history(points: &[PricePointView], t: &'static Words) -> AnyView {
     let name = fill(
         t.model_chart(),
         &[
-            &format::io_number(first.fair),
-            &format::io_number(last.fair),
+            &format::price_number(first.fair),
+            &format::price_number(last.fair),
             &format::moment(first.at),
         ],
     );

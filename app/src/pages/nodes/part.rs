@@ -124,8 +124,8 @@ fn device_card(device: &NodeDeviceView, t: &'static Words) -> AnyView {
                     <input type="hidden" name="device" value=id.clone()/>
                     <div class="flex items-end gap-2">
                         <div class="flex-1 min-w-0">
-                            <Field name="per_hour" id=format!("price-{id}") label=t.price_label() unit="IO/h" input_mode="decimal"
-                                value=device.price.to_io_per_hour()/>
+                            <Field name="per_hour" id=format!("price-{id}") label=t.price_label() unit=t.unit_price() input_mode="decimal"
+                                value=format::owner_number(device.price)/>
                         </div>
                         <Submit label=t.price_button()/>
                     </div>
@@ -145,7 +145,7 @@ fn device_card(device: &NodeDeviceView, t: &'static Words) -> AnyView {
 /// What else is set for a device, and where to set it.
 fn rents(device: &NodeDeviceView, t: &'static Words) -> AnyView {
     let rules = &device.rules;
-    let price = |price: kernel::PricePerSecond| format!("{} IO/h", price.to_io_per_hour());
+    let price = |price| format::owner_per_hour(price, t);
     let spot = rules
         .spot
         .map(|spot| fill(t.rent_has_spot(), &[&price(spot)]));

@@ -3,16 +3,17 @@
 use kernel::{DeviceId, PricePerSecond, Seconds};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
+use protocol::FieldProblem;
 use protocol::rent::price_of;
 use protocol::view::{NodeDeviceView, PriceCheckView};
 
 use super::hours::{show_hours, show_offset};
 use crate::api::nodes::SetRent;
 use crate::api::{Post, actor, exchange};
-use crate::components::{Field, Kind, Submit, TextField, Tone, notice, tag};
+use crate::components::{Field, Kind, Submit, TextField, tag};
 use crate::fault::{Fault, form_fault};
 use crate::format;
-use crate::i18n::{Words, fill, words};
+use crate::i18n::{Words, fill, locale, told, words};
 use crate::pages::wording;
 use crate::rent_form::RentForm;
 
@@ -33,10 +34,11 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
     let (name, device) = found.ok_or(exchange::Error::NotFound("the device"))?;
     let t = words();
     // A form that was sent holds all of its fields, also those that were emptied.
-    let form = if typed.per_hour.is_empty() {
-        stored(device)
+    let (form, wrong) = if typed.is_sent() {
+        let wrong = typed.change().err().unwrap_or_default();
+        (typed, wrong)
     } else {
-        typed
+        (stored(device), Vec::new())
     };
     let price = price_of("per_hour", &form.per_hour);
     let check = match price {
@@ -44,7 +46,8 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
             let check = exchange.price_check(&actor, device.id, price).await?;
             checked(&check, t)
         }
-        Err(problem) => notice(Tone::Bad, view! { <p>{problem.message}</p> }),
+        // What is wrong with it stands beside its field.
+        Err(_) => ().into_any(),
     };
     Ok(view! {
         <div class="flex flex-wrap items-center gap-2 mb-4">
@@ -52,7 +55,7 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
             <span class="hint">{name.clone()}</span>{wording::device_state(device.state, t)}
         </div>
         {form_fault(Post::to::<SetRent>().fault(), &[])}
-        {editor(device, form, check, t)}
+        {editor(device, form, &wrong, check, t)}
     }
     .into_any())
 }
@@ -60,7 +63,7 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
 /// The form as it is stored.
 fn stored(device: &NodeDeviceView) -> RentForm {
     let rules = &device.rules;
-    let hour = |price: PricePerSecond| price.to_io_per_hour();
+    let hour = format::owner_number;
     let length = |seconds: Option<Seconds>, unit| {
         let seconds = seconds.filter(|seconds| *seconds > Seconds::ZERO);
         seconds.map_or_else(String::new, |seconds| decimal(seconds, unit))
@@ -92,12 +95,27 @@ fn decimal(seconds: Seconds, unit: u32) -> String {
     (f64::from(whole) / f64::from(unit)).to_string()
 }
 
-fn editor(device: &NodeDeviceView, form: RentForm, check: AnyView, t: &'static Words) -> AnyView {
-    let number = |name: &'static str, label: &'static str, unit: &'static str, value: String| {
-        view! { <Field name=name label=label unit=unit input_mode="decimal" value=value/> }
-            .into_any()
+fn editor(
+    device: &NodeDeviceView,
+    form: RentForm,
+    wrong: &[FieldProblem],
+    check: AnyView,
+    t: &'static Words,
+) -> AnyView {
+    let error = |name: &str| -> Option<String> {
+        let problem = wrong.iter().find(|problem| problem.field == name)?;
+        Some(told(&problem.message, locale()))
     };
-    let money = |name, label, value| number(name, label, "IO/h", value);
+    // Fields are written from the top, and the first that is wrong has the keyboard.
+    let first = order(wrong);
+    let number = |name: &'static str, label: &'static str, unit: &'static str, value: String| {
+        view! {
+            <Field name=name label=label unit=unit input_mode="decimal" value=value error=error(name)
+                autofocus=first == Some(name)/>
+        }
+        .into_any()
+    };
+    let money = |name, label, value| number(name, label, t.unit_price(), value);
     let until = device.hours_until.map(|until| {
         let text = if device.state == protocol::state::DeviceState::Closed {
             t.rent_free_again()
@@ -106,8 +124,10 @@ fn editor(device: &NodeDeviceView, form: RentForm, check: AnyView, t: &'static W
         };
         view! { <p class="hint">{fill(text, &[&format::moment(until)])}</p> }
     });
+    // What was typed to be checked goes out of the address when it is saved.
+    let back = format!("/price?device={}", device.id);
     view! {
-        <form method="post" action=SetRent::url() data-done=t.rent_saved() data-key="rent" class="grid gap-6">
+        <form method="post" action=SetRent::url() data-done=t.rent_saved() data-back=back data-key="rent" class="grid gap-6">
             <input type="hidden" name="device" value=device.id.to_string()/>
             <section class="card grid gap-4 md:grid-cols-2">
                 <div class="grid gap-3 content-start">
@@ -139,7 +159,7 @@ fn editor(device: &NodeDeviceView, form: RentForm, check: AnyView, t: &'static W
                 </div>
                 <div class="grid gap-3 content-start">
                     <h3>{t.rent_hours()}</h3><p class="hint">{t.rent_hours_text()}</p>{until}
-                    <TextField name="hours" label=t.rent_windows() rows=3 value=form.hours/>
+                    <TextField name="hours" label=t.rent_windows() rows=3 value=form.hours error=error("hours")/>
                     {number("offset", t.rent_offset(), "UTC", form.offset)}
                     {number("shortest", t.rent_shortest(), t.unit_min(), form.shortest)}
                     {number("longest", t.rent_longest(), t.unit_min(), form.longest)}
@@ -149,6 +169,25 @@ fn editor(device: &NodeDeviceView, form: RentForm, check: AnyView, t: &'static W
         </form>
     }
     .into_any()
+}
+
+/// The first field, from the top, that is wrong.
+fn order(wrong: &[FieldProblem]) -> Option<&'static str> {
+    const FIELDS: [&str; 11] = [
+        "per_hour",
+        "spot",
+        "term_price",
+        "term_hours",
+        "percent",
+        "floor",
+        "ceiling",
+        "hours",
+        "offset",
+        "shortest",
+        "longest",
+    ];
+    let is_wrong = |name: &&str| wrong.iter().any(|problem| problem.field == **name);
+    FIELDS.into_iter().find(is_wrong)
 }
 
 /// A share of a thousand, in percent.
@@ -171,7 +210,10 @@ fn checked(check: &PriceCheckView, t: &'static Words) -> AnyView {
                 t.rent_above_fair()
             };
             let share = percent(above.saturating_abs());
-            fill(words, &[&format::io(fair), &share, &count(check.samples)])
+            // An owner's price, as the one beside it.
+            let fair = PricePerSecond::from_per_hour(fair)
+                .map_or_else(|_| format::io(fair), |fair| format::owner_per_hour(fair, t));
+            fill(words, &[&fair, &share, &count(check.samples)])
         }
         _ => t.rent_no_fair().to_owned(),
     };
@@ -194,7 +236,7 @@ fn checked(check: &PriceCheckView, t: &'static Words) -> AnyView {
     let income = income.unwrap_or_else(|| "–".to_owned());
     view! {
         <div class="min-w-0" role="status">
-            <h3 class="mb-2">{fill(t.rent_at(), &[&format::io(check.per_hour)])}</h3>
+            <h3 class="mb-2">{fill(t.rent_at(), &[&format::owner_per_hour(check.price, t)])}</h3>
             <dl class="facts">
                 {fact(t.rent_stored(), fill(t.rent_stored_value(), &[&check.price.per_second().base().to_string()]))}
                 {fact(t.rent_pays(), format::per_hour_amount(check.all_in_per_hour, t))}

@@ -8,7 +8,7 @@ use crate::api::{actor, exchange};
 use crate::components::{Cell, Column, Parts, row, table};
 use crate::fault::Fault;
 use crate::format;
-use crate::i18n::{Words, fill, words};
+use crate::i18n::{Words, fill, locale, told_owner, words};
 
 /// `arg` is the device that was chosen; else it is the first one.
 pub async fn part(arg: &str) -> Result<AnyView, Fault> {
@@ -125,11 +125,10 @@ fn reason(group: &MissedGroup, t: &'static Words) -> String {
 fn example_line(example: &MissedRound, t: &'static Words) -> AnyView {
     let number = example.number;
     let compared = (!example.asked.is_empty())
-        .then(|| fill(t.missed_compared(), &[&example.asked, &example.had]));
+        .then(|| [&example.asked, &example.had].map(|text| told_owner(text, locale())))
+        .map(|[asked, had]| fill(t.missed_compared(), &[&asked, &had]));
     let wins = example.price_to_win.map(|price| {
-        // Rounded down, unlike what one pays: with a price above it the device would not have won.
-        let hour = price.per_hour().unwrap_or(kernel::Amount::MAX);
-        let price = format!("{}/{}", format::io(hour), t.unit_hour());
+        let price = format::owner_per_hour(price, t);
         view! { <br/><span>{fill(t.missed_wins(), &[&price])}</span> }
     });
     view! {

@@ -1,5 +1,6 @@
 //! Rounds, as the server writes them.
 
+use exchange::Exchange;
 use kernel::{Amount, PricePerSecond};
 use leptos::prelude::*;
 use protocol::round::{
@@ -14,14 +15,17 @@ use crate::components::{
 use crate::fault::Fault;
 use crate::format;
 use crate::i18n::{Words, fill, locale, words};
+use crate::pages::wording;
 
 const ROUNDS_PER_PAGE: u32 = 25;
 
 /// `before` is the round that the list goes on after; empty for the newest.
 pub async fn list_part(before: &str) -> Result<AnyView, Fault> {
-    let page = exchange()?
+    let exchange = exchange()?;
+    let page = exchange
         .rounds(before.parse().ok(), ROUNDS_PER_PAGE)
         .await?;
+    let pays = pays(&exchange);
     let t = words();
     let Some(newest) = page.items.first() else {
         return Ok(empty(
@@ -37,34 +41,57 @@ pub async fn list_part(before: &str) -> Result<AnyView, Fault> {
             </dl>
         }
     });
-    let rows = page.items.iter().map(|record| list_row(record, t)).parts();
+    let rows = page
+        .items
+        .iter()
+        .map(|record| list_row(record, &pays, t))
+        .parts();
     let columns = vec![
         Column::new(t.col_round()),
+        Column::new(t.round_kind()),
         Column::new(t.round_asked()),
-        Column::new(t.round_winner()),
+        Column::new(t.round_pays()),
         Column::end(t.col_offers()),
         Column::end(t.col_when()),
     ];
     let older = page.next.map(|before| {
         view! { <p class="mt-4"><a class="btn" href=format!("/rounds?before={before}")>{t.older()}</a></p> }
     });
-    Ok(view! { {root}{table(t.rounds_title(), columns, rows)}{older} }.into_any())
+    Ok(
+        view! { {root}{fee_note(&exchange, t)}{table(t.rounds_title(), columns, rows)}{older} }
+            .into_any(),
+    )
 }
 
-fn list_row(record: &RoundRecord, t: &'static Words) -> AnyView {
+/// What a requester pays at an owner's price: rounds hold the owners', people ask with the fee.
+type Pays = dyn Fn(PricePerSecond) -> String;
+
+fn pays(exchange: &Exchange) -> impl Fn(PricePerSecond) -> String + 'static {
+    let (exchange, t) = (exchange.clone(), words());
+    move |price| format::per_hour_amount(exchange.with_fee(price), t)
+}
+
+fn fee_note(exchange: &Exchange, t: &'static Words) -> AnyView {
+    let points = exchange.settings().fee_requester.get();
+    let fee = format!("{}.{:02}", points / 100, points % 100);
+    view! { <p class="hint mb-3">{fill(t.round_fee_note(), &[&fee])}</p> }.into_any()
+}
+
+fn list_row(record: &RoundRecord, pays: &Pays, t: &'static Words) -> AnyView {
     let round = &record.round;
     let number = round.number;
     let winner = match round.chosen.as_slice() {
         [] => t.round_nobody().to_owned(),
-        [one] => format::per_hour(one.price, t),
+        [one] => pays(one.price),
         more => fill(t.round_devices(), &[&more.len().to_string()]),
     };
     row(vec![
         Cell::title(
             view! { <a href=format!("/rounds/{number}") data-row="1">{fill(t.round_number(), &[&number.to_string()])}</a> },
         ),
-        Cell::wide(t.round_asked(), asked(&round.request)),
-        Cell::new(t.round_winner(), winner),
+        Cell::new(t.round_kind(), wording::kind(&round.request.kind, t)),
+        Cell::wide(t.round_asked(), asked(&round.request, pays)),
+        Cell::new(t.round_pays(), winner),
         Cell::end(t.col_offers(), round.offers.to_string()),
         Cell::end(t.col_when(), format::moment(round.at)),
     ])
@@ -94,6 +121,7 @@ pub async fn one_part(arg: &str) -> Result<AnyView, Fault> {
     } else {
         None
     };
+    let pays = pays(&exchange);
     let url = &exchange.settings().public_url;
     let command = format!("iog-server replay --from {url} --round {number}");
     Ok(view! {
@@ -114,11 +142,12 @@ pub async fn one_part(arg: &str) -> Result<AnyView, Fault> {
         </div>
         <section class="mt-6 grid gap-3">
             <h2>{t.round_asked()}</h2>
-            {request(&view.record.round, t)}
+            {request(&view.record.round, &pays, t)}
         </section>
         <section class="mt-6 grid gap-3">
             <h2>{t.round_winner()}</h2>
-            {winners(&view.record.round.chosen, t)}
+            {winners(&view.record.round.chosen, &pays, t)}
+            {fee_note(&exchange, t)}
         </section>
         {neighbours(&view, t)}
     }
@@ -147,7 +176,7 @@ fn facts(view: &RoundView, t: &'static Words) -> AnyView {
     );
     view! {
         <dl class="facts">
-            {fact(t.col_when(), round.at.to_string())}
+            {fact(t.col_when(), format::moment(round.at))}
             {fact(t.round_occasion(), occasion.to_owned())}
             {fact(t.round_book(), book)}
             {hash(t.round_root(), &round.root)}
@@ -194,7 +223,7 @@ fn steps_view(steps: &[ReplayStep], t: &'static Words) -> AnyView {
 }
 
 /// A bound as people read it.
-fn bound(field: &str, value: u64, t: &'static Words) -> String {
+fn bound(field: &str, value: u64, pays: &Pays, t: &'static Words) -> String {
     let price = || {
         let base = i64::try_from(value).ok()?;
         Amount::try_from_base(base).ok()
@@ -203,7 +232,7 @@ fn bound(field: &str, value: u64, t: &'static Words) -> String {
         "vram" | "memory" | "disk" => format::mib(value),
         "price" => price().map_or_else(
             || value.to_string(),
-            |price| format::per_hour(PricePerSecond::from_amount(price), t),
+            |price| pays(PricePerSecond::from_amount(price)),
         ),
         "up" | "down" => format!("{value} Mbit/s"),
         "watts" => format!("{value} W"),
@@ -213,20 +242,21 @@ fn bound(field: &str, value: u64, t: &'static Words) -> String {
     }
 }
 
-fn range(field: &str, range: RoundRange, t: &'static Words) -> String {
+fn range(field: &str, range: RoundRange, pays: &Pays, t: &'static Words) -> String {
+    let bound = |value| bound(field, value, pays, t);
     match (range.min, range.max) {
-        (min, None) => format!("≥ {}", bound(field, min, t)),
-        (0, Some(max)) => format!("≤ {}", bound(field, max, t)),
-        (min, Some(max)) if min == max => format!("= {}", bound(field, min, t)),
-        (min, Some(max)) => format!("{} – {}", bound(field, min, t), bound(field, max, t)),
+        (min, None) => format!("≥ {}", bound(min)),
+        (0, Some(max)) => format!("≤ {}", bound(max)),
+        (min, Some(max)) if min == max => format!("= {}", bound(min)),
+        (min, Some(max)) => format!("{} – {}", bound(min), bound(max)),
     }
 }
 
-fn term(term: &RoundTerm, t: &'static Words) -> String {
+fn term(term: &RoundTerm, pays: &Pays, t: &'static Words) -> String {
     let mut all: Vec<String> = term
         .ranges
         .iter()
-        .map(|one| range(&term.field, *one, t))
+        .map(|one| range(&term.field, *one, pays, t))
         .collect();
     all.extend(term.values.iter().cloned());
     let not = if term.op == RoundOp::NotIn {
@@ -238,27 +268,32 @@ fn term(term: &RoundTerm, t: &'static Words) -> String {
 }
 
 /// A request in one line.
-fn asked(request: &RoundRequest) -> String {
+fn asked(request: &RoundRequest, pays: &Pays) -> String {
     let t = words();
     let mut all: Vec<String> = request
         .terms
         .iter()
-        .map(|own| format!("{} {}", own.field, term(own, t)))
+        .map(|own| format!("{} {}", own.field, term(own, pays, t)))
         .collect();
     if request.count > 1 || request.nodes > 1 {
         all.push(format!("count {} nodes {}", request.count, request.nodes));
     }
+    if let Some(device) = request.device {
+        let device = format::short_id(&device.to_string());
+        all.push(fill(t.round_pinned(), &[&device]));
+    }
     all.join(" · ")
 }
 
-fn request(round: &Round, t: &'static Words) -> AnyView {
+fn request(round: &Round, pays: &Pays, t: &'static Words) -> AnyView {
     let request = &round.request;
     let mut lines: Vec<(String, String)> = request
         .terms
         .iter()
-        .map(|own| (own.field.clone(), term(own, t)))
+        .map(|own| (own.field.clone(), term(own, pays, t)))
         .collect();
     let mut add = |name: &str, value: String| lines.push((name.to_owned(), value));
+    add("kind", wording::kind(&request.kind, t).to_owned());
     add("count", request.count.to_string());
     add("nodes", request.nodes.to_string());
     if request.nodes > 1 {
@@ -290,7 +325,7 @@ fn request(round: &Round, t: &'static Words) -> AnyView {
     view! { {table(t.round_asked(), columns, rows)}{rule} }.into_any()
 }
 
-fn winners(chosen: &[Chosen], t: &'static Words) -> AnyView {
+fn winners(chosen: &[Chosen], pays: &Pays, t: &'static Words) -> AnyView {
     if chosen.is_empty() {
         return view! { <p class="hint">{t.round_nobody_text()}</p> }.into_any();
     }
@@ -299,7 +334,8 @@ fn winners(chosen: &[Chosen], t: &'static Words) -> AnyView {
         .map(|won| {
             row(vec![
                 Cell::title(view! { <span class="mono break-all">{won.device.to_string()}</span> }),
-                Cell::end(t.col_price(), format::per_hour(won.price, t)),
+                Cell::end(t.round_owner_price(), format::owner_per_hour(won.price, t)),
+                Cell::end(t.round_with_fee(), pays(won.price)),
                 Cell::end(t.col_reputation(), won.reputation.to_string()),
                 Cell::end(t.fact_joined(), format::moment(won.joined_at)),
             ])
@@ -307,7 +343,8 @@ fn winners(chosen: &[Chosen], t: &'static Words) -> AnyView {
         .parts();
     let columns = vec![
         Column::new(t.round_device()),
-        Column::end(t.col_price()),
+        Column::end(t.round_owner_price()),
+        Column::end(t.round_with_fee()),
         Column::end(t.col_reputation()),
         Column::end(t.fact_joined()),
     ];

@@ -43,6 +43,21 @@ async fn the_same_query_lists_quotes_and_places() {
     // All-in: 0.90 IO/h and the fee of a quarter percent.
     assert_eq!(listed("price<=0.9").matching, 0);
     assert_eq!(listed("price<=0.91").matching, 1);
+    // An empty list says what emptied it; one that is not has nothing to say.
+    let why = exchange.why_none(&asking("price<=0.9")).unwrap();
+    assert_eq!((why.len(), why[0].field.as_str()), (1, "price"));
+    assert!(
+        why[0].message.contains("the cheapest costs 0.90225 IO/h"),
+        "{}",
+        why[0].message
+    );
+    assert!(
+        exchange
+            .why_none(&asking("price<=0.91"))
+            .unwrap()
+            .is_empty()
+    );
+    assert!(exchange.why_none(&asking("kind=spot")).unwrap().is_empty());
     let page = exchange
         .offers(&OfferFilter {
             limit: Some(3),
@@ -267,6 +282,25 @@ async fn an_order_waits_for_its_price_and_expires() {
         let job = exchange.job(&rita, second.summary.id).await.unwrap();
         assert_eq!(job.summary.state, JobState::Failed);
         assert!(job.summary.end.unwrap().sentence().contains("price"));
+
+        // A limit comes back as it was typed, not as the owner's price within it.
+        order.placement.filter = None;
+        order.limits.max_price_per_hour = Some("0.0123".into());
+        order.limits.wait_seconds = 1;
+        let third = exchange
+            .submit(&rita, order.clone(), None, None)
+            .await
+            .unwrap();
+        worker.read();
+        world.pass(1_000);
+        worker.beat(&world).await;
+        world.tick().await;
+        let job = exchange.job(&rita, third.summary.id).await.unwrap();
+        let why = job.summary.end.unwrap().sentence();
+        assert!(
+            why.ends_with("It may cost at most 0.0123 IO per hour."),
+            "{why}"
+        );
         assert_eq!(world.sum_of_books().await, 0);
         order.limits.wait_seconds = 0;
         assert!(matches!(
