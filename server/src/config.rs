@@ -224,6 +224,8 @@ fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         bundle_quota_bytes: read.number("bundle_quota_bytes", 0, 1 << 50, d.bundle_quota_bytes),
         bundle_files_max: read.number("bundle_files_max", 0, 1_000_000, d.bundle_files_max),
         disk_free_min_bytes: read.number("disk_free_min_bytes", 0, 1 << 50, d.disk_free_min_bytes),
+        // Until there is somebody to carry them, none are written.
+        email: d.email,
     };
     if settings.lease_ttl_ms < settings.heartbeat_ms.saturating_mul(2) {
         read.problems.push(format!(

@@ -5,6 +5,7 @@ use ledger::Payment;
 use metering::receipt;
 use metering::{Charge, Head};
 use protocol::live::{Live, Topic};
+use protocol::notice::Notice;
 use protocol::state::LeaseState;
 use protocol::view::{JobEvent, JobEventKind, Receipt};
 use protocol::worker::ToWorker;
@@ -181,6 +182,14 @@ impl Exchange {
         });
         if let Some(event) = &event {
             tx.add_event(job, event).await?;
+        }
+        if let (Some(left), true, Some(seat)) = (left, news, seats.first()) {
+            let notice = Notice::JobFundsLow {
+                job,
+                name: seat.live.spec.name.clone(),
+                seconds_left: left,
+            };
+            self.notify(&mut tx, hold.account, notice).await?;
         }
         let leases = changed.iter().map(|live| live.lease.id);
         tx.commit()

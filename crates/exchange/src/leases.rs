@@ -312,7 +312,8 @@ impl Exchange {
             .await?
             .ok_or(Error::NotFound("the job"))?;
         // The first of several members makes it run.
-        if job.state == JobState::Starting {
+        let runs_now = job.state == JobState::Starting;
+        if runs_now {
             job.state = job.state.step(JobStep::Started)?;
         }
         job.started_at = job.started_at.or(Some(started));
@@ -324,6 +325,9 @@ impl Exchange {
         tx.update_lease(&live.lease).await?;
         tx.update_job(&job).await?;
         tx.add_event(job.id, &event).await?;
+        if runs_now {
+            self.tell_started(&mut tx, &job).await?;
+        }
         tx.commit()
             .await
             .map_err(|error| self.doubt(id, error.into()))?;
@@ -361,12 +365,15 @@ impl Exchange {
         job.ended_at = Some(now);
         job.queued_at = None;
         tx.drop_promise(job.id).await?;
+        let mut cost = Amount::ZERO;
         if let Some(mut hold) = tx.hold(job.id).await? {
             let plan = hold.release();
             self.post_all(tx, &plan, now).await?;
             tx.put_hold(&hold).await?;
+            cost = hold.paid;
         }
         tx.update_job(job).await?;
+        self.tell_ended(tx, job, cost).await?;
         tx.add_event(
             job.id,
             &JobEvent {

@@ -26,6 +26,7 @@ mod members;
 mod missed;
 mod money;
 mod nodes;
+mod notify;
 mod ports;
 mod preempt;
 mod price_check;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use kernel::{AccountId, DeviceId, SearchId, Timestamp};
 use market::{Offer, Query};
 use protocol::live::{Live, Topic};
+use protocol::notice::Notice;
 use protocol::view::{Scope, SearchAlert, SearchView};
 use store::Search;
 
@@ -237,6 +238,15 @@ impl Exchange {
             let mut tx = self.inner.store.begin().await?;
             for look in &changed {
                 tx.note_search(&look.search, look.alerts).await?;
+                if let (1.., Some(offer)) = (look.alerts, &look.search.alert) {
+                    let notice = Notice::SearchMatched {
+                        search: look.search.id,
+                        name: look.search.name.clone(),
+                        offers: look.alerts,
+                        offer: offer.clone(),
+                    };
+                    self.notify(&mut tx, look.search.account, notice).await?;
+                }
             }
             tx.commit().await?;
         }

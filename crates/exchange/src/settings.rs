@@ -49,6 +49,8 @@ pub struct Settings {
     pub bundle_files_max: u64,
     /// Uploads are refused while the disk has less than this free.
     pub disk_free_min_bytes: u64,
+    /// Whether e-mails are sent.
+    pub email: bool,
 }
 
 impl Default for Settings {
@@ -83,6 +85,7 @@ impl Default for Settings {
             bundle_quota_bytes: 2 * 1_024 * 1_024 * 1_024,
             bundle_files_max: 64,
             disk_free_min_bytes: 1_024 * 1_024 * 1_024,
+            email: false,
         }
     }
 }

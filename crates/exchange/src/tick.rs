@@ -42,6 +42,7 @@ impl Exchange {
             self.place_waiting().await,
             self.watch_searches().await,
             self.publish_meters().await,
+            self.publish_notices().await,
         ];
         results.into_iter().collect()
     }
@@ -72,6 +73,7 @@ impl Exchange {
         self.live().prune();
         let results = [
             self.prune_bundles().await,
+            self.prune_notices().await,
             self.note_prices().await,
             self.keep_rounds().await,
         ];

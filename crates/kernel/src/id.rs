@@ -111,6 +111,10 @@ ids! {
     QuoteId = "quote", "quote";
     /// A query of the market that an account keeps.
     SearchId = "search", "search";
+    /// Something that an account is told.
+    NoticeId = "notice", "notice";
+    /// An address to which notices are posted.
+    WebhookId = "hook", "webhook";
     /// A file that a job left behind.
     ArtefactId = "art", "artefact";
 }

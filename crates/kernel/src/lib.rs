@@ -22,6 +22,6 @@ mod time;
 pub use amount::{Amount, BASE_UNITS_PER_IO, BasisPoints, MoneyError, PricePerSecond};
 pub use id::{
     AccountId, ArtefactId, DeviceId, HoldId, IdError, JobId, JoinTokenId, KeyId, LeaseId, NodeId,
-    QuoteId, SearchId, SessionId, TransferId,
+    NoticeId, QuoteId, SearchId, SessionId, TransferId, WebhookId,
 };
 pub use time::{Clock, Epoch, Seconds, TimeError, Timestamp};

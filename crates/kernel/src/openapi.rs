@@ -8,7 +8,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::{
     AccountId, Amount, ArtefactId, DeviceId, Epoch, HoldId, JobId, JoinTokenId, KeyId, LeaseId,
-    NodeId, PricePerSecond, QuoteId, SearchId, Seconds, SessionId, Timestamp, TransferId,
+    NodeId, NoticeId, PricePerSecond, QuoteId, SearchId, Seconds, SessionId, Timestamp, TransferId,
+    WebhookId,
 };
 
 fn text(description: &str) -> ObjectBuilder {
@@ -50,7 +51,7 @@ macro_rules! id_schema {
 }
 
 id_schema! {
-    AccountId SessionId KeyId JoinTokenId NodeId DeviceId JobId LeaseId HoldId TransferId QuoteId SearchId ArtefactId
+    AccountId SessionId KeyId JoinTokenId NodeId DeviceId JobId LeaseId HoldId TransferId QuoteId SearchId NoticeId WebhookId ArtefactId
 }
 
 schema! {

@@ -158,6 +158,10 @@ pub enum Live {
     Alerts {
         unseen: u32,
     },
+    /// Notices that were not read yet; counted up to 100.
+    Notices {
+        unread: u32,
+    },
 }
 
 #[cfg(test)]

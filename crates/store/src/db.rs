@@ -1,7 +1,10 @@
 //! Connections and transactions.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kernel::AccountId;
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction};
 
@@ -59,22 +62,40 @@ pub struct Store {
     backend: Backend,
     writer: AnyPool,
     readers: AnyPool,
+    /// Accounts that were told something by what has committed.
+    told: Told,
 }
+
+type Told = Arc<Mutex<BTreeSet<AccountId>>>;
 
 /// A transaction on the one writing connection. Dropped without [`Tx::commit`] it leaves no trace.
 #[derive(Debug)]
-pub struct Tx(Transaction<'static, Any>);
+pub struct Tx {
+    inner: Transaction<'static, Any>,
+    /// Whom this transaction tells something, if it commits.
+    tells: BTreeSet<AccountId>,
+    told: Told,
+}
 
 impl Tx {
     pub(crate) fn connection(&mut self) -> &mut AnyConnection {
-        &mut self.0
+        &mut self.inner
+    }
+
+    pub(crate) fn tell(&mut self, account: AccountId) {
+        self.tells.insert(account);
     }
 
     /// # Errors
     /// The database did not say that it is durable: usually nothing of it happened, but when the answer was lost all of
     /// it may have.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.0.commit().await?)
+        self.inner.commit().await?;
+        if !self.tells.is_empty() {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.extend(self.tells);
+        }
+        Ok(())
     }
 }
 
@@ -122,6 +143,7 @@ impl Store {
             backend,
             writer,
             readers,
+            told: Told::default(),
         })
     }
 
@@ -143,7 +165,16 @@ impl Store {
             Backend::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
             Backend::Postgres => self.writer.begin().await?,
         };
-        Ok(Tx(tx))
+        Ok(Tx {
+            inner: tx,
+            tells: BTreeSet::new(),
+            told: Arc::clone(&self.told),
+        })
+    }
+
+    /// Accounts whose notices have changed since this was last asked.
+    pub fn take_told(&self) -> BTreeSet<AccountId> {
+        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether the database answers.

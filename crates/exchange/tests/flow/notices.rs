@@ -1,0 +1,143 @@
+//! What an account is told: with its cause or not at all, once, and to nobody else.
+
+use exchange::{Actor, Error};
+use kernel::Seconds;
+use protocol::live::Topic;
+use protocol::notice::{Event, Notice, NotificationSettings};
+use protocol::state::{JobState, RunEnd};
+
+use crate::world::{Worker, World, backends, spec};
+
+const PRICE: i64 = 25_000;
+
+async fn told(world: &World, actor: &Actor) -> Vec<Notice> {
+    let page = world.exchange.notices(actor, None, 200).await.unwrap();
+    page.items
+        .into_iter()
+        .rev()
+        .map(|view| view.notice)
+        .collect()
+}
+
+async fn events(world: &World, actor: &Actor) -> Vec<Event> {
+    told(world, actor).await.iter().map(Notice::event).collect()
+}
+
+#[tokio::test]
+async fn a_job_tells_of_its_start_and_its_end_and_survives_a_crash() {
+    for backend in backends() {
+        let mut world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let mut watcher = world
+            .exchange
+            .live()
+            .subscribe(Topic::Account(rita.account), None);
+        let submit = world.exchange.submit(&rita, spec(""), None, None);
+        let job = submit.await.unwrap().summary;
+        assert!(told(&world, &rita).await.is_empty());
+        worker.start(&world).await;
+        worker.work(&world, 5).await;
+        worker.end(&world, RunEnd::Exited { code: 3 }).await;
+        world.tick().await;
+
+        let all = told(&world, &rita).await;
+        let started = Notice::JobStarted {
+            job: job.id,
+            name: "test".into(),
+            restarts: 0,
+        };
+        assert_eq!(all[0], started);
+        let Notice::JobEnded { state, cost, .. } = &all[1] else {
+            panic!("{all:?}");
+        };
+        // 5 s × 25,000 and 0.25 % of it.
+        assert_eq!((*state, cost.base()), (JobState::Failed, 125_313));
+        assert_eq!(all.len(), 2);
+        let mut unread = None;
+        while let Ok(frame) = watcher.frames.try_recv() {
+            let frame: serde_json::Value = serde_json::from_str(&frame.text).unwrap();
+            unread = frame["frame"]["data"]["notices"]["unread"]
+                .as_u64()
+                .or(unread);
+        }
+        assert_eq!(unread, Some(1), "that it began is listed, but calls nobody");
+
+        world.crash().await;
+        assert_eq!(told(&world, &rita).await, all);
+        assert!(told(&world, &otto).await.is_empty());
+        let exchange = &world.exchange;
+        assert_eq!(exchange.unread_notices(&rita).await.unwrap(), 1);
+        let page = exchange.notices(&rita, None, 1).await.unwrap();
+        let newest = page.items[0].id;
+        assert_eq!(page.next, Some(newest.to_string()));
+        let older = exchange.notices(&rita, Some(newest), 5).await.unwrap();
+        assert_eq!((older.items.len(), older.next), (1, None));
+        let first = older.items[0].id;
+        assert_eq!(exchange.read_notices(&otto, None).await.unwrap(), 0);
+        assert_eq!(exchange.read_notices(&rita, Some(first)).await.unwrap(), 1);
+        assert_eq!(exchange.read_notices(&rita, Some(newest)).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_the_money_is_told_before_and_when_it_comes() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        // 75 s' worth: enough to start, and low from the start.
+        let (rita, otto) = world.people("0.01879688").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let submit = world.exchange.submit(&rita, spec(""), None, None);
+        submit.await.unwrap();
+        worker.start(&world).await;
+        worker.work(&world, 75).await;
+        worker.end(&world, RunEnd::OutOfFunds).await;
+        let all = events(&world, &rita).await;
+        let of = |event| all.iter().filter(|e| **e == event).count();
+        assert_eq!(of(Event::JobFundsLow), 1, "{all:?}");
+        assert_eq!(of(Event::JobOutOfFunds), 1, "{all:?}");
+        assert_eq!(of(Event::JobEnded), 1, "{all:?}");
+        let notices = told(&world, &rita).await;
+        let cost = notices.iter().find_map(|notice| match notice {
+            Notice::JobOutOfFunds { cost, .. } => Some(cost.base()),
+            _ => None,
+        });
+        assert_eq!(cost, Some(1_879_688));
+    }
+}
+
+#[tokio::test]
+async fn an_account_says_how_it_wants_to_be_told() {
+    for backend in backends() {
+        let world = World::with(backend, |settings| settings.email = true).await;
+        let (rita, otto) = world.people("1").await;
+        let exchange = &world.exchange;
+        let view = exchange.notification_settings(&rita).await.unwrap();
+        assert_eq!(view.settings, NotificationSettings::default());
+        assert!(view.email_available && !view.settings.email);
+        assert_eq!(view.address, "rita@example.org");
+        let wish = NotificationSettings {
+            email: true,
+            runway_seconds: vec![Seconds::new(60), Seconds::HOUR],
+            ..NotificationSettings::default()
+        };
+        let set = exchange
+            .set_notification_settings(&rita, wish)
+            .await
+            .unwrap();
+        let sorted = [Seconds::HOUR, Seconds::new(60)];
+        assert_eq!(set.settings.runway_seconds, sorted);
+        let kept = exchange.notification_settings(&rita).await.unwrap();
+        assert_eq!(kept, set);
+        let other = exchange.notification_settings(&otto).await.unwrap();
+        assert_eq!(other.settings, NotificationSettings::default());
+        let wrong = NotificationSettings {
+            runway_seconds: vec![Seconds::new(5)],
+            ..NotificationSettings::default()
+        };
+        let refused = exchange.set_notification_settings(&rita, wrong).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))));
+    }
+}

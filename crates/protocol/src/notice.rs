@@ -1,0 +1,453 @@
+//! What an account is told: in the portal, by e-mail, and through webhooks. docs/webhooks.md shows each as JSON.
+
+use kernel::{
+    AccountId, Amount, JobId, LeaseId, NoticeId, SearchId, Seconds, Timestamp, WebhookId,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::state::{JobState, RunEnd};
+use crate::view::SearchAlert;
+
+/// Runways at which an account is warned, at most.
+pub const RUNWAYS_MAX: usize = 5;
+/// An account has so many webhooks.
+pub const WEBHOOKS_MAX: usize = 10;
+/// Letters of a webhook's address.
+pub const URL_MAX: usize = 2_048;
+
+/// The kinds of notices, by the names under which webhooks choose them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Event {
+    #[serde(rename = "job.started")]
+    JobStarted,
+    #[serde(rename = "job.ended")]
+    JobEnded,
+    #[serde(rename = "job.funds_low")]
+    JobFundsLow,
+    #[serde(rename = "job.out_of_funds")]
+    JobOutOfFunds,
+    #[serde(rename = "balance.runway")]
+    BalanceRunway,
+    #[serde(rename = "budget.reached")]
+    BudgetReached,
+    #[serde(rename = "payout.updated")]
+    PayoutUpdated,
+    #[serde(rename = "deposit.updated")]
+    DepositUpdated,
+    #[serde(rename = "dispute.updated")]
+    DisputeUpdated,
+    #[serde(rename = "incident.opened")]
+    IncidentOpened,
+    #[serde(rename = "search.matched")]
+    SearchMatched,
+    #[serde(rename = "webhook.disabled")]
+    WebhookDisabled,
+    #[serde(rename = "webhook.test")]
+    WebhookTest,
+}
+
+impl Event {
+    pub const ALL: [Self; 13] = [
+        Self::JobStarted,
+        Self::JobEnded,
+        Self::JobFundsLow,
+        Self::JobOutOfFunds,
+        Self::BalanceRunway,
+        Self::BudgetReached,
+        Self::PayoutUpdated,
+        Self::DepositUpdated,
+        Self::DisputeUpdated,
+        Self::IncidentOpened,
+        Self::SearchMatched,
+        Self::WebhookDisabled,
+        Self::WebhookTest,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::JobStarted => "job.started",
+            Self::JobEnded => "job.ended",
+            Self::JobFundsLow => "job.funds_low",
+            Self::JobOutOfFunds => "job.out_of_funds",
+            Self::BalanceRunway => "balance.runway",
+            Self::BudgetReached => "budget.reached",
+            Self::PayoutUpdated => "payout.updated",
+            Self::DepositUpdated => "deposit.updated",
+            Self::DisputeUpdated => "dispute.updated",
+            Self::IncidentOpened => "incident.opened",
+            Self::SearchMatched => "search.matched",
+            Self::WebhookDisabled => "webhook.disabled",
+            Self::WebhookTest => "webhook.test",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|event| event.as_str() == text)
+    }
+}
+
+impl std::fmt::Display for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What happened, with what it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "type", content = "data")]
+pub enum Notice {
+    /// The process runs; of several members, the first.
+    #[serde(rename = "job.started")]
+    JobStarted {
+        job: JobId,
+        name: String,
+        /// How often it was started before.
+        restarts: u32,
+    },
+    /// The job is over, whatever the reason. Nothing more is charged for it.
+    #[serde(rename = "job.ended")]
+    JobEnded {
+        job: JobId,
+        name: String,
+        state: JobState,
+        end: RunEnd,
+        /// All-in, of all its leases.
+        cost: Amount,
+    },
+    /// The money that is left pays for little more.
+    #[serde(rename = "job.funds_low")]
+    JobFundsLow {
+        job: JobId,
+        name: String,
+        /// Until it is stopped.
+        seconds_left: Seconds,
+    },
+    /// The job was stopped because its money was used up.
+    #[serde(rename = "job.out_of_funds")]
+    JobOutOfFunds {
+        job: JobId,
+        name: String,
+        cost: Amount,
+    },
+    /// At the present rate, available and held last less than a chosen time.
+    #[serde(rename = "balance.runway")]
+    BalanceRunway {
+        /// The chosen time; the shortest, where several were crossed at once.
+        threshold_seconds: Seconds,
+        runway_seconds: Seconds,
+        available: Amount,
+        held: Amount,
+        /// Of all that runs.
+        per_hour: Amount,
+    },
+    /// So much was spent of a budget.
+    #[serde(rename = "budget.reached")]
+    BudgetReached {
+        /// What it bounds, as the person named it.
+        budget: String,
+        percent: u32,
+        spent: Amount,
+        limit: Amount,
+    },
+    #[serde(rename = "payout.updated")]
+    PayoutUpdated {
+        payout: String,
+        state: String,
+        amount: Amount,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    #[serde(rename = "deposit.updated")]
+    DepositUpdated {
+        deposit: String,
+        state: String,
+        amount: Amount,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    #[serde(rename = "dispute.updated")]
+    DisputeUpdated {
+        dispute: String,
+        state: String,
+        job: JobId,
+        lease: LeaseId,
+        /// What came back, or was taken back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refunded: Option<Amount>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ruling: Option<String>,
+    },
+    /// For those who run the platform: the books, leases or receipts do not agree.
+    #[serde(rename = "incident.opened")]
+    IncidentOpened {
+        incident: String,
+        kind: String,
+        detail: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<AccountId>,
+    },
+    /// Offers began to match a saved search.
+    #[serde(rename = "search.matched")]
+    SearchMatched {
+        search: SearchId,
+        name: String,
+        /// How many began to match at once.
+        offers: u32,
+        /// The cheapest of them.
+        offer: SearchAlert,
+    },
+    /// A webhook was switched off: for a day nothing got through to it.
+    #[serde(rename = "webhook.disabled")]
+    WebhookDisabled {
+        webhook: WebhookId,
+        url: String,
+        failing_since: Timestamp,
+        error: String,
+    },
+    /// Sent because somebody asked for it; means nothing.
+    #[serde(rename = "webhook.test")]
+    WebhookTest { webhook: WebhookId },
+}
+
+impl Notice {
+    pub const fn event(&self) -> Event {
+        match self {
+            Self::JobStarted { .. } => Event::JobStarted,
+            Self::JobEnded { .. } => Event::JobEnded,
+            Self::JobFundsLow { .. } => Event::JobFundsLow,
+            Self::JobOutOfFunds { .. } => Event::JobOutOfFunds,
+            Self::BalanceRunway { .. } => Event::BalanceRunway,
+            Self::BudgetReached { .. } => Event::BudgetReached,
+            Self::PayoutUpdated { .. } => Event::PayoutUpdated,
+            Self::DepositUpdated { .. } => Event::DepositUpdated,
+            Self::DisputeUpdated { .. } => Event::DisputeUpdated,
+            Self::IncidentOpened { .. } => Event::IncidentOpened,
+            Self::SearchMatched { .. } => Event::SearchMatched,
+            Self::WebhookDisabled { .. } => Event::WebhookDisabled,
+            Self::WebhookTest { .. } => Event::WebhookTest,
+        }
+    }
+
+    /// Listed, but nobody is called for it: what the person did just now, and what another notice says better.
+    pub const fn is_quiet(&self) -> bool {
+        matches!(
+            self,
+            Self::JobStarted { .. }
+                | Self::WebhookTest { .. }
+                | Self::JobEnded {
+                    end: RunEnd::OutOfFunds | RunEnd::StoppedByUser,
+                    ..
+                }
+        )
+    }
+
+    /// Worth an e-mail: what asks for a decision or concerns money. A job that ends well does not.
+    pub const fn is_mailed(&self) -> bool {
+        match self {
+            Self::JobEnded { state, .. } => matches!(state, JobState::Failed),
+            other => !other.is_quiet(),
+        }
+    }
+
+    /// The page of the portal where one sees more.
+    pub fn path(&self) -> String {
+        match self {
+            Self::JobStarted { job, .. }
+            | Self::JobEnded { job, .. }
+            | Self::JobFundsLow { job, .. }
+            | Self::JobOutOfFunds { job, .. }
+            | Self::DisputeUpdated { job, .. } => format!("/jobs/{job}"),
+            Self::BalanceRunway { .. }
+            | Self::BudgetReached { .. }
+            | Self::DepositUpdated { .. } => "/billing".into(),
+            Self::PayoutUpdated { .. } => "/earnings".into(),
+            Self::IncidentOpened { .. } => "/admin".into(),
+            Self::SearchMatched { .. } => "/searches".into(),
+            Self::WebhookDisabled { .. } | Self::WebhookTest { .. } => "/notifications".into(),
+        }
+    }
+}
+
+/// A notice as it stands in the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NoticeView {
+    /// Webhooks carry it as `webhook-id`.
+    pub id: NoticeId,
+    pub at: Timestamp,
+    pub read: bool,
+    #[serde(flatten)]
+    pub notice: Notice,
+}
+
+/// The languages of e-mails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    #[default]
+    En,
+    Zh,
+}
+
+impl Language {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Zh => "zh",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::En, Self::Zh]
+            .into_iter()
+            .find(|language| language.as_str() == text)
+    }
+}
+
+/// How an account wants to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NotificationSettings {
+    /// To the account's address, what asks for a decision or concerns money.
+    pub email: bool,
+    /// Of the e-mails.
+    pub language: Language,
+    /// Warn when the balance lasts less than these; at most five, the longest first.
+    pub runway_seconds: Vec<Seconds>,
+}
+
+impl Default for NotificationSettings {
+    fn default() -> Self {
+        Self {
+            email: false,
+            language: Language::En,
+            runway_seconds: vec![Seconds::DAY, Seconds::HOUR, Seconds::new(600)],
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NotificationSettingsView {
+    #[serde(flatten)]
+    pub settings: NotificationSettings,
+    /// Whether this server sends e-mail at all.
+    pub email_available: bool,
+    /// Where e-mails go.
+    pub address: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WebhookView {
+    pub id: WebhookId,
+    pub url: String,
+    /// Those that it listens to; empty means all.
+    pub events: Vec<Event>,
+    pub created_at: Timestamp,
+    /// Off: by its owner, or because nothing got through for a day.
+    pub enabled: bool,
+    /// Since when nothing got through; absent while it works.
+    pub failing_since: Option<Timestamp>,
+}
+
+/// With the secret of the signatures, which is shown this once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewWebhookView {
+    #[serde(flatten)]
+    pub webhook: WebhookView,
+    /// `whsec_` and the key in base64.
+    pub secret: String,
+}
+
+/// Where a delivery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// To be tried at `next_at`.
+    Waiting,
+    Delivered,
+    /// Given up.
+    Failed,
+}
+
+impl DeliveryState {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Waiting, Self::Delivered, Self::Failed]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
+/// One notice on its way to one webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeliveryView {
+    pub notice: NoticeId,
+    pub event: Event,
+    pub state: DeliveryState,
+    pub attempts: u32,
+    pub created_at: Timestamp,
+    /// Of the next attempt; absent when there is none.
+    pub next_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// What the receiver answered last.
+    pub status: Option<u16>,
+    /// Why the last attempt failed.
+    pub error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_one_name_everywhere() {
+        for event in Event::ALL {
+            assert_eq!(Event::parse(event.as_str()), Some(event));
+            let json = serde_json::to_string(&event).expect("json");
+            assert_eq!(json, format!("\"{event}\""));
+        }
+        let webhook = WebhookId::new(Timestamp::from_millis(1), [1; 10]);
+        let test = Notice::WebhookTest { webhook };
+        let json = serde_json::to_value(&test).expect("json");
+        assert_eq!(json["type"], test.event().as_str());
+        assert_eq!(json["data"]["webhook"], webhook.to_string());
+        assert_eq!(serde_json::from_value::<Notice>(json).expect("back"), test);
+    }
+
+    #[test]
+    fn a_job_that_ends_well_sends_no_mail() {
+        let ended = |state, end| Notice::JobEnded {
+            job: JobId::new(Timestamp::from_millis(1), [1; 10]),
+            name: "x".into(),
+            state,
+            end,
+            cost: Amount::ZERO,
+        };
+        let fine = ended(JobState::Finished, RunEnd::Exited { code: 0 });
+        let wrong = ended(JobState::Failed, RunEnd::Exited { code: 1 });
+        let stopped = ended(JobState::Stopped, RunEnd::StoppedByUser);
+        assert_eq!(
+            [&fine, &wrong, &stopped].map(Notice::is_mailed),
+            [false, true, false]
+        );
+        assert_eq!(
+            [&fine, &wrong, &stopped].map(Notice::is_quiet),
+            [false, false, true]
+        );
+    }
+}
