@@ -45,6 +45,19 @@ impl Actor {
         }
     }
 
+    /// What concerns all accounts: a signed-in admin, never a key.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`].
+    pub(crate) fn require_admin(&self) -> Result<(), Error> {
+        self.require_person()?;
+        if self.is(Role::Admin) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden("an admin"))
+        }
+    }
+
     /// What a key must not do, whatever its scopes: make keys, end sessions.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Receipts into money, and money into funded seconds.
 
-use kernel::{Amount, JobId, LeaseId, Seconds};
-use ledger::Payment;
+use kernel::{Amount, JobId, LeaseId, Seconds, Timestamp};
+use ledger::{Payment, plans};
 use metering::receipt;
 use metering::{Charge, Head};
 use protocol::live::{Live, Topic};
@@ -65,7 +65,29 @@ impl Exchange {
         tx.insert_receipt(&receipt, &lease.head.hash, part.requester_pays, now)
             .await?;
         tx.update_lease(lease).await?;
+        let hours = |seconds: Seconds| seconds.get() / Seconds::HOUR.get();
+        if hours(lease.head.seconds) > hours(seconds_before) {
+            self.mature(tx, lease.id, now).await?;
+        }
         Ok((lease.head.seq, lease.head.hash.clone()))
+    }
+
+    /// What a lease earned becomes withdrawable: each hour, and when it is over.
+    pub(crate) async fn mature(
+        &self,
+        tx: &mut Tx,
+        lease: LeaseId,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let Some(so_far) = tx.maturity(lease).await? else {
+            return Ok(());
+        };
+        let plan = plans::mature(so_far.owner, lease, so_far.matured, so_far.earned);
+        if let Some(transfer) = plan {
+            self.post_all(tx, &[transfer], now).await?;
+            tx.put_matured(lease, so_far.earned, now).await?;
+        }
+        Ok(())
     }
 
     /// Posts the newest draft of a lease. The caller holds the desk.
@@ -130,7 +152,7 @@ impl Exchange {
         let now = self.now();
         let mut tx = self.inner.store.begin().await?;
         let mut hold = tx.hold(job).await?.ok_or(Error::NotFound("the hold"))?;
-        let available = tx.balance(ledger::BookId::Available(hold.account)).await?;
+        let available = self.spendable(&mut tx, hold.account).await?.left;
         let money = hold.left().checked_add(available)?;
         // What the hold has to cover: all seconds so far ahead, less what is paid already.
         let wanted = |window: Seconds| {

@@ -55,6 +55,8 @@ pub(crate) struct Inner {
     pub record: tokio::sync::Mutex<Option<RoundHead>>,
     /// A replay hashes a whole book: one at a time.
     pub replaying: Semaphore,
+    /// One look of the reconciler at a time.
+    pub reconciling: tokio::sync::Mutex<()>,
     /// Password hashing is made slow on purpose; more at once would starve everything else.
     pub hashing: Semaphore,
 }
@@ -447,6 +449,7 @@ impl Exchange {
             flushing: tokio::sync::Mutex::default(),
             record: tokio::sync::Mutex::default(),
             replaying: Semaphore::new(1),
+            reconciling: tokio::sync::Mutex::default(),
             hashing: Semaphore::new(2),
         };
         let exchange = Self {

@@ -31,6 +31,10 @@ pub enum Error {
         "this needs at least {needed} and {available} is available; add to the balance or choose a cheaper offer"
     )]
     InsufficientFunds { needed: Amount, available: Amount },
+    #[error(
+        "this needs at least {needed}, and your own spending limits leave {left} for it; raise them on the billing page"
+    )]
+    OverLimit { needed: Amount, left: Amount },
     #[error("{0}")]
     Conflict(String),
     #[error("{0}")]
@@ -107,7 +111,7 @@ impl Error {
             Self::MissingScope(_) | Self::Forbidden(_) => Code::Forbidden,
             Self::Invalid(_) => Code::Invalid,
             Self::NoMatch(_) => Code::NoMatch,
-            Self::InsufficientFunds { .. } => Code::InsufficientFunds,
+            Self::InsufficientFunds { .. } | Self::OverLimit { .. } => Code::InsufficientFunds,
             Self::Conflict(_) | Self::SupersededConnection => Code::Conflict,
             Self::TooLarge(_) => Code::TooLarge,
             Self::Unavailable(_) => Code::Unavailable,

@@ -13,7 +13,7 @@ use protocol::view::{
     JobEvent, JobEventKind, JobSummary, JobView, LogPage, Page, ReceiptView, SampleView, Scope,
 };
 use protocol::worker::StopReason;
-use store::{Job, JobAnswer, LeaseRow, Tx};
+use store::{Balances, Job, JobAnswer, LeaseRow, Tx};
 
 use crate::actor::Actor;
 use crate::desk::{Exchange, secret_hash};
@@ -161,7 +161,11 @@ impl Exchange {
                 .await
             {
                 // It may wait for its money, as it would without a spot job in the market.
-                Err(Error::InsufficientFunds { .. }) if spec.limits.wait_seconds > 0 => false,
+                Err(Error::InsufficientFunds { .. } | Error::OverLimit { .. })
+                    if spec.limits.wait_seconds > 0 =>
+                {
+                    false
+                }
                 other => other?,
             };
         let waits = spec.limits.wait_seconds > 0 || makes_room;
@@ -345,7 +349,9 @@ impl Exchange {
         let leases = store.leases_of_job(id).await?;
         let events = store.events(id).await?;
         let artefacts = store.artefacts(id).await?;
-        let [available, held, _] = store.balances(job.account).await?;
+        let Balances {
+            available, held, ..
+        } = store.balances(job.account).await?;
         let rounds = store.rounds_of_job(id, ROUNDS_SHOWN).await?;
         // Of each member the newest lease.
         let last: BTreeMap<u32, LeaseId> = leases

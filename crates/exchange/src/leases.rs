@@ -9,7 +9,7 @@ use protocol::live::{Live, Topic};
 use protocol::state::{JobState, JobStep, LeaseState, RunEnd};
 use protocol::view::{JobEvent, JobEventKind, Kind, Receipt};
 use protocol::worker::{Assignment, CheckpointFile, StopReason, ToWorker};
-use store::{Job, Lease, StoreError, Tx};
+use store::{Balances, Job, Lease, StoreError, Tx};
 
 use crate::billing::most_seconds;
 use crate::desk::{Exchange, LeaseLive, secret_hash};
@@ -109,13 +109,11 @@ impl Exchange {
             })
         };
         let minimum = cost(settings.escrow_minimum);
-        let available = tx.balance(ledger::BookId::Available(job.account)).await?;
+        let spendable = self.spendable(tx, job.account).await?;
+        let available = spendable.left;
         let free = hold.left().minus_or_zero(self.spoken_for(job.id));
         let money = free.checked_add(available)?;
-        let short = || Error::InsufficientFunds {
-            needed: minimum,
-            available: money,
-        };
+        let short = || spendable.short(minimum, money);
         if money < minimum {
             return Err(short());
         }
@@ -474,6 +472,7 @@ impl Exchange {
         let counted = run_end != RunEnd::Preempted && !matches!(end, LeaseEnd::Unheard);
         self.after_member(&mut tx, &mut job, step, run_end, counted)
             .await?;
+        self.mature(&mut tx, id, now).await?;
         if live
             .stop
             .is_some_and(|stop| stop.reason == StopReason::Preempted)
@@ -525,7 +524,9 @@ impl Exchange {
         let (topic, account) = (Topic::Job(id), Topic::Account(job.account));
         if self.live().watched(topic) || self.live().watched(account) {
             let leases = store.leases_of_job(id).await?;
-            let [available, held, _] = store.balances(job.account).await?;
+            let Balances {
+                available, held, ..
+            } = store.balances(job.account).await?;
             let (summary, own, all) = {
                 let memory = self.memory();
                 let summary = self.summary(&memory, &job, &leases);

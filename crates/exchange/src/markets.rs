@@ -324,7 +324,7 @@ impl Exchange {
         Error::check(spec)?;
         let request = self.runnable(spec, device)?;
         let available = match actor {
-            Some(actor) => self.inner.store.balances(actor.account).await?[0],
+            Some(actor) => self.inner.store.balances(actor.account).await?.available,
             None => Amount::ZERO,
         };
         let memory = self.memory();

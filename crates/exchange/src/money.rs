@@ -2,12 +2,13 @@
 
 use kernel::{AccountId, Amount, PricePerSecond, Seconds, Timestamp, TransferId};
 use ledger::{BookId, Transfer};
-use protocol::state::LeaseState;
-use protocol::view::{
-    BalanceView, Book, DeviceEarnings, EarningsView, EntryKind, EntryView, LeaseEarnings, Meter,
-    Page, Scope,
+use protocol::money::{
+    BalanceView, Book, DeviceEarnings, EarningsView, EntryKind, EntryView, LeaseEarnings,
+    PayoutState,
 };
-use store::{EntryRow, StoreError, Tx};
+use protocol::state::LeaseState;
+use protocol::view::{Meter, Page, Scope};
+use store::{Balances, EntryRow, StoreError, Tx};
 
 use crate::actor::Actor;
 use crate::desk::{Exchange, LeaseLive};
@@ -16,13 +17,14 @@ use crate::views::{earned, meter};
 
 const DAY_MS: i64 = 86_400_000;
 const EARNINGS_LEASES: u32 = 100;
+const PAYOUTS_SHOWN: u32 = 50;
 
 fn demo_key(account: AccountId) -> String {
     format!("demo_credit:{account}")
 }
 
 impl Exchange {
-    /// Posts a plan in the caller's transaction.
+    /// Posts a plan's linked transfers in the caller's transaction.
     ///
     /// # Errors
     /// [`Error::InsufficientFunds`] is the caller's to make of [`StoreError::Insufficient`].
@@ -32,10 +34,11 @@ impl Exchange {
         plan: &[Transfer],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        for transfer in plan {
-            tx.post(TransferId::new(now, self.random()), transfer, now)
-                .await?;
-        }
+        let named: Vec<(TransferId, Transfer)> = plan
+            .iter()
+            .map(|transfer| (TransferId::new(now, self.random()), transfer.clone()))
+            .collect();
+        tx.post_all(&named, now).await?;
         Ok(())
     }
 
@@ -47,11 +50,11 @@ impl Exchange {
     }
 
     pub(crate) async fn meter_of(&self, account: AccountId) -> Result<Meter, Error> {
-        let [available, held, _] = self.inner.store.balances(account).await?;
+        let books = self.inner.store.balances(account).await?;
         Ok(meter(
             self.memory().leases_of_account(account),
-            available,
-            held,
+            books.available,
+            books.held,
         ))
     }
 
@@ -59,26 +62,31 @@ impl Exchange {
     /// The key lacks `read`.
     pub async fn balance(&self, actor: &Actor) -> Result<BalanceView, Error> {
         actor.require(Scope::Read)?;
-        let [available, held, earned_posted] = self.inner.store.balances(actor.account).await?;
+        let books = self.inner.store.balances(actor.account).await?;
+        self.balance_view(actor.account, &books).await
+    }
+
+    pub(crate) async fn balance_view(
+        &self,
+        account: AccountId,
+        books: &Balances,
+    ) -> Result<BalanceView, Error> {
         let demo_credit = match self.inner.settings.demo_credit {
-            Some(amount)
-                if !self
-                    .inner
-                    .store
-                    .was_posted(&demo_key(actor.account))
-                    .await? =>
-            {
-                Some(amount)
-            }
+            Some(amount) if !self.inner.store.was_posted(&demo_key(account)).await? => Some(amount),
             _ => None,
         };
         let memory = self.memory();
-        let running = meter(memory.leases_of_account(actor.account), available, held);
         Ok(BalanceView {
-            available,
-            held,
-            earned: earned_posted,
-            meter: running,
+            available: books.available,
+            held: books.held,
+            earned: books.earned,
+            withdrawable: books.withdrawable,
+            disputed: books.disputed,
+            meter: meter(
+                memory.leases_of_account(account),
+                books.available,
+                books.held,
+            ),
             demo_credit,
         })
     }
@@ -151,12 +159,13 @@ impl Exchange {
     pub async fn earnings(&self, actor: &Actor) -> Result<EarningsView, Error> {
         actor.require(Scope::Read)?;
         let store = &self.inner.store;
-        let [_, _, posted] = store.balances(actor.account).await?;
+        let books = store.balances(actor.account).await?;
         let now = self.now();
         let midnight = now.plus_millis(now.millis().rem_euclid(DAY_MS).saturating_neg());
         let today_posted = store
-            .received_since(BookId::Earned(actor.account), midnight)
+            .received_since(BookId::Earned(actor.account), EntryKind::Charge, midnight)
             .await?;
+        let payouts = store.payouts(actor.account, PAYOUTS_SHOWN).await?;
         let devices = store.earned_by_device(actor.account).await?;
         let leases = store
             .leases_of_owner(actor.account, EARNINGS_LEASES)
@@ -177,9 +186,23 @@ impl Exchange {
             .fold(PricePerSecond::ZERO, |sum, live| {
                 sum.checked_add(live.lease.price).unwrap_or(sum)
             });
+        let posted = devices.iter().fold(Amount::ZERO, |sum, (_, _, earned)| {
+            sum.checked_add(*earned).unwrap_or(sum)
+        });
+        let paid = |state: fn(PayoutState) -> bool| {
+            let of = payouts.iter().filter(|payout| state(payout.state));
+            of.fold(Amount::ZERO, |sum, payout| {
+                sum.checked_add(payout.amount).unwrap_or(sum)
+            })
+        };
         Ok(EarningsView {
             earned: posted.checked_add(open)?,
             today: today_posted.checked_add(open)?,
+            pending: books.earned.checked_add(open)?,
+            withdrawable: books.withdrawable,
+            disputed: books.disputed,
+            in_transit: paid(|state| !state.is_final()),
+            paid_out: store.paid_out(actor.account).await?,
             rate,
             devices: devices
                 .into_iter()
@@ -204,6 +227,7 @@ impl Exchange {
                     }
                 })
                 .collect(),
+            payouts: payouts.iter().map(|payout| payout.view(None)).collect(),
             leases: leases
                 .into_iter()
                 .map(|row| {
@@ -225,13 +249,8 @@ impl Exchange {
 
 fn entry_view(account: AccountId, row: &EntryRow) -> EntryView {
     let book = |id: &str| {
-        [
-            (BookId::Available(account), Book::Available),
-            (BookId::Held(account), Book::Held),
-            (BookId::Earned(account), Book::Earned),
-        ]
-        .into_iter()
-        .find_map(|(key, book)| (key.to_string() == id).then_some(book))
+        let mut own = BookId::of(account).into_iter().zip(Book::ALL);
+        own.find_map(|(key, book)| (key.to_string() == id).then_some(*book))
     };
     EntryView {
         id: row.id,

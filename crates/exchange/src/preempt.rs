@@ -134,10 +134,10 @@ impl Exchange {
         };
         let least = spec.duration().min(self.inner.settings.escrow_minimum);
         let needed = self.fees().cost(offer.price, least);
-        let available = tx.balance(ledger::BookId::Available(account)).await?;
-        let available = available.checked_add(set_aside)?;
+        let spendable = self.spendable(tx, account).await?;
+        let available = spendable.left.checked_add(set_aside)?;
         if available < needed {
-            return Err(Error::InsufficientFunds { needed, available });
+            return Err(spendable.short(needed, available));
         }
         Ok(true)
     }
@@ -233,7 +233,9 @@ impl Exchange {
         {
             Ok(true) => {}
             // It waits for its money as for all else.
-            Ok(false) | Err(Error::InsufficientFunds { .. }) => return Ok(None),
+            Ok(false) | Err(Error::InsufficientFunds { .. } | Error::OverLimit { .. }) => {
+                return Ok(None);
+            }
             Err(other) => return Err(other),
         }
         let found = {

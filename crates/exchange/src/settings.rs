@@ -18,6 +18,12 @@ pub struct Settings {
     pub fee_owner: BasisPoints,
     /// What an account may take once to try the system. `None` outside demos.
     pub demo_credit: Option<Amount>,
+    /// What an account may ask of the faucet at once. `None` outside demos.
+    pub faucet_max: Option<Amount>,
+    /// A payout is at least this much.
+    pub payout_min: Amount,
+    /// So long after it was posted a receipt may be contested.
+    pub dispute_window: Seconds,
     /// For so long a job's money is set aside ahead.
     pub escrow_window: Seconds,
     /// A job starts only if the balance pays for so long (or for its whole time limit, if that is less).
@@ -67,6 +73,9 @@ impl Default for Settings {
             fee_requester: quarter_percent,
             fee_owner: quarter_percent,
             demo_credit: None,
+            faucet_max: None,
+            payout_min: Amount::try_from_base(1_000_000).unwrap_or(Amount::ZERO),
+            dispute_window: Seconds::new(7 * 86_400),
             escrow_window: Seconds::new(600),
             escrow_minimum: Seconds::MINUTE,
             funds_low: Seconds::new(120),

@@ -9,7 +9,7 @@ use protocol::round::Occasion;
 use protocol::state::RunEnd;
 use protocol::view::{JobEvent, JobEventKind};
 use protocol::worker::{StopReason, ToWorker};
-use store::{Job, LogRow, SampleRow};
+use store::{Balances, Job, LogRow, SampleRow};
 
 use crate::desk::Exchange;
 use crate::error::Error;
@@ -379,7 +379,9 @@ impl Exchange {
             Err(error) => {
                 self.free_slots(&choice, id);
                 match error {
-                    Error::InsufficientFunds { .. } => self.end_unfunded(job.id).await,
+                    Error::InsufficientFunds { .. } | Error::OverLimit { .. } => {
+                        self.end_unfunded(job.id).await
+                    }
                     // It is hired in the database; the next tick looks elsewhere.
                     Error::Store(error) if error.is_conflict() => self.adopt_holders(&choice).await,
                     other => Err(other),
@@ -492,7 +494,9 @@ impl Exchange {
             {
                 continue;
             }
-            let [available, held, _] = self.inner.store.balances(account).await?;
+            let Balances {
+                available, held, ..
+            } = self.inner.store.balances(account).await?;
             let (all, each) = {
                 let memory = self.memory();
                 let all = meter(memory.leases_of_account(account), available, held);

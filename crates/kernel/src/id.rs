@@ -107,6 +107,16 @@ ids! {
     HoldId = "hold", "hold";
     /// One posted movement of money.
     TransferId = "tr", "transfer";
+    /// Money that comes in from outside.
+    DepositId = "deposit", "deposit";
+    /// Earnings on their way out to a wallet.
+    PayoutId = "payout", "payout";
+    /// What a requester says is wrong with a receipt.
+    DisputeId = "dispute", "dispute";
+    /// A difference that the reconciler found.
+    IncidentId = "incident", "incident";
+    /// What two admins decide together.
+    ApprovalId = "approval", "approval";
     /// A price that was promised for a minute.
     QuoteId = "quote", "quote";
     /// A query of the market that an account keeps.

@@ -7,9 +7,9 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, 
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::{
-    AccountId, Amount, ArtefactId, DeviceId, Epoch, HoldId, JobId, JoinTokenId, KeyId, LeaseId,
-    NodeId, NoticeId, PricePerSecond, QuoteId, SearchId, Seconds, SessionId, Timestamp, TransferId,
-    WebhookId,
+    AccountId, Amount, ApprovalId, ArtefactId, DepositId, DeviceId, DisputeId, Epoch, HoldId,
+    IncidentId, JobId, JoinTokenId, KeyId, LeaseId, NodeId, NoticeId, PayoutId, PricePerSecond,
+    QuoteId, SearchId, Seconds, SessionId, Timestamp, TransferId, WebhookId,
 };
 
 fn text(description: &str) -> ObjectBuilder {
@@ -51,7 +51,7 @@ macro_rules! id_schema {
 }
 
 id_schema! {
-    AccountId SessionId KeyId JoinTokenId NodeId DeviceId JobId LeaseId HoldId TransferId QuoteId SearchId NoticeId WebhookId ArtefactId
+    DepositId PayoutId DisputeId IncidentId ApprovalId AccountId SessionId KeyId JoinTokenId NodeId DeviceId JobId LeaseId HoldId TransferId QuoteId SearchId NoticeId WebhookId ArtefactId
 }
 
 schema! {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use kernel::{AccountId, Amount, JobId};
-use protocol::view::EntryKind;
+use protocol::money::EntryKind;
 
 /// Why a transfer cannot be posted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,51 +20,135 @@ pub enum LedgerError {
     Empty,
     #[error("the sum is larger than all IO there can be")]
     TooLarge,
+    #[error("the key {0} was posted before for another transfer")]
+    KeyReused(String),
 }
 
-/// A book: what somebody has of one kind.
+/// The chart of accounts. A person's books hold what is theirs; the platform's what passes through it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BookId {
     /// A person's money to spend.
     Available(AccountId),
     /// Set aside for jobs of a person.
     Held(AccountId),
-    /// Earned by a person's devices.
+    /// Earned by a person's devices in leases that still run.
     Earned(AccountId),
+    /// Earned, and theirs to withdraw or to spend.
+    Withdrawable(AccountId),
+    /// Of what a person earned, what a dispute is about.
+    Disputed(AccountId),
     /// The platform's fees.
     Fees,
-    /// Where demo credit comes from. The only book that may fall below zero: it mirrors what was given out.
+    /// What the platform keeps for refunds and for what governance decides.
+    Treasury,
+    /// Set aside for stakers and for the launchpool.
+    Rewards,
+    /// Seen coming in, not yet a person's.
+    DepositsInTransit,
+    /// On its way out to a person's wallet.
+    PayoutsInTransit,
+    /// What a division leaves over. Each price rounds once a lease and says for whom, so nothing reaches it yet.
+    Rounding,
+    /// Mirrors what came in from outside and has not gone out again: minus all that is owed here.
+    Outside,
+    /// Where demo credit comes from: mirrors what was given out.
     DemoSource,
 }
 
+/// The books of the platform.
+pub const PLATFORM: [BookId; 8] = [
+    BookId::Fees,
+    BookId::Treasury,
+    BookId::Rewards,
+    BookId::DepositsInTransit,
+    BookId::PayoutsInTransit,
+    BookId::Rounding,
+    BookId::Outside,
+    BookId::DemoSource,
+];
+
 impl BookId {
-    /// Whether the book may fall below zero.
+    /// Whether the book may fall below zero: those that mirror the world outside.
     pub const fn may_be_negative(self) -> bool {
-        matches!(self, Self::DemoSource)
+        matches!(self, Self::DemoSource | Self::Outside)
     }
 
     pub const fn owner(self) -> Option<AccountId> {
         match self {
-            Self::Available(account) | Self::Held(account) | Self::Earned(account) => Some(account),
-            Self::Fees | Self::DemoSource => None,
+            Self::Available(account)
+            | Self::Held(account)
+            | Self::Earned(account)
+            | Self::Withdrawable(account)
+            | Self::Disputed(account) => Some(account),
+            _ => None,
+        }
+    }
+
+    /// A person's books.
+    pub const fn of(account: AccountId) -> [Self; 5] {
+        [
+            Self::Available(account),
+            Self::Held(account),
+            Self::Earned(account),
+            Self::Withdrawable(account),
+            Self::Disputed(account),
+        ]
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Available(_) => "available",
+            Self::Held(_) => "held",
+            Self::Earned(_) => "earned",
+            Self::Withdrawable(_) => "withdrawable",
+            Self::Disputed(_) => "disputed",
+            Self::Fees => "platform:fees",
+            Self::Treasury => "platform:treasury",
+            Self::Rewards => "platform:rewards",
+            Self::DepositsInTransit => "platform:deposits_in_transit",
+            Self::PayoutsInTransit => "platform:payouts_in_transit",
+            Self::Rounding => "platform:rounding",
+            Self::Outside => "platform:outside",
+            Self::DemoSource => "platform:demo_source",
         }
     }
 }
 
-/// The key under which it is stored, such as `available:acc_…`.
 impl fmt::Display for BookId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Available(account) => write!(f, "available:{account}"),
-            Self::Held(account) => write!(f, "held:{account}"),
-            Self::Earned(account) => write!(f, "earned:{account}"),
-            Self::Fees => f.write_str("platform:fees"),
-            Self::DemoSource => f.write_str("platform:demo_source"),
+        match self.owner() {
+            Some(account) => write!(f, "{}:{account}", self.name()),
+            None => f.write_str(self.name()),
         }
     }
 }
 
-/// One movement of money, never changed after it was posted.
+/// Not the name of a book.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0} is no book; a book is available:acc_…, held:, earned:, withdrawable:, disputed:, or platform:…"
+)]
+pub struct NoSuchBook(String);
+
+impl FromStr for BookId {
+    type Err = NoSuchBook;
+
+    fn from_str(text: &str) -> Result<Self, NoSuchBook> {
+        let platform = PLATFORM.into_iter().find(|book| book.name() == text);
+        let person = || {
+            let (name, account) = text.split_once(':')?;
+            let account = account.parse().ok()?;
+            Self::of(account)
+                .into_iter()
+                .find(|book| book.name() == name)
+        };
+        platform
+            .or_else(person)
+            .ok_or_else(|| NoSuchBook(text.to_owned()))
+    }
+}
+
+/// Money from one book to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer {
     /// Names what it is for; the same key is posted once, however often it is tried.
@@ -75,15 +160,58 @@ pub struct Transfer {
     pub job: Option<JobId>,
 }
 
-/// Books in memory: the model that the store is tested against.
+/// What two books hold after a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct After {
+    pub from: i64,
+    pub to: i64,
+}
+
+/// Runs linked transfers over balances, one after the other: all of them, or none and the first that cannot be.
+///
+/// # Errors
+/// [`LedgerError::Insufficient`] names the book; [`LedgerError::Empty`] for a transfer of nothing;
+/// [`LedgerError::TooLarge`].
+pub fn run<'a>(
+    balance: impl Fn(BookId) -> i64,
+    transfers: impl IntoIterator<Item = &'a Transfer>,
+) -> Result<(Vec<After>, BTreeMap<BookId, i64>), LedgerError> {
+    let mut changed: BTreeMap<BookId, i64> = BTreeMap::new();
+    let mut after = Vec::new();
+    for transfer in transfers {
+        if transfer.amount.is_zero() || transfer.from == transfer.to {
+            return Err(LedgerError::Empty);
+        }
+        let amount = transfer.amount.base();
+        let now = |book| changed.get(&book).copied().unwrap_or_else(|| balance(book));
+        let from = now(transfer.from)
+            .checked_sub(amount)
+            .ok_or(LedgerError::TooLarge)?;
+        if from < 0 && !transfer.from.may_be_negative() {
+            return Err(LedgerError::Insufficient {
+                book: transfer.from,
+                amount: transfer.amount,
+            });
+        }
+        let to = now(transfer.to)
+            .checked_add(amount)
+            .ok_or(LedgerError::TooLarge)?;
+        changed.insert(transfer.from, from);
+        changed.insert(transfer.to, to);
+        after.push(After { from, to });
+    }
+    Ok((after, changed))
+}
+
+/// Books in memory: the model that the stored ones are checked against.
 #[derive(Debug, Clone, Default)]
 pub struct Books {
-    balances: BTreeMap<BookId, i128>,
+    balances: BTreeMap<BookId, i64>,
     posted: BTreeMap<String, Transfer>,
 }
 
 impl Books {
-    pub fn balance(&self, book: BookId) -> i128 {
+    pub fn balance(&self, book: BookId) -> i64 {
         self.balances.get(&book).copied().unwrap_or(0)
     }
 
@@ -91,41 +219,145 @@ impl Books {
     pub fn sum(&self) -> i128 {
         self.balances
             .values()
-            .fold(0, |sum, balance| sum.saturating_add(*balance))
+            .fold(0, |sum, balance| sum.saturating_add(i128::from(*balance)))
     }
 
     /// Posts all or nothing. A transfer whose key was posted before is passed over.
     ///
     /// # Errors
-    /// [`LedgerError::Insufficient`] names the book; [`LedgerError::Empty`] for a transfer of nothing.
+    /// Those of [`run`]; [`LedgerError::KeyReused`] where the same key was another transfer.
     pub fn post(&mut self, transfers: &[Transfer]) -> Result<(), LedgerError> {
-        let mut next = self.clone();
+        let mut new: Vec<&Transfer> = Vec::with_capacity(transfers.len());
         for transfer in transfers {
-            next.post_one(transfer)?;
+            let known = self.posted.get(&transfer.key);
+            let known = known.or_else(|| new.iter().copied().find(|one| one.key == transfer.key));
+            match known {
+                None => new.push(transfer),
+                Some(known) if known == transfer => {}
+                Some(_) => return Err(LedgerError::KeyReused(transfer.key.clone())),
+            }
         }
-        *self = next;
+        let (_, changed) = run(|book| self.balance(book), new.iter().copied())?;
+        self.balances.extend(changed);
+        let posted = new.into_iter();
+        self.posted
+            .extend(posted.map(|transfer| (transfer.key.clone(), transfer.clone())));
         Ok(())
     }
+}
 
-    fn post_one(&mut self, transfer: &Transfer) -> Result<(), LedgerError> {
-        if transfer.amount.is_zero() || transfer.from == transfer.to {
-            return Err(LedgerError::Empty);
+#[cfg(test)]
+mod tests {
+    use kernel::Timestamp;
+
+    use super::*;
+
+    fn account(n: u8) -> AccountId {
+        AccountId::new(Timestamp::from_millis(1), [n; 10])
+    }
+
+    fn transfer(key: &str, from: BookId, to: BookId, base: i64) -> Transfer {
+        Transfer {
+            key: key.into(),
+            from,
+            to,
+            amount: Amount::try_from_base(base).expect("money"),
+            kind: EntryKind::Hold,
+            job: None,
         }
-        if self.posted.contains_key(&transfer.key) {
-            return Ok(());
+    }
+
+    #[test]
+    fn each_book_has_one_name() {
+        let mut names = std::collections::BTreeSet::new();
+        for book in BookId::of(account(1)).into_iter().chain(PLATFORM) {
+            assert_eq!(book.to_string().parse(), Ok(book));
+            assert!(names.insert(book.to_string()), "{book}");
+            assert_eq!(
+                book.owner().is_some(),
+                !book.to_string().starts_with("platform:")
+            );
         }
-        let amount = i128::from(transfer.amount.base());
-        let from = self.balance(transfer.from).saturating_sub(amount);
-        if from < 0 && !transfer.from.may_be_negative() {
-            return Err(LedgerError::Insufficient {
-                book: transfer.from,
-                amount: transfer.amount,
-            });
+        for wrong in [
+            "",
+            "available",
+            "available:",
+            "fees",
+            "platform:",
+            "held:job_1",
+        ] {
+            assert!(wrong.parse::<BookId>().is_err(), "{wrong}");
         }
-        let to = self.balance(transfer.to).saturating_add(amount);
-        self.balances.insert(transfer.from, from);
-        self.balances.insert(transfer.to, to);
-        self.posted.insert(transfer.key.clone(), transfer.clone());
-        Ok(())
+        let mirrors: Vec<BookId> = PLATFORM
+            .into_iter()
+            .filter(|b| b.may_be_negative())
+            .collect();
+        assert_eq!(mirrors, [BookId::Outside, BookId::DemoSource]);
+    }
+
+    #[test]
+    fn linked_transfers_are_posted_together_or_not_at_all() {
+        let (a, b) = (BookId::Available(account(1)), BookId::Available(account(2)));
+        let mut books = Books::default();
+        books
+            .post(&[transfer("in", BookId::DemoSource, a, 10)])
+            .expect("posts");
+        let linked = [transfer("1", a, b, 10), transfer("2", b, BookId::Fees, 11)];
+        let refused = books.post(&linked);
+        assert_eq!(
+            refused,
+            Err(LedgerError::Insufficient {
+                book: b,
+                amount: linked[1].amount
+            })
+        );
+        assert_eq!((books.balance(a), books.balance(b)), (10, 0));
+        // What the one brings the next may take.
+        let linked = [transfer("1", a, b, 10), transfer("2", b, BookId::Fees, 10)];
+        books.post(&linked).expect("posts");
+        assert_eq!(
+            (
+                books.balance(a),
+                books.balance(b),
+                books.balance(BookId::Fees)
+            ),
+            (0, 0, 10)
+        );
+        assert_eq!(books.sum(), 0);
+    }
+
+    #[test]
+    fn a_key_is_posted_once_and_for_one_thing() {
+        let a = BookId::Available(account(1));
+        let mut books = Books::default();
+        let credit = transfer("in", BookId::DemoSource, a, 10);
+        for _ in 0..3 {
+            books
+                .post(&[credit.clone(), credit.clone()])
+                .expect("posts");
+        }
+        assert_eq!(books.balance(a), 10);
+        let other = transfer("in", BookId::DemoSource, a, 11);
+        assert_eq!(
+            books.post(&[other]),
+            Err(LedgerError::KeyReused("in".into()))
+        );
+    }
+
+    #[test]
+    fn nothing_and_too_much_are_refused() {
+        let a = BookId::Available(account(1));
+        for wrong in [
+            transfer("1", a, a, 5),
+            transfer("2", BookId::DemoSource, a, 0),
+        ] {
+            assert_eq!(Books::default().post(&[wrong]), Err(LedgerError::Empty));
+        }
+        let one = [transfer("1", BookId::DemoSource, a, 1)];
+        assert_eq!(run(|_| i64::MAX, &one), Err(LedgerError::TooLarge));
+        assert_eq!(run(|_| i64::MIN, &one), Err(LedgerError::TooLarge));
+        let (after, changed) = run(|_| 5, &one).expect("runs");
+        assert_eq!(after, [After { from: 4, to: 6 }]);
+        assert_eq!(changed.len(), 2);
     }
 }

@@ -1,7 +1,7 @@
 //! A hold: money set aside for one job, paid out part by part, the rest given back.
 
 use kernel::{AccountId, Amount, HoldId, JobId, LeaseId};
-use protocol::view::EntryKind;
+use protocol::money::EntryKind;
 
 use crate::books::{BookId, LedgerError, Transfer};
 
@@ -268,7 +268,7 @@ mod tests {
                 }
                 prop_assert_eq!(books.sum(), 0);
                 prop_assert!(books.balance(BookId::Available(account(1))) >= 0);
-                prop_assert_eq!(books.balance(BookId::Held(account(1))), i128::from(hold.left().base()));
+                prop_assert_eq!(books.balance(BookId::Held(account(1))), hold.left().base());
             }
         }
     }

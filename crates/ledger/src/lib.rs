@@ -1,7 +1,7 @@
 //! The books: double entry, and holds in two phases.
 //!
-//! Owns: which books there are, what a transfer is, and the rules by which money is set aside, paid out of what was
-//! set aside, and given back. Plans are lists of [`Transfer`]s; the store writes them in one transaction.
+//! Owns: the chart of accounts, what a transfer is, the chain that transfers form, and the rules by which money is set
+//! aside, paid out of what was set aside, and given back. Plans are lists of [`Transfer`]s; the store writes them in one transaction.
 //!
 //! Deliberately absent: storage, time, prices. What a second costs is metering's; when something is posted is the
 //! exchange's.
@@ -14,7 +14,9 @@
 )]
 
 mod books;
+pub mod chain;
 mod hold;
+pub mod plans;
 
-pub use books::{BookId, Books, LedgerError, Transfer};
+pub use books::{After, BookId, Books, LedgerError, NoSuchBook, PLATFORM, Transfer, run};
 pub use hold::{Hold, Payment};

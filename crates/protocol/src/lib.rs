@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 pub mod live;
+pub mod money;
 pub mod notice;
 pub mod problem;
 pub mod rent;

@@ -4,10 +4,13 @@
 
 use kernel::{
     AccountId, Amount, ArtefactId, DeviceId, Epoch, JobId, JoinTokenId, KeyId, LeaseId, NodeId,
-    PricePerSecond, QuoteId, SearchId, Seconds, Timestamp, TransferId,
+    PricePerSecond, QuoteId, SearchId, Seconds, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
+pub use crate::money::{
+    BalanceView, Book, DeviceEarnings, EarningsView, EntryKind, EntryView, LeaseEarnings,
+};
 pub use crate::rent::{DeviceRules, Kind, RulesChange};
 use crate::spec::{DeviceClass, JobSpec};
 use crate::state::{DeviceState, JobState, LeaseState, RunEnd};
@@ -751,82 +754,6 @@ pub struct NewKeyView {
     pub secret: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct BalanceView {
-    /// To spend.
-    pub available: Amount,
-    /// Set aside for jobs that run.
-    pub held: Amount,
-    /// Earned by the account's devices.
-    pub earned: Amount,
-    pub meter: Meter,
-    /// How much the demo credit would give; absent where there is none or it was taken.
-    pub demo_credit: Option<Amount>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct EntryView {
-    pub id: TransferId,
-    pub at: Timestamp,
-    pub kind: EntryKind,
-    pub amount: Amount,
-    /// Which of the account's books it left, and which it reached (absent: another's).
-    pub from: Option<Book>,
-    pub to: Option<Book>,
-    pub job: Option<JobId>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Book {
-    Available,
-    Held,
-    Earned,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum EntryKind {
-    /// Not real money: the demo's.
-    DemoCredit,
-    /// Set aside for a job.
-    Hold,
-    /// Came back from a job's hold.
-    Release,
-    /// Paid for delivered seconds.
-    Charge,
-    /// The platform's share, on either side.
-    Fee,
-}
-
-impl EntryKind {
-    pub const ALL: [Self; 5] = [
-        Self::DemoCredit,
-        Self::Hold,
-        Self::Release,
-        Self::Charge,
-        Self::Fee,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::DemoCredit => "demo_credit",
-            Self::Hold => "hold",
-            Self::Release => "release",
-            Self::Charge => "charge",
-            Self::Fee => "fee",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-}
-
 /// One page of a list, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -834,41 +761,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Ask again with `before` = this; absent on the last page.
     pub next: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct EarningsView {
-    /// Of all devices, after the owner's fee.
-    pub earned: Amount,
-    pub today: Amount,
-    /// What runs now brings this much.
-    pub rate: PricePerSecond,
-    pub devices: Vec<DeviceEarnings>,
-    /// Newest first.
-    pub leases: Vec<LeaseEarnings>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct DeviceEarnings {
-    pub device: DeviceId,
-    pub node_name: String,
-    pub model: String,
-    pub seconds: Seconds,
-    pub earned: Amount,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct LeaseEarnings {
-    pub lease: LeaseId,
-    pub node_name: String,
-    pub model: String,
-    pub state: LeaseState,
-    pub granted_at: Timestamp,
-    pub seconds: Seconds,
-    pub earned: Amount,
 }
 
 /// Public statistics. Claimed and proven supply stand apart.

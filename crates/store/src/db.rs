@@ -23,6 +23,8 @@ pub enum StoreError {
     Corrupt { what: &'static str, detail: String },
     #[error("a book would fall below zero")]
     Insufficient,
+    #[error("another process changed a book meanwhile; try again")]
+    Stale,
     #[error("the lease has ended already")]
     Over,
 }
@@ -30,7 +32,11 @@ pub enum StoreError {
 impl StoreError {
     /// A unique key was taken: the slot, the e-mail address, the idempotency key.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Sql(sqlx::Error::Database(error)) if error.is_unique_violation())
+        match self {
+            Self::Stale => true,
+            Self::Sql(sqlx::Error::Database(error)) => error.is_unique_violation(),
+            _ => false,
+        }
     }
 
     /// The database cannot be reached at all: trying the next thing would only wait again.
@@ -139,12 +145,14 @@ impl Store {
         let writer = connect(1).connect(&url).await.map_err(open)?;
         sqlx::migrate!("../../migrations").run(&writer).await?;
         let readers = connect(8).connect(&url).await.map_err(open)?;
-        Ok(Self {
+        let store = Self {
             backend,
             writer,
             readers,
             told: Told::default(),
-        })
+        };
+        store.prepare_ledger().await?;
+        Ok(store)
     }
 
     pub const fn backend(&self) -> Backend {

@@ -11,13 +11,17 @@
 
 mod accounts;
 mod db;
+mod disputes;
+mod incidents;
 mod jobs;
 mod leases;
 mod ledger_books;
+mod limits;
 mod nodes;
 mod notices;
 mod outbox;
 mod output;
+mod payouts;
 mod prices;
 mod promises;
 mod quotes;
@@ -29,13 +33,17 @@ mod webhooks;
 
 pub use accounts::{Account, ApiKey, Session};
 pub use db::{Backend, Store, StoreError, Tx};
+pub use disputes::Dispute;
+pub use incidents::Difference;
 pub use jobs::{Job, JobAnswer, JobRow};
 pub use leases::{Lease, LeaseRow, MemberLease, PostedReceipt};
-pub use ledger_books::EntryRow;
+pub use ledger_books::{Balances, BookTotals, ChainEnd, EntryRow};
+pub use limits::Maturity;
 pub use nodes::{Device, JoinToken, Node};
 pub use notices::{NoticeRow, Wishes};
 pub use outbox::{Delivery, Due, Target};
 pub use output::{Artefact, LogRow, SampleRow, Stored};
+pub use payouts::{Approval, Deposit, Payout};
 pub use prices::{Hired, PricePoint, TradeRow};
 pub use promises::Promise;
 pub use quotes::{Quote, QuotedSlot};

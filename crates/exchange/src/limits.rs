@@ -1,0 +1,190 @@
+//! What an account lets its jobs spend: a balance to keep, and budgets by day and month (UTC).
+
+use kernel::{AccountId, Amount, Timestamp};
+use ledger::BookId;
+use protocol::money::{DayView, EntryKind, Limits, LimitsView};
+use protocol::view::Scope;
+use store::Tx;
+
+use crate::actor::Actor;
+use crate::desk::Exchange;
+use crate::error::Error;
+
+const DAY_MS: i64 = 86_400_000;
+const DAYS_MAX: u32 = 366;
+const SPENT: &[EntryKind] = &[EntryKind::Charge, EntryKind::Fee];
+
+/// What jobs may still take from a balance, and what holds them back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spendable {
+    pub left: Amount,
+    /// A limit of the account's own, not its balance, is what ends first.
+    pub limited: bool,
+}
+
+impl Spendable {
+    /// Why a job cannot begin.
+    pub fn short(&self, needed: Amount, available: Amount) -> Error {
+        if self.limited {
+            Error::OverLimit {
+                needed,
+                left: available,
+            }
+        } else {
+            Error::InsufficientFunds { needed, available }
+        }
+    }
+}
+
+fn start_of_day(now: Timestamp) -> Timestamp {
+    now.plus_millis(now.millis().rem_euclid(DAY_MS).saturating_neg())
+}
+
+/// The first moment of the month, UTC.
+fn start_of_month(now: Timestamp) -> Timestamp {
+    // `2026-11-25T…`: the day of the month is in the text that everybody sees.
+    let day = now.to_string().get(8..10).and_then(|day| day.parse().ok());
+    let days: i64 = day.unwrap_or(1_i64).saturating_sub(1);
+    start_of_day(now).plus_millis(days.saturating_mul(DAY_MS).saturating_neg())
+}
+
+impl Exchange {
+    /// # Errors
+    /// The key lacks `read`.
+    pub async fn limits(&self, actor: &Actor) -> Result<LimitsView, Error> {
+        actor.require(Scope::Read)?;
+        let mut tx = self.inner.store.begin().await?;
+        self.limits_view(&mut tx, actor.account).await
+    }
+
+    async fn limits_view(&self, tx: &mut Tx, account: AccountId) -> Result<LimitsView, Error> {
+        let limits = tx.limits(account).await?;
+        let now = self.now();
+        let held = tx.balance(BookId::Held(account)).await?;
+        let today = self.spent(tx, account, start_of_day(now)).await?;
+        let month = self.spent(tx, account, start_of_month(now)).await?;
+        Ok(LimitsView {
+            limits,
+            today: today.checked_add(held)?,
+            month: month.checked_add(held)?,
+            left: self.spendable(tx, account).await?.left,
+        })
+    }
+
+    /// Sets all three; what is absent is not limited.
+    ///
+    /// # Errors
+    /// Not with an API key.
+    pub async fn set_limits(&self, actor: &Actor, limits: Limits) -> Result<LimitsView, Error> {
+        actor.require_person()?;
+        let mut tx = self.inner.store.begin().await?;
+        tx.put_limits(actor.account, &limits).await?;
+        let view = self.limits_view(&mut tx, actor.account).await?;
+        tx.commit().await?;
+        Ok(view)
+    }
+
+    /// What was paid for seconds since a moment, less what came back.
+    async fn spent(
+        &self,
+        tx: &mut Tx,
+        account: AccountId,
+        since: Timestamp,
+    ) -> Result<Amount, Error> {
+        let (out, _) = tx
+            .moved_since(BookId::Held(account), SPENT, &[EntryKind::Hold], since)
+            .await?;
+        let (_, back) = tx
+            .moved_since(
+                BookId::Available(account),
+                SPENT,
+                &[EntryKind::Refund],
+                since,
+            )
+            .await?;
+        Ok(out.minus_or_zero(back))
+    }
+
+    /// What jobs may still take: never below what the account wants to keep, and within its budgets, of which what is set
+    /// aside counts as spent.
+    pub(crate) async fn spendable(
+        &self,
+        tx: &mut Tx,
+        account: AccountId,
+    ) -> Result<Spendable, Error> {
+        let available = tx.balance(BookId::Available(account)).await?;
+        let limits = tx.limits(account).await?;
+        let now = self.now();
+        let mut left = available.minus_or_zero(limits.keep.unwrap_or(Amount::ZERO));
+        let budgets = [
+            (limits.per_day, start_of_day(now)),
+            (limits.per_month, start_of_month(now)),
+        ];
+        for (most, since) in budgets {
+            if let Some(most) = most {
+                let held = tx.balance(BookId::Held(account)).await?;
+                let spent = self.spent(tx, account, since).await?.checked_add(held)?;
+                left = left.min(most.minus_or_zero(spent));
+            }
+        }
+        Ok(Spendable {
+            left,
+            limited: left < available,
+        })
+    }
+
+    /// What the account spent and earned on each of the last days, oldest first.
+    ///
+    /// # Errors
+    /// The key lacks `read`; more than a year.
+    pub async fn by_day(&self, actor: &Actor, days: u32) -> Result<Vec<DayView>, Error> {
+        actor.require(Scope::Read)?;
+        if !(1..=DAYS_MAX).contains(&days) {
+            return Err(Error::invalid("days", format!("from 1 to {DAYS_MAX}")));
+        }
+        let back = i64::from(days.saturating_sub(1)).saturating_mul(DAY_MS);
+        let since = start_of_day(self.now()).plus_millis(back.saturating_neg());
+        let known = self.inner.store.by_day(actor.account, since).await?;
+        // A day without anything is a day too.
+        let all = (0..i64::from(days)).map(|n| since.plus_millis(n.saturating_mul(DAY_MS)));
+        let of = |day: Timestamp| {
+            let found = known.iter().find(|view| view.day == day);
+            found.cloned().unwrap_or(DayView {
+                day,
+                spent: Amount::ZERO,
+                earned: Amount::ZERO,
+            })
+        };
+        Ok(all.map(of).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_and_a_month_begin_at_midnight_utc() {
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        for (now, day, month) in [
+            (
+                "2026-11-25T10:00:00.123Z",
+                "2026-11-25T00:00:00Z",
+                "2026-11-01T00:00:00Z",
+            ),
+            (
+                "2026-12-01T00:00:00Z",
+                "2026-12-01T00:00:00Z",
+                "2026-12-01T00:00:00Z",
+            ),
+            (
+                "2028-02-29T23:59:59.999Z",
+                "2028-02-29T00:00:00Z",
+                "2028-02-01T00:00:00Z",
+            ),
+        ] {
+            assert_eq!(start_of_day(at(now)), at(day));
+            assert_eq!(start_of_month(at(now)), at(month));
+        }
+    }
+}

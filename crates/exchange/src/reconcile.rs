@@ -1,0 +1,320 @@
+//! The reconciler: compares leases, receipts, holds and books, reads the chain of transfers on, and reports each
+//! difference as an incident with its ids. It mends nothing. And what admins see of the ledger.
+
+use std::collections::BTreeMap;
+
+use ed25519_dalek::Signer;
+use kernel::{IncidentId, JobId, Timestamp};
+use ledger::{BookId, chain};
+use protocol::money::{
+    BookBalance, BookView, IncidentKind, IncidentView, ProofView, StatementView, TransferView,
+};
+use protocol::view::{Page, Scope};
+use store::{ChainEnd, Difference, EntryRow};
+
+use crate::actor::Actor;
+use crate::desk::Exchange;
+use crate::error::Error;
+
+/// Transfers of the chain that one look reads at most; the next goes on from there.
+const CHAIN_AT_ONCE: u64 = 200_000;
+const CHAIN_PAGE: u32 = 2_000;
+/// One look that finds the world broken must not fill the database with it.
+const INCIDENTS_AT_ONCE: usize = 200;
+const SHOWN: u32 = 200;
+const PROOF_DOMAIN: &[u8] = b"iog.ledger.v1\0";
+
+/// Reads the chain on, transfer by transfer.
+struct ChainReader {
+    end: ChainEnd,
+    /// What the books that were met held after their last transfer.
+    held: BTreeMap<String, i64>,
+}
+
+impl ChainReader {
+    /// What is wrong with the next transfer, if anything.
+    fn read(&mut self, row: &EntryRow) -> Option<Difference> {
+        let subject = row.id.to_string();
+        let differs = |expected: String, found: String| {
+            (expected != found).then(|| Difference {
+                kind: IncidentKind::Chain,
+                subject: subject.clone(),
+                expected,
+                found,
+            })
+        };
+        let number = self.end.seq.saturating_add(1);
+        let hash = row
+            .transfer()
+            .ok()
+            .map(|transfer| chain::hash(self.end.hash, number, row.at, row.id, &transfer));
+        let expected = hash.map(|hash| hash.to_string()).unwrap_or_default();
+        let mut found = differs(format!("number {number}"), format!("number {}", row.seq))
+            .or_else(|| differs(expected, row.hash.clone()));
+        let amount = row.amount.base();
+        for (book, after, by) in [
+            (&row.from_book, row.from_after, amount.saturating_neg()),
+            (&row.to_book, row.to_after, amount),
+        ] {
+            let held = self.held.insert(book.clone(), after);
+            let should = held.unwrap_or(0).saturating_add(by);
+            found = found.or_else(|| {
+                differs(
+                    format!("{book} holds {should}"),
+                    format!("{book} holds {after}"),
+                )
+            });
+        }
+        // What follows is read from what is stored, or one fault would be reported with each transfer after it.
+        self.end.seq = row.seq;
+        self.end.at = row.at;
+        self.end.hash = chain::TransferHash::parse(&row.hash).unwrap_or(self.end.hash);
+        found
+    }
+}
+
+impl Exchange {
+    /// Looks once, and answers how many differences stand.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn reconcile(&self) -> Result<usize, Error> {
+        let _turn = self.inner.reconciling.lock().await;
+        let store = &self.inner.store;
+        let (mut found, end, chain_over) = self.read_chain().await?;
+        found.extend(store.differences().await?);
+        found.sort();
+        found.dedup_by(|one, other| one.kind == other.kind && one.subject == other.subject);
+        found.truncate(INCIDENTS_AT_ONCE);
+        let now = self.now();
+        let mut tx = store.begin().await?;
+        let open = tx.open_incidents().await?;
+        let same = |incident: &IncidentView, difference: &Difference| {
+            incident.kind == difference.kind && incident.subject == difference.subject
+        };
+        for difference in &found {
+            match open.iter().find(|incident| same(incident, difference)) {
+                Some(known) => tx.see_incident(known.id, Some(difference), now).await?,
+                None => {
+                    tracing::error!(
+                        kind = difference.kind.as_str(),
+                        subject = difference.subject,
+                        expected = difference.expected,
+                        found = difference.found,
+                        "the books differ"
+                    );
+                    let id = IncidentId::new(now, self.random());
+                    tx.insert_incident(id, difference, now).await?;
+                }
+            }
+        }
+        // A break in the chain was read past and does not heal.
+        let healed = open.iter().filter(|incident| {
+            incident.kind != IncidentKind::Chain
+                && !found.iter().any(|difference| same(incident, difference))
+        });
+        for incident in healed {
+            tx.see_incident(incident.id, None, now).await?;
+        }
+        tx.put_ledger_checked(&end).await?;
+        tx.commit().await?;
+        tracing::debug!(
+            differences = found.len(),
+            seq = end.seq,
+            chain_over,
+            "reconciled"
+        );
+        Ok(found.len())
+    }
+
+    async fn read_chain(&self) -> Result<(Vec<Difference>, ChainEnd, bool), Error> {
+        let store = &self.inner.store;
+        let end = store.ledger_checked().await?;
+        let mut reader = ChainReader {
+            end,
+            held: BTreeMap::new(),
+        };
+        let (mut found, mut count, mut over) = (Vec::new(), 0_u64, false);
+        while count < CHAIN_AT_ONCE {
+            let page = store.transfers_after(reader.end.seq, CHAIN_PAGE).await?;
+            over = page.is_empty();
+            if over {
+                break;
+            }
+            for row in &page {
+                for book in [&row.from_book, &row.to_book] {
+                    if !reader.held.contains_key(book) {
+                        let before = store.balance_before(book, end.seq).await?;
+                        reader.held.insert(book.clone(), before);
+                    }
+                }
+                found.extend(reader.read(row));
+                count = count.saturating_add(1);
+            }
+        }
+        Ok((found, reader.end, over))
+    }
+
+    /// Looks now, for an admin who does not want to wait.
+    ///
+    /// # Errors
+    /// Not an admin.
+    pub async fn reconcile_now(&self, actor: &Actor) -> Result<Vec<IncidentView>, Error> {
+        actor.require_admin()?;
+        self.reconcile().await?;
+        self.incidents(actor).await
+    }
+
+    /// Open ones first.
+    ///
+    /// # Errors
+    /// Not an admin.
+    pub async fn incidents(&self, actor: &Actor) -> Result<Vec<IncidentView>, Error> {
+        actor.require_admin()?;
+        Ok(self.inner.store.incidents(SHOWN).await?)
+    }
+
+    /// Closes an incident with what was found out. If the difference still stands, the next look opens another.
+    ///
+    /// # Errors
+    /// Not an admin; unknown, or closed; without a reason.
+    pub async fn close_incident(
+        &self,
+        actor: &Actor,
+        id: IncidentId,
+        note: &str,
+    ) -> Result<(), Error> {
+        actor.require_admin()?;
+        let note = note.trim();
+        if note.is_empty() || note.chars().count() > 1_000 {
+            return Err(Error::invalid(
+                "note",
+                "say what was found out, in at most 1000 characters",
+            ));
+        }
+        let mut tx = self.inner.store.begin().await?;
+        if !tx
+            .close_incident(id, actor.account, note, self.now())
+            .await?
+        {
+            return Err(Error::NotFound("an open incident with this id"));
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// What the account's books held at a moment.
+    ///
+    /// # Errors
+    /// The key lacks `read`.
+    pub async fn statement(&self, actor: &Actor, at: Timestamp) -> Result<StatementView, Error> {
+        actor.require(Scope::Read)?;
+        let mut books = Vec::new();
+        let names = protocol::money::Book::ALL.iter();
+        for (book, id) in names.zip(BookId::of(actor.account)) {
+            let held = self.inner.store.balance_at(id, at).await?;
+            books.push(BookBalance {
+                book: *book,
+                balance: kernel::Amount::try_from_base(held)?,
+            });
+        }
+        Ok(StatementView {
+            at,
+            seq: self.inner.store.seq_at(at).await?,
+            books,
+        })
+    }
+
+    /// All books together, signed. Public.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn ledger_proof(&self) -> Result<ProofView, Error> {
+        let (totals, end) = self.inner.store.book_totals().await?;
+        let now = self.now();
+        let hash = end.hash.to_string();
+        let mut bytes = PROOF_DOMAIN.to_vec();
+        bytes.extend(end.seq.to_be_bytes());
+        bytes.extend(hex::decode(&hash).unwrap_or_default());
+        bytes.extend(now.millis().to_be_bytes());
+        bytes.extend(totals.books.to_be_bytes());
+        bytes.extend(totals.persons.to_be_bytes());
+        bytes.extend(totals.platform.to_be_bytes());
+        Ok(ProofView {
+            seq: end.seq,
+            hash,
+            at: now,
+            books: totals.books,
+            persons: totals.persons,
+            platform: totals.platform,
+            sum: totals.persons.saturating_add(totals.platform),
+            signature: hex::encode(self.inner.key.sign(&bytes).to_bytes()),
+        })
+    }
+
+    /// For the ledger inspector: books whose name or owner's address begins with a text; the platform's without one.
+    ///
+    /// # Errors
+    /// Not an admin.
+    pub async fn books(&self, actor: &Actor, search: &str) -> Result<Vec<BookView>, Error> {
+        actor.require_admin()?;
+        Ok(self.inner.store.find_books(search.trim(), SHOWN).await?)
+    }
+
+    /// For the ledger inspector: transfers of a book, of a job or under a key, newest first.
+    ///
+    /// # Errors
+    /// Not an admin; no name of a book.
+    pub async fn inspect(
+        &self,
+        actor: &Actor,
+        book: Option<&str>,
+        job: Option<JobId>,
+        key: Option<&str>,
+        before: Option<u64>,
+    ) -> Result<Page<TransferView>, Error> {
+        actor.require_admin()?;
+        let book = book
+            .filter(|text| !text.trim().is_empty())
+            .map(|text| text.trim().parse::<BookId>())
+            .transpose()
+            .map_err(|error| Error::invalid("book", error.to_string()))?;
+        let key = key.map(str::trim).filter(|key| !key.is_empty());
+        let store = &self.inner.store;
+        let rows = store.find_transfers(book, job, key, before, SHOWN).await?;
+        let full = rows.len() == usize::try_from(SHOWN).unwrap_or(usize::MAX);
+        let next = rows.last().filter(|_| full).map(|row| row.seq.to_string());
+        let items = rows.into_iter().map(|row| TransferView {
+            seq: row.seq,
+            id: row.id,
+            at: row.at,
+            key: row.key,
+            from: row.from_book,
+            to: row.to_book,
+            amount: row.amount,
+            kind: row.kind,
+            job: row.job,
+            from_after: row.from_after,
+            to_after: row.to_after,
+            hash: row.hash,
+        });
+        Ok(Page {
+            items: items.collect(),
+            next,
+        })
+    }
+
+    /// Earnings of leases that are over and have not matured: of versions before, and where a process died between.
+    pub(crate) async fn mature_over(&self) -> Result<(), Error> {
+        loop {
+            let leases = self.inner.store.leases_to_mature(500).await?;
+            if leases.is_empty() {
+                return Ok(());
+            }
+            let mut tx = self.inner.store.begin().await?;
+            for lease in leases {
+                self.mature(&mut tx, lease, self.now()).await?;
+            }
+            tx.commit().await?;
+        }
+    }
+}

@@ -1,0 +1,759 @@
+//! Money as REST and the pages show it: balances, entries, statements, deposits, payouts, disputes, limits, incidents; and
+//! the states that deposits, payouts and disputes go through.
+
+use kernel::{
+    AccountId, Amount, ApprovalId, DepositId, DeviceId, DisputeId, IncidentId, JobId, LeaseId,
+    PayoutId, PricePerSecond, Seconds, Timestamp, TransferId,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::state::LeaseState;
+use crate::view::Meter;
+
+/// Words of a field, in REST and in the database.
+macro_rules! words {
+    ($name:ident { $($variant:ident = $word:literal,)* }) => {
+        impl $name {
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.as_str() == text)
+            }
+        }
+    };
+}
+
+/// A step that the state does not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a {what} that is {from} cannot {step}")]
+pub struct WrongStep {
+    pub what: &'static str,
+    pub from: &'static str,
+    pub step: &'static str,
+}
+
+/// What is an account's, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BalanceView {
+    /// To spend.
+    pub available: Amount,
+    /// Set aside for jobs that run.
+    pub held: Amount,
+    /// Earned by the account's devices in leases that still run, by receipts.
+    pub earned: Amount,
+    /// Earned, and to be withdrawn or spent.
+    pub withdrawable: Amount,
+    /// Earned, and set aside until a dispute is decided.
+    pub disputed: Amount,
+    pub meter: Meter,
+    /// How much the demo credit would give; absent where there is none or it was taken.
+    pub demo_credit: Option<Amount>,
+}
+
+/// One movement in an account's books.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EntryView {
+    pub id: TransferId,
+    pub at: Timestamp,
+    pub kind: EntryKind,
+    pub amount: Amount,
+    /// Which of the account's books it left, and which it reached (absent: another's).
+    pub from: Option<Book>,
+    pub to: Option<Book>,
+    pub job: Option<JobId>,
+}
+
+/// A person's books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Book {
+    Available,
+    Held,
+    Earned,
+    Withdrawable,
+    Disputed,
+}
+
+words!(Book {
+    Available = "available",
+    Held = "held",
+    Earned = "earned",
+    Withdrawable = "withdrawable",
+    Disputed = "disputed",
+});
+
+/// What a movement was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// Not real money: the demo's.
+    DemoCredit,
+    /// Came in from outside.
+    Deposit,
+    /// Set aside for a job.
+    Hold,
+    /// Came back from a job's hold.
+    Release,
+    /// Paid for delivered seconds.
+    Charge,
+    /// The platform's share, on either side.
+    Fee,
+    /// Earned became withdrawable.
+    Matured,
+    /// Withdrawable became money to spend here.
+    Converted,
+    /// Set aside until a dispute is decided.
+    Disputed,
+    /// A dispute was decided for the owner: it is theirs again.
+    Upheld,
+    /// Given back to a requester.
+    Refund,
+    /// On its way to a wallet.
+    Payout,
+    /// Has arrived there.
+    PaidOut,
+    /// Could not be paid out, or was not: it came back.
+    Returned,
+    /// The platform moved its own money.
+    Treasury,
+}
+
+words!(EntryKind {
+    DemoCredit = "demo_credit",
+    Deposit = "deposit",
+    Hold = "hold",
+    Release = "release",
+    Charge = "charge",
+    Fee = "fee",
+    Matured = "matured",
+    Converted = "converted",
+    Disputed = "disputed",
+    Upheld = "upheld",
+    Refund = "refund",
+    Payout = "payout",
+    PaidOut = "paid_out",
+    Returned = "returned",
+    Treasury = "treasury",
+});
+
+/// What an account's books held at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StatementView {
+    pub at: Timestamp,
+    /// The number of the last transfer in the whole ledger up to then; 0 before the first.
+    pub seq: u64,
+    pub books: Vec<BookBalance>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BookBalance {
+    pub book: Book,
+    pub balance: Amount,
+}
+
+/// The ledger's running proof: all books together, signed by the platform. Public.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProofView {
+    /// The last transfer that it covers.
+    pub seq: u64,
+    /// The end of the chain of transfers, 64 hex digits.
+    pub hash: String,
+    pub at: Timestamp,
+    pub books: u64,
+    /// What persons' books hold together, base units.
+    pub persons: i64,
+    /// What the platform's books hold together, those below zero among them.
+    pub platform: i64,
+    /// `persons` and `platform` together: zero, or the books lie.
+    pub sum: i64,
+    /// Over `"iog.ledger.v1\0"`, seq (u64), hash (32 bytes), at (i64), books (u64), persons, platform (i64), big endian.
+    pub signature: String,
+}
+
+/// One day of an account, UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DayView {
+    /// Its first moment.
+    pub day: Timestamp,
+    /// Paid for delivered seconds, refunds taken off.
+    pub spent: Amount,
+    /// Earned by delivered seconds, after the fee.
+    pub earned: Amount,
+}
+
+/// What an account lets its jobs spend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Jobs stop before the balance falls below this.
+    #[serde(default)]
+    pub keep: Option<Amount>,
+    /// At most so much a day, UTC.
+    #[serde(default)]
+    pub per_day: Option<Amount>,
+    /// At most so much a month, UTC.
+    #[serde(default)]
+    pub per_month: Option<Amount>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LimitsView {
+    pub limits: Limits,
+    /// Paid today and set aside for what runs.
+    pub today: Amount,
+    /// Paid this month and set aside for what runs.
+    pub month: Amount,
+    /// What jobs may still take, by the limits and the balance.
+    pub left: Amount,
+}
+
+/// How far a deposit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DepositState {
+    /// Asked of the demo's faucet; an admin decides.
+    Requested,
+    /// Seen outside, not yet certain.
+    InTransit,
+    Credited,
+    Refused,
+}
+
+words!(DepositState {
+    Requested = "requested",
+    InTransit = "in_transit",
+    Credited = "credited",
+    Refused = "refused",
+});
+
+/// What happens to a deposit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DepositStep {
+    /// An admin gives it, or the outside says that it is certain.
+    Credit,
+    Refuse,
+}
+
+impl DepositState {
+    /// # Errors
+    /// [`WrongStep`] names both.
+    pub const fn step(self, step: DepositStep) -> Result<Self, WrongStep> {
+        match (self, step) {
+            (Self::Requested | Self::InTransit, DepositStep::Credit) => Ok(Self::Credited),
+            (Self::Requested | Self::InTransit, DepositStep::Refuse) => Ok(Self::Refused),
+            (from, step) => Err(WrongStep {
+                what: "deposit",
+                from: from.as_str(),
+                step: match step {
+                    DepositStep::Credit => "be credited",
+                    DepositStep::Refuse => "be refused",
+                },
+            }),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DepositView {
+    pub id: DepositId,
+    pub account: AccountId,
+    /// For admins.
+    pub email: Option<String>,
+    pub amount: Amount,
+    pub state: DepositState,
+    /// Not real money.
+    pub demo: bool,
+    pub requested_at: Timestamp,
+    pub decided_at: Option<Timestamp>,
+    /// Why it was refused.
+    pub note: String,
+}
+
+/// How far a payout is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum PayoutState {
+    /// An admin looks at it.
+    Requested,
+    /// It goes out next.
+    Approved,
+    /// Two admins hold it back.
+    Frozen,
+    /// Handed over; not yet certain.
+    Sent,
+    Paid,
+    /// It could not be paid; the money is back.
+    Failed,
+    /// Its owner took it back.
+    Cancelled,
+    /// An admin refused it; the money is back.
+    Refused,
+}
+
+words!(PayoutState {
+    Requested = "requested",
+    Approved = "approved",
+    Frozen = "frozen",
+    Sent = "sent",
+    Paid = "paid",
+    Failed = "failed",
+    Cancelled = "cancelled",
+    Refused = "refused",
+});
+
+/// What happens to a payout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayoutStep {
+    Approve,
+    Freeze,
+    Thaw,
+    Send,
+    Confirm,
+    Fail,
+    Cancel,
+    Refuse,
+}
+
+impl PayoutState {
+    /// Nothing happens to it any more.
+    pub const fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Paid | Self::Failed | Self::Cancelled | Self::Refused
+        )
+    }
+
+    /// Its money went back to its owner.
+    pub const fn is_returned(self) -> bool {
+        matches!(self, Self::Failed | Self::Cancelled | Self::Refused)
+    }
+
+    /// # Errors
+    /// [`WrongStep`] names both.
+    pub const fn step(self, step: PayoutStep) -> Result<Self, WrongStep> {
+        use PayoutStep as Step;
+        match (self, step) {
+            (Self::Requested, Step::Approve) => Ok(Self::Approved),
+            (Self::Requested | Self::Approved, Step::Freeze) => Ok(Self::Frozen),
+            (Self::Requested | Self::Approved, Step::Cancel) => Ok(Self::Cancelled),
+            (Self::Requested | Self::Approved | Self::Frozen, Step::Refuse) => Ok(Self::Refused),
+            (Self::Frozen, Step::Thaw) => Ok(Self::Requested),
+            (Self::Approved, Step::Send) => Ok(Self::Sent),
+            (Self::Sent, Step::Confirm) => Ok(Self::Paid),
+            (Self::Sent, Step::Fail) => Ok(Self::Failed),
+            (from, step) => Err(WrongStep {
+                what: "payout",
+                from: from.as_str(),
+                step: match step {
+                    Step::Approve => "be approved",
+                    Step::Freeze => "be frozen",
+                    Step::Thaw => "be thawed",
+                    Step::Send => "be sent",
+                    Step::Confirm => "be confirmed",
+                    Step::Fail => "fail",
+                    Step::Cancel => "be cancelled",
+                    Step::Refuse => "be refused",
+                },
+            }),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PayoutView {
+    pub id: PayoutId,
+    pub account: AccountId,
+    /// For admins.
+    pub email: Option<String>,
+    pub amount: Amount,
+    /// An Aptos address.
+    pub address: String,
+    pub state: PayoutState,
+    pub requested_at: Timestamp,
+    pub changed_at: Timestamp,
+    /// Under which it was paid outside.
+    pub reference: Option<String>,
+    /// Why it was refused, or failed.
+    pub note: String,
+}
+
+/// What two admins decide together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalAction {
+    FreezePayout,
+    ThawPayout,
+}
+
+words!(ApprovalAction {
+    FreezePayout = "freeze_payout",
+    ThawPayout = "thaw_payout",
+});
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApprovalView {
+    pub id: ApprovalId,
+    pub action: ApprovalAction,
+    pub payout: PayoutId,
+    pub reason: String,
+    pub proposed_by: String,
+    pub proposed_at: Timestamp,
+    /// Another admin; until then nothing is changed.
+    pub confirmed_by: Option<String>,
+    pub decided_at: Option<Timestamp>,
+    /// It was taken back, or its time was over.
+    pub dropped: bool,
+}
+
+/// How far a dispute is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DisputeState {
+    Open,
+    /// Decided for the requester, in full or in part.
+    Refunded,
+    /// Decided for the owner.
+    Rejected,
+    /// The requester took it back.
+    Withdrawn,
+}
+
+words!(DisputeState {
+    Open = "open",
+    Refunded = "refunded",
+    Rejected = "rejected",
+    Withdrawn = "withdrawn",
+});
+
+/// What happens to a dispute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisputeStep {
+    Refund,
+    Reject,
+    Withdraw,
+}
+
+impl DisputeState {
+    /// # Errors
+    /// [`WrongStep`]: it was decided already.
+    pub const fn step(self, step: DisputeStep) -> Result<Self, WrongStep> {
+        match (self, step) {
+            (Self::Open, DisputeStep::Refund) => Ok(Self::Refunded),
+            (Self::Open, DisputeStep::Reject) => Ok(Self::Rejected),
+            (Self::Open, DisputeStep::Withdraw) => Ok(Self::Withdrawn),
+            (from, step) => Err(WrongStep {
+                what: "dispute",
+                from: from.as_str(),
+                step: match step {
+                    DisputeStep::Refund => "be refunded",
+                    DisputeStep::Reject => "be rejected",
+                    DisputeStep::Withdraw => "be withdrawn",
+                },
+            }),
+        }
+    }
+}
+
+/// Who says something in a dispute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Party {
+    Requester,
+    Owner,
+    /// What the platform's own records show.
+    Platform,
+    Admin,
+}
+
+words!(Party {
+    Requester = "requester",
+    Owner = "owner",
+    Platform = "platform",
+    Admin = "admin",
+});
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EvidenceView {
+    pub by: Party,
+    pub at: Timestamp,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DisputeView {
+    pub id: DisputeId,
+    /// Absent for the owner, who learns of the lease and not of the job.
+    pub job: Option<JobId>,
+    pub lease: LeaseId,
+    /// The receipt it is about: what this one added to the one before.
+    pub seq: u64,
+    /// What the requester paid for it.
+    pub paid: Amount,
+    pub claimed: Amount,
+    /// Of the owner's earnings, what is set aside until it is decided.
+    pub set_aside: Amount,
+    pub state: DisputeState,
+    pub refunded: Amount,
+    pub opened_at: Timestamp,
+    pub decided_at: Option<Timestamp>,
+    /// Why it was decided so.
+    pub ruling: String,
+    /// Oldest first.
+    pub evidence: Vec<EvidenceView>,
+    /// Both sides, for admins.
+    pub parties: Option<[String; 2]>,
+}
+
+/// What the reconciler compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentKind {
+    /// All books do not sum to zero.
+    BooksSum,
+    /// A book's balance is not what its transfers make it.
+    BookBalance,
+    /// The chain of transfers is broken.
+    Chain,
+    /// What is held for an account is not what its open holds have left.
+    Held,
+    /// What a lease was charged is not what its receipts say.
+    LeaseReceipts,
+    /// What was posted for a lease is not what it was charged.
+    LeasePostings,
+    /// A job is over and its hold is not released.
+    HoldOpen,
+    /// A lease lives whose job is over.
+    LeaseOutlivesJob,
+    /// A refund is owed that the platform's books do not cover.
+    RefundOwed,
+    /// Payouts in transit are not what the open payouts say.
+    PayoutsInTransit,
+}
+
+words!(IncidentKind {
+    BooksSum = "books_sum",
+    BookBalance = "book_balance",
+    Chain = "chain",
+    Held = "held",
+    LeaseReceipts = "lease_receipts",
+    LeasePostings = "lease_postings",
+    HoldOpen = "hold_open",
+    LeaseOutlivesJob = "lease_outlives_job",
+    RefundOwed = "refund_owed",
+    PayoutsInTransit = "payouts_in_transit",
+});
+
+/// A difference that was found; nothing mends it but a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct IncidentView {
+    pub id: IncidentId,
+    pub kind: IncidentKind,
+    /// What it is about: a book, a lease, a hold, a transfer.
+    pub subject: String,
+    pub expected: String,
+    pub found: String,
+    pub first_at: Timestamp,
+    /// When it was last seen.
+    pub last_at: Timestamp,
+    /// It was not there any more when it was looked for again.
+    pub gone_at: Option<Timestamp>,
+    /// Who closed it, and why.
+    pub closed_by: Option<String>,
+    pub closed_at: Option<Timestamp>,
+    pub note: String,
+}
+
+/// What an admin sees of one book.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BookView {
+    /// Its name, such as `available:acc_…` or `platform:fees`.
+    pub book: String,
+    /// Base units; below zero only where a book mirrors the outside.
+    pub balance: i64,
+    /// Whose it is.
+    pub email: Option<String>,
+}
+
+/// A posted transfer as the ledger inspector shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TransferView {
+    pub seq: u64,
+    pub id: TransferId,
+    pub at: Timestamp,
+    pub key: String,
+    pub from: String,
+    pub to: String,
+    pub amount: Amount,
+    pub kind: EntryKind,
+    pub job: Option<JobId>,
+    /// What the two books held after it, base units.
+    pub from_after: i64,
+    pub to_after: i64,
+    pub hash: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EarningsView {
+    /// Of all devices, after the owner's fee, since they joined.
+    pub earned: Amount,
+    pub today: Amount,
+    /// Of leases that still run, by receipts and by acknowledged seconds.
+    pub pending: Amount,
+    pub withdrawable: Amount,
+    pub disputed: Amount,
+    /// On its way to a wallet.
+    pub in_transit: Amount,
+    pub paid_out: Amount,
+    /// What runs now brings this much.
+    pub rate: PricePerSecond,
+    pub devices: Vec<DeviceEarnings>,
+    /// Newest first.
+    pub leases: Vec<LeaseEarnings>,
+    /// Newest first.
+    pub payouts: Vec<PayoutView>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceEarnings {
+    pub device: DeviceId,
+    pub node_name: String,
+    pub model: String,
+    pub seconds: Seconds,
+    pub earned: Amount,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LeaseEarnings {
+    pub lease: LeaseId,
+    pub node_name: String,
+    pub model: String,
+    pub state: LeaseState,
+    pub granted_at: Timestamp,
+    pub seconds: Seconds,
+    pub earned: Amount,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payout_goes_one_way_and_a_frozen_one_is_not_paid() {
+        use PayoutState as State;
+        use PayoutStep as Step;
+        let steps = [
+            Step::Approve,
+            Step::Freeze,
+            Step::Thaw,
+            Step::Send,
+            Step::Confirm,
+            Step::Fail,
+            Step::Cancel,
+            Step::Refuse,
+        ];
+        let allowed: Vec<(&str, usize)> = State::ALL
+            .iter()
+            .map(|state| {
+                let of = steps.iter().filter(|step| state.step(**step).is_ok());
+                (state.as_str(), of.count())
+            })
+            .collect();
+        assert_eq!(
+            allowed,
+            [
+                ("requested", 4),
+                ("approved", 4),
+                ("frozen", 2),
+                ("sent", 2),
+                ("paid", 0),
+                ("failed", 0),
+                ("cancelled", 0),
+                ("refused", 0)
+            ]
+        );
+        for state in State::ALL {
+            let none = steps.iter().all(|step| state.step(*step).is_err());
+            assert_eq!(state.is_final(), none);
+            assert!(state.is_final() || !state.is_returned());
+        }
+        let frozen = State::Approved.step(Step::Freeze);
+        assert_eq!(frozen, Ok(State::Frozen));
+        let error = State::Frozen.step(Step::Send).expect_err("frozen");
+        assert_eq!(error.to_string(), "a payout that is frozen cannot be sent");
+        assert!(!State::Paid.is_returned() && State::Failed.is_returned());
+    }
+
+    #[test]
+    fn what_is_decided_stays_so() {
+        for state in DisputeState::ALL {
+            for step in [
+                DisputeStep::Refund,
+                DisputeStep::Reject,
+                DisputeStep::Withdraw,
+            ] {
+                assert_eq!(state.step(step).is_ok(), *state == DisputeState::Open);
+            }
+        }
+        for state in DepositState::ALL {
+            for step in [DepositStep::Credit, DepositStep::Refuse] {
+                let open = matches!(state, DepositState::Requested | DepositState::InTransit);
+                assert_eq!(state.step(step).is_ok(), open);
+            }
+        }
+        assert_eq!(
+            DisputeState::Open.step(DisputeStep::Reject),
+            Ok(DisputeState::Rejected)
+        );
+        assert_eq!(
+            DepositState::Requested.step(DepositStep::Credit),
+            Ok(DepositState::Credited)
+        );
+    }
+
+    #[test]
+    fn each_word_is_read_again() {
+        for kind in EntryKind::ALL {
+            assert_eq!(EntryKind::parse(kind.as_str()), Some(*kind));
+            let json = serde_json::to_string(kind).expect("writes");
+            assert_eq!(json, format!("\"{}\"", kind.as_str()));
+        }
+        for kind in IncidentKind::ALL {
+            let json = serde_json::to_string(kind).expect("writes");
+            assert_eq!(json, format!("\"{}\"", kind.as_str()));
+        }
+        assert_eq!(EntryKind::parse("x"), None);
+    }
+}

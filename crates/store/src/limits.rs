@@ -1,0 +1,178 @@
+//! What accounts let their jobs spend, and what they spent by day.
+
+use kernel::{AccountId, Amount, LeaseId, Timestamp};
+use ledger::BookId;
+use protocol::money::{DayView, Limits};
+use sqlx::query;
+
+use crate::db::{Store, StoreError, Tx};
+use crate::row::Columns;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// What a lease earned, and how much of it has become withdrawable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maturity {
+    pub owner: AccountId,
+    pub earned: Amount,
+    pub matured: Amount,
+}
+
+impl Tx {
+    /// # Errors
+    /// The database failed.
+    pub async fn limits(&mut self, account: AccountId) -> Result<Limits, StoreError> {
+        let row = query("SELECT keep, per_day, per_month FROM spend_limits WHERE account = $1")
+            .bind(account.to_string())
+            .fetch_optional(self.connection())
+            .await?;
+        let Some(row) = row else {
+            return Ok(Limits::default());
+        };
+        let amount = |column| -> Result<Option<Amount>, StoreError> {
+            row.int_opt(column)?.map(|_| row.amount(column)).transpose()
+        };
+        Ok(Limits {
+            keep: amount("keep")?,
+            per_day: amount("per_day")?,
+            per_month: amount("per_month")?,
+        })
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn put_limits(
+        &mut self,
+        account: AccountId,
+        limits: &Limits,
+    ) -> Result<(), StoreError> {
+        query(
+            "INSERT INTO spend_limits (account, keep, per_day, per_month) VALUES ($1, $2, $3, $4) ON CONFLICT (account) \
+             DO UPDATE SET keep = excluded.keep, per_day = excluded.per_day, per_month = excluded.per_month",
+        )
+        .bind(account.to_string())
+        .bind(limits.keep.map(Amount::base))
+        .bind(limits.per_day.map(Amount::base))
+        .bind(limits.per_month.map(Amount::base))
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// How far a lease's earnings have matured, those of this transaction among them.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn maturity(&mut self, lease: LeaseId) -> Result<Option<Maturity>, StoreError> {
+        let row = query("SELECT owner, earned, matured FROM leases WHERE id = $1")
+            .bind(lease.to_string())
+            .fetch_optional(self.connection())
+            .await?;
+        row.map(|row| {
+            Ok(Maturity {
+                owner: row.parse("owner")?,
+                earned: row.amount("earned")?,
+                matured: row.amount("matured")?,
+            })
+        })
+        .transpose()
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn put_matured(
+        &mut self,
+        lease: LeaseId,
+        matured: Amount,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        query("UPDATE leases SET matured = $1, matured_at = $2 WHERE id = $3")
+            .bind(matured.base())
+            .bind(now.millis())
+            .bind(lease.to_string())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn add_refunded(&mut self, lease: LeaseId, more: Amount) -> Result<(), StoreError> {
+        query("UPDATE leases SET refunded = refunded + $1 WHERE id = $2")
+            .bind(more.base())
+            .bind(lease.to_string())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Leases that are over and of whose earnings something has not matured.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn leases_to_mature(&self, limit: u32) -> Result<Vec<LeaseId>, StoreError> {
+        let rows = query("SELECT id FROM leases WHERE live = 0 AND matured < earned LIMIT $1")
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(|row| row.parse("id")).collect()
+    }
+
+    /// What was given back of a job.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn refunded(&self, job: kernel::JobId) -> Result<Amount, StoreError> {
+        let row = query(
+            "SELECT CAST(COALESCE(SUM(refunded), 0) AS BIGINT) AS total FROM leases WHERE job = $1",
+        )
+        .bind(job.to_string())
+        .fetch_one(self.readers())
+        .await?;
+        row.amount("total")
+    }
+
+    /// What an account spent and earned on each day (UTC) since a moment, oldest first; days without either are left out.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn by_day(
+        &self,
+        account: AccountId,
+        since: Timestamp,
+    ) -> Result<Vec<DayView>, StoreError> {
+        let day = format!("at / {DAY_MS}");
+        let sql = format!(
+            "SELECT day, CAST(SUM(spent) AS BIGINT) AS spent, CAST(SUM(earned) AS BIGINT) AS earned FROM ( \
+                SELECT {day} AS day, SUM(amount) AS spent, 0 AS earned FROM transfers \
+                    WHERE from_book = $1 AND at >= $2 AND kind IN ('charge', 'fee') GROUP BY {day} \
+                UNION ALL SELECT {day}, -SUM(amount), 0 FROM transfers \
+                    WHERE to_book = $3 AND at >= $2 AND kind = 'refund' GROUP BY {day} \
+                UNION ALL SELECT {day}, 0, SUM(amount) FROM transfers \
+                    WHERE to_book = $4 AND at >= $2 AND kind = 'charge' GROUP BY {day} \
+             ) x GROUP BY day ORDER BY day"
+        );
+        let rows = query(sqlx::AssertSqlSafe(sql))
+            .bind(BookId::Held(account).to_string())
+            .bind(since.millis())
+            .bind(BookId::Available(account).to_string())
+            .bind(BookId::Earned(account).to_string())
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let day = row.int("day")?.saturating_mul(DAY_MS);
+                // More may be given back on a day than was spent on it.
+                let spent = row.int("spent")?.max(0);
+                Ok(DayView {
+                    day: Timestamp::from_millis(day),
+                    spent: Amount::try_from_base(spent)
+                        .map_err(|error| StoreError::corrupt("spent", error))?,
+                    earned: row.amount("earned")?,
+                })
+            })
+            .collect()
+    }
+}
