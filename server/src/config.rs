@@ -201,6 +201,10 @@ fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         fee_requester: read.share("fee_requester_bp", d.fee_requester),
         fee_owner: read.share("fee_owner_bp", d.fee_owner),
         demo_credit: read.amount("demo_credit_io"),
+        // To be set once their routes are there.
+        faucet_max: d.faucet_max,
+        payout_min: d.payout_min,
+        dispute_window: d.dispute_window,
         escrow_window: read.seconds("escrow_window_s", 1, 86_400, d.escrow_window),
         escrow_minimum: read.seconds("escrow_minimum_s", 1, 86_400, d.escrow_minimum),
         funds_low: read.seconds("funds_low_s", 1, 86_400, d.funds_low),

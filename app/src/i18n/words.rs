@@ -555,6 +555,8 @@ words! {
     book_available: "Available", "可用";
     book_held: "Held for jobs", "任务冻结";
     book_earned: "Earned", "收益";
+    book_withdrawable: "Withdrawable", "可提取";
+    book_disputed: "In dispute", "争议中";
     book_other: "Someone else", "对方";
     demo_title: "Demo credit", "演示额度";
     demo_text: "This server gives {} once, to try things out. It is not real money.", "本服务器一次性赠送 {} 供试用，并非真实资金。";
@@ -568,6 +570,16 @@ words! {
     entry_release: "Came back", "退回";
     entry_charge: "Paid", "支付";
     entry_fee: "Fee", "手续费";
+    entry_deposit: "Deposit", "充值";
+    entry_matured: "Became withdrawable", "变为可提取";
+    entry_converted: "Made spendable", "转为可用余额";
+    entry_disputed: "Set aside for a dispute", "因争议暂扣";
+    entry_upheld: "Dispute decided for you", "争议裁定归你";
+    entry_refund: "Refund", "退款";
+    entry_payout: "Payout", "提现";
+    entry_paid_out: "Paid out", "已提现";
+    entry_returned: "Returned", "已退回";
+    entry_treasury: "Treasury", "金库";
     col_entry: "What", "类型";
     col_amount: "Amount", "金额";
     col_from: "From", "来自";

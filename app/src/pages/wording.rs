@@ -123,6 +123,16 @@ pub fn entry(kind: EntryKind, t: &Words) -> &'static str {
         EntryKind::Release => t.entry_release(),
         EntryKind::Charge => t.entry_charge(),
         EntryKind::Fee => t.entry_fee(),
+        EntryKind::Deposit => t.entry_deposit(),
+        EntryKind::Matured => t.entry_matured(),
+        EntryKind::Converted => t.entry_converted(),
+        EntryKind::Disputed => t.entry_disputed(),
+        EntryKind::Upheld => t.entry_upheld(),
+        EntryKind::Refund => t.entry_refund(),
+        EntryKind::Payout => t.entry_payout(),
+        EntryKind::PaidOut => t.entry_paid_out(),
+        EntryKind::Returned => t.entry_returned(),
+        EntryKind::Treasury => t.entry_treasury(),
     }
 }
 
@@ -131,6 +141,8 @@ pub fn book(book: Option<Book>, t: &Words) -> &'static str {
         Some(Book::Available) => t.book_available(),
         Some(Book::Held) => t.book_held(),
         Some(Book::Earned) => t.book_earned(),
+        Some(Book::Withdrawable) => t.book_withdrawable(),
+        Some(Book::Disputed) => t.book_disputed(),
         None => t.book_other(),
     }
 }

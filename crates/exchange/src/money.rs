@@ -166,6 +166,7 @@ impl Exchange {
             .received_since(BookId::Earned(actor.account), EntryKind::Charge, midnight)
             .await?;
         let payouts = store.payouts(actor.account, PAYOUTS_SHOWN).await?;
+        let paid_out = store.paid_out(actor.account).await?;
         let devices = store.earned_by_device(actor.account).await?;
         let leases = store
             .leases_of_owner(actor.account, EARNINGS_LEASES)
@@ -202,7 +203,7 @@ impl Exchange {
             withdrawable: books.withdrawable,
             disputed: books.disputed,
             in_transit: paid(|state| !state.is_final()),
-            paid_out: store.paid_out(actor.account).await?,
+            paid_out,
             rate,
             devices: devices
                 .into_iter()

@@ -93,20 +93,19 @@ impl Exchange {
             incident.kind == difference.kind && incident.subject == difference.subject
         };
         for difference in &found {
-            match open.iter().find(|incident| same(incident, difference)) {
-                Some(known) => tx.see_incident(known.id, Some(difference), now).await?,
-                None => {
-                    tracing::error!(
-                        kind = difference.kind.as_str(),
-                        subject = difference.subject,
-                        expected = difference.expected,
-                        found = difference.found,
-                        "the books differ"
-                    );
-                    let id = IncidentId::new(now, self.random());
-                    tx.insert_incident(id, difference, now).await?;
-                }
+            if let Some(known) = open.iter().find(|incident| same(incident, difference)) {
+                tx.see_incident(known.id, Some(difference), now).await?;
+                continue;
             }
+            tracing::error!(
+                kind = difference.kind.as_str(),
+                subject = difference.subject,
+                expected = difference.expected,
+                found = difference.found,
+                "the books differ"
+            );
+            let id = IncidentId::new(now, self.random());
+            tx.insert_incident(id, difference, now).await?;
         }
         // A break in the chain was read past and does not heal.
         let healed = open.iter().filter(|incident| {

@@ -75,6 +75,7 @@ impl Exchange {
             self.prune_bundles().await,
             self.prune_notices().await,
             self.note_prices().await,
+            self.mature_over().await,
             self.keep_rounds().await,
         ];
         results.into_iter().collect()

@@ -142,8 +142,9 @@ impl Tx {
                 LedgerError::Insufficient { .. } => StoreError::Insufficient,
                 other => StoreError::corrupt("transfer", other),
             })?;
-        self.chain(&new, &after, now).await?;
+        // The books first: a transfer names two that there are.
         self.put_balances(&before, &changed).await?;
+        self.chain(&new, &after, now).await?;
         Ok(new.len())
     }
 

@@ -13,11 +13,13 @@ use crate::state::{AppState, Closing};
 
 const TICK_EVERY: Duration = Duration::from_millis(250);
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
+const RECONCILE_EVERY: Duration = Duration::from_mins(5);
 /// The same failure, four times a second, says nothing new.
 const REPEAT_AFTER: Duration = Duration::from_mins(1);
 
-/// Starts both; they end by themselves when the process closes.
-pub fn start(state: &AppState) -> [JoinHandle<()>; 2] {
+/// Starts them; they end by themselves when the process closes.
+pub fn start(state: &AppState) -> [JoinHandle<()>; 3] {
+    let reconcile = state.exchange.clone();
     let tick = state.exchange.clone();
     let prune = state.clone();
     [
@@ -33,11 +35,21 @@ pub fn start(state: &AppState) -> [JoinHandle<()>; 2] {
             state.closing.clone(),
             move || pruned(prune.clone()),
         )),
+        tokio::spawn(every(
+            "reconcile",
+            RECONCILE_EVERY,
+            state.closing.clone(),
+            move || reconciled(reconcile.clone()),
+        )),
     ]
 }
 
 async fn ticked(exchange: Exchange) -> Result<(), exchange::Error> {
     exchange.tick().await
+}
+
+async fn reconciled(exchange: Exchange) -> Result<(), exchange::Error> {
+    exchange.reconcile().await.map(|_| ())
 }
 
 async fn pruned(state: AppState) -> Result<(), exchange::Error> {

@@ -35,6 +35,7 @@ pub async fn balance_part() -> Result<AnyView, Fault> {
             <div><dt>{t.book_available()}</dt><dd>{format::io(balance.available)}</dd></div>
             <div><dt>{t.book_held()}</dt><dd>{format::io(balance.held)}</dd></div>
             <div><dt>{t.book_earned()}</dt><dd>{format::io(balance.earned)}</dd></div>
+            <div><dt>{t.book_withdrawable()}</dt><dd>{format::io(balance.withdrawable)}</dd></div>
         </dl>
         <div class="panel-meter mt-4"><Meter reading=Signal::stored(reading)/></div>
         <p class="hint prose mt-3">{t.billing_note()}</p>

@@ -70,6 +70,7 @@ fn view(made: &EarningsView, t: &'static Words) -> AnyView {
     view! {
         <dl class="figures mb-6">
             {fact(t.earnings_total(), format::io(made.earned))}
+            {fact(t.book_withdrawable(), format::io(made.withdrawable))}
             {fact(t.earnings_today(), format::io(made.today))}
             {fact(t.earnings_rate(), format::per_hour(made.rate, t))}
         </dl>

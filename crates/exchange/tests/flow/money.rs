@@ -46,10 +46,12 @@ async fn a_job_is_metered_paid_and_its_receipts_verify() {
         assert_eq!(world.available(&rita).await, 1_000_000_000 - 3_258_125);
         let balance = world.exchange.balance(&rita).await.unwrap();
         assert_eq!(balance.held, Amount::ZERO);
-        assert_eq!(
-            world.exchange.balance(&otto).await.unwrap().earned.base(),
-            3_241_875
-        );
+        let made = world.exchange.balance(&otto).await.unwrap();
+        assert_eq!(made.withdrawable.base(), 3_241_875, "the lease is over");
+        assert_eq!(made.earned, Amount::ZERO);
+        let earnings = world.exchange.earnings(&otto).await.unwrap();
+        assert_eq!(earnings.earned.base(), 3_241_875);
+        assert_eq!(world.exchange.reconcile().await.unwrap(), 0);
         assert_eq!(world.sum_of_books().await, 0);
 
         let receipts = world
