@@ -114,7 +114,7 @@ mod tests {
             first.to_string(),
             hex::encode(Sha256::digest(
                 [
-                    &DOMAIN[..],
+                    DOMAIN,
                     &[0; 32],
                     &1u64.to_be_bytes(),
                     &1i64.to_be_bytes(),

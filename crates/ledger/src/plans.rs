@@ -313,7 +313,7 @@ mod tests {
         // The same deposit is not both credited and sent back.
         let refused = deposit_end(id(1), rita, amount(70), false, false).expect("goes back");
         assert_eq!(
-            books.post(&[refused.clone()]),
+            books.post(std::slice::from_ref(&refused)),
             Err(LedgerError::KeyReused(refused.key))
         );
     }
