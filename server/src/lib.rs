@@ -12,6 +12,7 @@
 
 pub mod auth;
 pub mod config;
+pub mod copy;
 pub mod gateway;
 pub mod http;
 pub mod live;

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use exchange::{Actor, Exchange, SystemClock, SystemEntropy};
 use kernel::Amount;
 use protocol::view::{Role, Scope};
+use server::copy::CopyDatabase;
 use server::replay::Replay;
 use server::state::{AppState, Closing};
 use server::{Config, auth, http, loops, telemetry};
@@ -58,6 +59,8 @@ enum Command {
     Openapi,
     /// Check published matching rounds: the same books, asked again. Needs no database
     Replay(Replay),
+    /// Copy all books, jobs and accounts into another, empty database, and compare
+    CopyDatabase(CopyDatabase),
 }
 
 #[derive(Subcommand)]
@@ -132,6 +135,12 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             .build()?;
         return Ok(runtime.block_on(replay.done()));
     }
+    if let Some(Command::CopyDatabase(copy)) = cli.command {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        return Ok(runtime.block_on(copy.done()));
+    }
     if matches!(cli.command, Some(Command::Openapi)) {
         println!("{}", http::rest::router().1.to_pretty_json()?);
         return Ok(ExitCode::SUCCESS);
@@ -188,7 +197,9 @@ async fn run(command: Command, mut config: Config) -> anyhow::Result<()> {
             );
             println!("{}", token.token);
         }
-        Command::Openapi | Command::Replay(_) => bail!("this command needs no exchange"),
+        Command::Openapi | Command::Replay(_) | Command::CopyDatabase(_) => {
+            bail!("this command needs no exchange")
+        }
     }
     exchange.shutdown().await;
     Ok(())

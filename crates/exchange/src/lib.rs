@@ -58,3 +58,4 @@ pub use ports::{Entropy, SystemClock, SystemEntropy};
 pub use replay::Replayer;
 pub use rules::DeviceChange;
 pub use settings::Settings;
+pub use store::{CopyError, CopyStep, DatabaseCopy, copy_database};

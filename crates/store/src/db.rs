@@ -8,6 +8,9 @@ use kernel::AccountId;
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction};
 
+/// The schema, forward only.
+pub(crate) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+
 /// Why the database did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -15,7 +18,7 @@ pub enum StoreError {
     Open { url: String, source: sqlx::Error },
     #[error("the database could not be brought to this version: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    #[error("IOG_DATABASE_URL must begin with sqlite: or postgres:, not {0}")]
+    #[error("a database's address begins with sqlite: or postgres:, not with {0:?}")]
     Scheme(String),
     #[error("the database failed: {0}")]
     Sql(#[from] sqlx::Error),
@@ -112,12 +115,10 @@ impl Store {
     /// [`StoreError`] naming the address.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-        let (backend, url) = match scheme {
-            "sqlite" if url.contains('?') => (Backend::Sqlite, url.to_owned()),
-            "sqlite" => (Backend::Sqlite, format!("{url}?mode=rwc")),
-            "postgres" | "postgresql" => (Backend::Postgres, url.to_owned()),
-            other => return Err(StoreError::Scheme(other.to_owned())),
+        let backend = backend_of(url)?;
+        let url = match backend {
+            Backend::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
+            _ => url.to_owned(),
         };
         let connect = |connections: u32| {
             let pool = AnyPoolOptions::new()
@@ -143,7 +144,7 @@ impl Store {
             source,
         };
         let writer = connect(1).connect(&url).await.map_err(open)?;
-        sqlx::migrate!("../../migrations").run(&writer).await?;
+        MIGRATIONS.run(&writer).await?;
         let readers = connect(8).connect(&url).await.map_err(open)?;
         let store = Self {
             backend,
@@ -210,8 +211,17 @@ impl Store {
     }
 }
 
+/// By an address' scheme.
+pub(crate) fn backend_of(url: &str) -> Result<Backend, StoreError> {
+    match url.split_once(':').map_or("", |(scheme, _)| scheme) {
+        "sqlite" => Ok(Backend::Sqlite),
+        "postgres" | "postgresql" => Ok(Backend::Postgres),
+        other => Err(StoreError::Scheme(other.to_owned())),
+    }
+}
+
 /// For messages: `postgres://user:secret@host/db` without the secret.
-fn without_password(url: &str) -> String {
+pub(crate) fn without_password(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => {
             let user = url

@@ -10,6 +10,7 @@
 //! writing goes through one connection, so a transaction sees no other writer of this process.
 
 mod accounts;
+mod copy;
 mod db;
 mod disputes;
 mod incidents;
@@ -32,6 +33,7 @@ mod searches;
 mod webhooks;
 
 pub use accounts::{Account, ApiKey, Session};
+pub use copy::{CopiedTable, CopyError, CopyStep, DatabaseCopy, copy_database};
 pub use db::{Backend, Store, StoreError, Tx};
 pub use disputes::Dispute;
 pub use incidents::Difference;

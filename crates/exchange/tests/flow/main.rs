@@ -12,6 +12,7 @@ mod kinds;
 mod market;
 mod members;
 mod money;
+mod moving;
 mod notices;
 mod preempt;
 mod quotes;
