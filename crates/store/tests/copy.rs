@@ -100,9 +100,9 @@ async fn filled(backend: &str) -> Place {
               VALUES ('k', 'acc_0', 'n', 'p', 's', 'read', 1, NULL, -5);\
             INSERT INTO books (id, balance, may_be_negative) \
               VALUES ('platform:demo_source', -7, 1), ('available:acc_0', 4, 0), ('held:acc_0', 3, 0);\
-            INSERT INTO transfers (id, key, from_book, to_book, amount, kind, job, at) VALUES \
-              ('t1', 'a', 'platform:demo_source', 'available:acc_0', 7, 'demo_credit', NULL, 1), \
-              ('t2', 'b', 'available:acc_0', 'held:acc_0', 3, 'hold', NULL, 2);";
+            INSERT INTO transfers (id, key, from_book, to_book, amount, kind, job, at, seq, from_after, to_after, hash) VALUES \
+              ('t1', 'a', 'platform:demo_source', 'available:acc_0', 7, 'demo_credit', NULL, 1, 1, -7, 7, 'h1'), \
+              ('t2', 'b', 'available:acc_0', 'held:acc_0', 3, 'hold', NULL, 2, 2, 4, 3, 'h2');";
     for chunk in 0..5 {
         let rows: Vec<String> = (0..500)
             .map(|n| format!("({}, 'd', 'b{n}')", chunk * 500 + n))
