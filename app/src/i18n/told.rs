@@ -37,7 +37,10 @@ pub fn reason(name: &str, locale: Locale) -> &str {
     let t = locale.words();
     match name {
         "device" => t.reason_device(),
-        "online" => t.reason_online(),
+        "offline" => t.reason_offline(),
+        "paused" => t.reason_paused(),
+        "closed" => t.reason_closed(),
+        "blocked" => t.reason_blocked(),
         "free" => t.reason_free(),
         "refused_before" => t.reason_refused(),
         "near" => t.need_near(),

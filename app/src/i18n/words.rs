@@ -257,7 +257,10 @@ words! {
     job_metrics_hint: "Names of numbers that the output prints as name=number; they are drawn as curves.", "输出中以 name=数字 形式打印的指标名，会绘制成曲线。";
     need_minutes_limit: "Time limit", "时间上限";
     reason_device: "the device you chose", "您选择的设备";
-    reason_online: "that it is offered now", "当前须在线并上架";
+    reason_offline: "that its machine is connected", "机器须已连接";
+    reason_paused: "that its owner has not paused it", "机主未将其暂停";
+    reason_closed: "its owner's hours", "机主的出租时段";
+    reason_blocked: "that its machine can isolate jobs", "机器须能隔离任务";
     reason_free: "that it is free", "须为空闲";
     reason_refused: "that it did not refuse this job before", "未曾拒绝过此任务";
     need_cpus: "CPU cores", "CPU 核数";

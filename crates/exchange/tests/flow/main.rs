@@ -14,6 +14,7 @@ mod members;
 mod money;
 mod moving;
 mod notices;
+mod payouts;
 mod preempt;
 mod quotes;
 mod rounds;
