@@ -409,7 +409,8 @@ impl Store {
         };
         if self.backend() == Backend::Postgres {
             // Two that start at once would both make them.
-            query("SELECT pg_advisory_xact_lock(4917)")
+            // The lock answers with nothing that has a type here.
+            query("SELECT COUNT(*) AS n FROM (SELECT pg_advisory_xact_lock(4917)) locked")
                 .execute(tx.connection())
                 .await?;
         }

@@ -65,9 +65,19 @@ async fn a_payout_goes_out_once_and_one_transaction_pays_one() {
         let exchange = &world.exchange;
         let wallet = "0xabcdef";
         let ask = |amount, key| exchange.request_payout(&otto, amount, wallet, key);
-        assert_eq!(code(ask(io(999_999), None).await), Some(Code::Invalid), "less than the least");
-        assert_eq!(code(ask(io(EARNED + 1), None).await), Some(Code::Invalid), "more than there is");
-        let bad = exchange.request_payout(&otto, io(1_000_000), "0x1", None).await;
+        assert_eq!(
+            code(ask(io(999_999), None).await),
+            Some(Code::Invalid),
+            "less than the least"
+        );
+        assert_eq!(
+            code(ask(io(EARNED + 1), None).await),
+            Some(Code::Invalid),
+            "more than there is"
+        );
+        let bad = exchange
+            .request_payout(&otto, io(1_000_000), "0x1", None)
+            .await;
         assert_eq!(code(bad), Some(Code::Invalid));
         // fault_akash_console_3449: a retry is the same payout, and another body under its key is refused.
         let first = ask(io(1_000_000), Some("k")).await.unwrap();
@@ -77,7 +87,10 @@ async fn a_payout_goes_out_once_and_one_transaction_pays_one() {
         let second = ask(io(1_200_000), None).await.unwrap();
         // fault_akash_console_3600: what is asked for twice is there twice, or refused.
         assert_eq!(code(ask(io(1_100_000), None).await), Some(Code::Invalid));
-        assert_eq!(exchange.balance(&otto).await.unwrap().withdrawable, io(EARNED - 2_200_000));
+        assert_eq!(
+            exchange.balance(&otto).await.unwrap().withdrawable,
+            io(EARNED - 2_200_000)
+        );
 
         // Only admins move it, step by step, and only another account's.
         let approve = |who, id| exchange.move_payout(who, id, PayoutMove::Approve);
@@ -92,19 +105,33 @@ async fn a_payout_goes_out_once_and_one_transaction_pays_one() {
         send(first.id, "0xfeed").await.unwrap();
         // fault_yagna_2765: one transaction outside pays one payout here.
         assert_eq!(code(send(second.id, "0xfeed").await), Some(Code::Invalid));
-        let paid = exchange.move_payout(&one, first.id, PayoutMove::Confirm).await;
+        let paid = exchange
+            .move_payout(&one, first.id, PayoutMove::Confirm)
+            .await;
         assert_eq!(paid.unwrap().state, PayoutState::Paid);
-        let again = exchange.move_payout(&one, first.id, PayoutMove::Confirm).await;
+        let again = exchange
+            .move_payout(&one, first.id, PayoutMove::Confirm)
+            .await;
         assert_eq!(code(again), Some(Code::Conflict));
         send(second.id, "0xbeef").await.unwrap();
         let late = exchange.cancel_payout(&otto, second.id).await;
         assert_eq!(code(late), Some(Code::Conflict), "it is sent");
         let why = "the wallet refused it".to_owned();
-        exchange.move_payout(&two, second.id, PayoutMove::Fail { why }).await.unwrap();
+        exchange
+            .move_payout(&two, second.id, PayoutMove::Fail { why })
+            .await
+            .unwrap();
         let balance = exchange.balance(&otto).await.unwrap();
-        assert_eq!(balance.withdrawable, io(EARNED - 1_000_000), "what failed came back");
+        assert_eq!(
+            balance.withdrawable,
+            io(EARNED - 1_000_000),
+            "what failed came back"
+        );
         let made = exchange.earnings(&otto).await.unwrap();
-        assert_eq!((made.paid_out, made.in_transit), (io(1_000_000), Amount::ZERO));
+        assert_eq!(
+            (made.paid_out, made.in_transit),
+            (io(1_000_000), Amount::ZERO)
+        );
 
         // What is withdrawable can be spent here instead, once.
         let spend = |key| exchange.convert_earnings(&otto, io(41_875), key);
@@ -123,32 +150,59 @@ async fn two_admins_freeze_a_payout_and_one_alone_does_not() {
     worked(&world, &rita, &otto).await;
     let (one, two) = (admin(&world, "ann").await, admin(&world, "bob").await);
     let exchange = &world.exchange;
-    let payout = exchange.request_payout(&otto, io(EARNED), "0xabc", None).await.unwrap();
-    let freeze = |who| exchange.propose(who, payout.id, ApprovalAction::FreezePayout, "stolen keys");
+    let payout = exchange
+        .request_payout(&otto, io(EARNED), "0xabc", None)
+        .await
+        .unwrap();
+    let freeze =
+        |who| exchange.propose(who, payout.id, ApprovalAction::FreezePayout, "stolen keys");
     assert_eq!(code(freeze(&otto).await), Some(Code::Forbidden));
     let proposal = freeze(&one).await.unwrap();
-    assert_eq!(code(freeze(&two).await), Some(Code::Conflict), "one at a time");
+    assert_eq!(
+        code(freeze(&two).await),
+        Some(Code::Conflict),
+        "one at a time"
+    );
     let alone = exchange.decide_proposal(&one, proposal, true).await;
-    assert_eq!(code(alone), Some(Code::Forbidden), "the same person twice is no two");
-    assert_eq!(exchange.payouts(&otto).await.unwrap()[0].state, PayoutState::Requested);
-    exchange.decide_proposal(&two, proposal, true).await.unwrap();
+    assert_eq!(
+        code(alone),
+        Some(Code::Forbidden),
+        "the same person twice is no two"
+    );
+    assert_eq!(
+        exchange.payouts(&otto).await.unwrap()[0].state,
+        PayoutState::Requested
+    );
+    exchange
+        .decide_proposal(&two, proposal, true)
+        .await
+        .unwrap();
     let again = exchange.decide_proposal(&two, proposal, true).await;
     assert_eq!(code(again), Some(Code::Conflict));
     for change in [PayoutMove::Approve, PayoutMove::Confirm] {
         let moved = exchange.move_payout(&one, payout.id, change).await;
         assert_eq!(code(moved), Some(Code::Conflict), "it is frozen");
     }
-    assert_eq!(code(exchange.cancel_payout(&otto, payout.id).await), Some(Code::Conflict));
+    assert_eq!(
+        code(exchange.cancel_payout(&otto, payout.id).await),
+        Some(Code::Conflict)
+    );
     // A proposal that nobody confirms is over in a day, and another may follow.
     let thaw = |who| exchange.propose(who, payout.id, ApprovalAction::ThawPayout, "it was theirs");
     let old = thaw(&two).await.unwrap();
     world.pass(86_400_000);
-    assert_eq!(code(exchange.decide_proposal(&one, old, true).await), Some(Code::Conflict));
+    assert_eq!(
+        code(exchange.decide_proposal(&one, old, true).await),
+        Some(Code::Conflict)
+    );
     let fresh = thaw(&two).await.unwrap();
     exchange.decide_proposal(&one, fresh, true).await.unwrap();
     let back = exchange.cancel_payout(&otto, payout.id).await.unwrap();
     assert_eq!(back.state, PayoutState::Cancelled);
-    assert_eq!(exchange.balance(&otto).await.unwrap().withdrawable, io(EARNED));
+    assert_eq!(
+        exchange.balance(&otto).await.unwrap().withdrawable,
+        io(EARNED)
+    );
     in_order(&world).await;
 }
 
@@ -163,12 +217,22 @@ async fn deposits_are_credited_once_and_the_faucet_asks_an_admin() {
         assert_eq!(code(ask(501, None).await), Some(Code::Invalid));
         let asked = ask(400, Some("k")).await.unwrap();
         assert_eq!(ask(400, Some("k")).await.unwrap(), asked);
-        assert_eq!(code(ask(400, None).await), Some(Code::Conflict), "one waits already");
+        assert_eq!(
+            code(ask(400, None).await),
+            Some(Code::Conflict),
+            "one waits already"
+        );
         assert_eq!(world.available(&rita).await, 0, "nothing is given unasked");
-        assert_eq!(code(exchange.decide_deposit(&rita, asked.id, None).await), Some(Code::Forbidden));
+        assert_eq!(
+            code(exchange.decide_deposit(&rita, asked.id, None).await),
+            Some(Code::Forbidden)
+        );
         let given = exchange.decide_deposit(&one, asked.id, None).await.unwrap();
         assert_eq!((given.state, given.demo), (DepositState::Credited, true));
-        assert_eq!(code(exchange.decide_deposit(&one, asked.id, None).await), Some(Code::Conflict));
+        assert_eq!(
+            code(exchange.decide_deposit(&one, asked.id, None).await),
+            Some(Code::Conflict)
+        );
         // fault_lago_api_5870: the same money is credited once, however often it is reported.
         let seen = |reference| exchange.record_deposit(&one, "rita@example.org", io(70), reference);
         let first = seen("0x1").await.unwrap();
@@ -176,7 +240,10 @@ async fn deposits_are_credited_once_and_the_faucet_asks_an_admin() {
         assert_eq!(world.available(&rita).await, 400, "in transit");
         exchange.decide_deposit(&one, first.id, None).await.unwrap();
         let wrong = seen("0x2").await.unwrap();
-        exchange.decide_deposit(&one, wrong.id, Some("another network")).await.unwrap();
+        exchange
+            .decide_deposit(&one, wrong.id, Some("another network"))
+            .await
+            .unwrap();
         assert_eq!(world.available(&rita).await, 470);
         let own = exchange.deposits(&rita).await.unwrap();
         assert_eq!(own.len(), 3);
@@ -196,39 +263,65 @@ async fn a_contested_receipt_is_decided_by_new_transfers() {
             exchange.open_dispute(who, lease, seq, claimed, "the card was slow", key)
         };
         assert_eq!(code(open(&otto, 1, None, None).await), Some(Code::NotFound));
-        assert_eq!(code(open(&rita, 99, None, None).await), Some(Code::NotFound));
+        assert_eq!(
+            code(open(&rita, 99, None, None).await),
+            Some(Code::NotFound)
+        );
         let too_much = open(&rita, 1, Some(io(PAID)), None).await;
         assert_eq!(code(too_much), Some(Code::Invalid));
         let dispute = open(&rita, 1, None, Some("k")).await.unwrap();
         assert_eq!(open(&rita, 1, None, Some("k")).await.unwrap(), dispute);
-        assert_eq!(code(open(&rita, 1, None, None).await), Some(Code::Conflict), "once");
+        assert_eq!(
+            code(open(&rita, 1, None, None).await),
+            Some(Code::Conflict),
+            "once"
+        );
         // A minute: 60 s at the price and the fees.
         assert_eq!(dispute.paid, io(1_503_750));
         assert_eq!(dispute.set_aside, io(1_496_250));
         let balance = exchange.balance(&otto).await.unwrap();
         assert_eq!(balance.disputed, io(1_496_250));
         assert_eq!(balance.withdrawable, io(EARNED - 1_496_250));
-        exchange.add_evidence(&otto, dispute.id, "it was not").await.unwrap();
+        exchange
+            .add_evidence(&otto, dispute.id, "it was not")
+            .await
+            .unwrap();
         let theirs = exchange.disputes(&otto).await.unwrap().remove(0);
         assert_eq!(theirs.job, None, "an owner does not learn whose job it was");
         let by: Vec<Party> = theirs.evidence.iter().map(|said| said.by).collect();
         assert_eq!(by, [Party::Requester, Party::Platform, Party::Owner]);
         let shown = &theirs.evidence[1].text;
-        assert!(shown.contains("worker's signature verifies, the platform's verifies"), "{shown}");
+        assert!(
+            shown.contains("worker's signature verifies, the platform's verifies"),
+            "{shown}"
+        );
 
         // Half of it, and it is final.
         let refund = io(751_875);
-        assert_eq!(code(exchange.rule(&rita, dispute.id, refund, "x").await), Some(Code::Forbidden));
+        assert_eq!(
+            code(exchange.rule(&rita, dispute.id, refund, "x").await),
+            Some(Code::Forbidden)
+        );
         let before = world.available(&rita).await;
-        exchange.rule(&one, dispute.id, refund, "half of it was slow").await.unwrap();
+        exchange
+            .rule(&one, dispute.id, refund, "half of it was slow")
+            .await
+            .unwrap();
         assert_eq!(world.available(&rita).await, before + 751_875);
         let again = exchange.rule(&one, dispute.id, refund, "more").await;
         assert_eq!(code(again), Some(Code::Conflict));
         let balance = exchange.balance(&otto).await.unwrap();
         assert_eq!(balance.disputed, Amount::ZERO);
-        assert_eq!(balance.withdrawable, io(EARNED - 748_125), "its half of the owner's part");
+        assert_eq!(
+            balance.withdrawable,
+            io(EARNED - 748_125),
+            "its half of the owner's part"
+        );
         let after = exchange.disputes(&rita).await.unwrap().remove(0);
-        assert_eq!((after.state, after.refunded), (DisputeState::Refunded, refund));
+        assert_eq!(
+            (after.state, after.refunded),
+            (DisputeState::Refunded, refund)
+        );
 
         // Taken back, all of it is the owner's again.
         let second = open(&rita, 2, None, None).await.unwrap();
@@ -236,7 +329,11 @@ async fn a_contested_receipt_is_decided_by_new_transfers() {
         let balance = exchange.balance(&otto).await.unwrap();
         assert_eq!(balance.withdrawable, io(EARNED - 748_125));
         world.pass(8 * 86_400_000);
-        assert_eq!(code(open(&rita, 3, None, None).await), Some(Code::Conflict), "its time is over");
+        assert_eq!(
+            code(open(&rita, 3, None, None).await),
+            Some(Code::Conflict),
+            "its time is over"
+        );
         in_order(&world).await;
     }
 }
@@ -271,7 +368,10 @@ async fn a_job_stops_before_it_takes_what_is_to_be_kept() {
         };
         exchange.set_limits(&rita, limits).await.unwrap();
         let refused = exchange.submit(&rita, spec(""), None, None).await;
-        assert!(matches!(refused, Err(Error::OverLimit { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(Error::OverLimit { .. })),
+            "{refused:?}"
+        );
         world.pass(86_400_000);
         worker.beat(&world).await;
         exchange.submit(&rita, spec(""), None, None).await.unwrap();
@@ -288,10 +388,15 @@ async fn what_the_books_held_is_known_for_any_moment() {
         let world = World::new(backend).await;
         let (rita, otto) = world.people("10").await;
         let before = world.exchange.now();
+        world.pass(1);
         worked(&world, &rita, &otto).await;
         world.pass(1);
         let then = world.exchange.statement(&rita, before).await.unwrap();
-        let now = world.exchange.statement(&rita, world.exchange.now()).await.unwrap();
+        let now = world
+            .exchange
+            .statement(&rita, world.exchange.now())
+            .await
+            .unwrap();
         assert_eq!(then.books[0].balance, io(1_000_000_000));
         assert_eq!(now.books[0].balance, io(1_000_000_000 - PAID));
         assert!(then.seq < now.seq);
@@ -313,7 +418,9 @@ async fn a_difference_becomes_an_incident_and_nothing_is_mended() {
         let exchange = &world.exchange;
         in_order(&world).await;
         sqlx::any::install_default_drivers();
-        let pool = sqlx::AnyPool::connect(&world.settings.database_url).await.unwrap();
+        let pool = sqlx::AnyPool::connect(&world.settings.database_url)
+            .await
+            .unwrap();
         // What is posted cannot be changed, whoever tries.
         for sql in [
             "UPDATE transfers SET amount = amount + 1",
@@ -326,7 +433,9 @@ async fn a_difference_becomes_an_incident_and_nothing_is_mended() {
         let book = format!("available:{}", rita.account);
         let change = format!("UPDATE books SET balance = balance + 5 WHERE id = '{book}'");
         pool.execute(sqlx::AssertSqlSafe(change)).await.unwrap();
-        pool.execute("UPDATE leases SET charged = charged + 7").await.unwrap();
+        pool.execute("UPDATE leases SET charged = charged + 7")
+            .await
+            .unwrap();
         for _ in 0..2 {
             assert_eq!(exchange.reconcile().await.unwrap(), 4);
         }
@@ -347,12 +456,20 @@ async fn a_difference_becomes_an_incident_and_nothing_is_mended() {
         assert_eq!(code(exchange.incidents(&rita).await), Some(Code::Forbidden));
         let back = format!("UPDATE books SET balance = balance - 5 WHERE id = '{book}'");
         pool.execute(sqlx::AssertSqlSafe(back)).await.unwrap();
-        pool.execute("UPDATE leases SET charged = charged - 7").await.unwrap();
+        pool.execute("UPDATE leases SET charged = charged - 7")
+            .await
+            .unwrap();
         pool.close().await;
         assert_eq!(exchange.reconcile().await.unwrap(), 0);
         let gone = exchange.incidents(&one).await.unwrap();
-        assert!(gone.iter().all(|incident| incident.gone_at.is_some() && incident.closed_at.is_none()));
-        exchange.close_incident(&one, gone[0].id, "a test did it").await.unwrap();
+        assert!(
+            gone.iter()
+                .all(|incident| incident.gone_at.is_some() && incident.closed_at.is_none())
+        );
+        exchange
+            .close_incident(&one, gone[0].id, "a test did it")
+            .await
+            .unwrap();
         let twice = exchange.close_incident(&one, gone[0].id, "again").await;
         assert_eq!(code(twice), Some(Code::NotFound));
     }
