@@ -36,7 +36,7 @@ impl Spendable {
     }
 }
 
-fn start_of_day(now: Timestamp) -> Timestamp {
+pub(crate) fn start_of_day(now: Timestamp) -> Timestamp {
     now.plus_millis(now.millis().rem_euclid(DAY_MS).saturating_neg())
 }
 

@@ -13,9 +13,9 @@ use store::{Balances, EntryRow, StoreError, Tx};
 use crate::actor::Actor;
 use crate::desk::{Exchange, LeaseLive};
 use crate::error::Error;
+use crate::limits::start_of_day;
 use crate::views::{earned, meter};
 
-const DAY_MS: i64 = 86_400_000;
 const EARNINGS_LEASES: u32 = 100;
 const PAYOUTS_SHOWN: u32 = 50;
 
@@ -161,7 +161,7 @@ impl Exchange {
         let store = &self.inner.store;
         let books = store.balances(actor.account).await?;
         let now = self.now();
-        let midnight = now.plus_millis(now.millis().rem_euclid(DAY_MS).saturating_neg());
+        let midnight = start_of_day(now);
         let today_posted = store
             .received_since(BookId::Earned(actor.account), EntryKind::Charge, midnight)
             .await?;

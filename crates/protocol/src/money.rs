@@ -551,8 +551,6 @@ pub enum IncidentKind {
     HoldOpen,
     /// A lease lives whose job is over.
     LeaseOutlivesJob,
-    /// A refund is owed that the platform's books do not cover.
-    RefundOwed,
     /// Payouts in transit are not what the open payouts say.
     PayoutsInTransit,
 }
@@ -566,7 +564,6 @@ words!(IncidentKind {
     LeasePostings = "lease_postings",
     HoldOpen = "hold_open",
     LeaseOutlivesJob = "lease_outlives_job",
-    RefundOwed = "refund_owed",
     PayoutsInTransit = "payouts_in_transit",
 });
 
