@@ -52,7 +52,10 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("/nodes") view=pages::nodes::page ssr=whole.clone()/>
                         <Route path=path!("/earnings") view=pages::earnings::page ssr=whole.clone()/>
                         <Route path=path!("/account") view=pages::account::page ssr=whole.clone()/>
-                        <Route path=path!("/billing") view=pages::billing::page ssr=whole/>
+                        <Route path=path!("/billing") view=pages::billing::page ssr=whole.clone()/>
+                        <Route path=path!("/disputes") view=pages::disputes::page ssr=whole.clone()/>
+                        <Route path=path!("/notices") view=pages::notices::page ssr=whole.clone()/>
+                        <Route path=path!("/admin") view=pages::admin::page ssr=whole/>
                     </FlatRoutes>
                 </div>
             </main>
@@ -83,7 +86,15 @@ fn places() -> [(&'static str, &'static [&'static str], Icon, &'static str); 4] 
         ),
         (
             "/account",
-            &["/account", "/billing", "/sign-in", "/sign-up"],
+            &[
+                "/account",
+                "/billing",
+                "/disputes",
+                "/notices",
+                "/admin",
+                "/sign-in",
+                "/sign-up",
+            ],
             Icon::Me,
             t.nav_me(),
         ),
@@ -129,9 +140,17 @@ fn header(context: SessionContext) -> AnyView {
                             view! { <a class="me-link" href="/searches">{fill(t.alerts(), &[&unseen.to_string()])}</a> }
                         })
                     });
+                    let known = session.unread;
+                    let bell = part(move || {
+                        let unread = context.unread.get().unwrap_or(known);
+                        let word = fill(t.notices_unread(), &[&unread.to_string()]);
+                        let count = (unread > 0).then(|| view! { <span class="count" aria-hidden="true">{unread.min(99)}</span> });
+                        view! { <a class="me-link bell" href="/notices" aria-label=word>{icon(Icon::Bell)}{count}</a> }
+                    });
                     view! {
                         <Meter reading=meter href="/billing"/>
                         {alerts}
+                        {bell}
                         <a class="me-link" href="/account">{icon(Icon::Me)}{session.name}</a>
                     }
                     .into_any()

@@ -103,11 +103,17 @@ pub struct Frame {
     pub samples: Option<Samples>,
     pub receipt: Option<IgnoredAny>,
     pub alerts: Option<Alerts>,
+    pub notices: Option<Notices>,
 }
 
 #[derive(Debug, Deserialize)]
 pub struct Alerts {
     pub unseen: u32,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Notices {
+    pub unread: u32,
 }
 
 #[derive(Debug, Deserialize)]

@@ -24,6 +24,8 @@ pub struct Session {
     pub meter: MeterView,
     /// Alerts of saved searches that were not seen.
     pub alerts: u32,
+    /// Notices that were not read.
+    pub unread: u32,
 }
 
 /// Who is signed in (read once per page load; signing in and out load the page again) and what the meter shows.
@@ -34,6 +36,8 @@ pub struct SessionContext {
     pub meter: RwSignal<Option<MeterView>>,
     /// The same for alerts.
     pub alerts: RwSignal<Option<u32>>,
+    /// The same for notices.
+    pub unread: RwSignal<Option<u32>>,
 }
 
 pub fn provide_session() -> SessionContext {
@@ -41,6 +45,7 @@ pub fn provide_session() -> SessionContext {
         data: ask(Who {}).data(),
         meter: RwSignal::new(None),
         alerts: RwSignal::new(None),
+        unread: RwSignal::new(None),
     };
     provide_context(context);
     context
@@ -55,7 +60,7 @@ impl SessionContext {
 
     /// Follows the account's topic as long as the calling component lives.
     pub fn follow(self, session: &Session) {
-        let (meter, alerts) = (self.meter, self.alerts);
+        let (meter, alerts, unread) = (self.meter, self.alerts, self.unread);
         watch(session.topic.clone(), move |news| match news {
             News::Frame(frame) => {
                 if let Some(fresh) = frame.reading() {
@@ -63,6 +68,9 @@ impl SessionContext {
                 }
                 if let Some(fresh) = &frame.alerts {
                     _ = alerts.try_set(Some(fresh.unseen));
+                }
+                if let Some(fresh) = &frame.notices {
+                    _ = unread.try_set(Some(fresh.unread));
                 }
             }
             News::Reread => then(ask(ReadMeter {}), move |fresh| {
@@ -93,6 +101,17 @@ pub fn watch_account(changed: impl Fn() + Copy + Send + Sync + 'static) {
             });
         }
     });
+}
+
+/// Tells when the account was told something: a payout moved, a dispute was decided.
+pub fn watch_notices(changed: impl Fn() + Copy + Send + Sync + 'static) {
+    if let Some(context) = use_context::<SessionContext>() {
+        effect(move || {
+            if context.unread.get().is_some() {
+                changed();
+            }
+        });
+    }
 }
 
 /// The meter in words. Under half an hour is a warning, under five minutes an alarm.

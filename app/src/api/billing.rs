@@ -1,4 +1,4 @@
-//! The meter, and the demo's money.
+//! The meter, top-ups and budgets.
 
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
@@ -16,6 +16,36 @@ pub async fn read_meter() -> Result<Meter, Fault> {
 pub async fn take_demo_credit() -> Result<(), Fault> {
     let actor = super::actor().await?;
     super::exchange()?.take_demo_credit(&actor).await?;
+    super::answer_form("/billing");
+    Ok(())
+}
+
+/// Asks the demo's faucet. `request` makes a second press the same request.
+#[server(prefix = "/fn", endpoint = "ask-credit")]
+pub async fn request_credit(amount: String, request: String) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let amount = super::amount("amount", &amount)?;
+    super::exchange()?
+        .request_credit(&actor, amount, Some(&request))
+        .await?;
+    super::answer_form("/billing");
+    Ok(())
+}
+
+/// An empty field is no limit.
+#[server(prefix = "/fn", endpoint = "limits")]
+pub async fn set_limits(keep: String, per_day: String, per_month: String) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let optional = |field, text: &str| match text.trim() {
+        "" => Ok(None),
+        text => super::amount(field, text).map(Some),
+    };
+    let limits = protocol::money::Limits {
+        keep: optional("keep", &keep)?,
+        per_day: optional("per_day", &per_day)?,
+        per_month: optional("per_month", &per_month)?,
+    };
+    super::exchange()?.set_limits(&actor, limits).await?;
     super::answer_form("/billing");
     Ok(())
 }

@@ -5,10 +5,14 @@
 //! A function whose form must work without JavaScript takes url-encoded text and redirects; the rest take JSON.
 
 pub mod account;
+pub mod admin;
 pub mod billing;
 mod call;
+pub mod disputes;
+pub mod earnings;
 pub mod jobs;
 pub mod nodes;
+pub mod notices;
 pub mod parts;
 pub mod searches;
 pub mod session;
@@ -18,7 +22,9 @@ pub use call::{
 };
 
 #[cfg(feature = "ssr")]
-pub(crate) use door::{actor, actor_or_none, answer_form, exchange, flash, is_plain_form, parts};
+pub(crate) use door::{
+    actor, actor_or_none, amount, answer_form, exchange, flash, is_plain_form, parse_id, parts,
+};
 
 #[cfg(feature = "ssr")]
 mod door {
@@ -62,6 +68,18 @@ mod door {
     pub async fn actor() -> Result<Actor, Fault> {
         let nobody = || Problem::new(Code::Unauthenticated, "Please sign in.").into();
         actor_or_none().await?.ok_or_else(nobody)
+    }
+
+    /// A decimal number of IO that was typed into a field.
+    pub fn amount(field: &str, typed: &str) -> Result<kernel::Amount, Fault> {
+        let amount = kernel::Amount::parse_io(typed.trim());
+        amount.map_err(|error| Problem::field(field, error.to_string()).into())
+    }
+
+    /// An id that a form carries; of something that is not there if it is none.
+    pub fn parse_id<T: std::str::FromStr>(text: &str) -> Result<T, Fault> {
+        let none = || Problem::new(Code::NotFound, "It is not there any more.");
+        text.trim().parse().map_err(|_| none().into())
     }
 
     /// Whether a plain form was posted, without JavaScript: then the answer must be a page.

@@ -10,7 +10,8 @@ use crate::fault::Fault;
 #[server(prefix = "/fn", endpoint = "part", input = Json)]
 pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
     use crate::pages::{
-        account, billing, earnings, job, jobs, market, model, nodes, price, rounds, searches,
+        account, admin, billing, disputes, earnings, job, jobs, market, model, nodes, notices,
+        price, rounds, searches,
     };
     let view = match name.as_str() {
         "market" => market::part(&arg).await?,
@@ -30,8 +31,11 @@ pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
         "earnings" => earnings::part().await?,
         "account" => account::who_part().await?,
         "keys" => account::keys_part().await?,
-        "balance" => billing::balance_part().await?,
-        "entries" => billing::entries_part(&arg).await?,
+        "billing" => billing::part(&arg).await?,
+        "payouts" => earnings::payouts_part().await?,
+        "disputes" => disputes::part(&arg).await?,
+        "notices" => notices::part(&arg).await?,
+        "admin" => admin::part(&arg).await?,
         _ => {
             return Err(
                 protocol::Problem::new(protocol::Code::NotFound, "There is no such part.").into(),

@@ -49,11 +49,13 @@ pub async fn who() -> Result<Option<Session>, Fault> {
     let account = exchange.account(&actor).await?;
     let meter = exchange.meter(&actor).await?;
     let alerts = exchange.unseen_alerts(&actor).await?;
+    let unread = exchange.unread_notices(&actor).await?;
     Ok(Some(Session {
         name: account.name,
         topic: Topic::Account(account.id).to_string(),
         meter,
         alerts,
+        unread,
     }))
 }
 

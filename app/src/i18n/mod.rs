@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn both_languages_have_the_same_places_and_no_empty_word() {
-        for (key, en, zh) in words::ALL {
+        for (key, en, zh) in words::all() {
             assert!(
                 !en.trim().is_empty() && !zh.trim().is_empty(),
                 "{key} is empty"
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn chinese_is_chinese() {
         // A word that is the same in both must be a name or a code, not a forgotten translation.
-        for (key, en, zh) in words::ALL {
+        for (key, en, zh) in words::all() {
             let has_han = zh.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
             assert!(
                 has_han || en == zh,

@@ -30,6 +30,8 @@ pub fn me_tabs() -> AnyView {
         vec![
             ("/account", t.tab_account(), "/account".to_owned()),
             ("/billing", t.tab_billing(), "/billing".to_owned()),
+            ("/disputes", t.tab_disputes(), "/disputes".to_owned()),
+            ("/notices", t.tab_notices(), "/notices".to_owned()),
         ],
         path.into(),
     )

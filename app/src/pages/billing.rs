@@ -1,37 +1,53 @@
-//! The balance, what is set aside, and every movement.
+//! The balance and what it lasts for, budgets, spending by day and by job, every movement, statements.
 
 #[cfg(feature = "ssr")]
-mod part;
+mod moves;
+#[cfg(feature = "ssr")]
+mod overview;
+#[cfg(feature = "ssr")]
+mod spent;
+#[cfg(feature = "ssr")]
+mod statement;
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
-use super::fragment::Fragment;
-use super::{live_dot, stale_notice};
-use crate::components::{PageHead, skeleton_block, skeleton_rows};
+use super::{live_dot, whole};
 use crate::i18n::words;
 use crate::session::watch_account;
-#[cfg(feature = "ssr")]
-pub use part::{balance_part, entries_part};
 
 pub fn page() -> impl IntoView {
     let t = words();
-    let query = use_query_map();
-    let balance = Fragment::new("balance", String::new);
-    let entries = Fragment::new("entries", move || {
-        query.with(|query| query.get("before").unwrap_or_default())
-    });
-    watch_account(move || {
-        balance.refresh();
-        entries.refresh();
-    });
-    view! {
-        <PageHead title=t.billing_title() lead=t.billing_lead()/>
-        {super::account::me_tabs()}
-        {stale_notice()}
-        <div class="row-actions justify-end mb-3">{live_dot()}</div>
-        {balance.view(|t| skeleton_block(t.loading()))}
-        <h2 class="mt-6 mb-3">{t.entries_title()}</h2>
-        {entries.view(|t| skeleton_rows(t.loading(), 4))}
-    }
+    let tabs = super::account::me_tabs();
+    let (view, shown) = whole("billing", t.billing_title(), t.billing_lead(), tabs);
+    watch_account(move || shown.refresh());
+    view! { <div class="row-actions justify-end">{live_dot()}</div>{view} }
+}
+
+#[cfg(feature = "ssr")]
+pub async fn part(query: &str) -> Result<AnyView, crate::fault::Fault> {
+    let actor = crate::api::actor().await?;
+    let asked = super::Asked::of(query);
+    let t = words();
+    let tab = match asked.get("before") {
+        Some(_) => "moves",
+        None => asked.tab(&["overview", "days", "moves", "statement"]),
+    };
+    let body = match tab {
+        "days" => spent::view(&actor, t).await?,
+        "moves" => moves::view(&actor, asked.get("before").as_deref(), t).await?,
+        "statement" => statement::view(&actor, asked.get("at").as_deref(), t).await?,
+        _ => overview::view(&actor, t).await?,
+    };
+    let tabs = super::sub_tabs(
+        t.billing_tabs(),
+        "/billing",
+        &[
+            ("overview", t.billing_overview()),
+            ("days", t.billing_days()),
+            ("moves", t.entries_title()),
+            ("statement", t.billing_statement()),
+        ],
+        tab,
+    );
+    Ok(view! { {tabs}{body} }.into_any())
 }

@@ -2,7 +2,9 @@
 //! (loading, empty, error, stale, offline).
 
 pub mod account;
+pub mod admin;
 pub mod billing;
+pub mod disputes;
 pub mod earnings;
 mod fragment;
 pub mod job;
@@ -13,6 +15,7 @@ pub mod market;
 pub mod model;
 pub mod nodes;
 pub mod not_found;
+pub mod notices;
 pub mod price;
 pub mod rounds;
 pub mod searches;
@@ -102,6 +105,85 @@ fn answer_status(fault: &Fault) {
     }
     #[cfg(not(feature = "ssr"))]
     let _ = fault;
+}
+
+/// A page that is one part which the server writes, tabs and forms in it: the part is asked for with the page's query.
+fn whole(
+    part: &'static str,
+    title: &'static str,
+    lead: &'static str,
+    tabs: AnyView,
+) -> (AnyView, fragment::Fragment) {
+    let search = use_location().search;
+    let shown = fragment::Fragment::new(part, move || search.get());
+    let view = view! {
+        <crate::components::PageHead title=title lead=lead/>
+        {tabs}
+        {stale_notice()}
+        {shown.view(|t| crate::components::skeleton_rows(t.loading(), 6))}
+    };
+    (view.into_any(), shown)
+}
+
+/// What a part was asked with: the page's query, decoded.
+#[cfg(feature = "ssr")]
+#[derive(Debug)]
+struct Asked(Vec<(String, String)>);
+
+#[cfg(feature = "ssr")]
+impl Asked {
+    fn of(query: &str) -> Self {
+        let pairs = query.trim_start_matches('?').split('&');
+        Self(
+            pairs
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(name, value)| {
+                    let value = value.replace('+', " ");
+                    (
+                        name.to_owned(),
+                        leptos_router::location::Url::unescape(&value),
+                    )
+                })
+                .collect(),
+        )
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
+        Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// One of these tabs; the first where none of them is named.
+    fn tab(&self, codes: &[&'static str]) -> &'static str {
+        let named = self.get("tab").unwrap_or_default();
+        let found = codes.iter().find(|code| **code == named);
+        found.or(codes.first()).copied().unwrap_or_default()
+    }
+}
+
+/// Tabs of a part, `?tab=`; the first one is the address without it.
+#[cfg(feature = "ssr")]
+fn sub_tabs(
+    label: &'static str,
+    base: &str,
+    known: &[(&'static str, &'static str)],
+    open: &'static str,
+) -> AnyView {
+    let links = known.iter().enumerate().map(|(index, (code, word))| {
+        let href = match index {
+            0 => base.to_owned(),
+            _ => format!("{base}?tab={code}"),
+        };
+        (*code, *word, href)
+    });
+    crate::components::tabs(label, links.collect(), Signal::stored(open.to_owned()))
+}
+
+/// What makes a second press of a form's button the same request: the state that the form was written after.
+#[cfg(feature = "ssr")]
+fn after(last: Option<String>) -> AnyView {
+    let key = format!("after-{}", last.as_deref().unwrap_or("nothing"));
+    view! { <input type="hidden" name="request" value=key/> }.into_any()
 }
 
 /// Whether figures on this page are live, as shape and word.

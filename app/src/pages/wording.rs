@@ -1,6 +1,7 @@
 //! States, ends and events of the domain in the words of a language.
 
 use leptos::prelude::AnyView;
+use protocol::money::{DepositState, DisputeState, Party, PayoutState};
 use protocol::rent::Kind;
 use protocol::spec::DeviceClass;
 use protocol::state::{DeviceState, JobState, LeaseState, RunEnd};
@@ -144,6 +145,75 @@ pub fn book(book: Option<Book>, t: &Words) -> &'static str {
         Some(Book::Withdrawable) => t.book_withdrawable(),
         Some(Book::Disputed) => t.book_disputed(),
         None => t.book_other(),
+    }
+}
+
+pub fn deposit_word(state: DepositState, t: &Words) -> &'static str {
+    match state {
+        DepositState::Requested => t.deposit_requested(),
+        DepositState::InTransit => t.deposit_in_transit(),
+        DepositState::Credited => t.deposit_credited(),
+        DepositState::Refused => t.deposit_refused(),
+    }
+}
+
+pub fn deposit_state(deposit: DepositState, t: &'static Words) -> AnyView {
+    let tone = match deposit {
+        DepositState::Requested | DepositState::InTransit => Tone::Busy,
+        DepositState::Credited => Tone::Ok,
+        DepositState::Refused => Tone::Bad,
+    };
+    state(tone, deposit_word(deposit, t))
+}
+
+pub fn payout_word(state: PayoutState, t: &Words) -> &'static str {
+    match state {
+        PayoutState::Requested => t.payout_requested(),
+        PayoutState::Approved => t.payout_approved(),
+        PayoutState::Frozen => t.payout_frozen(),
+        PayoutState::Sent => t.payout_sent(),
+        PayoutState::Paid => t.payout_paid(),
+        PayoutState::Failed => t.payout_failed(),
+        PayoutState::Cancelled => t.payout_cancelled(),
+        PayoutState::Refused => t.payout_refused(),
+    }
+}
+
+pub fn payout_state(payout: PayoutState, t: &'static Words) -> AnyView {
+    let tone = match payout {
+        PayoutState::Requested | PayoutState::Approved | PayoutState::Sent => Tone::Busy,
+        PayoutState::Frozen => Tone::Warn,
+        PayoutState::Paid => Tone::Ok,
+        PayoutState::Cancelled => Tone::Idle,
+        PayoutState::Failed | PayoutState::Refused => Tone::Bad,
+    };
+    state(tone, payout_word(payout, t))
+}
+
+pub fn dispute_word(state: DisputeState, t: &Words) -> &'static str {
+    match state {
+        DisputeState::Open => t.dispute_state_open(),
+        DisputeState::Refunded => t.dispute_state_refunded(),
+        DisputeState::Rejected => t.dispute_state_rejected(),
+        DisputeState::Withdrawn => t.dispute_state_withdrawn(),
+    }
+}
+
+pub fn dispute_state(dispute: DisputeState, t: &'static Words) -> AnyView {
+    let tone = match dispute {
+        DisputeState::Open => Tone::Busy,
+        DisputeState::Refunded => Tone::Ok,
+        DisputeState::Rejected | DisputeState::Withdrawn => Tone::Idle,
+    };
+    state(tone, dispute_word(dispute, t))
+}
+
+pub fn party(party: Party, t: &Words) -> &'static str {
+    match party {
+        Party::Requester => t.party_requester(),
+        Party::Owner => t.party_owner(),
+        Party::Platform => t.party_platform(),
+        Party::Admin => t.party_admin(),
     }
 }
 

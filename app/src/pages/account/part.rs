@@ -16,6 +16,15 @@ pub async fn who_part() -> Result<AnyView, Fault> {
     let account = exchange()?.account(&actor).await?;
     let t = words();
     let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
+    let console = actor.is(protocol::view::Role::Admin).then(|| {
+        view! {
+            <section class="card mt-6">
+                <h2>{t.admin_title()}</h2>
+                <p class="prose mb-4">{t.admin_text()}</p>
+                <a class="btn" href="/admin">{t.admin_open()}</a>
+            </section>
+        }
+    });
     Ok(view! {
         <section class="card">
             <h2>{t.account_who()}</h2>
@@ -26,6 +35,7 @@ pub async fn who_part() -> Result<AnyView, Fault> {
                 {fact(t.account_since(), format::moment(account.created_at))}
             </dl>
         </section>
+        {console}
     }
     .into_any())
 }

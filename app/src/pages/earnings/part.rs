@@ -70,8 +70,9 @@ fn view(made: &EarningsView, t: &'static Words) -> AnyView {
     view! {
         <dl class="figures mb-6">
             {fact(t.earnings_total(), format::io(made.earned))}
-            {fact(t.book_withdrawable(), format::io(made.withdrawable))}
             {fact(t.earnings_today(), format::io(made.today))}
+            <div><dt>{t.earnings_pending()}</dt><dd data-base=made.pending.base().to_string()
+                data-rate=made.rate.per_second().base().to_string()>{format::io(made.pending)}</dd></div>
             {fact(t.earnings_rate(), format::per_hour(made.rate, t))}
         </dl>
         <h2 class="mb-3">{t.earnings_devices()}</h2>

@@ -232,7 +232,7 @@ pub async fn receipts(id: &str) -> Result<AnyView, Fault> {
     } else {
         let rows = receipts
             .iter()
-            .map(|receipt| receipt_row(receipt, t))
+            .map(|receipt| receipt_row(id, receipt, t))
             .parts();
         let columns = vec![
             Column::new(t.col_receipt()),
@@ -240,6 +240,7 @@ pub async fn receipts(id: &str) -> Result<AnyView, Fault> {
             Column::end(t.col_charged()),
             Column::end(t.col_posted()),
             Column::new(t.col_hash()),
+            Column::action(t.dispute_link()),
         ];
         table(t.tab_receipts(), columns, rows)
     };
@@ -252,8 +253,16 @@ pub async fn receipts(id: &str) -> Result<AnyView, Fault> {
     .into_any())
 }
 
-fn receipt_row(view: &ReceiptView, t: &'static Words) -> AnyView {
+fn receipt_row(job: &str, view: &ReceiptView, t: &'static Words) -> AnyView {
     let receipt = &view.receipt;
+    // What cost nothing cannot be contested.
+    let contest = (!view.charged.is_zero()).then(|| {
+        let href = format!(
+            "/disputes?job={job}&lease={}&seq={}",
+            receipt.lease, receipt.seq
+        );
+        view! { <a class="btn small" href=href>{t.dispute_link()}</a> }
+    });
     let last = receipt
         .last
         .then(|| view! { <span class="tag">{t.receipt_last()}</span> });
@@ -268,6 +277,7 @@ fn receipt_row(view: &ReceiptView, t: &'static Words) -> AnyView {
         Cell::end(t.col_charged(), format::io(view.charged)),
         Cell::end(t.col_posted(), format::moment(view.posted_at)),
         Cell::wide(t.col_hash(), view! { <span class="mono">{hash}"…"</span> }),
+        Cell::action(contest),
     ])
 }
 

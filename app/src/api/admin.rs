@@ -1,0 +1,103 @@
+//! What admins decide. Each door asks the exchange, which refuses everybody else.
+
+use leptos::prelude::*;
+
+use crate::fault::Fault;
+
+#[server(prefix = "/fn", endpoint = "reconcile")]
+pub async fn reconcile() -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    super::exchange()?.reconcile_now(&actor).await?;
+    super::answer_form("/admin");
+    Ok(())
+}
+
+#[server(prefix = "/fn", endpoint = "close-incident")]
+pub async fn close_incident(id: String, note: String) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let id = super::parse_id(&id)?;
+    super::exchange()?.close_incident(&actor, id, &note).await?;
+    super::answer_form("/admin");
+    Ok(())
+}
+
+/// `step`: approve, send, confirm, fail or refuse. `text` is a reference for `send`, and why for the last two.
+#[server(prefix = "/fn", endpoint = "move-payout")]
+pub async fn move_payout(id: String, step: String, text: Option<String>) -> Result<(), Fault> {
+    use exchange::PayoutMove as Move;
+
+    let actor = super::actor().await?;
+    let id = super::parse_id(&id)?;
+    let text = text.unwrap_or_default();
+    let change = match step.as_str() {
+        "approve" => Move::Approve,
+        "send" => Move::Send { reference: text },
+        "confirm" => Move::Confirm,
+        "fail" => Move::Fail { why: text },
+        "refuse" => Move::Refuse { why: text },
+        _ => return Err(protocol::Problem::field("step", "no such step").into()),
+    };
+    super::exchange()?.move_payout(&actor, id, change).await?;
+    super::answer_form("/admin?tab=payouts");
+    Ok(())
+}
+
+/// The first of two admins.
+#[server(prefix = "/fn", endpoint = "propose")]
+pub async fn propose(payout: String, action: String, reason: String) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let action = protocol::money::ApprovalAction::parse(&action)
+        .ok_or_else(|| protocol::Problem::field("action", "no such action"))?;
+    let payout = super::parse_id(&payout)?;
+    super::exchange()?
+        .propose(&actor, payout, action, &reason)
+        .await?;
+    super::answer_form("/admin?tab=payouts");
+    Ok(())
+}
+
+/// The second, or anybody of them who drops it.
+#[server(prefix = "/fn", endpoint = "decide-proposal")]
+pub async fn decide_proposal(id: String, confirm: bool) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let id = super::parse_id(&id)?;
+    super::exchange()?
+        .decide_proposal(&actor, id, confirm)
+        .await?;
+    super::answer_form("/admin?tab=payouts");
+    Ok(())
+}
+
+/// Credits it, unless `why` says why it is refused.
+#[server(prefix = "/fn", endpoint = "decide-deposit")]
+pub async fn decide_deposit(id: String, why: Option<String>) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let id = super::parse_id(&id)?;
+    super::exchange()?
+        .decide_deposit(&actor, id, why.as_deref())
+        .await?;
+    super::answer_form("/admin?tab=deposits");
+    Ok(())
+}
+
+#[server(prefix = "/fn", endpoint = "record-deposit")]
+pub async fn record_deposit(email: String, amount: String, reference: String) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let amount = super::amount("amount", &amount)?;
+    super::exchange()?
+        .record_deposit(&actor, &email, amount, &reference)
+        .await?;
+    super::answer_form("/admin?tab=deposits");
+    Ok(())
+}
+
+/// `refund`: a decimal number of IO; 0 decides for the owner.
+#[server(prefix = "/fn", endpoint = "rule")]
+pub async fn rule(id: String, refund: String, ruling: String) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let id = super::parse_id(&id)?;
+    let refund = super::amount("refund", &refund)?;
+    super::exchange()?.rule(&actor, id, refund, &ruling).await?;
+    super::answer_form("/admin?tab=disputes");
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! Taking earnings out, or spending them here.
+
+use leptos::prelude::*;
+
+use crate::fault::Fault;
+
+/// `request` makes a second press the same payout.
+#[server(prefix = "/fn", endpoint = "payout")]
+pub async fn request_payout(amount: String, address: String, request: String) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let amount = super::amount("amount", &amount)?;
+    super::exchange()?
+        .request_payout(&actor, amount, &address, Some(&request))
+        .await?;
+    super::answer_form("/earnings");
+    Ok(())
+}
+
+#[server(prefix = "/fn", endpoint = "cancel-payout")]
+pub async fn cancel_payout(id: String) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let id = super::parse_id(&id)?;
+    super::exchange()?.cancel_payout(&actor, id).await?;
+    super::answer_form("/earnings");
+    Ok(())
+}
+
+/// `request` makes a second press the same movement.
+#[server(prefix = "/fn", endpoint = "convert")]
+pub async fn convert_earnings(amount: String, request: String) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let amount = super::amount("amount", &amount)?;
+    super::exchange()?
+        .convert_earnings(&actor, amount, Some(&request))
+        .await?;
+    super::answer_form("/earnings");
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! What the books held at a moment, and the proof of all books.
+
+use exchange::Actor;
+use kernel::Timestamp;
+use leptos::prelude::*;
+
+use crate::api::exchange;
+use crate::components::{Cell, Column, Parts, Submit, Tone, notice, row, table};
+use crate::fault::Fault;
+use crate::format;
+use crate::i18n::{Words, fill};
+use crate::pages::wording;
+
+/// `day` as a date field writes it, `2026-11-25`; its last millisecond counts.
+fn end_of(day: &str) -> Option<Timestamp> {
+    let plain = day.len() == 10;
+    let at = format!("{day}T23:59:59.999Z").parse().ok();
+    at.filter(|_| plain)
+}
+
+pub async fn view(actor: &Actor, day: Option<&str>, t: &'static Words) -> Result<AnyView, Fault> {
+    let exchange = exchange()?;
+    let proof = exchange.ledger_proof().await?;
+    let today = proof.at.to_string();
+    let day = day.or(today.get(..10)).unwrap_or_default().to_owned();
+    let held = match end_of(&day) {
+        Some(at) => {
+            // Of a day that is not over: as it stands now.
+            let statement = exchange.statement(actor, at.min(proof.at)).await?;
+            let rows = statement.books.iter().map(|book| {
+                row(vec![
+                    Cell::title(wording::book(Some(book.book), t)),
+                    Cell::end(t.col_balance(), format!("{} IO", book.balance.to_io())),
+                ])
+            });
+            let columns = vec![Column::new(t.col_book()), Column::end(t.col_balance())];
+            let seq = statement.seq.to_string();
+            view! {
+                <p class="hint mb-3">{fill(t.statement_at(), &[&format::moment(statement.at), &seq])}</p>
+                {table(t.statement_title(), columns, rows.parts())}
+            }
+            .into_any()
+        }
+        None => notice(Tone::Bad, t.statement_bad_day()),
+    };
+    let fact = |label: &'static str, value: String, class: &'static str| {
+        view! { <div class="contents"><dt>{label}</dt><dd class=class>{value}</dd></div> }
+    };
+    // Platform's books may stand below zero: they mirror what came in from outside.
+    let base = |units: i64| {
+        let amount = kernel::Amount::try_from_base(units.saturating_abs());
+        let amount = amount.map(|amount| amount.to_io()).unwrap_or_default();
+        format!("{}{amount} IO", if units < 0 { "−" } else { "" })
+    };
+    Ok(view! {
+        <div class="grid gap-6">
+            <section>
+                <h2>{t.statement_title()}</h2>
+                <p class="prose my-3">{t.statement_text()}</p>
+                <form method="get" action="/billing" class="row-actions items-end mb-4">
+                    <input type="hidden" name="tab" value="statement"/>
+                    <div class="field"><label for="at">{t.statement_day()}</label>
+                        <input class="input" type="date" id="at" name="at" value=day max=today.get(..10).map(str::to_owned) required/></div>
+                    <Submit label=t.statement_show()/>
+                </form>
+                {held}
+            </section>
+            <section class="card">
+                <h2>{t.proof_title()}</h2>
+                <p class="prose mb-4">{t.proof_text()}</p>
+                <dl class="facts">
+                    {fact(t.proof_seq(), proof.seq.to_string(), "")}
+                    {fact(t.proof_persons(), base(proof.persons), "")}
+                    {fact(t.proof_platform(), base(proof.platform), "")}
+                    {fact(t.proof_sum(), base(proof.sum), "")}
+                    {fact(t.proof_hash(), proof.hash, "mono")}
+                    {fact(t.proof_signature(), proof.signature, "mono")}
+                </dl>
+            </section>
+        </div>
+    }
+    .into_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::end_of;
+
+    #[test]
+    fn a_day_ends_with_its_last_millisecond() {
+        let end = end_of("2026-11-25").map(|at| at.to_string());
+        assert_eq!(end.as_deref(), Some("2026-11-25T23:59:59.999Z"));
+        for wrong in ["", "2026-13-01", "25.11.2026", "2026-11-25T10"] {
+            assert_eq!(end_of(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Withdrawing and converting, and the payouts so far, as the server writes them.
+
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use protocol::money::{EarningsView, PayoutStep, PayoutView};
+
+use crate::api::earnings::{CancelPayout, ConvertEarnings, RequestPayout};
+use crate::api::{Post, actor, exchange};
+use crate::components::{Cell, Column, Field, Kind, Parts, Submit, Tone, notice, row, table};
+use crate::fault::{Fault, form_fault};
+use crate::format;
+use crate::i18n::{Words, fill, words};
+use crate::pages::{after, field_error, wording};
+
+pub async fn part() -> Result<AnyView, Fault> {
+    let actor = actor().await?;
+    let exchange = exchange()?;
+    let made = exchange.earnings(&actor).await?;
+    let t = words();
+    if made.devices.is_empty() && made.withdrawable.is_zero() && made.payouts.is_empty() {
+        // The part above says how to begin.
+        return Ok(().into_any());
+    }
+    let least = exchange.settings().payout_min;
+    let disputed = (!made.disputed.is_zero()).then(|| {
+        view! { <div><dt>{t.book_disputed()}</dt><dd>{format::io(made.disputed)}</dd></div> }
+    });
+    let ways = if made.withdrawable.is_zero() {
+        notice(Tone::Idle, t.payout_nothing())
+    } else {
+        view! { <div class="grid gap-4 lg:grid-cols-2 items-start">{withdraw(&made, least, t)}{convert(&made, t)}</div> }.into_any()
+    };
+    Ok(view! {
+        <div class="grid gap-6">
+            <dl class="figures">
+                <div><dt>{t.book_withdrawable()}</dt><dd>{format::io(made.withdrawable)}</dd></div>
+                <div><dt>{t.earnings_in_transit()}</dt><dd>{format::io(made.in_transit)}</dd></div>
+                <div><dt>{t.earnings_paid_out()}</dt><dd>{format::io(made.paid_out)}</dd></div>
+                {disputed}
+            </dl>
+            {ways}
+            <section>
+                <h2 class="mb-3">{t.payouts_title()}</h2>
+                {form_fault(Post::to::<CancelPayout>().fault(), &[])}
+                {list(&made.payouts, t)}
+            </section>
+        </div>
+    }
+    .into_any())
+}
+
+fn withdraw(made: &EarningsView, least: kernel::Amount, t: &'static Words) -> AnyView {
+    let fault = Post::to::<RequestPayout>().fault();
+    let last = made.payouts.first().map(|payout| payout.id.to_string());
+    // Where it went last time is where it most likely goes again.
+    let address = made.payouts.first().map(|payout| payout.address.clone());
+    view! {
+        <section class="card grid gap-3" data-key="withdraw">
+            <h2>{t.payout_title()}</h2>
+            <p class="prose">{t.payout_text()}</p>
+            {form_fault(fault, &["amount", "address"])}
+            <form method="post" action=RequestPayout::url() data-done=t.payout_asked() class="grid gap-3">
+                {after(last)}
+                <Field name="amount" id="payout-amount" label=t.col_amount() unit="IO" input_mode="decimal" required=true
+                    value=made.withdrawable.to_io() hint=fill(t.payout_least(), &[&format::io(least)]) error=field_error(fault, "amount")/>
+                <Field name="address" label=t.payout_address() required=true max_length=66 value=address.unwrap_or_default()
+                    hint=t.payout_address_hint() error=field_error(fault, "address")/>
+                <Submit label=t.payout_ask() kind=Kind::Primary/>
+            </form>
+        </section>
+    }
+    .into_any()
+}
+
+fn convert(made: &EarningsView, t: &'static Words) -> AnyView {
+    let fault = Post::to::<ConvertEarnings>().fault();
+    // What is left says whether the last one was done.
+    let state = made.withdrawable.base().to_string();
+    view! {
+        <section class="card grid gap-3" data-key="convert">
+            <h2>{t.convert_title()}</h2>
+            <p class="prose">{t.convert_text()}</p>
+            {form_fault(fault, &["amount"])}
+            <form method="post" action=ConvertEarnings::url() data-done=t.convert_done() class="grid gap-3">
+                {after(Some(format!("{state}-{}", made.earned.base())))}
+                <Field name="amount" id="convert-amount" label=t.col_amount() unit="IO" input_mode="decimal" required=true
+                    error=field_error(fault, "amount")/>
+                <Submit label=t.convert_do()/>
+            </form>
+        </section>
+    }
+    .into_any()
+}
+
+fn list(payouts: &[PayoutView], t: &'static Words) -> AnyView {
+    if payouts.is_empty() {
+        return notice(Tone::Idle, t.payouts_none());
+    }
+    let rows = payouts
+        .iter()
+        .map(|payout| {
+            let id = payout.id.to_string();
+            let back = payout.state.step(PayoutStep::Cancel).is_ok().then(|| {
+                view! {
+                    <form method="post" action=CancelPayout::url() data-done=t.payout_cancelled_done() data-key=format!("cancel-{id}")>
+                        <input type="hidden" name="id" value=id.clone()/>
+                        <button class="btn small" type="submit">{t.payout_cancel()}</button>
+                    </form>
+                }
+            });
+            let said = match &payout.reference {
+                Some(reference) if payout.note.is_empty() => reference.clone(),
+                _ => payout.note.clone(),
+            };
+            row(vec![
+                Cell::title(format::io(payout.amount)),
+                Cell::new(t.col_state(), wording::payout_state(payout.state, t)),
+                Cell::wide(t.col_wallet(), view! { <span class="mono" title=payout.address.clone()>{short(&payout.address)}</span> }),
+                Cell::wide(t.col_note(), said),
+                Cell::end(t.col_asked(), format::moment(payout.requested_at)),
+                Cell::action(back),
+            ])
+        })
+        .parts();
+    let columns = vec![
+        Column::new(t.col_amount()),
+        Column::new(t.col_state()),
+        Column::new(t.col_wallet()),
+        Column::new(t.col_note()),
+        Column::end(t.col_asked()),
+        Column::action(t.payout_cancel()),
+    ];
+    table(t.payouts_title(), columns, rows)
+}
+
+/// `0x12ab…90cd`: enough to tell a wallet from another; the whole stands in its title.
+pub fn short(address: &str) -> String {
+    match (
+        address.get(..6),
+        address.get(address.len().saturating_sub(4)..),
+    ) {
+        (Some(begin), Some(end)) => format!("{begin}…{end}"),
+        _ => address.to_owned(),
+    }
+}

@@ -1,0 +1,162 @@
+//! The list, as the server writes it.
+
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use protocol::money::{DepositState, DisputeState, PayoutState};
+use protocol::notice::{Notice, NoticeView};
+
+use crate::api::notices::ReadNotices;
+use crate::api::{actor, exchange};
+use crate::components::{Parts, empty, tag};
+use crate::fault::Fault;
+use crate::format;
+use crate::i18n::{Words, fill, locale, told, words};
+use crate::pages::{Asked, wording};
+
+const PER_PAGE: u32 = 50;
+
+pub async fn part(query: &str) -> Result<AnyView, Fault> {
+    let actor = actor().await?;
+    let t = words();
+    let before = Asked::of(query).get("before");
+    let before = before.and_then(|before| before.parse().ok());
+    let page = exchange()?.notices(&actor, before, PER_PAGE).await?;
+    let Some(newest) = page.items.first() else {
+        return Ok(empty(
+            t.notices_none(),
+            t.notices_none_text(),
+            Some((t.launch(), "/launch".to_owned())),
+        ));
+    };
+    let unread = page.items.iter().any(|notice| !notice.read);
+    let read = unread.then(|| {
+        view! {
+            <form method="post" action=ReadNotices::url() data-done=t.notices_read_done() class="mb-4">
+                <input type="hidden" name="up_to" value=newest.id.to_string()/>
+                <button class="btn" type="submit">{t.notices_read_all()}</button>
+            </form>
+        }
+    });
+    let items = page.items.iter().map(|notice| item(notice, t)).parts();
+    let older = page.next.map(|before| {
+        view! { <p class="mt-4"><a class="btn" href=format!("/notices?before={before}")>{t.older()}</a></p> }
+    });
+    Ok(view! { {read}<ul class="notices">{items}</ul>{older} }.into_any())
+}
+
+fn item(view: &NoticeView, t: &'static Words) -> AnyView {
+    let fresh = (!view.read).then(|| tag(t.notice_new()));
+    view! {
+        <li class="card">
+            <p class="flex flex-wrap items-center gap-2">
+                <time class="hint" datetime=view.at.to_string()>{format::moment(view.at)}</time>{fresh}
+            </p>
+            <p>{sentence(&view.notice, t)}</p>
+            <p><a class="row-link" href=view.notice.path()>{t.notice_open()}</a></p>
+        </li>
+    }
+    .into_any()
+}
+
+fn sentence(notice: &Notice, t: &'static Words) -> String {
+    // States and reasons come as the server's words.
+    let reason = |text: &Option<String>| {
+        let text = text.as_deref().filter(|text| !text.is_empty());
+        text.map(|text| format!(" {}", told(text, locale())))
+            .unwrap_or_default()
+    };
+    match notice {
+        Notice::JobStarted { name, .. } => fill(t.notice_job_started(), &[name]),
+        Notice::JobEnded {
+            name, end, cost, ..
+        } => fill(
+            t.notice_job_ended(),
+            &[name, &wording::run_end(end, t), &format::io(*cost)],
+        ),
+        Notice::JobFundsLow {
+            name, seconds_left, ..
+        } => fill(
+            t.notice_funds_low(),
+            &[name, &format::duration(*seconds_left, t)],
+        ),
+        Notice::JobOutOfFunds { name, cost, .. } => {
+            fill(t.notice_out_of_funds(), &[name, &format::io(*cost)])
+        }
+        Notice::BalanceRunway {
+            runway_seconds,
+            per_hour,
+            ..
+        } => fill(
+            t.notice_runway(),
+            &[
+                &format::duration(*runway_seconds, t),
+                &format::io_to_pay(*per_hour),
+            ],
+        ),
+        Notice::BudgetReached {
+            budget,
+            percent,
+            spent,
+            limit,
+        } => fill(
+            t.notice_budget(),
+            &[
+                &percent.to_string(),
+                budget,
+                &format::io(*spent),
+                &format::io(*limit),
+            ],
+        ),
+        Notice::PayoutUpdated {
+            state,
+            amount,
+            reason: why,
+            ..
+        } => {
+            let payout =
+                PayoutState::parse(state).map_or(state.as_str(), |s| wording::payout_word(s, t));
+            fill(t.notice_payout(), &[&format::io(*amount), payout]) + &reason(why)
+        }
+        Notice::DepositUpdated {
+            state,
+            amount,
+            reason: why,
+            ..
+        } => {
+            let deposit =
+                DepositState::parse(state).map_or(state.as_str(), |s| wording::deposit_word(s, t));
+            fill(t.notice_deposit(), &[&format::io(*amount), deposit]) + &reason(why)
+        }
+        Notice::DisputeUpdated {
+            state,
+            lease,
+            ruling,
+            ..
+        } => {
+            let dispute =
+                DisputeState::parse(state).map_or(state.as_str(), |s| wording::dispute_word(s, t));
+            fill(
+                t.notice_dispute(),
+                &[&format::short_id(&lease.to_string()), dispute],
+            ) + &reason(ruling)
+        }
+        Notice::IncidentOpened { kind, detail, .. } => {
+            fill(t.notice_incident(), &[kind.as_str(), detail])
+        }
+        Notice::SearchMatched {
+            name,
+            offers,
+            offer,
+            ..
+        } => fill(
+            t.notice_search(),
+            &[
+                &offers.to_string(),
+                name,
+                &format::per_hour_amount(offer.per_hour, t),
+            ],
+        ),
+        Notice::WebhookDisabled { url, error, .. } => fill(t.notice_webhook_off(), &[url, error]),
+        Notice::WebhookTest { .. } => t.notice_webhook_test().to_owned(),
+    }
+}
