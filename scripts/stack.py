@@ -32,6 +32,8 @@ OWNERS = [
     {"name": "Bo", "email": "bo@example.com", "node": "bo-desktop", "country": "CH", "price": "0.9"},
     {"name": "Chi", "email": "chi@example.com", "node": "chi-studio", "country": "SG", "price": "1.2"},
 ]
+# Two, because some decisions take two.
+ADMINS = [{"name": "Dee", "email": "dee@example.com"}, {"name": "Eli", "email": "eli@example.com"}]
 CREDIT_IO = "50"
 READY_SECONDS, DRAIN_SECONDS, STOP_SECONDS = 60, 20, 15
 PR_SET_PDEATHSIG = 1
@@ -235,7 +237,8 @@ class Stack:
 
     def make_accounts(self):
         known = self.state.setdefault("accounts", {})
-        for person, more in [(REQUESTER, ["--demo-credit-io", CREDIT_IO]), *((owner, []) for owner in OWNERS)]:
+        people = [(REQUESTER, ["--demo-credit-io", CREDIT_IO]), *((owner, []) for owner in OWNERS), *((admin, ["--role", "admin"]) for admin in ADMINS)]
+        for person, more in people:
             if person["email"] in known:
                 continue
             password = spoken_password()
@@ -350,7 +353,7 @@ class Stack:
         say()
         say(f"  Portal      {self.url}")
         for email, account in self.state["accounts"].items():
-            role = "requester" if email == REQUESTER["email"] else "owner"
+            role = "requester" if email == REQUESTER["email"] else "admin" if email in [admin["email"] for admin in ADMINS] else "owner"
             say(f"  {role:<10}  {email:<18} {account['password']}")
         say(f"  API key     {self.state['api_key']}")
         say(f"  Data, logs  {self.data}")
@@ -421,6 +424,8 @@ def run_command(stack, command):
         BASE_URL=stack.url, IOG_API_KEY=stack.state["api_key"], IOG_SERVER=stack.url,
         IOG_REQUESTER_EMAIL=REQUESTER["email"], IOG_REQUESTER_PASSWORD=accounts[REQUESTER["email"]]["password"],
         IOG_OWNER_EMAIL=OWNERS[0]["email"], IOG_OWNER_PASSWORD=accounts[OWNERS[0]["email"]]["password"],
+        IOG_ADMIN_EMAIL=ADMINS[0]["email"], IOG_ADMIN_PASSWORD=accounts[ADMINS[0]["email"]]["password"],
+        IOG_ADMIN2_EMAIL=ADMINS[1]["email"], IOG_ADMIN2_PASSWORD=accounts[ADMINS[1]["email"]]["password"],
     )
     code = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent).returncode
     for child in [*stack.needed(), *stack.workers]:

@@ -9,7 +9,7 @@ const need = (name: string): string => {
   return value;
 };
 
-export type Who = 'requester' | 'owner';
+export type Who = 'requester' | 'owner' | 'admin' | 'admin2';
 
 export const credentials = (who: Who) => ({
   email: need(`IOG_${who.toUpperCase()}_EMAIL`),

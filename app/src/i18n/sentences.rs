@@ -2,6 +2,8 @@
 //! knows. Each sentence is a pattern: what stands in its places (names, numbers, an example to write) is kept, or translated
 //! in its turn where it is a sentence itself. Only the server carries them; it writes these parts of a page.
 
+mod money;
+
 use super::{Locale, SENTENCES, fill};
 
 /// English and Chinese with the same number of places, longer patterns before the shorter ones that they begin with.
@@ -395,15 +397,28 @@ pub fn chinese(english: &str) -> Option<String> {
     if let Some((_, chinese)) = known {
         return Some((*chinese).to_owned());
     }
-    PATTERNS.iter().find_map(|(pattern, words)| {
-        let places = places(english, pattern)?;
-        let places: Vec<String> = places
-            .into_iter()
-            .map(|place| chinese(place).unwrap_or_else(|| place.to_owned()))
-            .collect();
-        let places: Vec<&str> = places.iter().map(String::as_str).collect();
-        Some(fill(words, &places))
+    pattern(english).or_else(|| {
+        // A refusal is written as a sentence, with a capital letter and a full stop.
+        let text = english.strip_suffix('.')?;
+        let mut letters = text.chars();
+        let small: String = letters.next()?.to_lowercase().chain(letters).collect();
+        Some(format!("{}。", pattern(&small)?))
     })
+}
+
+fn pattern(english: &str) -> Option<String> {
+    PATTERNS
+        .iter()
+        .chain(money::PATTERNS)
+        .find_map(|(pattern, words)| {
+            let places = places(english, pattern)?;
+            let places: Vec<String> = places
+                .into_iter()
+                .map(|place| chinese(place).unwrap_or_else(|| place.to_owned()))
+                .collect();
+            let places: Vec<&str> = places.iter().map(String::as_str).collect();
+            Some(fill(words, &places))
+        })
 }
 
 /// What stands in the places of a pattern, each as short as can be, the last one to the end.
@@ -431,7 +446,7 @@ mod tests {
 
     #[test]
     fn each_pattern_has_its_places_in_both_languages() {
-        for (english, words) in PATTERNS {
+        for (english, words) in PATTERNS.iter().chain(money::PATTERNS) {
             let places = |text: &str| text.matches("{}").count();
             let dropped = english.contains("no version");
             assert!(places(english) == places(words) || dropped, "{english}");
@@ -441,6 +456,20 @@ mod tests {
                     .any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
             );
         }
+    }
+
+    #[test]
+    fn a_refusal_is_worded_with_its_inner_words() {
+        let text = "A payout that is frozen cannot be sent.";
+        let told = "提现状态为“已冻结”，无法发出。";
+        assert_eq!(translate(text, Locale::Zh), told);
+        let text = "more than nothing and at most 2.50 IO, which is what is withdrawable";
+        let told = "必须大于零，最多 2.50 IO，即可提取的金额";
+        assert_eq!(translate(text, Locale::Zh), told);
+        assert_eq!(
+            translate("Only another admin can do this.", Locale::Zh),
+            "只能由另一位管理员处理。"
+        );
     }
 
     #[test]

@@ -73,6 +73,7 @@ fn view(made: &EarningsView, t: &'static Words) -> AnyView {
             {fact(t.earnings_today(), format::io(made.today))}
             <div><dt>{t.earnings_pending()}</dt><dd data-base=made.pending.base().to_string()
                 data-rate=made.rate.per_second().base().to_string()>{format::io(made.pending)}</dd></div>
+            {fact(t.book_withdrawable(), format::io(made.withdrawable))}
             {fact(t.earnings_rate(), format::per_hour(made.rate, t))}
         </dl>
         <h2 class="mb-3">{t.earnings_devices()}</h2>

@@ -33,7 +33,6 @@ pub async fn part() -> Result<AnyView, Fault> {
     Ok(view! {
         <div class="grid gap-6">
             <dl class="figures">
-                <div><dt>{t.book_withdrawable()}</dt><dd>{format::io(made.withdrawable)}</dd></div>
                 <div><dt>{t.earnings_in_transit()}</dt><dd>{format::io(made.in_transit)}</dd></div>
                 <div><dt>{t.earnings_paid_out()}</dt><dd>{format::io(made.paid_out)}</dd></div>
                 {disputed}

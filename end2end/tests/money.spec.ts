@@ -1,0 +1,209 @@
+// Money as people meet it: budgets, receipts contested and refunded, payouts that two admins hold back, the ledger.
+import { type Page } from '@playwright/test';
+import { expect, launch, open, signIn, test, type Who } from './support';
+
+/** Another person's own browser. */
+async function as(page: Page, who: Who) {
+  const context = await page.context().browser()!.newContext();
+  const other = await context.newPage();
+  await signIn(other, who);
+  return other;
+}
+
+/** A job that ran for some seconds and left a receipt; its path. */
+async function paidJob(page: Page) {
+  const path = await launch(page, { name: 'paid', command: 'sleep 4' });
+  await expect(page.locator('main [role=status] .state').first()).toHaveText('Finished', { timeout: 60_000 });
+  return path;
+}
+
+const toast = (page: Page, text: string) => expect(page.locator('.toasts, [role=status]', { hasText: text }).first()).toBeVisible();
+
+test('budgets are set, refused with a reason, and taken away', async ({ page }) => {
+  await signIn(page, 'requester');
+  await open(page, '/billing');
+  await page.locator('#per_day').fill('many');
+  await page.locator('button', { hasText: 'Save budgets' }).click();
+  await expect(page.locator('.field', { has: page.locator('#per_day') }).locator('.field-error')).toContainText('not a number');
+  await page.locator('#per_day').fill('40');
+  await page.locator('#keep').fill('1');
+  await page.locator('button', { hasText: 'Save budgets' }).click();
+  await toast(page, 'Budgets saved');
+  await page.reload();
+  await expect(page.locator('#per_day')).toHaveValue('40.00');
+  await expect(page.locator('#keep')).toHaveValue('1.00');
+  await page.locator('#per_day').fill('');
+  await page.locator('#keep').fill('');
+  await page.locator('button', { hasText: 'Save budgets' }).click();
+  await toast(page, 'Budgets saved');
+});
+
+test('spending is shown by day and job, and the books at any moment', async ({ page }) => {
+  await signIn(page, 'requester');
+  await paidJob(page);
+  await open(page, '/billing?tab=days');
+  await expect(page.locator('.chart rect').first()).toBeAttached();
+  await expect(page.locator('.data', { hasText: 'paid' }).last()).toBeVisible();
+  await page.locator('.tabs a', { hasText: 'Movements' }).click();
+  await expect(page.locator('.data tbody tr').first()).toBeVisible();
+  await page.locator('.tabs a', { hasText: 'Statements' }).click();
+  await expect(page.locator('.data')).toContainText('Available');
+  await expect(page.locator('.facts')).toContainText('0.00 IO');
+  // Before there was anything, there was nothing.
+  await page.locator('#at').fill('2020-01-01');
+  await page.locator('button', { hasText: 'Show' }).click();
+  await page.waitForURL(/at=2020-01-01/);
+  await expect(page.locator('.data tbody tr').first()).toContainText('0.00 IO');
+});
+
+test('a receipt is contested, an admin refunds it, and both sides read why', async ({ page }) => {
+  await signIn(page, 'requester');
+  const job = await paidJob(page);
+  await open(page, `${job}?tab=receipts`);
+  await page.locator('a', { hasText: 'Contest' }).first().click();
+  await page.waitForURL(/\/disputes\?/);
+  await page.locator('#reason').fill('The machine did nothing.');
+  await page.locator('#claimed').fill('1000');
+  await page.locator('button', { hasText: 'Open the dispute' }).click();
+  await expect(page.locator('.field-error')).toContainText('at most');
+  await page.locator('#claimed').fill('');
+  await page.locator('button', { hasText: 'Open the dispute' }).click();
+  await page.waitForURL(/\/disputes$/);
+  const card = page.locator('main section.card').first();
+  await expect(card).toContainText('Open');
+  await expect(card).toContainText("the worker's signature verifies, the platform's verifies");
+
+  const admin = await as(page, 'admin');
+  await open(admin, '/admin?tab=disputes');
+  const open1 = admin.locator('form[data-key^=rule-]').first();
+  await open1.locator('input[name=refund]').fill('0.0001');
+  await open1.locator('textarea').fill('Its log shows nothing.');
+  await open1.locator('button').click();
+  await toast(admin, 'Decided');
+  await admin.context().close();
+
+  await page.reload();
+  await expect(page.locator('main section.card').first()).toContainText('Refunded');
+  await expect(page.locator('main section.card').first()).toContainText('Its log shows nothing.');
+  await open(page, '/billing?tab=moves');
+  await expect(page.locator('.data')).toContainText('Refund');
+});
+
+test('earnings are withdrawn: refused, frozen by two, thawed, sent and paid', async ({ page }) => {
+  const requester = await as(page, 'requester');
+  await paidJob(requester);
+  await requester.context().close();
+
+  // The cheapest machine is hired first, so it is Bo who earned.
+  await signIn(page, 'owner');
+  await open(page, '/earnings');
+  const amount = page.locator('#payout-amount');
+  await expect(amount).toBeVisible({ timeout: 15_000 });
+  await page.locator('#address').fill('0x1');
+  await page.locator('button', { hasText: 'Withdraw' }).click();
+  await expect(page.locator('.field-error')).toContainText('an Aptos address');
+  await amount.fill('0.0001');
+  await page.locator('#address').fill('0xcafe');
+  await page.locator('button', { hasText: 'Withdraw' }).click();
+  await toast(page, 'Payout requested');
+  const mine = page.locator('.data tbody tr', { hasText: 'Waits for an admin' });
+  await expect(mine.first()).toBeVisible();
+
+  const [one, two] = [await as(page, 'admin'), await as(page, 'admin2')];
+  const first = (admin: Page) => admin.locator('section.card', { hasText: 'bo@example.com' }).first();
+  await open(one, '/admin?tab=payouts');
+  await first(one).locator('summary').click();
+  const freeze = first(one).locator('form', { hasText: 'Propose to freeze' });
+  await freeze.locator('input[name=reason]').fill('Looks odd.');
+  await freeze.locator('button').click();
+  await toast(one, 'Proposed');
+  // The one who proposed cannot confirm.
+  const proposal = (admin: Page) => admin.locator('.card', { hasText: 'Freeze payout' }).first();
+  await proposal(one).locator('button', { hasText: 'Confirm' }).click();
+  await expect(one.locator('.notice.bad')).toContainText('another admin');
+  await open(two, '/admin?tab=payouts');
+  await proposal(two).locator('button', { hasText: 'Confirm' }).click();
+  await expect(first(two)).toContainText('Frozen');
+  await first(two).locator('summary').click();
+  const thaw = first(two).locator('form', { hasText: 'Propose to thaw' });
+  await thaw.locator('input[name=reason]').fill('It is fine.');
+  await thaw.locator('button').click();
+  await toast(two, 'Proposed');
+  await one.reload();
+  await one.locator('.card', { hasText: 'Thaw payout' }).locator('button', { hasText: 'Confirm' }).click();
+  await expect(first(one)).toContainText('Waits for an admin');
+  await first(one).locator('button', { hasText: 'Approve' }).click();
+  await expect(first(one)).toContainText('Approved');
+  await first(one).locator('summary').click();
+  const send = first(one).locator('form', { hasText: 'Mark as sent' });
+  await send.locator('input[name=text]').fill(`tx-${Date.now()}`);
+  await send.locator('button').click();
+  await expect(first(one)).toContainText('Sent');
+  await first(one).locator('button', { hasText: 'It has arrived' }).click();
+  await expect(first(one)).toContainText('Paid');
+  await Promise.all([one.context().close(), two.context().close()]);
+  await page.reload();
+  await expect(page.locator('.data tbody tr', { hasText: 'Paid' }).first()).toBeVisible();
+});
+
+test('earnings are spent here', async ({ page }) => {
+  await signIn(page, 'owner');
+  await open(page, '/earnings');
+  await page.locator('#convert-amount').fill('0.00001');
+  await page.locator('button', { hasText: 'Move to balance' }).click();
+  await toast(page, 'Moved to the balance');
+  await open(page, '/billing?tab=moves');
+  await expect(page.locator('.data')).toContainText('Made spendable');
+});
+
+test('the console shows incidents, books and transfers, and nobody else sees it', async ({ page }) => {
+  await signIn(page, 'admin');
+  await open(page, '/admin');
+  await page.locator('button', { hasText: 'Look now' }).click();
+  await toast(page, 'Compared');
+  await expect(page.locator('main')).toContainText('No incidents');
+  await page.locator('.tabs a', { hasText: 'Ledger' }).click();
+  await page.locator('#ledger-search').fill('ada@');
+  await page.locator('form', { has: page.locator('#ledger-search') }).locator('button').click();
+  await page.waitForURL(/search=/);
+  await page.locator('.data a', { hasText: 'available:' }).first().click();
+  await page.waitForURL(/book=/);
+  await expect(page.locator('.data tbody tr').first()).toBeVisible();
+  await open(page, '/admin?tab=ledger&book=rubbish');
+  await expect(page.locator('.notice.bad')).toBeVisible();
+
+  const other = await as(page, 'requester');
+  await open(other, '/admin');
+  await expect(other.locator('.notice.bad')).toContainText('Only an admin can do this.');
+  await other.context().close();
+});
+
+test('a deposit is recorded once and credited once', async ({ page }) => {
+  await signIn(page, 'admin');
+  await open(page, '/admin?tab=deposits');
+  const reference = `0x${Date.now().toString(16)}`;
+  const record = async () => {
+    await page.locator('#email').fill('ada@example.com');
+    await page.locator('#amount').fill('2.5');
+    await page.locator('#reference').fill(reference);
+    await page.locator('form', { has: page.locator('#reference') }).locator('button').click();
+  };
+  await record();
+  await toast(page, 'Recorded');
+  const card = page.locator('section.card', { hasText: '2.50 IO' }).first();
+  await expect(card).toContainText('In transit');
+  await record();
+  await expect(page.locator('.notice.bad')).toContainText('recorded already');
+  await card.locator('button', { hasText: 'Credit it' }).click();
+  await expect(card).toContainText('Credited');
+});
+
+test('what happened is told, counted and read', async ({ page }) => {
+  await signIn(page, 'requester');
+  await open(page, '/notices');
+  const list = page.locator('.notices li');
+  await expect(list.first()).toBeVisible();
+  const read = page.locator('button', { hasText: 'Mark all as read' });
+  if (await read.isVisible()) await read.click();
+  await expect(page.locator('.bell .count')).toBeHidden();
+});
