@@ -11,7 +11,7 @@ mod statement;
 
 use leptos::prelude::*;
 
-use super::{live_dot, whole};
+use super::whole;
 use crate::i18n::words;
 use crate::session::watch_account;
 
@@ -20,7 +20,7 @@ pub fn page() -> impl IntoView {
     let tabs = super::account::me_tabs();
     let (view, shown) = whole("billing", t.billing_title(), t.billing_lead(), tabs);
     watch_account(move || shown.refresh());
-    view! { <div class="row-actions justify-end">{live_dot()}</div>{view} }
+    view
 }
 
 #[cfg(feature = "ssr")]

@@ -117,7 +117,7 @@ fn whole(
     let search = use_location().search;
     let shown = fragment::Fragment::new(part, move || search.get());
     let view = view! {
-        <crate::components::PageHead title=title lead=lead/>
+        <crate::components::PageHead title=title lead=lead actions=live_dot()/>
         {tabs}
         {stale_notice()}
         {shown.view(|t| crate::components::skeleton_rows(t.loading(), 6))}

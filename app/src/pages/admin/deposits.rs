@@ -23,10 +23,10 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
     };
     let fault = Post::to::<RecordDeposit>().fault();
     Ok(view! {
-        <div class="grid gap-4">
+        <div class="grid grid-cols-1 gap-4">
             {form_fault(Post::to::<DecideDeposit>().fault(), &[])}
             {list}
-            <section class="card grid gap-3" data-key="record">
+            <section class="card grid grid-cols-1 gap-3" data-key="record">
                 <h2>{t.admin_record()}</h2>
                 <p class="prose">{t.admin_record_text()}</p>
                 {form_fault(fault, &["email", "amount", "reference"])}
@@ -62,7 +62,7 @@ fn card(deposit: &DepositView, t: &'static Words) -> AnyView {
         }
     });
     view! {
-        <section class="card grid gap-3" data-key=id.clone()>
+        <section class="card grid grid-cols-1 gap-3" data-key=id.clone()>
             <div class="row-actions justify-between">
                 <h2 class="flex items-center gap-2">{format::io(deposit.amount)}{demo}</h2>
                 {wording::deposit_state(deposit.state, t)}

@@ -19,10 +19,10 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
     }
     let cards = disputes.iter().map(|dispute| {
         let rule = (dispute.state == DisputeState::Open).then(|| ruling(dispute, t));
-        view! { <div class="grid gap-2">{card(dispute, false, true, t)}{rule}</div> }
+        view! { <div class="grid grid-cols-1 gap-2">{card(dispute, false, true, t)}{rule}</div> }
     });
     let refused = form_fault(Post::to::<Rule>().fault(), &[]);
-    Ok(view! { <div class="grid gap-6">{refused}{cards.parts()}</div> }.into_any())
+    Ok(view! { <div class="grid grid-cols-1 gap-6">{refused}{cards.parts()}</div> }.into_any())
 }
 
 fn ruling(dispute: &DisputeView, t: &'static Words) -> AnyView {
@@ -30,7 +30,7 @@ fn ruling(dispute: &DisputeView, t: &'static Words) -> AnyView {
     let [refund, why] = ["refund", "ruling"].map(|name| format!("{name}-{id}"));
     let most = format!("{} IO", dispute.claimed.to_io());
     view! {
-        <form method="post" action=Rule::url() data-done=t.admin_ruled() data-key=format!("rule-{id}") class="card grid gap-3">
+        <form method="post" action=Rule::url() data-done=t.admin_ruled() data-key=format!("rule-{id}") class="card grid grid-cols-1 gap-3">
             <h3>{t.admin_rule()}</h3>
             <input type="hidden" name="id" value=id.clone()/>
             <div class="field max-w-xs"><label for=refund.clone()>{t.admin_rule_refund()}</label>

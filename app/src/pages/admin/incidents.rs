@@ -21,7 +21,7 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
         incidents.iter().map(|incident| card(incident, t)).parts()
     };
     Ok(view! {
-        <div class="grid gap-4">
+        <div class="grid grid-cols-1 gap-4">
             <p class="prose">{t.incidents_text()}</p>
             {form_fault(Post::to::<CloseIncident>().fault(), &[])}
             {button(Reconcile::url(), &[], t.incidents_look(), t.incidents_looked())}
@@ -61,7 +61,7 @@ fn card(incident: &IncidentView, t: &'static Words) -> AnyView {
         .view()
     });
     view! {
-        <section class="card grid gap-3" data-key=id.clone()>
+        <section class="card grid grid-cols-1 gap-3" data-key=id.clone()>
             <div class="row-actions justify-between"><h2 class="mono">{incident.kind.as_str()}</h2>{state(tone, word)}</div>
             <p class="mono">{incident.subject.clone()}</p>
             <dl class="facts">

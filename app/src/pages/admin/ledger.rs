@@ -86,7 +86,7 @@ pub async fn view(actor: &Actor, asked: &Asked, t: &'static Words) -> Result<Any
         view! { <p class="mono mb-3">{what.clone()}</p> }
     });
     Ok(view! {
-        <div class="grid gap-6">
+        <div class="grid grid-cols-1 gap-6">
             <div class="grid gap-3 lg:grid-cols-3 items-end">
                 {field("search", t.ledger_search(), &search)}
                 {field("job", t.ledger_job(), &job)}
@@ -140,7 +140,10 @@ fn transfer_row(transfer: &TransferView, t: &'static Words) -> AnyView {
         view! { <a class="mono" href=link("book", name) title=name.to_owned()>{short}</a> }
     };
     row(vec![
-        Cell::new("#", transfer.seq.to_string()),
+        Cell::new(
+            "#",
+            view! { <span class="whitespace-nowrap">{transfer.seq}</span> },
+        ),
         Cell::wide(
             t.col_entry(),
             view! {

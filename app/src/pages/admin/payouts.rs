@@ -24,7 +24,7 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
         .collect();
     let proposals = (!waiting.is_empty()).then(|| {
         let cards = waiting.iter().map(|approval| proposal(approval, t)).parts();
-        view! { <section class="grid gap-3"><h2>{t.admin_proposals()}</h2>{cards}</section> }
+        view! { <section class="grid grid-cols-1 gap-3"><h2>{t.admin_proposals()}</h2>{cards}</section> }
     });
     let list = if payouts.is_empty() {
         notice(Tone::Idle, t.admin_no_payouts())
@@ -38,7 +38,7 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
     ]
     .map(|post| form_fault(post.fault(), &[]));
     Ok(
-        view! { <div class="grid gap-4">{refused.into_iter().parts()}{proposals}{list}</div> }
+        view! { <div class="grid grid-cols-1 gap-4">{refused.into_iter().parts()}{proposals}{list}</div> }
             .into_any(),
     )
 }
@@ -55,7 +55,7 @@ fn proposal(approval: &ApprovalView, t: &'static Words) -> AnyView {
         button(DecideProposal::url(), &fields, word, t.admin_decided())
     };
     view! {
-        <div class="card grid gap-2" data-key=id.clone()>
+        <div class="card grid grid-cols-1 gap-2" data-key=id.clone()>
             <p class="font-medium">{what}</p>
             <p>{approval.reason.clone()}</p>
             <p class="hint">{fill(t.admin_proposed_by(), &[&approval.proposed_by])}" · "{format::moment(approval.proposed_at)}</p>
@@ -130,7 +130,7 @@ fn card(payout: &PayoutView, t: &'static Words) -> AnyView {
         }
     });
     view! {
-        <section class="card grid gap-3" data-key=id.clone()>
+        <section class="card grid grid-cols-1 gap-3" data-key=id.clone()>
             <div class="row-actions justify-between"><h2>{format::io(payout.amount)}</h2>{wording::payout_state(payout.state, t)}</div>
             <dl class="facts">
                 {fact(t.col_account(), payout.email.clone().unwrap_or_default(), "")}

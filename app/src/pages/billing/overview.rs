@@ -40,7 +40,7 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
         view! { <div><dt>{t.book_disputed()}</dt><dd>{format::io(balance.disputed)}</dd></div> }
     });
     Ok(view! {
-        <div class="grid gap-6">
+        <div class="grid grid-cols-1 gap-6">
             <div>
                 <dl class="figures">
                     <div><dt>{t.book_available()}</dt><dd>{format::io(balance.available)}</dd></div>
@@ -65,7 +65,7 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
 fn ask_faucet(most: kernel::Amount, deposits: &[DepositView], t: &'static Words) -> AnyView {
     let fault = Post::to::<RequestCredit>().fault();
     view! {
-        <section class="card grid gap-3" data-key="faucet">
+        <section class="card grid grid-cols-1 gap-3" data-key="faucet">
             <h2>{t.faucet_title()}</h2>
             <p class="prose">{fill(t.faucet_text(), &[&format::io(most)])}</p>
             {form_fault(fault, &["amount"])}
@@ -87,7 +87,7 @@ fn budgets(view: &LimitsView, t: &'static Words) -> AnyView {
         |limit: Option<kernel::Amount>| limit.map(|limit| limit.to_io()).unwrap_or_default();
     let used = |amount| fill(t.limits_used(), &[&format::io(amount)]);
     view! {
-        <section class="card grid gap-3" data-key="budgets">
+        <section class="card grid grid-cols-1 gap-3" data-key="budgets">
             <h2>{t.limits_title()}</h2>
             <p class="prose">{t.limits_text()}</p>
             <p>{fill(t.limits_left(), &[&format::io(view.left)])}</p>

@@ -21,7 +21,7 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
     let days = exchange.by_day(actor, DAYS).await?;
     let jobs = exchange.jobs(actor, None, JOBS).await?.items;
     Ok(view! {
-        <div class="grid gap-6">
+        <div class="grid grid-cols-1 gap-6">
             <section><h2 class="mb-3">{t.days_title()}</h2>{by_day(&days, t)}</section>
             <section>
                 <h2>{t.by_job_title()}</h2>

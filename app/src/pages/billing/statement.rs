@@ -53,7 +53,7 @@ pub async fn view(actor: &Actor, day: Option<&str>, t: &'static Words) -> Result
         format!("{}{amount} IO", if units < 0 { "−" } else { "" })
     };
     Ok(view! {
-        <div class="grid gap-6">
+        <div class="grid grid-cols-1 gap-6">
             <section>
                 <h2>{t.statement_title()}</h2>
                 <p class="prose my-3">{t.statement_text()}</p>

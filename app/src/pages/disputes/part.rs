@@ -52,14 +52,14 @@ pub async fn part(query: &str) -> Result<AnyView, Fault> {
         });
         cards.parts()
     };
-    Ok(view! { <div class="grid gap-6">{form}{refused}{list}</div> }.into_any())
+    Ok(view! { <div class="grid grid-cols-1 gap-6">{form}{refused}{list}</div> }.into_any())
 }
 
 fn new(lease: LeaseId, seq: u64, paid: kernel::Amount, t: &'static Words) -> AnyView {
     let fault = Post::to::<OpenDispute>().fault();
     let short = format::short_id(&lease.to_string());
     view! {
-        <section class="card grid gap-3" data-key="new-dispute">
+        <section class="card grid grid-cols-1 gap-3" data-key="new-dispute">
             <h2>{fill(t.dispute_new(), &[&seq.to_string(), &short])}</h2>
             <p class="prose">{fill(t.dispute_paid(), &[&format::io(paid)])}</p>
             {form_fault(fault, &["claimed", "reason"])}
@@ -141,7 +141,7 @@ pub fn card(dispute: &DisputeView, owner: bool, admin: bool, t: &'static Words) 
         }
     });
     view! {
-        <section class="card grid gap-3" data-key=id.clone()>
+        <section class="card grid grid-cols-1 gap-3" data-key=id.clone()>
             <div class="row-actions justify-between">
                 <h2>{fill(t.dispute_of_receipt(), &[&dispute.seq.to_string(), &short])}</h2>
                 {wording::dispute_state(dispute.state, t)}

@@ -31,7 +31,7 @@ pub async fn part() -> Result<AnyView, Fault> {
         view! { <div class="grid gap-4 lg:grid-cols-2 items-start">{withdraw(&made, least, t)}{convert(&made, t)}</div> }.into_any()
     };
     Ok(view! {
-        <div class="grid gap-6">
+        <div class="grid grid-cols-1 gap-6">
             <dl class="figures">
                 <div><dt>{t.earnings_in_transit()}</dt><dd>{format::io(made.in_transit)}</dd></div>
                 <div><dt>{t.earnings_paid_out()}</dt><dd>{format::io(made.paid_out)}</dd></div>
@@ -54,11 +54,11 @@ fn withdraw(made: &EarningsView, least: kernel::Amount, t: &'static Words) -> An
     // Where it went last time is where it most likely goes again.
     let address = made.payouts.first().map(|payout| payout.address.clone());
     view! {
-        <section class="card grid gap-3" data-key="withdraw">
+        <section class="card grid grid-cols-1 gap-3" data-key="withdraw">
             <h2>{t.payout_title()}</h2>
             <p class="prose">{t.payout_text()}</p>
             {form_fault(fault, &["amount", "address"])}
-            <form method="post" action=RequestPayout::url() data-done=t.payout_asked() class="grid gap-3">
+            <form method="post" action=RequestPayout::url() data-done=t.payout_asked() class="grid grid-cols-1 gap-3">
                 {after(last)}
                 <Field name="amount" id="payout-amount" label=t.col_amount() unit="IO" input_mode="decimal" required=true
                     value=made.withdrawable.to_io() hint=fill(t.payout_least(), &[&format::io(least)]) error=field_error(fault, "amount")/>
@@ -76,11 +76,11 @@ fn convert(made: &EarningsView, t: &'static Words) -> AnyView {
     // What is left says whether the last one was done.
     let state = made.withdrawable.base().to_string();
     view! {
-        <section class="card grid gap-3" data-key="convert">
+        <section class="card grid grid-cols-1 gap-3" data-key="convert">
             <h2>{t.convert_title()}</h2>
             <p class="prose">{t.convert_text()}</p>
             {form_fault(fault, &["amount"])}
-            <form method="post" action=ConvertEarnings::url() data-done=t.convert_done() class="grid gap-3">
+            <form method="post" action=ConvertEarnings::url() data-done=t.convert_done() class="grid grid-cols-1 gap-3">
                 {after(Some(format!("{state}-{}", made.earned.base())))}
                 <Field name="amount" id="convert-amount" label=t.col_amount() unit="IO" input_mode="decimal" required=true
                     error=field_error(fault, "amount")/>
