@@ -151,7 +151,13 @@ mod reading {
         }
 
         fn reserved(&self, wrong: &mut Vec<FieldProblem>) -> Option<ReservedChange> {
-            let per_hour = given(&self.term_price)?.to_owned();
+            let Some(per_hour) = given(&self.term_price).map(str::to_owned) else {
+                // What was typed is not passed over.
+                if given(&self.term_hours).is_some() {
+                    wrong.push(FieldProblem::new("term_price", "say what a term costs"));
+                }
+                return None;
+            };
             let price = price_of("term_price", &per_hour);
             let priced = price.map_err(|problem| wrong.push(problem)).is_ok();
             let term = length("term_hours", &self.term_hours, 3_600.0).and_then(|term| {
@@ -163,7 +169,13 @@ mod reading {
         }
 
         fn auto(&self, wrong: &mut Vec<FieldProblem>) -> Option<AutoChange> {
-            let percent = given(&self.percent)?;
+            let Some(percent) = given(&self.percent) else {
+                if given(&self.floor).or(given(&self.ceiling)).is_some() {
+                    let message = "say the share of the index too, or leave both bounds empty";
+                    wrong.push(FieldProblem::new("percent", message));
+                }
+                return None;
+            };
             let unread = |_| FieldProblem::new("percent", "a whole number from 10 to 300");
             let percent = kept(wrong, percent.parse().map(Some).map_err(unread));
             let bound = |wrong: &mut Vec<FieldProblem>, field, text| {
@@ -268,7 +280,7 @@ mod reading {
             );
             assert_eq!(
                 fields(&follows),
-                ["shortest", "spot", "term_hours", "offset"]
+                ["percent", "shortest", "spot", "term_hours", "offset"]
             );
         }
 

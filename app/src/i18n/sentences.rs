@@ -380,6 +380,15 @@ const PATTERNS: &[(&str, &str)] = &[
     ),
     ("to exclude a value, write {}", "要排除某个值，请写 {}"),
     ("{} is said twice; {}", "{} 写了两次；{}"),
+    (
+        "say the share of the index too, or leave both bounds empty",
+        "请同时填写指数比例，或将上下限都留空",
+    ),
+    ("say what a term costs", "请填写整期价格"),
+    (
+        "round {} is not kept here; GET /api/v1/market/rounds has those that are",
+        "此处没有保留第 {} 轮；/rounds 列出了保留的轮次",
+    ),
     ("nothing is below 0; write {}", "没有小于 0 的值；请写 {}"),
 ];
 

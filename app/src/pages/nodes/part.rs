@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
+use protocol::spec::DeviceClass;
 use protocol::state::DeviceState;
 use protocol::view::{NodeDeviceView, NodeView};
 
@@ -254,7 +255,7 @@ fn device_facts(device: &NodeDeviceView, t: &'static Words) -> AnyView {
     view! {
         <p class="flex flex-wrap items-center gap-2">
             <strong>{device.model.clone()}</strong>{tag(wording::class(device.class))}
-            <span>{format::mib(device.memory_mib)}</span>
+            {(device.class == DeviceClass::Gpu).then(|| view! { <span>{format::mib(device.memory_mib)}</span> })}
             {wording::device_state(device.state, t)}
         </p>
         <p class="num">{fill(t.device_earned(), &[&format::io(device.earned)])}</p>
