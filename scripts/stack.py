@@ -210,6 +210,8 @@ class Stack:
             "IOG_DATA_DIR": str(self.data),
             "LEPTOS_SITE_ADDR": f"127.0.0.1:{self.state['port']}",
             "IOG_PUBLIC_URL": self.url,
+            # Whoever tries webhooks out has their receiver on this machine.
+            "IOG_WEBHOOKS_LOCAL": "true",
             "LEPTOS_SITE_ROOT": str(self.site),
             "LEPTOS_OUTPUT_NAME": "iog",
             "LEPTOS_HASH_FILES": "true",

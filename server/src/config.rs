@@ -15,7 +15,7 @@ const BUILT_IN: &str = include_str!("../../Leptos.toml");
 const FILE: &str = "Leptos.toml";
 
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
-pub const KEYS: [&str; 31] = [
+pub const KEYS: [&str; 32] = [
     "data_dir",
     "database_url",
     "public_url",
@@ -41,6 +41,7 @@ pub const KEYS: [&str; 31] = [
     "sign_in_per_minute",
     "requests_per_second",
     "trust_forwarded",
+    "webhooks_local",
     "bundle_quota_bytes",
     "bundle_files_max",
     "disk_free_min_bytes",
@@ -230,6 +231,7 @@ fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         disk_free_min_bytes: read.number("disk_free_min_bytes", 0, 1 << 50, d.disk_free_min_bytes),
         // Until there is somebody to carry them, none are written.
         email: d.email,
+        webhooks_local: read.boolean("webhooks_local"),
     };
     if settings.lease_ttl_ms < settings.heartbeat_ms.saturating_mul(2) {
         read.problems.push(format!(

@@ -2,6 +2,7 @@
 
 use leptos::prelude::AnyView;
 use protocol::money::{DepositState, DisputeState, Party, PayoutState};
+use protocol::notice::DeliveryError;
 use protocol::rent::Kind;
 use protocol::spec::DeviceClass;
 use protocol::state::{DeviceState, JobState, LeaseState, RunEnd};
@@ -164,6 +165,20 @@ pub fn deposit_state(deposit: DepositState, t: &'static Words) -> AnyView {
         DepositState::Refused => Tone::Bad,
     };
     state(tone, deposit_word(deposit, t))
+}
+
+/// Why something did not leave the house.
+pub fn delivery_error(error: DeliveryError, t: &Words) -> &'static str {
+    match error {
+        DeliveryError::Status => t.delivery_status(),
+        DeliveryError::Timeout => t.delivery_timeout(),
+        DeliveryError::NoAddress => t.delivery_no_address(),
+        DeliveryError::NotPublic => t.delivery_not_public(),
+        DeliveryError::Unreachable => t.delivery_unreachable(),
+        DeliveryError::Tls => t.delivery_tls(),
+        DeliveryError::Broken => t.delivery_broken(),
+        DeliveryError::SwitchedOff => t.delivery_switched_off(),
+    }
 }
 
 pub fn payout_word(state: PayoutState, t: &Words) -> &'static str {

@@ -15,7 +15,7 @@ use crate::desk::Exchange;
 use crate::error::Error;
 
 /// What waits for one webhook. A receiver that takes less than it asked for loses the newest; docs/webhooks.md says so.
-const QUEUE_MAX: u32 = 1_000;
+pub(crate) const QUEUE_MAX: u32 = 1_000;
 /// To one address. Whoever sets the server up answers for what it sends.
 const EMAILS_A_DAY: u32 = 50;
 const NOTICES_KEPT: Seconds = Seconds::new(90 * 86_400);

@@ -57,6 +57,8 @@ pub struct Settings {
     pub disk_free_min_bytes: u64,
     /// Whether e-mails are sent.
     pub email: bool,
+    /// Whether webhooks may lead to this machine, over plain HTTP too. Never where others have accounts.
+    pub webhooks_local: bool,
 }
 
 impl Default for Settings {
@@ -95,6 +97,7 @@ impl Default for Settings {
             bundle_files_max: 64,
             disk_free_min_bytes: 1_024 * 1_024 * 1_024,
             email: false,
+            webhooks_local: false,
         }
     }
 }

@@ -198,13 +198,14 @@ pub enum Notice {
         /// The cheapest of them.
         offer: SearchAlert,
     },
-    /// A webhook was switched off: for a day nothing got through to it.
+    /// A webhook was switched off: for a day nothing got through to it, or its receiver said that it is gone.
     #[serde(rename = "webhook.disabled")]
     WebhookDisabled {
         webhook: WebhookId,
         url: String,
         failing_since: Timestamp,
-        error: String,
+        /// How the last attempt failed.
+        error: DeliveryError,
     },
     /// Sent because somebody asked for it; means nothing.
     #[serde(rename = "webhook.test")]
@@ -354,6 +355,31 @@ pub struct WebhookView {
     pub failing_since: Option<Timestamp>,
 }
 
+/// A webhook to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewWebhook {
+    /// Where to post: https, and an address that the whole world can reach.
+    pub url: String,
+    /// Those that it listens to; empty or absent means all.
+    #[serde(default)]
+    pub events: Vec<Event>,
+}
+
+/// What is to change of a webhook; what is absent stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct WebhookChange {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<Vec<Event>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+}
+
 /// With the secret of the signatures, which is shown this once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -392,6 +418,59 @@ impl DeliveryState {
     }
 }
 
+/// Why an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryError {
+    /// The receiver answered, but not that it took it; `status` says what.
+    Status,
+    /// No answer in time.
+    Timeout,
+    /// The name has no address.
+    NoAddress,
+    /// The name leads to an address that the world cannot reach.
+    NotPublic,
+    /// Nobody takes the connection.
+    Unreachable,
+    /// No encrypted connection came about: a certificate that is not valid, say.
+    Tls,
+    /// It broke off, or the answer was no HTTP.
+    Broken,
+    /// The webhook was switched off, or the e-mails.
+    SwitchedOff,
+}
+
+impl DeliveryError {
+    pub const ALL: [Self; 8] = [
+        Self::Status,
+        Self::Timeout,
+        Self::NoAddress,
+        Self::NotPublic,
+        Self::Unreachable,
+        Self::Tls,
+        Self::Broken,
+        Self::SwitchedOff,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Timeout => "timeout",
+            Self::NoAddress => "no_address",
+            Self::NotPublic => "not_public",
+            Self::Unreachable => "unreachable",
+            Self::Tls => "tls",
+            Self::Broken => "broken",
+            Self::SwitchedOff => "switched_off",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|error| error.as_str() == text)
+    }
+}
+
 /// One notice on its way to one webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -407,7 +486,7 @@ pub struct DeliveryView {
     /// What the receiver answered last.
     pub status: Option<u16>,
     /// Why the last attempt failed.
-    pub error: Option<String>,
+    pub error: Option<DeliveryError>,
 }
 
 #[cfg(test)]
@@ -420,6 +499,11 @@ mod tests {
             assert_eq!(Event::parse(event.as_str()), Some(event));
             let json = serde_json::to_string(&event).expect("json");
             assert_eq!(json, format!("\"{event}\""));
+        }
+        for error in DeliveryError::ALL {
+            assert_eq!(DeliveryError::parse(error.as_str()), Some(error));
+            let json = serde_json::to_string(&error).expect("json");
+            assert_eq!(json, format!("\"{}\"", error.as_str()));
         }
         let webhook = WebhookId::new(Timestamp::from_millis(1), [1; 10]);
         let test = Notice::WebhookTest { webhook };

@@ -43,7 +43,7 @@ pub use ledger_books::{Balances, BookTotals, ChainEnd, EntryRow};
 pub use limits::Maturity;
 pub use nodes::{Device, JoinToken, Node};
 pub use notices::{NoticeRow, Wishes};
-pub use outbox::{Delivery, Due, Target};
+pub use outbox::{Delivery, DueWebhook, Target};
 pub use output::{Artefact, LogRow, SampleRow, Stored};
 pub use payouts::{Approval, Deposit, Payout};
 pub use prices::{Hired, PricePoint, TradeRow};

@@ -1,7 +1,7 @@
 //! What accounts are told, and how they want to be told.
 
 use kernel::{AccountId, NoticeId, Seconds, Timestamp};
-use protocol::notice::{Language, Notice, NotificationSettings};
+use protocol::notice::{Event, Language, Notice, NotificationSettings};
 use sqlx::any::AnyRow;
 use sqlx::query;
 
@@ -85,6 +85,27 @@ impl Tx {
         Ok(())
     }
 
+    /// How many of this kind the account was told since then.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn notices_since(
+        &mut self,
+        account: AccountId,
+        event: Event,
+        since: Timestamp,
+    ) -> Result<u32, StoreError> {
+        let row = query(
+            "SELECT COUNT(*) AS told FROM notices WHERE account = $1 AND event = $2 AND at >= $3",
+        )
+        .bind(account.to_string())
+        .bind(event.as_str())
+        .bind(since.millis())
+        .fetch_one(self.connection())
+        .await?;
+        row.small("told")
+    }
+
     /// Marks all up to one as read, or all.
     ///
     /// # Errors
@@ -154,6 +175,21 @@ fn last_id() -> String {
 }
 
 impl Store {
+    /// # Errors
+    /// The database failed.
+    pub async fn notice(
+        &self,
+        account: AccountId,
+        id: NoticeId,
+    ) -> Result<Option<NoticeRow>, StoreError> {
+        let row = query("SELECT * FROM notices WHERE account = $1 AND id = $2")
+            .bind(account.to_string())
+            .bind(id.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(notice).transpose()
+    }
+
     /// The account's, newest first, from before `before`.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What has to leave the house: one row for a notice and a target, written with its cause.
 
 use kernel::{AccountId, NoticeId, Timestamp, WebhookId};
-use protocol::notice::{DeliveryState, Event};
+use protocol::notice::{DeliveryError, DeliveryState, Event};
 use sqlx::any::AnyRow;
 use sqlx::query;
 
@@ -51,11 +51,12 @@ pub struct Delivery {
     pub ended_at: Option<Timestamp>,
     /// What the receiver answered last.
     pub status: Option<u16>,
-    pub error: Option<String>,
+    pub error: Option<DeliveryError>,
 }
 
 fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
     let status = row.int_opt("status")?;
+    let error = row.text_opt("error")?;
     Ok(Delivery {
         notice: row.parse("notice")?,
         target: row.parse("target")?,
@@ -66,7 +67,7 @@ fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
         next_at: row.time("next_at")?,
         ended_at: row.time_opt("ended_at")?,
         status: status.and_then(|status| u16::try_from(status).ok()),
-        error: row.text_opt("error")?,
+        error: error.as_deref().and_then(DeliveryError::parse),
     })
 }
 
@@ -172,7 +173,7 @@ impl Tx {
         .bind(delivery.next_at.millis())
         .bind(delivery.ended_at.map(Timestamp::millis))
         .bind(delivery.status.map(i64::from))
-        .bind(delivery.error.as_deref())
+        .bind(delivery.error.map(DeliveryError::as_str))
         .bind(delivery.notice.to_string())
         .bind(delivery.target.to_string())
         .execute(self.connection())
@@ -187,18 +188,31 @@ impl Tx {
     pub async fn give_up_waiting(
         &mut self,
         target: Target,
-        error: &str,
+        error: DeliveryError,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         query(
             "UPDATE outbox SET state = 'failed', ended_at = $1, error = $2 WHERE target = $3 AND state = 'waiting'",
         )
         .bind(now.millis())
-        .bind(error)
+        .bind(error.as_str())
         .bind(target.to_string())
         .execute(self.connection())
         .await?;
         Ok(())
+    }
+
+    /// How many wait for a target.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn waiting(&mut self, target: Target) -> Result<u32, StoreError> {
+        let row =
+            query("SELECT COUNT(*) AS waiting FROM outbox WHERE target = $1 AND state = 'waiting'")
+                .bind(target.to_string())
+                .fetch_one(self.connection())
+                .await?;
+        row.small("waiting")
     }
 
     /// # Errors
@@ -212,39 +226,51 @@ impl Tx {
     }
 }
 
-/// What is due, with the notice to send.
+/// What is due to a webhook, with the notice to send.
 #[derive(Debug, Clone)]
-pub struct Due {
-    pub delivery: Delivery,
+pub struct DueWebhook {
     pub notice: NoticeRow,
+    pub webhook: WebhookId,
+    pub url: String,
+    pub salt: String,
+    pub previous: Option<(String, Timestamp)>,
 }
 
 impl Store {
-    /// What is to be tried now: of each target at most `each`, so that one with a long queue does not hide the others.
+    /// What is to be tried now, to the webhooks that work or to those that fail: to each at most `each`, so that one with
+    /// a long queue does not hide the others.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn due_deliveries(
+    pub async fn due_webhooks(
         &self,
         now: Timestamp,
+        failing: bool,
         each: u32,
         limit: u32,
-    ) -> Result<Vec<Due>, StoreError> {
+    ) -> Result<Vec<DueWebhook>, StoreError> {
         let rows = query(
-            "SELECT d.*, n.id AS id, n.at AS at, n.body AS body, n.read_at AS read_at FROM \
-             (SELECT o.*, ROW_NUMBER() OVER (PARTITION BY o.account, o.target ORDER BY o.next_at, o.notice) AS turn \
-             FROM outbox o WHERE o.state = 'waiting' AND o.next_at <= $1) d \
-             JOIN notices n ON n.id = d.notice WHERE d.turn <= $2 ORDER BY d.next_at, d.notice LIMIT $3",
+            "SELECT n.id AS id, n.account AS account, n.at AS at, n.body AS body, n.read_at AS read_at, d.webhook AS webhook, \
+             d.url AS url, d.salt AS salt, d.previous_salt AS previous_salt, d.previous_until AS previous_until FROM \
+             (SELECT o.notice, o.next_at, w.id AS webhook, w.url, w.salt, w.previous_salt, w.previous_until, \
+             ROW_NUMBER() OVER (PARTITION BY o.target ORDER BY o.next_at, o.notice) AS turn \
+             FROM outbox o JOIN webhooks w ON w.id = o.target WHERE o.state = 'waiting' AND o.next_at <= $1 \
+             AND w.enabled = 1 AND CAST(CASE WHEN w.failing_since IS NULL THEN 0 ELSE 1 END AS BIGINT) = $2) d \
+             JOIN notices n ON n.id = d.notice WHERE d.turn <= $3 ORDER BY d.next_at, d.notice LIMIT $4",
         )
         .bind(now.millis())
+        .bind(i64::from(failing))
         .bind(i64::from(each))
         .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;
         let due = |row| {
-            Ok(Due {
-                delivery: delivery(row)?,
+            Ok(DueWebhook {
                 notice: crate::notices::notice(row)?,
+                webhook: row.parse("webhook")?,
+                url: row.text("url")?,
+                salt: row.text("salt")?,
+                previous: crate::webhooks::previous(row)?,
             })
         };
         rows.iter().map(due).collect()

@@ -17,19 +17,28 @@ pub struct Webhook {
     pub events: Vec<Event>,
     /// With the platform's key it makes the secret.
     pub salt: String,
+    /// The one before, and until when it signs too.
+    pub previous: Option<(String, Timestamp)>,
     pub created_at: Timestamp,
     pub enabled: bool,
     /// Since when nothing got through.
     pub failing_since: Option<Timestamp>,
 }
 
-pub(crate) fn webhook(row: &AnyRow) -> Result<Webhook, StoreError> {
+pub(crate) fn previous(row: &AnyRow) -> Result<Option<(String, Timestamp)>, StoreError> {
+    Ok(row
+        .text_opt("previous_salt")?
+        .zip(row.time_opt("previous_until")?))
+}
+
+fn webhook(row: &AnyRow) -> Result<Webhook, StoreError> {
     Ok(Webhook {
         id: row.parse("id")?,
         account: row.parse("account")?,
         url: row.text("url")?,
         events: row.words("events", Event::parse)?,
         salt: row.text("salt")?,
+        previous: previous(row)?,
         created_at: row.time("created_at")?,
         enabled: row.flag("enabled")?,
         failing_since: row.time_opt("failing_since")?,
@@ -73,11 +82,14 @@ impl Tx {
     /// The database failed.
     pub async fn update_webhook(&mut self, hook: &Webhook) -> Result<(), StoreError> {
         query(
-            "UPDATE webhooks SET url = $1, events = $2, salt = $3, enabled = $4, failing_since = $5 WHERE id = $6",
+            "UPDATE webhooks SET url = $1, events = $2, salt = $3, previous_salt = $4, previous_until = $5, \
+             enabled = $6, failing_since = $7 WHERE id = $8",
         )
         .bind(&hook.url)
         .bind(names(&hook.events))
         .bind(&hook.salt)
+        .bind(hook.previous.as_ref().map(|(salt, _)| salt.as_str()))
+        .bind(hook.previous.as_ref().map(|(_, until)| until.millis()))
         .bind(i64::from(hook.enabled))
         .bind(hook.failing_since.map(Timestamp::millis))
         .bind(hook.id.to_string())
@@ -127,6 +139,16 @@ impl Tx {
 }
 
 impl Store {
+    /// # Errors
+    /// The database failed.
+    pub async fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, StoreError> {
+        let row = query("SELECT * FROM webhooks WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(webhook).transpose()
+    }
+
     /// The account's, the oldest first.
     ///
     /// # Errors

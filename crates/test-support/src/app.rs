@@ -127,6 +127,12 @@ impl TestApp {
         }
     }
 
+    /// From the next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
     pub fn server(&self) -> &Process {
         self.server.as_ref().expect("the server was started")
     }

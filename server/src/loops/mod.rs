@@ -1,6 +1,9 @@
 //! The background reconcilers. Each takes no input and re-reads state, so that one that was late, failed or was killed is
 //! made good by the next.
 
+pub mod guard;
+pub mod webhooks;
+
 use std::time::Duration;
 
 use exchange::Exchange;
@@ -10,15 +13,35 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::http::problem::Chain;
 use crate::state::{AppState, Closing};
+use webhooks::Courier;
 
 const TICK_EVERY: Duration = Duration::from_millis(250);
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
+const CARRY_EVERY: Duration = Duration::from_millis(250);
 const RECONCILE_EVERY: Duration = Duration::from_mins(5);
 /// The same failure, four times a second, says nothing new.
 const REPEAT_AFTER: Duration = Duration::from_mins(1);
 
 /// Starts them; they end by themselves when the process closes.
-pub fn start(state: &AppState) -> [JoinHandle<()>; 3] {
+///
+/// # Errors
+/// Webhooks cannot be carried: no TLS can be set up.
+pub fn start(state: &AppState) -> reqwest::Result<Vec<JoinHandle<()>>> {
+    let client = webhooks::client(guard::system(), state.exchange.settings().webhooks_local)?;
+    let couriers = [("webhooks", false), ("failing_webhooks", true)];
+    let couriers = couriers.map(|(name, failing)| {
+        let courier = Courier::new(state.exchange.clone(), client.clone(), failing);
+        let closing = state.closing.clone();
+        tokio::spawn(async move {
+            let round = || courier.clone().round();
+            every(name, CARRY_EVERY, closing, round).await;
+            courier.settle().await;
+        })
+    });
+    Ok(reconcilers(state).into_iter().chain(couriers).collect())
+}
+
+fn reconcilers(state: &AppState) -> [JoinHandle<()>; 3] {
     let reconcile = state.exchange.clone();
     let tick = state.exchange.clone();
     let prune = state.clone();

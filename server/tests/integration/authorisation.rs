@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use protocol::Code;
+use protocol::notice::NewWebhookView;
 use protocol::view::{JoinTokenView, KeyView, NodeView, SearchView};
 use serde_json::{Value, json};
 use test_support::{Account, Client, FakeWorker, TestApp, job};
@@ -22,7 +23,7 @@ enum Door {
 use Door::{Person, Public, Scope};
 
 /// Method, path in the document, who may.
-const ROUTES: [(&str, &str, Door); 38] = [
+const ROUTES: [(&str, &str, Door); 51] = [
     ("GET", "/api/v1/offers", Public),
     ("GET", "/api/v1/market/prices", Public),
     ("GET", "/api/v1/market/model", Public),
@@ -65,6 +66,19 @@ const ROUTES: [(&str, &str, Door); 38] = [
     ("GET", "/api/v1/keys", Scope("read")),
     ("POST", "/api/v1/keys", Person),
     ("DELETE", "/api/v1/keys/{id}", Person),
+    ("GET", "/api/v1/notifications", Scope("read")),
+    ("POST", "/api/v1/notifications/read", Person),
+    ("GET", "/api/v1/notifications/settings", Scope("read")),
+    ("PUT", "/api/v1/notifications/settings", Person),
+    ("GET", "/api/v1/webhooks", Scope("read")),
+    ("POST", "/api/v1/webhooks", Person),
+    ("GET", "/api/v1/webhooks/{id}", Scope("read")),
+    ("PATCH", "/api/v1/webhooks/{id}", Person),
+    ("DELETE", "/api/v1/webhooks/{id}", Person),
+    ("POST", "/api/v1/webhooks/{id}/secret", Person),
+    ("POST", "/api/v1/webhooks/{id}/test", Person),
+    ("GET", "/api/v1/webhooks/{id}/deliveries", Scope("read")),
+    ("POST", "/api/v1/webhooks/{id}/deliveries/{notice}", Person),
 ];
 
 /// What belongs to Bo.
@@ -75,6 +89,7 @@ struct Things {
     token: String,
     key: String,
     search: String,
+    webhook: String,
     _worker: FakeWorker,
 }
 
@@ -101,6 +116,13 @@ async fn things(app: &TestApp, bo: &Account) -> Things {
         )
         .await
         .ok();
+    // It listens to nothing that happens here.
+    let hook = json!({ "url": "https://example.com/", "events": ["webhook.test"] });
+    let hook: NewWebhookView = browser(app, bo)
+        .await
+        .post("/api/v1/webhooks", &hook)
+        .await
+        .ok();
     Things {
         job,
         node: nodes[0].id.to_string(),
@@ -108,6 +130,7 @@ async fn things(app: &TestApp, bo: &Account) -> Things {
         token: token.id.to_string(),
         key: keys[0].id.to_string(),
         search: search.id.to_string(),
+        webhook: hook.webhook.id.to_string(),
         _worker: worker,
     }
 }
@@ -121,12 +144,14 @@ impl Things {
             _ if path.starts_with("/api/v1/nodes/") => &self.node,
             _ if path.starts_with("/api/v1/devices/") => &self.device,
             _ if path.starts_with("/api/v1/market/searches/") => &self.search,
+            _ if path.starts_with("/api/v1/webhooks/") => &self.webhook,
             // The round of Bo's job: anyone may see it, and it tells nobody whose it is.
             _ if path.starts_with("/api/v1/market/rounds/") => "1",
             _ => &self.key,
         };
         path.replace("{id}", id)
             .replace("{artefact}", "art_00000000000000000000000000000000")
+            .replace("{notice}", "notice_00000000000000000000000000000000")
     }
 }
 
@@ -137,6 +162,10 @@ async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer 
         ("POST", "/api/v1/jobs" | "/api/v1/quotes") => json!({ "spec": job("x", &["true"]) }),
         ("POST", "/api/v1/market/searches") => json!({ "name": "x", "q": "vram>=24" }),
         ("PATCH", path) if path.contains("/searches/") => json!({ "seen": true }),
+        ("POST", "/api/v1/webhooks") => json!({ "url": "https://example.com/" }),
+        ("PATCH", path) if path.contains("/webhooks/") => json!({ "enabled": false }),
+        ("POST", "/api/v1/notifications/read") => json!({}),
+        ("PUT", _) => json!({ "email": false, "language": "en", "runway_seconds": [] }),
         ("POST", "/api/v1/keys") => json!({ "name": "x", "scopes": ["read"] }),
         ("GET", path) if path.ends_with("/price-check") => {
             return client.get(&format!("{path}?price=1")).await;

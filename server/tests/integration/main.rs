@@ -15,8 +15,10 @@ mod preempt;
 mod program;
 mod quotes;
 mod races;
+mod receiver;
 mod rounds;
 mod rush;
+mod webhooks;
 
 use std::time::Duration;
 

@@ -199,8 +199,16 @@ words! {
     notice_dispute: "Dispute about lease {}: {}.", "租约 {} 的争议：{}。";
     notice_incident: "Incident {}: {}", "异常 {}：{}";
     notice_search: "{} offers began to match “{}”; the cheapest costs {}.", "有 {} 个报价开始符合“{}”，最低 {}。";
-    notice_webhook_off: "The webhook {} was switched off: nothing got through to it for a day. {}", "Webhook {} 已停用：一天内均未送达。{}";
+    notice_webhook_off: "The webhook {} was switched off: nothing got through to it. {}", "Webhook {} 已停用：一直未能送达。{}";
     notice_webhook_test: "A test was sent to a webhook.", "已向 Webhook 发送测试。";
+    delivery_status: "The receiver did not say that it took it.", "接收方没有确认收到。";
+    delivery_timeout: "No answer in time.", "未能及时收到应答。";
+    delivery_no_address: "The name has no address.", "找不到该域名的地址。";
+    delivery_not_public: "The name leads to an address that the world cannot reach.", "该域名指向无法从公网访问的地址。";
+    delivery_unreachable: "Nobody takes the connection.", "无法建立连接。";
+    delivery_tls: "No encrypted connection came about; is the certificate valid?", "无法建立加密连接，请检查证书是否有效。";
+    delivery_broken: "It broke off, or the answer could not be read.", "连接中断，或应答无法读取。";
+    delivery_switched_off: "Switched off.", "已停用。";
 
     // Admin
     admin_title: "Admin", "管理";

@@ -156,7 +156,10 @@ fn sentence(notice: &Notice, t: &'static Words) -> String {
                 &format::per_hour_amount(offer.per_hour, t),
             ],
         ),
-        Notice::WebhookDisabled { url, error, .. } => fill(t.notice_webhook_off(), &[url, error]),
+        Notice::WebhookDisabled { url, error, .. } => fill(
+            t.notice_webhook_off(),
+            &[url, wording::delivery_error(*error, t)],
+        ),
         Notice::WebhookTest { .. } => t.notice_webhook_test().to_owned(),
     }
 }

@@ -21,5 +21,6 @@ mod rounds;
 mod searches;
 mod simulation;
 mod slots;
+mod webhooks;
 mod workers;
 mod world;

@@ -6,7 +6,9 @@ mod jobs;
 pub use jobs::{reader, send_file};
 mod market;
 mod nodes;
+mod notifications;
 mod rounds;
+mod webhooks;
 
 use axum::Json;
 use axum::Router;
@@ -60,6 +62,15 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(account::entries))
         .routes(routes!(account::keys, account::make_key))
         .routes(routes!(account::revoke_key))
+        .routes(routes!(notifications::list))
+        .routes(routes!(notifications::read))
+        .routes(routes!(notifications::settings, notifications::set))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::one, webhooks::change, webhooks::delete))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::redeliver))
         .split_for_parts();
     describe_successes(&mut document);
     (router, document)
@@ -71,6 +82,7 @@ fn describe_successes(document: &mut OpenApi) {
         let operations = [
             &mut item.get,
             &mut item.post,
+            &mut item.put,
             &mut item.delete,
             &mut item.patch,
         ];
