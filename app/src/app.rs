@@ -55,6 +55,7 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("/billing") view=pages::billing::page ssr=whole.clone()/>
                         <Route path=path!("/disputes") view=pages::disputes::page ssr=whole.clone()/>
                         <Route path=path!("/notices") view=pages::notices::page ssr=whole.clone()/>
+                        <Route path=path!("/notifications") view=pages::notices::settings_page ssr=whole.clone()/>
                         <Route path=path!("/admin") view=pages::admin::page ssr=whole/>
                     </FlatRoutes>
                 </div>
@@ -91,6 +92,7 @@ fn places() -> [(&'static str, &'static [&'static str], Icon, &'static str); 4] 
                 "/billing",
                 "/disputes",
                 "/notices",
+                "/notifications",
                 "/admin",
                 "/sign-in",
                 "/sign-up",

@@ -37,6 +37,15 @@ pub fn io_number(amount: Amount) -> String {
     number_of(rounded(amount, Round::Down))
 }
 
+/// Base units as a number of IO, exact. A book may stand below zero where it mirrors the outside.
+#[cfg(feature = "ssr")]
+pub fn signed(base: i64) -> String {
+    let amount = Amount::try_from_base(base.saturating_abs());
+    let amount = amount.as_ref().map(|amount| amount.to_io());
+    let sign = if base < 0 { "−" } else { "" };
+    format!("{sign}{}", amount.unwrap_or_default())
+}
+
 /// `12.3457 IO` that somebody is to pay: rounded up.
 pub fn io_to_pay(amount: Amount) -> String {
     format!("{} IO", price_number(amount))
@@ -210,6 +219,13 @@ mod tests {
 
     fn amount(base: i64) -> Amount {
         Amount::try_from_base(base).expect("valid")
+    }
+
+    #[test]
+    #[cfg(feature = "ssr")]
+    fn a_book_below_zero_says_so() {
+        assert_eq!(signed(-150_000_000), "−1.50");
+        assert_eq!(signed(0), "0.00");
     }
 
     #[test]

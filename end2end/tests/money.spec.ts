@@ -207,3 +207,58 @@ test('what happened is told, counted and read', async ({ page }) => {
   if (await read.isVisible()) await read.click();
   await expect(page.locator('.bell .count')).toBeHidden();
 });
+
+test('a webhook is made, tested, and its receiver can check the signature', async ({ page }) => {
+  const { createServer } = await import('node:http');
+  const { createHmac } = await import('node:crypto');
+  type Got = { headers: Record<string, string | string[] | undefined>; body: string };
+  const got: Got[] = [];
+  const receiver = createServer((request, answer) => {
+    let body = '';
+    request.on('data', piece => { body += piece; });
+    request.on('end', () => { got.push({ headers: request.headers, body }); answer.end('ok'); });
+  });
+  await new Promise<void>(ready => receiver.listen(0, '127.0.0.1', ready));
+  const { port } = receiver.address() as { port: number };
+  try {
+    await signIn(page, 'requester');
+    await open(page, '/notifications');
+    await page.locator('#events').fill('job.done');
+    await page.locator('#url').fill(`http://127.0.0.1:${port}/hook`);
+    await page.locator('button', { hasText: 'Make it' }).click();
+    await expect(page.locator('.field-error')).toContainText('is no event');
+    await page.locator('#events').fill('job.started');
+    await page.locator('button', { hasText: 'Make it' }).click();
+    const secret = page.locator('.copy code');
+    await expect(secret).toContainText('whsec_');
+    const key = Buffer.from((await secret.textContent() ?? '').trim().replace('whsec_', ''), 'base64');
+    const card = page.locator('section.card', { hasText: `:${port}/hook` });
+    await card.locator('button', { hasText: 'Send a test' }).click();
+    await expect.poll(() => got.length, { timeout: 15_000 }).toBeGreaterThan(0);
+    const { headers, body } = got[0];
+    const signed = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`;
+    const expected = `v1,${createHmac('sha256', key).update(signed).digest('base64')}`;
+    expect(String(headers['webhook-signature']).split(' ')).toContain(expected);
+    await card.locator('a', { hasText: 'Deliveries' }).click();
+    await page.waitForURL(/webhook=/);
+    await expect(page.locator('.data tbody tr').first()).toContainText('webhook.test');
+    await card.locator('summary').click();
+    await card.locator('button', { hasText: 'Delete' }).click();
+    await expect(card).toBeHidden();
+  } finally {
+    receiver.close();
+  }
+});
+
+test('warnings of the runway are chosen, and rubbish is refused', async ({ page }) => {
+  await signIn(page, 'requester');
+  await open(page, '/notifications');
+  await page.locator('#runway').fill('soon');
+  await page.locator('button', { hasText: 'Save' }).click();
+  await expect(page.locator('.field-error')).toContainText('times such as');
+  await page.locator('#runway').fill('2h 20m');
+  await page.locator('button', { hasText: 'Save' }).click();
+  await toast(page, 'Saved');
+  await page.reload();
+  await expect(page.locator('#runway')).toHaveValue('2h 20m');
+});

@@ -35,6 +35,7 @@ pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
         "payouts" => earnings::payouts_part().await?,
         "disputes" => disputes::part(&arg).await?,
         "notices" => notices::part(&arg).await?,
+        "notifications" => notices::settings_part(&arg).await?,
         "admin" => admin::part(&arg).await?,
         _ => {
             return Err(

@@ -5,15 +5,16 @@ use std::time::Duration;
 use leptos::prelude::*;
 use leptos_router::NavigateOptions;
 use leptos_router::hooks::use_navigate;
+use serde::Deserialize;
 use wasm_bindgen::JsCast;
 
 use super::kept::Kept;
 use super::load;
 use crate::api::parts::ReadPart;
-use crate::api::{Ask, Data, ask, data, send_form, then};
-use crate::components::{Toasts, effect, html, toast, toasts};
+use crate::api::{Ask, Data, ask, data, decode, send_form, then};
+use crate::components::{CopyLine, Toasts, Tone, effect, html, notice, part, toast, toasts};
 use crate::fault::{Fault, form_fault};
-use crate::i18n::{Locale, Words, locale};
+use crate::i18n::{Locale, Words, locale, words};
 
 /// Several changes within this time are one.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -27,6 +28,14 @@ pub struct Fragment {
     shown: StoredValue<Option<RwSignal<String>>>,
     /// A new reading is on its way.
     due: StoredValue<bool>,
+    /// What a form with `data-secret` was answered: shown this once.
+    secret: RwSignal<String>,
+}
+
+/// Of an answer that brings a secret, all that the page needs.
+#[derive(Deserialize)]
+struct Secret {
+    secret: String,
 }
 
 fn question(name: &str, arg: Signal<String>) -> Ask {
@@ -63,6 +72,7 @@ impl Fragment {
             data: data(Signal::derive(asked)),
             shown: StoredValue::new(None),
             due: StoredValue::new(false),
+            secret: RwSignal::new(String::new()),
         }
     }
 
@@ -72,13 +82,27 @@ impl Fragment {
             self.shown.set_value(Some(now));
             let fault = RwSignal::new(None);
             let toasts = toasts();
-            let (navigate, locale) = (use_navigate(), locale());
+            let (navigate, locale, t) = (use_navigate(), locale(), words());
             // Forms inside are posted from here; without JavaScript they are plain forms.
             let submit = move |event: leptos::ev::SubmitEvent| {
                 self.submit(&event, fault, toasts, navigate.clone(), locale);
             };
+            let secret = self.secret;
+            let shown = move || {
+                let secret = secret.get();
+                (!secret.is_empty()).then(|| {
+                    notice(
+                        Tone::Ok,
+                        view! {
+                            <p class="font-medium mb-2">{t.secret_made()}</p>
+                            <CopyLine text=secret label=t.key_copy()/>
+                        },
+                    )
+                })
+            };
             view! {
                 {form_fault(fault.into(), &[])}
+                {part(shown)}
                 <div data-part=self.name inner_html=html(move || now.get()) on:submit=submit></div>
             }
             .into_any()
@@ -160,7 +184,12 @@ impl Fragment {
         leptos::task::spawn_local(async move {
             forget(&form);
             let answer = send_form(&form).await;
-            if answer.is_ok() {
+            if let Ok(text) = &answer {
+                if form.has_attribute("data-secret")
+                    && let Ok(Secret { secret }) = decode(text)
+                {
+                    _ = self.secret.try_set(secret);
+                }
                 // What was typed is kept now, so the part may be written anew.
                 if let Some(active) = document()
                     .active_element()

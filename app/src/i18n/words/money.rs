@@ -210,6 +210,50 @@ words! {
     delivery_broken: "It broke off, or the answer could not be read.", "连接中断，或应答无法读取。";
     delivery_switched_off: "Switched off.", "已停用。";
 
+    // How one is told
+    told_title: "Settings", "设置";
+    told_lead: "E-mail, warnings before the money ends, and webhooks.", "邮件、余额不足提醒与 Webhook。";
+    told_how: "How you are told", "通知方式";
+    told_mail: "By e-mail, what asks for a decision or concerns money", "需要处理或涉及资金的消息发送邮件";
+    told_no_mail: "This server sends no e-mail; its operator has not set it up.", "本服务器未配置邮件发送。";
+    told_address: "Your address: {}", "您的邮箱：{}";
+    told_language: "Language of e-mails", "邮件语言";
+    told_runway: "Warn when the balance lasts less than", "余额可用时长少于以下值时提醒";
+    told_runway_hint: "Up to five times, such as 1d 1h 10m. Empty: never.", "最多五个时长，例如 1d 1h 10m。留空则不提醒。";
+    told_save: "Save", "保存";
+    told_saved: "Saved", "已保存";
+    secret_made: "This is the secret of the signatures. It is shown only now.", "这是签名密钥，仅显示这一次。";
+    hooks_title: "Webhooks", "Webhook 通知";
+    hooks_text: "Each notice is posted to these addresses as JSON, signed, and repeated until it gets through. docs/webhooks.md shows how a signature is checked.", "每条通知以 JSON 形式签名后发送到以下地址，失败会重试。docs/webhooks.md 说明如何验证签名。";
+    hooks_none: "No webhooks yet.", "还没有 Webhook。";
+    hook_new: "New webhook", "新建 Webhook";
+    hook_url: "Address", "地址";
+    hook_events: "Events", "事件";
+    hook_events_hint: "Empty: all of {}", "留空表示全部：{}";
+    hook_make: "Make it", "创建";
+    hook_made: "Webhook made", "Webhook 已创建";
+    hook_on: "On", "已启用";
+    hook_off: "Off", "已停用";
+    hook_failing: "Nothing gets through since {}", "自 {} 起无法送达";
+    hook_all: "all events", "全部事件";
+    hook_test: "Send a test", "发送测试";
+    hook_tested: "Is being sent", "正在发送";
+    hook_deliveries: "Deliveries", "投递记录";
+    deliveries_none: "Nothing was sent yet.", "还没有投递。";
+    hook_more: "Switch off, new secret, delete", "停用、更换密钥、删除";
+    hook_switch_off: "Switch off", "停用";
+    hook_switch_on: "Switch on", "启用";
+    hook_rotate: "New secret", "更换密钥";
+    hook_rotated: "The old one is used beside it for a day", "旧密钥将同时有效一天";
+    hook_delete: "Delete", "删除";
+    hook_deleted: "Deleted", "已删除";
+    hook_again: "Send again", "重新发送";
+    col_attempts: "Attempts", "次数";
+    col_answer: "Answer", "应答";
+    delivery_waiting: "Waiting", "等待中";
+    delivery_delivered: "Delivered", "已送达";
+    delivery_failed: "Given up", "已放弃";
+
     // Admin
     admin_title: "Admin", "管理";
     admin_lead: "Incidents, payouts, deposits, disputes and the ledger.", "异常、提现、充值、争议与账本。";

@@ -12,13 +12,6 @@ use crate::format;
 use crate::i18n::{Words, fill};
 use crate::pages::{Asked, wording};
 
-/// A book may stand below zero where it mirrors the outside.
-fn units(base: i64) -> String {
-    let amount = kernel::Amount::try_from_base(base.saturating_abs());
-    let amount = amount.map(|amount| amount.to_io()).unwrap_or_default();
-    format!("{}{amount}", if base < 0 { "−" } else { "" })
-}
-
 fn link(name: &str, value: &str) -> String {
     format!("/admin?tab=ledger&{name}={}", Url::escape(value))
 }
@@ -108,7 +101,7 @@ fn book_table(books: &[BookView], t: &'static Words) -> AnyView {
                     view! { <a class="mono" href=link("book", &book.book)>{book.book.clone()}</a> },
                 ),
                 Cell::new(t.col_account(), book.email.clone().unwrap_or_default()),
-                Cell::end(t.col_balance(), units(book.balance)),
+                Cell::end(t.col_balance(), format::signed(book.balance)),
             ])
         })
         .parts();
@@ -123,7 +116,10 @@ fn book_table(books: &[BookView], t: &'static Words) -> AnyView {
 fn transfer_row(transfer: &TransferView, t: &'static Words) -> AnyView {
     let after = fill(
         t.ledger_after(),
-        &[&units(transfer.from_after), &units(transfer.to_after)],
+        &[
+            &format::signed(transfer.from_after),
+            &format::signed(transfer.to_after),
+        ],
     );
     let job = transfer.job.map(|job| {
         let job = job.to_string();
@@ -160,15 +156,4 @@ fn transfer_row(transfer: &TransferView, t: &'static Words) -> AnyView {
         Cell::new(t.col_to(), book(&transfer.to)),
         Cell::end(t.col_when(), format::moment(transfer.at)),
     ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::units;
-
-    #[test]
-    fn a_book_below_zero_says_so() {
-        assert_eq!(units(-150_000_000), "−1.50");
-        assert_eq!(units(0), "0.00");
-    }
 }

@@ -84,7 +84,7 @@ fn budgets(view: &LimitsView, t: &'static Words) -> AnyView {
     let fault = Post::to::<SetLimits>().fault();
     let limits = view.limits;
     let number =
-        |limit: Option<kernel::Amount>| limit.map(|limit| limit.to_io()).unwrap_or_default();
+        |limit: Option<kernel::Amount>| limit.map(kernel::Amount::to_io).unwrap_or_default();
     let used = |amount| fill(t.limits_used(), &[&format::io(amount)]);
     view! {
         <section class="card grid grid-cols-1 gap-3" data-key="budgets">

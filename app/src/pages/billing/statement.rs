@@ -46,12 +46,7 @@ pub async fn view(actor: &Actor, day: Option<&str>, t: &'static Words) -> Result
     let fact = |label: &'static str, value: String, class: &'static str| {
         view! { <div class="contents"><dt>{label}</dt><dd class=class>{value}</dd></div> }
     };
-    // Platform's books may stand below zero: they mirror what came in from outside.
-    let base = |units: i64| {
-        let amount = kernel::Amount::try_from_base(units.saturating_abs());
-        let amount = amount.map(|amount| amount.to_io()).unwrap_or_default();
-        format!("{}{amount} IO", if units < 0 { "−" } else { "" })
-    };
+    let base = |units: i64| format!("{} IO", format::signed(units));
     Ok(view! {
         <div class="grid grid-cols-1 gap-6">
             <section>

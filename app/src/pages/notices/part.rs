@@ -5,6 +5,7 @@ use leptos::server_fn::ServerFn;
 use protocol::money::{DepositState, DisputeState, PayoutState};
 use protocol::notice::{Notice, NoticeView};
 
+use super::settings::notice_tabs;
 use crate::api::notices::ReadNotices;
 use crate::api::{actor, exchange};
 use crate::components::{Parts, empty, tag};
@@ -22,11 +23,12 @@ pub async fn part(query: &str) -> Result<AnyView, Fault> {
     let before = before.and_then(|before| before.parse().ok());
     let page = exchange()?.notices(&actor, before, PER_PAGE).await?;
     let Some(newest) = page.items.first() else {
-        return Ok(empty(
+        let none = empty(
             t.notices_none(),
             t.notices_none_text(),
             Some((t.launch(), "/launch".to_owned())),
-        ));
+        );
+        return Ok(view! { {notice_tabs("list", t)}{none} }.into_any());
     };
     let unread = page.items.iter().any(|notice| !notice.read);
     let read = unread.then(|| {
@@ -41,7 +43,7 @@ pub async fn part(query: &str) -> Result<AnyView, Fault> {
     let older = page.next.map(|before| {
         view! { <p class="mt-4"><a class="btn" href=format!("/notices?before={before}")>{t.older()}</a></p> }
     });
-    Ok(view! { {read}<ul class="notices">{items}</ul>{older} }.into_any())
+    Ok(view! { {notice_tabs("list", t)}{read}<ul class="notices">{items}</ul>{older} }.into_any())
 }
 
 fn item(view: &NoticeView, t: &'static Words) -> AnyView {
