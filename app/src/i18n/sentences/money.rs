@@ -132,5 +132,28 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
     ("be refunded", "退款"),
     ("be rejected", "驳回"),
     ("be withdrawn", "撤回"),
+    (
+        "an address such as https://example.com/iog",
+        "形如 https://example.com/iog 的地址",
+    ),
+    (
+        "it has to begin with https://, so that nobody on the way can read or change what is sent",
+        "必须以 https:// 开头，以免途中被读取或篡改",
+    ),
+    (
+        "an address that the whole world can reach, not one of a private network or of this machine",
+        "必须是公网可达的地址，不能是内网或本机地址",
+    ),
+    (
+        "without a name and a password; the signature shows that it comes from here",
+        "不能包含用户名和密码；签名已能证明来源",
+    ),
+    ("at most 2048 characters", "最多 2048 个字符"),
+    (
+        "this webhook is switched off; switch it on first",
+        "此 Webhook 已停用，请先启用",
+    ),
+    ("`{}` is no event", "`{}` 不是事件名"),
+    ("times such as 24h 1h 10m", "时长，例如 24h 1h 10m"),
     ("It is not there any more", "已不存在"),
 ];
