@@ -179,6 +179,20 @@ fn sub_tabs(
     crate::components::tabs(label, links.collect(), Signal::stored(open.to_owned()))
 }
 
+/// Links to files that the server writes.
+#[cfg(feature = "ssr")]
+fn downloads(files: &[(String, &'static str)]) -> AnyView {
+    use crate::components::{Icon, Parts, icon};
+
+    let links = files
+        .iter()
+        .map(|(href, word)| {
+            view! { <a class="btn" href=href.clone() rel="external" download="">{icon(Icon::Download)}{*word}</a> }
+        })
+        .parts();
+    view! { <p class="row-actions mt-3">{links}</p> }.into_any()
+}
+
 /// What makes a second press of a form's button the same request: the state that the form was written after.
 #[cfg(feature = "ssr")]
 fn after(last: Option<String>) -> AnyView {

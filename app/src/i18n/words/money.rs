@@ -109,6 +109,16 @@ words! {
     proof_sum: "Sum", "总和";
     proof_signature: "Signature", "签名";
     downloads_title: "Downloads", "下载";
+    downloads_text: "The invoice of the month of that day, and every movement of your books since the beginning.", "该日所在月份的账单，以及自始以来账簿的每笔变动。";
+    invoice_pdf: "Invoice, PDF", "账单 PDF";
+    invoice_json: "Invoice, to verify", "账单（可验证）";
+    invoice_csv: "Invoice, CSV", "账单 CSV";
+    invoice_check: "The invoice carries every receipt with both signatures.", "账单包含每张收据及双方签名。";
+    invoice_verify: "Verify one in this browser", "在此浏览器中验证";
+    ledger_csv: "Movements, CSV", "变动 CSV";
+    ledger_json: "Movements, JSON", "变动 JSON";
+    earnings_csv: "Earnings, CSV", "收益 CSV";
+    earnings_json: "Earnings, JSON", "收益 JSON";
 
     // Payouts
     payout_title: "Withdraw", "提现";

@@ -9,7 +9,7 @@ use crate::components::{Cell, Column, Parts, Submit, Tone, notice, row, table};
 use crate::fault::Fault;
 use crate::format;
 use crate::i18n::{Words, fill};
-use crate::pages::wording;
+use crate::pages::{downloads, wording};
 
 /// `day` as a date field writes it, `2026-11-25`; its last millisecond counts.
 fn end_of(day: &str) -> Option<Timestamp> {
@@ -47,6 +47,19 @@ pub async fn view(actor: &Actor, day: Option<&str>, t: &'static Words) -> Result
         view! { <div class="contents"><dt>{label}</dt><dd class=class>{value}</dd></div> }
     };
     let base = |units: i64| format!("{} IO", format::signed(units));
+    // The month that the chosen day is in.
+    let month = day.get(..7).unwrap_or_default().to_owned();
+    let invoice = format!("/api/v1/billing/invoices/{month}");
+    let files = [
+        (format!("{invoice}?format=pdf"), t.invoice_pdf()),
+        (invoice.clone(), t.invoice_json()),
+        (format!("{invoice}?format=csv"), t.invoice_csv()),
+        (
+            "/api/v1/billing/ledger?format=csv".to_owned(),
+            t.ledger_csv(),
+        ),
+        ("/api/v1/billing/ledger".to_owned(), t.ledger_json()),
+    ];
     Ok(view! {
         <div class="grid grid-cols-1 gap-6">
             <section>
@@ -59,6 +72,11 @@ pub async fn view(actor: &Actor, day: Option<&str>, t: &'static Words) -> Result
                     <Submit label=t.statement_show()/>
                 </form>
                 {held}
+            </section>
+            <section>
+                <h2>{t.downloads_title()}</h2>
+                <p class="prose mt-3">{t.downloads_text()}</p>
+                {downloads(&files)}
             </section>
             <section class="card">
                 <h2>{t.proof_title()}</h2>

@@ -10,7 +10,7 @@ use crate::components::{Cell, Column, Field, Kind, Parts, Submit, Tone, notice, 
 use crate::fault::{Fault, form_fault};
 use crate::format;
 use crate::i18n::{Words, fill, words};
-use crate::pages::{after, field_error, wording};
+use crate::pages::{after, downloads, field_error, wording};
 
 pub async fn part() -> Result<AnyView, Fault> {
     let actor = actor().await?;
@@ -42,6 +42,10 @@ pub async fn part() -> Result<AnyView, Fault> {
                 <h2 class="mb-3">{t.payouts_title()}</h2>
                 {form_fault(Post::to::<CancelPayout>().fault(), &[])}
                 {list(&made.payouts, t)}
+                {downloads(&[
+                    ("/api/v1/earnings/export?format=csv".to_owned(), t.earnings_csv()),
+                    ("/api/v1/earnings/export".to_owned(), t.earnings_json()),
+                ])}
             </section>
         </div>
     }

@@ -6,11 +6,11 @@ use protocol::view::{JobEventKind, JobSummary, JobView, ReceiptView};
 
 use crate::api::jobs::parse;
 use crate::api::{actor, exchange};
-use crate::components::{Cell, Column, Icon, Parts, Tone, icon, notice, row, shape, table};
+use crate::components::{Cell, Column, Parts, Tone, notice, row, shape, table};
 use crate::fault::Fault;
 use crate::format;
 use crate::i18n::{Words, fill, locale, told, words};
-use crate::pages::wording;
+use crate::pages::{downloads, wording};
 
 async fn job(id: &str) -> Result<JobView, Fault> {
     let actor = actor().await?;
@@ -244,11 +244,18 @@ pub async fn receipts(id: &str) -> Result<AnyView, Fault> {
         ];
         table(t.tab_receipts(), columns, rows)
     };
-    let json = format!("/api/v1/jobs/{id}/receipts");
+    let api = format!("/api/v1/jobs/{id}");
+    let links = downloads(&[
+        (format!("{api}/invoice?format=pdf"), t.invoice_pdf()),
+        (format!("{api}/invoice"), t.invoice_json()),
+        (format!("{api}/invoice?format=csv"), t.invoice_csv()),
+        (format!("{api}/receipts"), t.receipts_json()),
+    ]);
     Ok(view! {
         <p class="prose mb-3">{t.receipts_note()}</p>
         {list}
-        <p class="mt-2"><a class="btn" href=json rel="external">{icon(Icon::Download)}{t.receipts_json()}</a></p>
+        {links}
+        <p class="hint prose mt-2">{t.invoice_check()}" "<a href="/verify">{t.invoice_verify()}</a></p>
     }
     .into_any())
 }
