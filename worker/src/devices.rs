@@ -9,6 +9,7 @@ use protocol::spec::DeviceClass;
 use protocol::worker::{DEVICES_PER_NODE_MAX, DeviceDetails, DeviceFacts, HostFacts, HostLoad};
 use sha2::{Digest, Sha256};
 
+use crate::energy::{Rapl, Reading};
 use crate::identity::Network;
 
 const MIB: u64 = 1024 * 1024;
@@ -26,6 +27,7 @@ pub struct GpuLoad {
 #[derive(Debug)]
 pub struct Devices {
     nvml: Option<Nvml>,
+    rapl: Option<Rapl>,
     pub facts: Vec<DeviceFacts>,
     /// Main memory that a job may have, its disk included: that is memory too.
     pub offered_mib: u64,
@@ -52,6 +54,7 @@ impl Devices {
         };
         Self {
             nvml,
+            rapl: Rapl::find(Path::new("/sys/class/powercap")),
             facts,
             offered_mib,
         }
@@ -84,6 +87,40 @@ impl Devices {
             percent: loads.iter().map(|load| load.percent).sum::<f32>() / whole(count),
             memory_mib: loads.iter().map(|load| load.memory_mib).sum(),
         })
+    }
+
+    /// What a job's devices say of their energy, always in the same order; `None` for one that does not tell.
+    pub fn energy<'a>(&self, uuids: impl Iterator<Item = &'a str>) -> Vec<Option<Reading>> {
+        uuids
+            .flat_map(|uuid| {
+                let is_cpu = self
+                    .facts
+                    .iter()
+                    .any(|device| device.uuid == uuid && device.class == DeviceClass::Cpu);
+                match &self.rapl {
+                    Some(rapl) if is_cpu => rapl.read(),
+                    _ => vec![self.gpu_energy(uuid)],
+                }
+            })
+            .collect()
+    }
+
+    fn gpu_energy(&self, uuid: &str) -> Option<Reading> {
+        let device = self.nvml.as_ref()?.device_by_uuid(uuid).ok()?;
+        let counted = device
+            .total_energy_consumption()
+            .map(|millijoules| Reading::Counter {
+                microjoules: millijoules.saturating_mul(1_000),
+                wraps_at: None,
+            });
+        // Cards before Volta have no counter.
+        counted
+            .or_else(|_| {
+                device.power_usage().map(|milliwatts| Reading::Power {
+                    milliwatts: u64::from(milliwatts),
+                })
+            })
+            .ok()
     }
 
     /// The load of the GPU with this UUID; `None` for the CPU, whose load the job's cgroup tells.
@@ -338,6 +375,7 @@ mod tests {
         };
         let devices = Devices {
             nvml: None,
+            rapl: None,
             facts: vec![gpu],
             offered_mib: 1,
         };

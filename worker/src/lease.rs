@@ -8,6 +8,7 @@ use protocol::worker::{Assignment, LeaseClaim, Metric, Phase, Sample, StopReason
 use std::collections::VecDeque;
 
 use crate::devices::{GpuLoad, whole};
+use crate::energy::{EnergyMeter, Reading};
 use crate::logs::{Decoder, LogBuffer};
 use crate::metrics::MetricReader;
 use crate::sandbox::{self, End, Usage};
@@ -65,6 +66,11 @@ impl RunClock {
         until.saturating_sub(started).saturating_sub(self.frozen)
     }
 
+    /// Whether this moment is billed.
+    pub const fn is_counting(&self) -> bool {
+        self.started.is_some() && self.frozen_since.is_none() && self.ended.is_none()
+    }
+
     pub const fn has_started(&self) -> bool {
         self.started.is_some()
     }
@@ -87,6 +93,7 @@ pub struct Lease {
     pub assignment: Assignment,
     pub stage: Stage,
     pub clock: RunClock,
+    pub energy: EnergyMeter,
     pub log: LogBuffer,
     pub funded: Seconds,
     /// What the exchange asked for; names the end that follows.
@@ -110,6 +117,7 @@ impl Lease {
         Self {
             stage: Stage::Preparing(None),
             clock: RunClock::default(),
+            energy: EnergyMeter::default(),
             log: LogBuffer::new(assignment.log_bytes_max),
             funded: assignment.funded,
             stop: None,
@@ -184,8 +192,29 @@ impl Lease {
         }
     }
 
+    /// The process runs.
+    pub fn started(&mut self, at: u64, energy: Vec<Option<Reading>>) {
+        self.clock.start(at);
+        self.energy.start(at, energy);
+        self.stage = Stage::Running;
+    }
+
+    /// The process is over, and what its devices say last.
+    pub fn process_ended(&mut self, at: u64, energy: &[Option<Reading>]) {
+        self.energy.look(at, energy, self.clock.is_counting());
+        self.energy.end();
+        self.clock.end(at);
+    }
+
     /// One second's sample.
-    pub fn usage(&mut self, usage: Usage, gpu: Option<GpuLoad>, now: u64) {
+    pub fn usage(
+        &mut self,
+        usage: Usage,
+        gpu: Option<GpuLoad>,
+        energy: &[Option<Reading>],
+        now: u64,
+    ) {
+        self.energy.look(now, energy, self.clock.is_counting());
         let (before, was) = self
             .last_usage
             .unwrap_or((now.saturating_sub(1_000), Usage::default()));
@@ -296,6 +325,7 @@ impl Lease {
             seconds,
             price: assignment.price,
             amount: assignment.price.times(seconds).ok()?,
+            energy_mj: self.energy.total(),
             last: matches!(self.stage, Stage::Over(_)),
             issued_at,
             previous: self.head.1.clone(),

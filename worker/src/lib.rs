@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod devices;
+mod energy;
 mod files;
 pub mod identity;
 mod job;

@@ -19,6 +19,7 @@ mod desk;
 mod disputes;
 mod error;
 mod files;
+mod invoices;
 mod jobs;
 mod journal;
 mod leases;

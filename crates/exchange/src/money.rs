@@ -248,7 +248,7 @@ impl Exchange {
     }
 }
 
-fn entry_view(account: AccountId, row: &EntryRow) -> EntryView {
+pub(crate) fn entry_view(account: AccountId, row: &EntryRow) -> EntryView {
     let book = |id: &str| {
         let mut own = BookId::of(account).into_iter().zip(Book::ALL);
         own.find_map(|(key, book)| (key.to_string() == id).then_some(*book))

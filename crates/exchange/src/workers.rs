@@ -105,7 +105,10 @@ impl Exchange {
                 epoch,
                 end,
                 receipt,
-            } => self.ended(LeaseClaim { lease, epoch }, end, receipt).await,
+            } => {
+                let receipt = receipt.map(|receipt| *receipt);
+                self.ended(LeaseClaim { lease, epoch }, end, receipt).await
+            }
             FromWorker::Rejected {
                 lease,
                 epoch,

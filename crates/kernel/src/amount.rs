@@ -257,6 +257,7 @@ pub struct BasisPoints(u16);
 
 impl BasisPoints {
     pub const WHOLE: i64 = 10_000;
+    pub const ZERO: Self = Self(0);
 
     /// # Errors
     /// [`MoneyError::TooLarge`] above 100 %.

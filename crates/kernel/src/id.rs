@@ -48,6 +48,10 @@ macro_rules! ids {
             }
 
             /// The 16 bytes that signatures and hashes cover.
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 self.0.as_bytes()
             }

@@ -14,12 +14,14 @@
 )]
 
 mod amount;
+mod energy;
 mod id;
 #[cfg(feature = "openapi")]
 mod openapi;
 mod time;
 
 pub use amount::{Amount, BASE_UNITS_PER_IO, BasisPoints, MoneyError, PricePerSecond};
+pub use energy::{Energy, EnergyError};
 pub use id::{
     AccountId, ApprovalId, ArtefactId, DepositId, DeviceId, DisputeId, HoldId, IdError, IncidentId,
     JobId, JoinTokenId, KeyId, LeaseId, NodeId, NoticeId, PayoutId, QuoteId, SearchId, SessionId,

@@ -7,9 +7,9 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, 
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::{
-    AccountId, Amount, ApprovalId, ArtefactId, DepositId, DeviceId, DisputeId, Epoch, HoldId,
-    IncidentId, JobId, JoinTokenId, KeyId, LeaseId, NodeId, NoticeId, PayoutId, PricePerSecond,
-    QuoteId, SearchId, Seconds, SessionId, Timestamp, TransferId, WebhookId,
+    AccountId, Amount, ApprovalId, ArtefactId, DepositId, DeviceId, DisputeId, Energy, Epoch,
+    HoldId, IncidentId, JobId, JoinTokenId, KeyId, LeaseId, NodeId, NoticeId, PayoutId,
+    PricePerSecond, QuoteId, SearchId, Seconds, SessionId, Timestamp, TransferId, WebhookId,
 };
 
 fn text(description: &str) -> ObjectBuilder {
@@ -61,5 +61,6 @@ schema! {
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         .into();
     Seconds => whole("Whole seconds");
+    Energy => whole("Millijoules; 1 kWh = 3600000000");
     Epoch => whole("How often the job has been given to a node");
 }

@@ -13,8 +13,11 @@
     warn(clippy::arithmetic_side_effects, clippy::as_conversions)
 )]
 
+pub mod batch;
+pub mod invoice;
 pub mod money;
 pub mod receipt;
+pub mod series;
 
 pub use money::{Charge, Fees};
 pub use receipt::{ChainError, Head, ReceiptError};

@@ -3,8 +3,8 @@
 //! Units: amounts are strings of base units (1 IO = 10^8), times RFC 3339 in UTC, memory MiB, seconds whole.
 
 use kernel::{
-    AccountId, Amount, ArtefactId, DeviceId, Epoch, JobId, JoinTokenId, KeyId, LeaseId, NodeId,
-    PricePerSecond, QuoteId, SearchId, Seconds, Timestamp,
+    AccountId, Amount, ArtefactId, DeviceId, Energy, Epoch, JobId, JoinTokenId, KeyId, LeaseId,
+    NodeId, PricePerSecond, QuoteId, SearchId, Seconds, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,10 @@ pub struct Receipt {
     pub price: PricePerSecond,
     /// `price × seconds`, before fees.
     pub amount: Amount,
+    /// What its devices have used so far, as the worker measured it. Absent where they do not tell; a receipt with it has
+    /// the bytes of version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_mj: Option<Energy>,
     /// Whether it is the lease's last.
     pub last: bool,
     /// By the worker's clock; for the reader, nothing is computed from it.

@@ -88,7 +88,7 @@ pub enum FromWorker {
         lease: LeaseId,
         epoch: Epoch,
         end: RunEnd,
-        receipt: Option<Receipt>,
+        receipt: Option<Box<Receipt>>,
     },
     /// The worker will not run it (isolation impossible, resources gone).
     Rejected {

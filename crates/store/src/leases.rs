@@ -107,15 +107,6 @@ pub struct MemberLease {
     pub end: Option<RunEnd>,
 }
 
-#[derive(Debug, Clone)]
-pub struct PostedReceipt {
-    pub receipt: Receipt,
-    pub hash: String,
-    pub charged: Amount,
-    pub posted_at: Timestamp,
-    pub worker_key: String,
-}
-
 fn lease(row: &AnyRow) -> Result<Lease, StoreError> {
     Ok(Lease {
         id: row.parse("id")?,
@@ -141,6 +132,7 @@ fn lease(row: &AnyRow) -> Result<Lease, StoreError> {
             seq: row.unsigned("head_seq")?,
             hash: row.text("head_hash")?,
             seconds: row.seconds("seconds")?,
+            energy: row.energy_opt("energy_mj")?,
             last: row.flag("head_last")?,
         },
         charged: row.amount("charged")?,
@@ -151,7 +143,7 @@ fn lease(row: &AnyRow) -> Result<Lease, StoreError> {
     })
 }
 
-fn named(row: &AnyRow) -> Result<LeaseRow, StoreError> {
+pub(crate) fn named(row: &AnyRow) -> Result<LeaseRow, StoreError> {
     Ok(LeaseRow {
         lease: lease(row)?,
         node_name: row.text("node_name")?,
@@ -259,10 +251,15 @@ impl Tx {
             .as_ref()
             .map(|end| json("ending", end))
             .transpose()?;
+        let energy = lease
+            .head
+            .energy
+            .map(|energy| count("energy_mj", energy.millijoules()))
+            .transpose()?;
         let done = query(
             "UPDATE leases SET state = $1, live = $2, ending = $3, funded = $4, head_seq = $5, head_hash = $6, \
-             seconds = $7, head_last = $8, charged = $9, earned = $10, started_at = $11, ended_at = $12 \
-             WHERE id = $13 AND live = 1",
+             seconds = $7, head_last = $8, charged = $9, earned = $10, started_at = $11, ended_at = $12, energy_mj = $13 \
+             WHERE id = $14 AND live = 1",
         )
         .bind(lease.state.as_str())
         .bind(i64::from(lease.is_live()))
@@ -276,6 +273,7 @@ impl Tx {
         .bind(lease.earned.base())
         .bind(lease.started_at.map(Timestamp::millis))
         .bind(lease.ended_at.map(Timestamp::millis))
+        .bind(energy)
         .bind(lease.id.to_string())
         .execute(self.connection())
         .await?;
@@ -313,7 +311,7 @@ impl Tx {
     }
 }
 
-const NAMED: &str = "SELECT l.*, n.name AS node_name, d.model AS device_model \
+pub(crate) const NAMED: &str = "SELECT l.*, n.name AS node_name, d.model AS device_model \
                      FROM leases l JOIN nodes n ON n.id = l.node JOIN devices d ON d.id = l.device";
 
 impl Store {
@@ -438,30 +436,5 @@ impl Store {
             .fetch_one(self.readers())
             .await?;
         row.seconds("seconds")
-    }
-
-    /// A job's receipts, oldest first.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn receipts(&self, job: JobId) -> Result<Vec<PostedReceipt>, StoreError> {
-        let rows = query(
-            "SELECT r.*, n.public_key AS worker_key FROM receipts r JOIN leases l ON l.id = r.lease \
-             JOIN nodes n ON n.id = l.node WHERE l.job = $1 ORDER BY l.epoch, r.seq",
-        )
-        .bind(job.to_string())
-        .fetch_all(self.readers())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(PostedReceipt {
-                    receipt: row.json("body")?,
-                    hash: row.text("hash")?,
-                    charged: row.amount("charged")?,
-                    posted_at: row.time("posted_at")?,
-                    worker_key: row.text("worker_key")?,
-                })
-            })
-            .collect()
     }
 }

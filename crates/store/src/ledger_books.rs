@@ -11,6 +11,7 @@ use sqlx::any::AnyRow;
 use sqlx::query;
 
 use crate::db::{Backend, Store, StoreError, Tx};
+use crate::receipts::Period;
 use crate::row::{Columns, count};
 
 /// Rows of one statement: twelve values each, and SQLite takes 32,766 of them.
@@ -637,6 +638,36 @@ impl Store {
             select = select.bind(book);
         }
         let rows = select
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(entry).collect()
+    }
+
+    /// What moved in an account's books in a period, oldest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn entries_in(
+        &self,
+        account: AccountId,
+        period: Period,
+        limit: u32,
+    ) -> Result<Vec<EntryRow>, StoreError> {
+        let books = BookId::of(account).map(|book| book.to_string());
+        let own = list(6)
+            .split_once(", ")
+            .map_or(String::new(), |(_, rest)| rest.to_owned());
+        let sql = format!(
+            "SELECT * FROM transfers WHERE at >= $1 AND (from_book IN ({own}) OR to_book IN ({own})) AND at < $7 \
+             ORDER BY id LIMIT $8"
+        );
+        let mut select = query(sqlx::AssertSqlSafe(sql)).bind(period.from.millis());
+        for book in &books {
+            select = select.bind(book);
+        }
+        let rows = select
+            .bind(period.until.millis())
             .bind(i64::from(limit))
             .fetch_all(self.readers())
             .await?;

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use kernel::{Amount, BasisPoints, Epoch, PricePerSecond, Seconds, Timestamp};
+use kernel::{Amount, BasisPoints, Energy, Epoch, PricePerSecond, Seconds, Timestamp};
 use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -87,6 +87,17 @@ pub trait Columns {
 
     fn seconds(&self, column: &'static str) -> Result<Seconds, StoreError> {
         self.unsigned(column).map(Seconds::new)
+    }
+
+    fn energy_opt(&self, column: &'static str) -> Result<Option<Energy>, StoreError> {
+        let energy = |millijoules: i64| {
+            u64::try_from(millijoules)
+                .map_err(|error| StoreError::corrupt(column, error))
+                .and_then(|millijoules| {
+                    Energy::try_new(millijoules).map_err(|error| StoreError::corrupt(column, error))
+                })
+        };
+        self.int_opt(column)?.map(energy).transpose()
     }
 
     fn epoch(&self, column: &'static str) -> Result<Epoch, StoreError> {

@@ -288,6 +288,7 @@ impl FakeWorker {
             seconds,
             price: a.price,
             amount: a.price.times(seconds).expect("in range"),
+            energy_mj: None,
             last,
             issued_at: Timestamp::from_millis(1_000),
             previous: chain.previous.clone(),
@@ -305,7 +306,7 @@ impl FakeWorker {
                 lease: a.lease,
                 epoch: a.epoch,
                 end,
-                receipt,
+                receipt: receipt.map(Box::new),
             })
             .await;
     }

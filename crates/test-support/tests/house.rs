@@ -20,6 +20,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("app", &["exchange", "kernel", "protocol"]),
     ("server", &["app", "exchange", "kernel", "protocol"]),
     ("worker", &["kernel", "metering", "protocol"]),
+    ("cli", &["kernel", "metering", "protocol"]),
+    ("verify", &["metering", "protocol"]),
     (
         "test-support",
         &["kernel", "metering", "protocol", "worker"],

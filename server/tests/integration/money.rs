@@ -189,7 +189,7 @@ async fn fault_golem_js_735_receipts_that_race_and_repeat_are_paid_once() {
             lease: a.lease,
             epoch: a.epoch,
             end: RunEnd::Exited { code: 0 },
-            receipt: Some(worker.receipt(&a, &chain, delivered, true)),
+            receipt: Some(Box::new(worker.receipt(&a, &chain, delivered, true))),
         };
         worker.talk.say(&last).await;
         worker.beat(vec![stale]).await;

@@ -36,8 +36,8 @@ impl Agent {
                 .await;
             }
             JobEvent::Started { at_ms } => {
-                held.lease.clock.start(at_ms);
-                held.lease.stage = Stage::Running;
+                let energy = self.devices.energy(held.lease.assignment.device_uuids());
+                held.lease.started(at_ms, energy);
                 let elapsed_ms = boottime_ms().saturating_sub(at_ms);
                 self.say(FromWorker::Started {
                     lease,
@@ -57,7 +57,8 @@ impl Agent {
             }
             JobEvent::Usage(usage) => {
                 let gpu = self.devices.gpus_load(held.lease.assignment.device_uuids());
-                held.lease.usage(usage, gpu, boottime_ms());
+                let energy = self.devices.energy(held.lease.assignment.device_uuids());
+                held.lease.usage(usage, gpu, &energy, boottime_ms());
                 self.flush_samples(id).await;
             }
             JobEvent::Frozen { at_ms } => {
@@ -68,7 +69,10 @@ impl Agent {
                 tracing::info!(%lease, "the lease is renewed: the job goes on");
                 held.lease.clock.thaw(at_ms);
             }
-            JobEvent::ProcessEnded { at_ms } => held.lease.clock.end(at_ms),
+            JobEvent::ProcessEnded { at_ms } => {
+                let energy = self.devices.energy(held.lease.assignment.device_uuids());
+                held.lease.process_ended(at_ms, &energy);
+            }
             JobEvent::Over(report) => self.process_over(id, &report),
             JobEvent::FailedToStart(reason) => {
                 self.over(id, RunEnd::FailedToStart { reason }).await;
@@ -98,6 +102,7 @@ impl Agent {
             held.lease
                 .note("The exchange could not be heard in time; the job was stopped here.");
         }
+        held.lease.energy.end();
         // A helper that was killed could not say when the process ended.
         let clock = &mut held.lease.clock;
         let told = clock.started_at().filter(|_| report.ran_ms > 0);
@@ -148,7 +153,7 @@ impl Agent {
                     lease,
                     epoch,
                     end: end.clone(),
-                    receipt,
+                    receipt: receipt.map(Box::new),
                 }
             }
             Stage::Rejected(reason) => FromWorker::Rejected {

@@ -112,7 +112,7 @@ fn started(exchange: &Exchange) {
 
 fn ended(exchange: &Exchange, limit: Duration) -> (RunEnd, Option<protocol::view::Receipt>) {
     exchange.hear(limit, "the end", |message| match message {
-        FromWorker::Ended { end, receipt, .. } => Some((end.clone(), receipt.clone())),
+        FromWorker::Ended { end, receipt, .. } => Some((end.clone(), receipt.as_deref().cloned())),
         _ => None,
     })
 }

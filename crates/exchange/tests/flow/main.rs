@@ -8,6 +8,7 @@
 mod access;
 mod faults;
 mod files;
+mod invoices;
 mod kinds;
 mod market;
 mod members;

@@ -26,7 +26,7 @@ fn code<T>(result: Result<T, Error>) -> Option<Code> {
     result.err().map(|error| error.problem().code)
 }
 
-async fn admin(world: &World, name: &str) -> Actor {
+pub async fn admin(world: &World, name: &str) -> Actor {
     let email = format!("{name}@example.org");
     let made = world
         .exchange

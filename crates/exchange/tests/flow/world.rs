@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use ed25519_dalek::{Signer, SigningKey};
 use exchange::{Actor, Entropy, Error, Exchange, NodeSession, Settings};
-use kernel::{Amount, Clock, Epoch, LeaseId, PricePerSecond, Seconds, Timestamp};
+use kernel::{Amount, Clock, Energy, Epoch, LeaseId, PricePerSecond, Seconds, Timestamp};
 use metering::Head;
 use metering::receipt::sign_worker;
 use protocol::JobSpec;
@@ -211,6 +211,7 @@ pub struct Run {
     pub head: Head,
     pub seconds: u64,
     pub funded: u64,
+    pub watts: Option<u64>,
 }
 
 impl Run {
@@ -228,6 +229,9 @@ impl Run {
                 seconds,
                 price: a.price,
                 amount: a.price.times(seconds).expect("in range"),
+                energy_mj: self
+                    .watts
+                    .map(|watts| Energy::try_new(self.seconds * watts * 1_000).expect("in range")),
                 last,
                 issued_at: Timestamp::from_millis(0),
                 previous: self.head.hash.clone(),
@@ -246,6 +250,8 @@ pub struct Worker {
     pub price: i64,
     pub group: Option<String>,
     pub devices: usize,
+    /// What its receipts tell of its energy.
+    pub watts: Option<u64>,
     pub session: Option<NodeSession>,
     inbox: mpsc::Receiver<ToWorker>,
     pub runs: Vec<Run>,
@@ -271,6 +277,7 @@ impl Worker {
             price,
             group: None,
             devices: 1,
+            watts: None,
             session: None,
             inbox: mpsc::channel(1).1,
             runs: Vec::new(),
@@ -389,6 +396,7 @@ impl Worker {
                 head: Head::default(),
                 seconds: 0,
                 funded: assignment.funded.get(),
+                watts: self.watts,
             }),
             ToWorker::ReceiptPosted {
                 lease, seq, hash, ..
@@ -495,7 +503,7 @@ impl Worker {
                 lease,
                 epoch,
                 end: end.clone(),
-                receipt,
+                receipt: receipt.map(Box::new),
             };
             self.send(world, message).await.expect("ends");
         }
