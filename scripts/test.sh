@@ -81,6 +81,19 @@ browser() {
   count browser "$ok" "$bad"
 }
 
+# What `make demo` shows, on what was built above.
+money() {
+  local data rc
+  data=$(mktemp -d "${TMPDIR:-/tmp}/iog-demo.XXXXXX")
+  set +e
+  try "A job billed, verified offline, disputed, refunded" "$(system_python)" scripts/stack.py --data "$data" \
+    --programs "$TARGET/debug" --site "$SITE" -- env IOG_CLI="$TARGET/debug/iog" "$(system_python)" examples/receipts.py
+  rc=$?
+  set -e
+  rm -rf "$data"
+  return "$rc"
+}
+
 summary() {
   say
   printf '%s\n' "${table[@]}"
@@ -117,7 +130,10 @@ if (bash scripts/build.sh); then
   # The tests' servers serve the real site.
   export LEPTOS_SITE_ROOT=$SITE LEPTOS_OUTPUT_NAME=iog LEPTOS_HASH_FILES=true LEPTOS_ENV=PROD
   if [ "$WHAT" != e2e ]; then nextest integration "Tests with real processes and databases" --workspace --test '*'; fi
-  if [ "$WHAT" != rust ]; then browser; fi
+  if [ "$WHAT" != rust ]; then
+    one demo money
+    browser
+  fi
 else
   count build 0 1
 fi
