@@ -34,7 +34,8 @@ OWNERS = [
 ]
 # Two, because some decisions take two.
 ADMINS = [{"name": "Dee", "email": "dee@example.com"}, {"name": "Eli", "email": "eli@example.com"}]
-CREDIT_IO = "50"
+# What each account may take once, and what it may ask of the faucet at once. Not real money; a server of its own gives none.
+CREDIT_IO, FAUCET_IO = "50", "100"
 READY_SECONDS, DRAIN_SECONDS, STOP_SECONDS = 60, 20, 15
 PR_SET_PDEATHSIG = 1
 CGROUPS = Path("/sys/fs/cgroup")
@@ -223,7 +224,11 @@ class Stack:
 
     def server_env(self, **more):
         """The server's alone: workers and clients need no way to the books."""
-        return self.env(**({"IOG_DATABASE_URL": self.database_url} if self.database_url else {}), **more)
+        demo = {
+            "IOG_DEMO_CREDIT_IO": os.environ.get("IOG_DEMO_CREDIT_IO", CREDIT_IO),
+            "IOG_FAUCET_MAX_IO": os.environ.get("IOG_FAUCET_MAX_IO", FAUCET_IO),
+        }
+        return self.env(**({"IOG_DATABASE_URL": self.database_url} if self.database_url else {}), **demo, **more)
 
     def admin(self, *command, **env):
         """One of the server's own subcommands; returns its last word, which is the id, key or token."""
@@ -358,6 +363,9 @@ class Stack:
             role = "requester" if email == REQUESTER["email"] else "admin" if email in [admin["email"] for admin in ADMINS] else "owner"
             say(f"  {role:<10}  {email:<18} {account['password']}")
         say(f"  API key     {self.state['api_key']}")
+        credit = self.server_env()["IOG_DEMO_CREDIT_IO"]
+        if credit not in ("", "0"):
+            say(f"  A new account takes {credit} IO of demo credit at {self.url}/billing and can rent at once. It is not real money.")
         say(f"  Data, logs  {self.data}")
 
     def watch(self):
