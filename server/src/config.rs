@@ -15,7 +15,7 @@ const BUILT_IN: &str = include_str!("../../Leptos.toml");
 const FILE: &str = "Leptos.toml";
 
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
-pub const KEYS: [&str; 32] = [
+pub const KEYS: [&str; 39] = [
     "data_dir",
     "database_url",
     "public_url",
@@ -23,6 +23,13 @@ pub const KEYS: [&str; 32] = [
     "fee_requester_bp",
     "fee_owner_bp",
     "demo_credit_io",
+    "faucet_max_io",
+    "payout_min_io",
+    "payouts_open_max",
+    "dispute_window_s",
+    "disputes_open_max",
+    "approval_ttl_s",
+    "reconcile_interval_s",
     "escrow_window_s",
     "escrow_minimum_s",
     "funds_low_s",
@@ -202,10 +209,13 @@ fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         fee_requester: read.share("fee_requester_bp", d.fee_requester),
         fee_owner: read.share("fee_owner_bp", d.fee_owner),
         demo_credit: read.amount("demo_credit_io"),
-        // To be set once their routes are there.
-        faucet_max: d.faucet_max,
-        payout_min: d.payout_min,
-        dispute_window: d.dispute_window,
+        faucet_max: read.amount("faucet_max_io"),
+        payout_min: read.amount_above_zero("payout_min_io", d.payout_min),
+        payouts_open_max: read.number("payouts_open_max", 1, 1_000, d.payouts_open_max),
+        dispute_window: read.seconds("dispute_window_s", 1, 31_536_000, d.dispute_window),
+        disputes_open_max: read.number("disputes_open_max", 1, 1_000, d.disputes_open_max),
+        approval_ttl: read.seconds("approval_ttl_s", 60, 2_592_000, d.approval_ttl),
+        reconcile_interval: read.seconds("reconcile_interval_s", 1, 86_400, d.reconcile_interval),
         escrow_window: read.seconds("escrow_window_s", 1, 86_400, d.escrow_window),
         escrow_minimum: read.seconds("escrow_minimum_s", 1, 86_400, d.escrow_minimum),
         funds_low: read.seconds("funds_low_s", 1, 86_400, d.funds_low),
@@ -389,6 +399,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn amount_above_zero(&mut self, key: &str, default: Amount) -> Amount {
+        let text = self.text(key);
+        match text.as_deref().map(Amount::parse_io) {
+            None => default,
+            Some(Ok(amount)) if !amount.is_zero() => amount,
+            Some(_) => {
+                let text = text.unwrap_or_default();
+                self.wrong(key, &text, "an amount of IO above zero");
+                default
+            }
+        }
+    }
+
     fn boolean(&mut self, key: &str) -> bool {
         match self.text(key).as_deref() {
             Some("true" | "1") => true,
@@ -490,7 +513,11 @@ mod tests {
             (d.fee_requester, d.fee_owner)
         );
         assert_eq!(s.log_bytes_max, d.log_bytes_max);
-        assert_eq!(s.demo_credit, None);
+        assert_eq!((s.demo_credit, s.faucet_max), (None, None));
+        assert_eq!(
+            (s.payout_min, s.dispute_window, s.approval_ttl),
+            (d.payout_min, d.dispute_window, d.approval_ttl)
+        );
     }
 
     #[test]
@@ -502,6 +529,9 @@ mod tests {
             ("IOG_PUBLIC_URL", "iog.example/shop"),
             ("IOG_TRUST_FORWARDED", "perhaps"),
             ("IOG_LOG_FORMAT", "xml"),
+            ("IOG_FAUCET_MAX_IO", "much"),
+            ("IOG_PAYOUT_MIN_IO", "0"),
+            ("IOG_DISPUTE_WINDOW_S", "0"),
             ("IOG_DATABASE_URL", "mysql://secret@host"),
         ])
         .expect_err("bad values");
@@ -514,10 +544,13 @@ mod tests {
             "IOG_TRUST_FORWARDED=perhaps",
             "IOG_LOG_FORMAT=xml: expected text or json",
             "IOG_DATABASE_URL: expected",
+            "IOG_FAUCET_MAX_IO=much: expected an amount of IO",
+            "IOG_PAYOUT_MIN_IO=0: expected an amount of IO above zero",
+            "IOG_DISPUTE_WINDOW_S=0: expected a whole number from 1",
         ] {
             assert!(text.contains(name), "{name} in {text}");
         }
-        assert_eq!(error.0.len(), 7, "{text}");
+        assert_eq!(error.0.len(), 10, "{text}");
         assert!(!text.contains("secret"), "a password must not be repeated");
     }
 

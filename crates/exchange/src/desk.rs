@@ -9,6 +9,7 @@ use kernel::{AccountId, Clock, DeviceId, JobId, LeaseId, NodeId, Seconds, Timest
 use market::{Country, Hours, Listing, Offer, Request, Supply, Version};
 use metering::receipt::Terms;
 use protocol::JobSpec;
+use protocol::money::ProofView;
 use protocol::spec::DeviceClass;
 use protocol::state::LeaseState;
 use protocol::view::{Kind, Receipt};
@@ -57,6 +58,8 @@ pub(crate) struct Inner {
     pub replaying: Semaphore,
     /// One look of the reconciler at a time.
     pub reconciling: tokio::sync::Mutex<()>,
+    /// The newest proof of the books.
+    pub proof: tokio::sync::Mutex<Option<ProofView>>,
     /// Password hashing is made slow on purpose; more at once would starve everything else.
     pub hashing: Semaphore,
 }
@@ -450,6 +453,7 @@ impl Exchange {
             record: tokio::sync::Mutex::default(),
             replaying: Semaphore::new(1),
             reconciling: tokio::sync::Mutex::default(),
+            proof: tokio::sync::Mutex::default(),
             hashing: Semaphore::new(2),
         };
         let exchange = Self {

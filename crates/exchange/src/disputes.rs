@@ -1,21 +1,24 @@
 //! Disputes: a requester contests a receipt, both sides say what they know, an admin decides, and the ruling is posted as
 //! new transfers. Nothing that was posted is ever changed.
 
-use kernel::{Amount, DisputeId, LeaseId};
+use kernel::{Amount, DisputeId, LeaseId, Seconds};
 use ledger::plans::Contested;
 use ledger::{BookId, LedgerError};
 use metering::receipt;
 use protocol::money::{DisputeState, DisputeStep, DisputeView, EvidenceView, Party};
-use protocol::view::{Receipt, Scope};
+use protocol::notice::Notice;
+use protocol::view::{Page, Receipt, Scope};
 use store::{Dispute, Lease, Tx};
 
 use crate::actor::Actor;
 use crate::desk::Exchange;
 use crate::error::Error;
 use crate::once::Once;
+use crate::payouts::page;
 
-const ROUTE: &str = "POST /api/v1/disputes";
-const OPEN_MAX: u64 = 20;
+const OPEN_ROUTE: &str = "POST /api/v1/disputes";
+const WITHDRAW_ROUTE: &str = "POST /api/v1/disputes/{id}/withdraw";
+const RULE_ROUTE: &str = "POST /api/v1/admin/disputes/{id}/ruling";
 const TEXT_MAX: usize = 4_000;
 const EVIDENCE_MAX: u64 = 40;
 const SHOWN: u32 = 200;
@@ -26,6 +29,15 @@ fn text(field: &str, text: &str) -> Result<String, Error> {
         return Err(Error::invalid(field, format!("1 to {TEXT_MAX} characters")));
     }
     Ok(text.to_owned())
+}
+
+/// In days where it is whole ones, or in seconds.
+fn span(time: Seconds) -> String {
+    match (time.get() / 86_400, time.get() % 86_400) {
+        (1, 0) => "a day".to_owned(),
+        (days, 0) if days > 0 => format!("{days} days"),
+        _ => format!("{} seconds", time.get()),
+    }
 }
 
 fn contested(dispute: &Dispute) -> Contested {
@@ -67,7 +79,7 @@ impl Exchange {
         key: Option<&str>,
     ) -> Result<DisputeView, Error> {
         actor.require(Scope::Jobs)?;
-        let once = Once::new(ROUTE, key, &(lease, seq, claimed, reason))?;
+        let once = Once::new(OPEN_ROUTE, key, &(lease, seq, claimed, reason))?;
         let reason = text("reason", reason)?;
         // What has matured of a lease, and what of it was taken, change under the desk.
         let _turn = self.inner.desk.lock().await;
@@ -87,8 +99,8 @@ impl Exchange {
         let window = self.inner.settings.dispute_window;
         if posted_at.plus(window) <= now {
             return Err(Error::Conflict(format!(
-                "a receipt can be contested for {} days after it was posted",
-                window.get() / 86_400
+                "a receipt can be contested for {} after it was posted",
+                span(window)
             )));
         }
         let claimed = claimed.unwrap_or(*paid);
@@ -101,14 +113,13 @@ impl Exchange {
                 format!("more than nothing and at most {paid}, which was paid for it"),
             ));
         }
-        if tx.count_open_disputes(actor.account).await? >= OPEN_MAX {
+        let most = self.inner.settings.disputes_open_max;
+        if tx.count_open_disputes(actor.account).await? >= most {
             return Err(Error::Conflict(format!(
-                "{OPEN_MAX} disputes of yours are open, as many as may be; wait until one is decided"
+                "{most} disputes of yours are open, as many as may be; wait until one is decided"
             )));
         }
-        let before = pair
-            .get(1)
-            .map_or(kernel::Seconds::ZERO, |(r, _, _)| r.seconds);
+        let before = pair.get(1).map_or(Seconds::ZERO, |(r, _, _)| r.seconds);
         let total = lease.fees.charge(lease.price, receipt.seconds)?;
         let part = total.since(lease.fees.charge(lease.price, before)?)?;
         let mut dispute = Dispute {
@@ -142,10 +153,8 @@ impl Exchange {
             };
             tx.add_evidence(dispute.id, who, &said).await?;
         }
-        let view = DisputeView {
-            evidence: Vec::new(),
-            ..view(&dispute, Some(Party::Requester))
-        };
+        self.tell_sides(&mut tx, &dispute).await?;
+        let view = view(&dispute, Some(Party::Requester));
         once.answer(self, &mut tx, actor, &view).await?;
         tx.commit().await?;
         tracing::info!(dispute = %dispute.id, lease = %lease.id, seq, "a receipt is contested");
@@ -183,7 +192,7 @@ impl Exchange {
         &self,
         lease: &Lease,
         receipt: &Receipt,
-        before: kernel::Seconds,
+        before: Seconds,
         paid: Amount,
     ) -> Result<String, Error> {
         let worker = self.inner.store.node_key(lease.node).await?;
@@ -219,17 +228,51 @@ impl Exchange {
     /// # Errors
     /// The key lacks `read`.
     pub async fn disputes(&self, actor: &Actor) -> Result<Vec<DisputeView>, Error> {
+        Ok(self.disputes_page(actor, None, SHOWN).await?.items)
+    }
+
+    /// The same page by page.
+    ///
+    /// # Errors
+    /// The key lacks `read`.
+    pub async fn disputes_page(
+        &self,
+        actor: &Actor,
+        before: Option<DisputeId>,
+        limit: u32,
+    ) -> Result<Page<DisputeView>, Error> {
         actor.require(Scope::Read)?;
-        let all = self.inner.store.disputes(actor.account, SHOWN).await?;
+        let store = &self.inner.store;
+        let all = store.disputes(actor.account, before, limit).await?;
         let mut views = Vec::with_capacity(all.len());
         for dispute in &all {
-            let evidence = self.inner.store.evidence(dispute.id).await?;
             views.push(DisputeView {
-                evidence,
+                evidence: store.evidence(dispute.id).await?,
                 ..view(dispute, party(dispute, actor))
             });
         }
-        Ok(views)
+        Ok(page(views, limit, |dispute| dispute.id))
+    }
+
+    /// One, with all that was said in it.
+    ///
+    /// # Errors
+    /// The key lacks `read`; this account is no side of it, unless an admin asks.
+    pub async fn dispute(&self, actor: &Actor, id: DisputeId) -> Result<DisputeView, Error> {
+        actor.require(Scope::Read)?;
+        let store = &self.inner.store;
+        let found = store.dispute(id).await?;
+        let (dispute, parties) = found.ok_or(Error::NotFound("the dispute"))?;
+        let admin = actor.require_admin().is_ok();
+        let reader = party(&dispute, actor).or(admin.then_some(Party::Admin));
+        if reader.is_none() {
+            return Err(Error::NotFound("the dispute"));
+        }
+        Ok(DisputeView {
+            evidence: store.evidence(id).await?,
+            parties: (reader == Some(Party::Admin)).then_some(parties),
+            ..view(&dispute, reader)
+        })
     }
 
     /// Of all accounts; the open ones first.
@@ -239,6 +282,31 @@ impl Exchange {
     pub async fn all_disputes(&self, actor: &Actor) -> Result<Vec<DisputeView>, Error> {
         actor.require_admin()?;
         let all = self.inner.store.all_disputes(SHOWN).await?;
+        self.whole_disputes(all).await
+    }
+
+    /// Of all accounts, newest first, page by page: the open ones, the decided ones, or both.
+    ///
+    /// # Errors
+    /// Not an admin.
+    pub async fn find_disputes(
+        &self,
+        actor: &Actor,
+        open: Option<bool>,
+        before: Option<DisputeId>,
+        limit: u32,
+    ) -> Result<Page<DisputeView>, Error> {
+        actor.require_admin()?;
+        let found = self.inner.store.find_disputes(open, before, limit).await?;
+        let views = self.whole_disputes(found).await?;
+        Ok(page(views, limit, |dispute| dispute.id))
+    }
+
+    /// As an admin sees them.
+    async fn whole_disputes(
+        &self,
+        all: Vec<(Dispute, [String; 2])>,
+    ) -> Result<Vec<DisputeView>, Error> {
         let mut views = Vec::with_capacity(all.len());
         for (dispute, parties) in all {
             views.push(DisputeView {
@@ -291,22 +359,29 @@ impl Exchange {
     ///
     /// # Errors
     /// Not this account's; decided already.
-    pub async fn withdraw_dispute(&self, actor: &Actor, id: DisputeId) -> Result<(), Error> {
+    pub async fn withdraw_dispute(
+        &self,
+        actor: &Actor,
+        id: DisputeId,
+        key: Option<&str>,
+    ) -> Result<DisputeView, Error> {
         actor.require(Scope::Jobs)?;
+        let once = Once::new(WITHDRAW_ROUTE, key, &id)?;
         let mut tx = self.inner.store.begin().await?;
+        if let Some(answer) = once.answered(&mut tx, actor).await? {
+            return Ok(answer);
+        }
         let dispute = tx.dispute(id).await?;
         let dispute = dispute.filter(|dispute| dispute.account == actor.account);
         let dispute = dispute.ok_or(Error::NotFound("the dispute"))?;
-        self.decide(
-            &mut tx,
-            actor,
-            dispute,
-            DisputeStep::Withdraw,
-            Amount::ZERO,
-            String::new(),
-        )
-        .await?;
-        Ok(tx.commit().await?)
+        let (step, nothing) = (DisputeStep::Withdraw, Amount::ZERO);
+        let dispute = self
+            .decide(&mut tx, actor, dispute, step, nothing, String::new())
+            .await?;
+        let view = view(&dispute, Some(Party::Requester));
+        once.answer(self, &mut tx, actor, &view).await?;
+        tx.commit().await?;
+        Ok(view)
     }
 
     /// An admin's ruling: a refund, in full or in part, or none. Both sides read its reason; it is final.
@@ -319,10 +394,15 @@ impl Exchange {
         id: DisputeId,
         refund: Amount,
         reason: &str,
-    ) -> Result<(), Error> {
+        key: Option<&str>,
+    ) -> Result<DisputeView, Error> {
         actor.require_admin()?;
+        let once = Once::new(RULE_ROUTE, key, &(id, refund, reason))?;
         let reason = text("ruling", reason)?;
         let mut tx = self.inner.store.begin().await?;
+        if let Some(answer) = once.answered(&mut tx, actor).await? {
+            return Ok(answer);
+        }
         let dispute = tx
             .dispute(id)
             .await?
@@ -341,11 +421,14 @@ impl Exchange {
         } else {
             DisputeStep::Refund
         };
-        self.decide(&mut tx, actor, dispute, step, refund, reason)
+        let dispute = self
+            .decide(&mut tx, actor, dispute, step, refund, reason)
             .await?;
+        let view = view(&dispute, Some(Party::Admin));
+        once.answer(self, &mut tx, actor, &view).await?;
         tx.commit().await?;
         tracing::info!(dispute = %id, %refund, by = %actor.account, "a dispute was decided");
-        Ok(())
+        Ok(view)
     }
 
     async fn decide(
@@ -356,7 +439,7 @@ impl Exchange {
         step: DisputeStep,
         refund: Amount,
         ruling: String,
-    ) -> Result<(), Error> {
+    ) -> Result<Dispute, Error> {
         dispute.state = dispute
             .state
             .step(step)
@@ -376,6 +459,24 @@ impl Exchange {
             other => other.into(),
         })?;
         self.post_all(tx, &plan, now).await?;
+        self.tell_sides(tx, &dispute).await?;
+        Ok(dispute)
+    }
+
+    /// The owner is not told whose job it was.
+    async fn tell_sides(&self, tx: &mut Tx, dispute: &Dispute) -> Result<(), Error> {
+        let decided = dispute.decided_at.is_some();
+        for (side, job) in [(dispute.account, Some(dispute.job)), (dispute.owner, None)] {
+            let notice = Notice::DisputeUpdated {
+                dispute: dispute.id,
+                state: dispute.state,
+                job,
+                lease: dispute.lease,
+                refunded: decided.then_some(dispute.refunded),
+                ruling: Some(dispute.ruling.clone()).filter(|ruling| !ruling.is_empty()),
+            };
+            self.notify(tx, side, notice).await?;
+        }
         Ok(())
     }
 }

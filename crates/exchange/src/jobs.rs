@@ -16,15 +16,15 @@ use protocol::worker::StopReason;
 use store::{Balances, Job, JobAnswer, LeaseRow, Tx};
 
 use crate::actor::Actor;
-use crate::desk::{Exchange, secret_hash};
+use crate::desk::Exchange;
 use crate::error::Error;
 use crate::files::artefact_view;
 use crate::leases::Granted;
 use crate::members::Wanted;
+use crate::once::Once;
 use crate::views::{lease_view, meter};
 
 const SUBMIT_ROUTE: &str = "POST /api/v1/jobs";
-const KEY_MAX: usize = 200;
 const SAMPLES_SHOWN: u64 = 600;
 const ROUNDS_SHOWN: u32 = 20;
 /// So many jobs of one account may wait in the market: each of them is looked at whenever something changes.
@@ -80,21 +80,12 @@ impl Exchange {
     ) -> Result<JobView, Error> {
         actor.require(Scope::Jobs)?;
         Error::check(&spec)?;
-        if idempotency_key.is_some_and(|key| key.is_empty() || key.len() > KEY_MAX) {
-            return Err(Error::invalid("Idempotency-Key", "1 to 200 characters"));
-        }
-        let body = match quote {
-            None => serde_json::to_string(&(&spec, device)),
-            Some(quote) => serde_json::to_string(&(&spec, device, quote)),
+        let once = match quote {
+            None => Once::new(SUBMIT_ROUTE, idempotency_key, &(&spec, device))?,
+            Some(quote) => Once::new(SUBMIT_ROUTE, idempotency_key, &(&spec, device, quote))?,
         };
-        let body = body.map_err(|error| Error::Internal(error.to_string()))?;
-        let body_hash = secret_hash(&body);
-        let remembered = idempotency_key.map(|key| (key, body_hash.as_str()));
         for _ in 0..SLOT_TRIES {
-            match self
-                .try_submit(actor, &spec, device, quote, remembered)
-                .await
-            {
+            match self.try_submit(actor, &spec, device, quote, &once).await {
                 Ok(id) => return self.job_view(id).await,
                 Err(Error::Store(error)) if error.is_conflict() => {
                     tracing::debug!(
@@ -115,21 +106,13 @@ impl Exchange {
         spec: &JobSpec,
         device: Option<DeviceId>,
         quote: Option<QuoteId>,
-        remembered: Option<(&str, &str)>,
+        once: &Once<'_>,
     ) -> Result<JobId, Error> {
         let now = self.now();
         let id = JobId::new(now, self.random());
         let mut tx = self.inner.store.begin().await?;
-        if let Some((key, body_hash)) = remembered
-            && let Some((hash, answer)) = tx.remembered(actor.account, SUBMIT_ROUTE, key).await?
-        {
-            let answer: JobAnswer = serde_json::from_str(&answer)
-                .map_err(|error| Error::Internal(error.to_string()))?;
-            return if hash == body_hash {
-                Ok(answer.job)
-            } else {
-                Err(Error::IdempotencyMismatch)
-            };
+        if let Some(JobAnswer { job }) = once.answered(&mut tx, actor).await? {
+            return Ok(job);
         }
         // Within the transaction: bundles that nobody needs are forgotten after a time.
         if let Some(hash) = &spec.bundle
@@ -234,12 +217,8 @@ impl Exchange {
                 None
             }
         };
-        if let Some((key, body_hash)) = remembered {
-            let answer = serde_json::to_string(&JobAnswer { job: id })
-                .map_err(|error| Error::Internal(error.to_string()))?;
-            tx.remember(actor.account, SUBMIT_ROUTE, key, body_hash, &answer, now)
-                .await?;
-        }
+        once.answer(self, &mut tx, actor, &JobAnswer { job: id })
+            .await?;
         let noted = match asked {
             Some(asked) => Some(self.note_round(&mut tx, asked, Some(id)).await?),
             None => None,

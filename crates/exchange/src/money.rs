@@ -165,7 +165,7 @@ impl Exchange {
         let today_posted = store
             .received_since(BookId::Earned(actor.account), EntryKind::Charge, midnight)
             .await?;
-        let payouts = store.payouts(actor.account, PAYOUTS_SHOWN).await?;
+        let payouts = store.payouts(actor.account, None, PAYOUTS_SHOWN).await?;
         let paid_out = store.paid_out(actor.account).await?;
         let devices = store.earned_by_device(actor.account).await?;
         let leases = store

@@ -8,7 +8,7 @@ use crate::actor::Actor;
 use crate::desk::{Exchange, secret_hash};
 use crate::error::Error;
 
-const KEY_MAX: usize = 200;
+const KEY_MAX: usize = 128;
 
 /// What a request is remembered by, if it has a key.
 pub(crate) struct Once<'a> {
@@ -19,14 +19,20 @@ pub(crate) struct Once<'a> {
 
 impl<'a> Once<'a> {
     /// # Errors
-    /// A key that is empty or too long.
+    /// A key that is empty, too long, or more than visible ASCII.
     pub fn new(
         route: &'static str,
         key: Option<&'a str>,
         body: &impl Serialize,
     ) -> Result<Self, Error> {
-        if key.is_some_and(|key| key.is_empty() || key.len() > KEY_MAX) {
-            return Err(Error::invalid("Idempotency-Key", "1 to 200 characters"));
+        let fits = |key: &str| {
+            (1..=KEY_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if !key.is_none_or(fits) {
+            return Err(Error::invalid(
+                "Idempotency-Key",
+                format!("1 to {KEY_MAX} visible ASCII characters without spaces"),
+            ));
         }
         let body =
             serde_json::to_string(body).map_err(|error| Error::Internal(error.to_string()))?;
@@ -87,5 +93,25 @@ impl<'a> Once<'a> {
         )
         .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_a_form() {
+        let long = "k".repeat(KEY_MAX);
+        for fine in [None, Some("a-1"), Some(long.as_str())] {
+            assert!(Once::new("POST /x", fine, &()).is_ok(), "{fine:?}");
+        }
+        let longer = "k".repeat(KEY_MAX + 1);
+        for wrong in ["", "a b", "é", "a\n", &longer] {
+            let error = Once::new("POST /x", Some(wrong), &())
+                .err()
+                .expect("refused");
+            assert_eq!(error.problem().fields[0].field, "Idempotency-Key");
+        }
     }
 }

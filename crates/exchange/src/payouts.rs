@@ -1,16 +1,16 @@
-//! Money out and in: payouts of earnings, deposits, and the demo's faucet.
+//! Money out: payouts of earnings, and what two admins decide about them.
 //!
-//! The door for a chain is here: it reports deposits with [`Exchange::record_deposit`] and
-//! [`Exchange::decide_deposit`], takes payouts that are approved, and says what became of them with
-//! [`Exchange::move_payout`]. Until there is one, admins do both by hand.
+//! The door for a chain is here: it takes payouts that are approved, and says what became of them with
+//! [`Exchange::move_payout`]. Until there is one, admins do it by hand.
 
-use kernel::{Amount, ApprovalId, DepositId, PayoutId, Seconds};
+use kernel::{Amount, ApprovalId, PayoutId};
 use ledger::{BookId, plans};
 use protocol::money::{
-    ApprovalAction, ApprovalView, DepositState, DepositStep, DepositView, PayoutState, PayoutStep,
-    PayoutView,
+    ApprovalAction, ApprovalView, PayoutMove, PayoutState, PayoutStep, PayoutView,
 };
-use store::{Approval, Deposit, Payout, StoreError, Tx};
+use protocol::notice::Notice;
+use protocol::view::{Page, Scope};
+use store::{Approval, Payout, Tx};
 
 use crate::actor::Actor;
 use crate::desk::Exchange;
@@ -19,14 +19,11 @@ use crate::once::Once;
 
 const PAYOUT_ROUTE: &str = "POST /api/v1/payouts";
 const CONVERT_ROUTE: &str = "POST /api/v1/earnings/convert";
-const DEPOSIT_ROUTE: &str = "POST /api/v1/deposits";
-/// Payouts of one account that are not over.
-const OPEN_MAX: u64 = 10;
+const CANCEL_ROUTE: &str = "POST /api/v1/payouts/{id}/cancel";
+const MOVE_ROUTE: &str = "POST /api/v1/admin/payouts/{id}/steps";
 const SHOWN: u32 = 200;
 const NOTE_MAX: usize = 500;
 const REFERENCE_MAX: usize = 120;
-/// A proposal that nobody confirms is over after this.
-const APPROVAL_TTL: Seconds = Seconds::DAY;
 
 /// `0x` and up to 64 hexadecimal digits; written in full and small, so that one address has one form.
 fn address(text: &str) -> Option<String> {
@@ -39,7 +36,7 @@ fn address(text: &str) -> Option<String> {
 }
 
 /// A text that a person writes to a decision.
-fn note(field: &str, text: &str) -> Result<String, Error> {
+pub(crate) fn note(field: &str, text: &str) -> Result<String, Error> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > NOTE_MAX {
         return Err(Error::invalid(
@@ -50,7 +47,7 @@ fn note(field: &str, text: &str) -> Result<String, Error> {
     Ok(text.to_owned())
 }
 
-fn reference(text: &str) -> Result<String, Error> {
+pub(crate) fn reference(text: &str) -> Result<String, Error> {
     let text = text.trim();
     let fits = !text.is_empty() && text.len() <= REFERENCE_MAX && text.is_ascii();
     if !fits || text.bytes().any(|byte| byte.is_ascii_control()) {
@@ -62,21 +59,18 @@ fn reference(text: &str) -> Result<String, Error> {
     Ok(text.to_owned())
 }
 
-/// What an admin, or the chain, does with a payout.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PayoutMove {
-    Approve,
-    /// Handed over under this name; one name pays one payout.
-    Send {
-        reference: String,
-    },
-    Confirm,
-    Fail {
-        why: String,
-    },
-    Refuse {
-        why: String,
-    },
+/// One page of a list; full, it goes on before its last.
+pub(crate) fn page<T, I: std::fmt::Display>(
+    items: Vec<T>,
+    limit: u32,
+    id: impl Fn(&T) -> I,
+) -> Page<T> {
+    let full = items.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+    let next = items
+        .last()
+        .filter(|_| full)
+        .map(|last| id(last).to_string());
+    Page { items, next }
 }
 
 impl Exchange {
@@ -115,9 +109,10 @@ impl Exchange {
                 format!("at most {there}, which is what is withdrawable"),
             ));
         }
-        if tx.count_open_payouts(actor.account).await? >= OPEN_MAX {
+        let most = self.inner.settings.payouts_open_max;
+        if tx.count_open_payouts(actor.account).await? >= most {
             return Err(Error::Conflict(format!(
-                "{OPEN_MAX} payouts of yours are under way, as many as may be; wait until one is over"
+                "{most} payouts of yours are under way, as many as may be; wait until one is over"
             )));
         }
         let now = self.now();
@@ -136,6 +131,7 @@ impl Exchange {
         tx.insert_payout(&payout).await?;
         let plan = [plans::payout(payout.id, payout.account, amount)];
         self.post_all(&mut tx, &plan, now).await?;
+        self.tell_payout(&mut tx, &payout).await?;
         let view = payout.view(None);
         once.answer(self, &mut tx, actor, &view).await?;
         tx.commit().await?;
@@ -171,9 +167,7 @@ impl Exchange {
         let transfer = plans::convert(actor.account, id, amount);
         tx.post_all(&[(id, transfer)], now).await?;
         // The answer is what stands after it, and is remembered with it.
-        let mut books = self.inner.store.balances(actor.account).await?;
-        books.withdrawable = tx.balance(BookId::Withdrawable(actor.account)).await?;
-        books.available = tx.balance(BookId::Available(actor.account)).await?;
+        let books = tx.balances(actor.account).await?;
         let view = self.balance_view(actor.account, &books).await?;
         once.answer(self, &mut tx, actor, &view).await?;
         tx.commit().await?;
@@ -185,26 +179,67 @@ impl Exchange {
     /// # Errors
     /// The key lacks `read`.
     pub async fn payouts(&self, actor: &Actor) -> Result<Vec<PayoutView>, Error> {
-        actor.require(protocol::view::Scope::Read)?;
-        let payouts = self.inner.store.payouts(actor.account, SHOWN).await?;
-        Ok(payouts.iter().map(|payout| payout.view(None)).collect())
+        Ok(self.payouts_page(actor, None, SHOWN).await?.items)
+    }
+
+    /// The same page by page.
+    ///
+    /// # Errors
+    /// The key lacks `read`.
+    pub async fn payouts_page(
+        &self,
+        actor: &Actor,
+        before: Option<PayoutId>,
+        limit: u32,
+    ) -> Result<Page<PayoutView>, Error> {
+        actor.require(Scope::Read)?;
+        let store = &self.inner.store;
+        let payouts = store.payouts(actor.account, before, limit).await?;
+        let views = payouts.iter().map(|payout| payout.view(None)).collect();
+        Ok(page(views, limit, |payout| payout.id))
+    }
+
+    /// # Errors
+    /// The key lacks `read`; not this account's, unless an admin asks.
+    pub async fn payout(&self, actor: &Actor, id: PayoutId) -> Result<PayoutView, Error> {
+        actor.require(Scope::Read)?;
+        let found = self.inner.store.payout(id).await?;
+        let (payout, email) = found.ok_or(Error::NotFound("the payout"))?;
+        if payout.account == actor.account {
+            return Ok(payout.view(None));
+        }
+        if actor.require_admin().is_err() {
+            return Err(Error::NotFound("the payout"));
+        }
+        Ok(payout.view(Some(email)))
     }
 
     /// Takes a payout back that was not sent yet.
     ///
     /// # Errors
     /// Not this account's; sent or over; frozen.
-    pub async fn cancel_payout(&self, actor: &Actor, id: PayoutId) -> Result<PayoutView, Error> {
+    pub async fn cancel_payout(
+        &self,
+        actor: &Actor,
+        id: PayoutId,
+        key: Option<&str>,
+    ) -> Result<PayoutView, Error> {
         actor.require_person()?;
+        let once = Once::new(CANCEL_ROUTE, key, &id)?;
         let mut tx = self.inner.store.begin().await?;
+        if let Some(answer) = once.answered(&mut tx, actor).await? {
+            return Ok(answer);
+        }
         let payout = tx.payout(id).await?;
         let mut payout = payout
             .filter(|payout| payout.account == actor.account)
             .ok_or(Error::NotFound("the payout"))?;
         self.step(&mut tx, actor, &mut payout, PayoutStep::Cancel)
             .await?;
+        let view = payout.view(None);
+        once.answer(self, &mut tx, actor, &view).await?;
         tx.commit().await?;
-        Ok(payout.view(None))
+        Ok(view)
     }
 
     async fn step(
@@ -225,6 +260,17 @@ impl Exchange {
         if let Some(transfer) = end {
             self.post_all(tx, &[transfer], payout.changed_at).await?;
         }
+        self.tell_payout(tx, payout).await
+    }
+
+    async fn tell_payout(&self, tx: &mut Tx, payout: &Payout) -> Result<(), Error> {
+        let notice = Notice::PayoutUpdated {
+            payout: payout.id,
+            state: payout.state,
+            amount: payout.amount,
+            reason: Some(payout.note.clone()).filter(|note| !note.is_empty()),
+        };
+        self.notify(tx, payout.account, notice).await?;
         Ok(())
     }
 
@@ -237,6 +283,22 @@ impl Exchange {
         Ok(self.inner.store.all_payouts(SHOWN).await?)
     }
 
+    /// Of all accounts, newest first, page by page: those that are not over, those that are, or both.
+    ///
+    /// # Errors
+    /// Not an admin.
+    pub async fn find_payouts(
+        &self,
+        actor: &Actor,
+        open: Option<bool>,
+        before: Option<PayoutId>,
+        limit: u32,
+    ) -> Result<Page<PayoutView>, Error> {
+        actor.require_admin()?;
+        let found = self.inner.store.find_payouts(open, before, limit).await?;
+        Ok(page(found, limit, |payout| payout.id))
+    }
+
     /// What an admin does with a payout. Nobody decides their own.
     ///
     /// # Errors
@@ -246,9 +308,14 @@ impl Exchange {
         actor: &Actor,
         id: PayoutId,
         change: PayoutMove,
+        key: Option<&str>,
     ) -> Result<PayoutView, Error> {
         actor.require_admin()?;
+        let once = Once::new(MOVE_ROUTE, key, &(id, &change))?;
         let mut tx = self.inner.store.begin().await?;
+        if let Some(answer) = once.answered(&mut tx, actor).await? {
+            return Ok(answer);
+        }
         let mut payout = tx.payout(id).await?.ok_or(Error::NotFound("the payout"))?;
         if payout.account == actor.account {
             return Err(Error::Forbidden("another admin"));
@@ -278,9 +345,11 @@ impl Exchange {
                 ),
                 other => other,
             })?;
+        let view = payout.view(None);
+        once.answer(self, &mut tx, actor, &view).await?;
         tx.commit().await?;
         tracing::info!(payout = %payout.id, state = payout.state.as_str(), by = %actor.account, "a payout was moved");
-        Ok(payout.view(None))
+        Ok(view)
     }
 
     /// What admins proposed and confirmed, newest first.
@@ -290,6 +359,16 @@ impl Exchange {
     pub async fn approvals(&self, actor: &Actor) -> Result<Vec<ApprovalView>, Error> {
         actor.require_admin()?;
         Ok(self.inner.store.approvals(SHOWN).await?)
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// Not an admin; unknown.
+    pub async fn approval(&self, actor: &Actor, id: ApprovalId) -> Result<ApprovalView, Error> {
+        actor.require_admin()?;
+        let found = self.inner.store.approval(id).await?;
+        found.ok_or(Error::NotFound("the proposal"))
     }
 
     /// The first of two admins: proposes that a payout is frozen, or thawed. Nothing is changed yet.
@@ -323,7 +402,8 @@ impl Exchange {
             decided_at: None,
             dropped: false,
         };
-        tx.drop_old_approvals(now.minus(APPROVAL_TTL), now).await?;
+        let ttl = self.inner.settings.approval_ttl;
+        tx.drop_old_approvals(now.minus(ttl), now).await?;
         match tx.insert_approval(&approval).await {
             Err(error) if error.is_conflict() => Err(Error::Conflict(
                 "something is proposed for this payout already; confirm it or drop it first".into(),
@@ -351,7 +431,7 @@ impl Exchange {
         let mut tx = self.inner.store.begin().await?;
         let approval = tx.approval(id).await?;
         let mut approval = approval.ok_or(Error::NotFound("the proposal"))?;
-        let over = approval.proposed_at.plus(APPROVAL_TTL) <= now;
+        let over = approval.proposed_at.plus(self.inner.settings.approval_ttl) <= now;
         if approval.decided_at.is_some() || approval.dropped || over {
             return Err(Error::Conflict("it is decided or over already".into()));
         }
@@ -371,169 +451,12 @@ impl Exchange {
         tx.decide_approval(&approval).await?;
         Ok(tx.commit().await?)
     }
-
-    /// Asks the demo's faucet for credit, which an admin gives. Not real money.
-    ///
-    /// # Errors
-    /// This server has no faucet; more than it gives at once; a request is open already.
-    pub async fn request_credit(
-        &self,
-        actor: &Actor,
-        amount: Amount,
-        key: Option<&str>,
-    ) -> Result<DepositView, Error> {
-        actor.require_person()?;
-        let Some(most) = self.inner.settings.faucet_max else {
-            return Err(Error::Forbidden(
-                "a demo server has a faucet; on this one that",
-            ));
-        };
-        let once = Once::new(DEPOSIT_ROUTE, key, &amount)?;
-        if amount.is_zero() || amount > most {
-            return Err(Error::invalid(
-                "amount",
-                format!("more than nothing and at most {most}"),
-            ));
-        }
-        let mut tx = self.inner.store.begin().await?;
-        if let Some(answer) = once.answered(&mut tx, actor).await? {
-            return Ok(answer);
-        }
-        let now = self.now();
-        let deposit = Deposit {
-            id: DepositId::new(now, self.random()),
-            account: actor.account,
-            amount,
-            state: DepositState::Requested,
-            demo: true,
-            reference: None,
-            requested_at: now,
-            decided_at: None,
-            decided_by: None,
-            note: String::new(),
-        };
-        tx.insert_deposit(&deposit).await.map_err(|error| {
-            one_at_a_time(error, "a request of yours waits for an admin already")
-        })?;
-        let view = deposit.view(None);
-        once.answer(self, &mut tx, actor, &view).await?;
-        tx.commit().await?;
-        Ok(view)
-    }
-
-    /// The account's deposits, newest first.
-    ///
-    /// # Errors
-    /// The key lacks `read`.
-    pub async fn deposits(&self, actor: &Actor) -> Result<Vec<DepositView>, Error> {
-        actor.require(protocol::view::Scope::Read)?;
-        let deposits = self.inner.store.deposits(actor.account, SHOWN).await?;
-        Ok(deposits.iter().map(|deposit| deposit.view(None)).collect())
-    }
-
-    /// Of all accounts; those to be decided first.
-    ///
-    /// # Errors
-    /// Not an admin.
-    pub async fn all_deposits(&self, actor: &Actor) -> Result<Vec<DepositView>, Error> {
-        actor.require_admin()?;
-        Ok(self.inner.store.all_deposits(SHOWN).await?)
-    }
-
-    /// Something came in from outside for an account: it is in transit until it is certain.
-    ///
-    /// # Errors
-    /// Not an admin; an unknown account; the same reference was recorded before, and is credited once.
-    pub async fn record_deposit(
-        &self,
-        actor: &Actor,
-        email: &str,
-        amount: Amount,
-        outside: &str,
-    ) -> Result<DepositView, Error> {
-        actor.require_admin()?;
-        let outside = reference(outside)?;
-        if amount.is_zero() {
-            return Err(Error::invalid("amount", "more than nothing"));
-        }
-        let account = self.inner.store.account_by_email(email.trim()).await?;
-        let account = account.ok_or_else(|| Error::invalid("email", "no account has it"))?;
-        let now = self.now();
-        let deposit = Deposit {
-            id: DepositId::new(now, self.random()),
-            account: account.id,
-            amount,
-            state: DepositState::InTransit,
-            demo: false,
-            reference: Some(outside),
-            requested_at: now,
-            decided_at: None,
-            decided_by: None,
-            note: String::new(),
-        };
-        let mut tx = self.inner.store.begin().await?;
-        tx.insert_deposit(&deposit).await.map_err(|error| {
-            one_at_a_time(error, "a deposit with this reference is recorded already")
-        })?;
-        let seen = plans::deposit_seen(deposit.id, amount);
-        self.post_all(&mut tx, &[seen], now).await?;
-        tx.commit().await?;
-        Ok(deposit.view(Some(account.email)))
-    }
-
-    /// Credits a deposit, or (with a reason) refuses it. Nobody decides their own.
-    ///
-    /// # Errors
-    /// Not an admin, or the admin's own; decided already.
-    pub async fn decide_deposit(
-        &self,
-        actor: &Actor,
-        id: DepositId,
-        refused: Option<&str>,
-    ) -> Result<DepositView, Error> {
-        actor.require_admin()?;
-        let mut tx = self.inner.store.begin().await?;
-        let deposit = tx.deposit(id).await?;
-        let mut deposit = deposit.ok_or(Error::NotFound("the deposit"))?;
-        if deposit.account == actor.account {
-            return Err(Error::Forbidden("another admin"));
-        }
-        let step = match refused {
-            None => DepositStep::Credit,
-            Some(why) => {
-                deposit.note = note("why", why)?;
-                DepositStep::Refuse
-            }
-        };
-        deposit.state = deposit
-            .state
-            .step(step)
-            .map_err(|wrong| Error::Conflict(wrong.to_string()))?;
-        let now = self.now();
-        (deposit.decided_at, deposit.decided_by) = (Some(now), Some(actor.account));
-        tx.update_deposit(&deposit).await?;
-        let (id, account, amount) = (deposit.id, deposit.account, deposit.amount);
-        let end = plans::deposit_end(id, account, amount, deposit.demo, refused.is_none());
-        if let Some(transfer) = end {
-            self.post_all(&mut tx, &[transfer], now).await?;
-        }
-        tx.commit().await?;
-        Ok(deposit.view(None))
-    }
 }
 
 const fn step_of(action: ApprovalAction) -> PayoutStep {
     match action {
         ApprovalAction::FreezePayout => PayoutStep::Freeze,
         ApprovalAction::ThawPayout => PayoutStep::Thaw,
-    }
-}
-
-fn one_at_a_time(error: StoreError, words: &str) -> Error {
-    if error.is_conflict() {
-        Error::Conflict(words.into())
-    } else {
-        error.into()
     }
 }
 

@@ -1,20 +1,19 @@
 //! The reconciler: compares leases, receipts, holds and books, reads the chain of transfers on, and reports each
-//! difference as an incident with its ids. It mends nothing. And what admins see of the ledger.
+//! difference as an incident with its ids. It mends nothing.
 
 use std::collections::BTreeMap;
 
-use ed25519_dalek::Signer;
-use kernel::{IncidentId, JobId, Timestamp};
+use kernel::IncidentId;
 use ledger::{BookId, chain};
-use protocol::money::{
-    BookBalance, BookView, IncidentKind, IncidentView, ProofView, StatementView, TransferView,
-};
-use protocol::view::{Page, Scope};
+use protocol::money::{IncidentKind, IncidentView};
+use protocol::notice::Notice;
+use protocol::view::Page;
 use store::{ChainEnd, Difference, EntryRow};
 
 use crate::actor::Actor;
 use crate::desk::Exchange;
 use crate::error::Error;
+use crate::payouts::page;
 
 /// Transfers of the chain that one look reads at most; the next goes on from there.
 const CHAIN_AT_ONCE: u64 = 200_000;
@@ -22,7 +21,6 @@ const CHAIN_PAGE: u32 = 2_000;
 /// One look that finds the world broken must not fill the database with it.
 const INCIDENTS_AT_ONCE: usize = 200;
 const SHOWN: u32 = 200;
-const PROOF_DOMAIN: &[u8] = b"iog.ledger.v1\0";
 
 /// Reads the chain on, transfer by transfer.
 struct ChainReader {
@@ -73,6 +71,21 @@ impl ChainReader {
     }
 }
 
+fn told(incident: IncidentId, difference: &Difference) -> Notice {
+    let Difference {
+        kind,
+        subject,
+        expected,
+        found,
+    } = difference;
+    Notice::IncidentOpened {
+        incident,
+        kind: *kind,
+        detail: format!("{subject}: expected {expected}, found {found}"),
+        account: subject.parse::<BookId>().ok().and_then(BookId::owner),
+    }
+}
+
 impl Exchange {
     /// Looks once, and answers how many differences stand.
     ///
@@ -89,6 +102,7 @@ impl Exchange {
         let now = self.now();
         let mut tx = store.begin().await?;
         let open = tx.open_incidents().await?;
+        let admins = tx.admins().await?;
         let same = |incident: &IncidentView, difference: &Difference| {
             incident.kind == difference.kind && incident.subject == difference.subject
         };
@@ -106,6 +120,9 @@ impl Exchange {
             );
             let id = IncidentId::new(now, self.random());
             tx.insert_incident(id, difference, now).await?;
+            for admin in &admins {
+                self.notify(&mut tx, *admin, told(id, difference)).await?;
+            }
         }
         // A break in the chain was read past and does not heal.
         let healed = open.iter().filter(|incident| {
@@ -173,6 +190,22 @@ impl Exchange {
         Ok(self.inner.store.incidents(SHOWN).await?)
     }
 
+    /// Newest first, page by page: those that nobody closed, those that are closed, or both.
+    ///
+    /// # Errors
+    /// Not an admin.
+    pub async fn find_incidents(
+        &self,
+        actor: &Actor,
+        open: Option<bool>,
+        before: Option<IncidentId>,
+        limit: u32,
+    ) -> Result<Page<IncidentView>, Error> {
+        actor.require_admin()?;
+        let found = self.inner.store.find_incidents(open, before, limit).await?;
+        Ok(page(found, limit, |incident| incident.id))
+    }
+
     /// Closes an incident with what was found out. If the difference still stands, the next look opens another.
     ///
     /// # Errors
@@ -199,107 +232,6 @@ impl Exchange {
             return Err(Error::NotFound("an open incident with this id"));
         }
         Ok(tx.commit().await?)
-    }
-
-    /// What the account's books held at a moment.
-    ///
-    /// # Errors
-    /// The key lacks `read`.
-    pub async fn statement(&self, actor: &Actor, at: Timestamp) -> Result<StatementView, Error> {
-        actor.require(Scope::Read)?;
-        let mut books = Vec::new();
-        let names = protocol::money::Book::ALL.iter();
-        for (book, id) in names.zip(BookId::of(actor.account)) {
-            let held = self.inner.store.balance_at(id, at).await?;
-            books.push(BookBalance {
-                book: *book,
-                balance: kernel::Amount::try_from_base(held)?,
-            });
-        }
-        Ok(StatementView {
-            at,
-            seq: self.inner.store.seq_at(at).await?,
-            books,
-        })
-    }
-
-    /// All books together, signed. Public.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn ledger_proof(&self) -> Result<ProofView, Error> {
-        let (totals, end) = self.inner.store.book_totals().await?;
-        let now = self.now();
-        let hash = end.hash.to_string();
-        let mut bytes = PROOF_DOMAIN.to_vec();
-        bytes.extend(end.seq.to_be_bytes());
-        bytes.extend(hex::decode(&hash).unwrap_or_default());
-        bytes.extend(now.millis().to_be_bytes());
-        bytes.extend(totals.books.to_be_bytes());
-        bytes.extend(totals.persons.to_be_bytes());
-        bytes.extend(totals.platform.to_be_bytes());
-        Ok(ProofView {
-            seq: end.seq,
-            hash,
-            at: now,
-            books: totals.books,
-            persons: totals.persons,
-            platform: totals.platform,
-            sum: totals.persons.saturating_add(totals.platform),
-            signature: hex::encode(self.inner.key.sign(&bytes).to_bytes()),
-        })
-    }
-
-    /// For the ledger inspector: books whose name or owner's address begins with a text; the platform's without one.
-    ///
-    /// # Errors
-    /// Not an admin.
-    pub async fn books(&self, actor: &Actor, search: &str) -> Result<Vec<BookView>, Error> {
-        actor.require_admin()?;
-        Ok(self.inner.store.find_books(search.trim(), SHOWN).await?)
-    }
-
-    /// For the ledger inspector: transfers of a book, of a job or under a key, newest first.
-    ///
-    /// # Errors
-    /// Not an admin; no name of a book.
-    pub async fn inspect(
-        &self,
-        actor: &Actor,
-        book: Option<&str>,
-        job: Option<JobId>,
-        key: Option<&str>,
-        before: Option<u64>,
-    ) -> Result<Page<TransferView>, Error> {
-        actor.require_admin()?;
-        let book = book
-            .filter(|text| !text.trim().is_empty())
-            .map(|text| text.trim().parse::<BookId>())
-            .transpose()
-            .map_err(|error| Error::invalid("book", error.to_string()))?;
-        let key = key.map(str::trim).filter(|key| !key.is_empty());
-        let store = &self.inner.store;
-        let rows = store.find_transfers(book, job, key, before, SHOWN).await?;
-        let full = rows.len() == usize::try_from(SHOWN).unwrap_or(usize::MAX);
-        let next = rows.last().filter(|_| full).map(|row| row.seq.to_string());
-        let items = rows.into_iter().map(|row| TransferView {
-            seq: row.seq,
-            id: row.id,
-            at: row.at,
-            key: row.key,
-            from: row.from_book,
-            to: row.to_book,
-            amount: row.amount,
-            kind: row.kind,
-            job: row.job,
-            from_after: row.from_after,
-            to_after: row.to_after,
-            hash: row.hash,
-        });
-        Ok(Page {
-            items: items.collect(),
-            next,
-        })
     }
 
     /// Earnings of leases that are over and have not matured: of versions before, and where a process died between.

@@ -22,8 +22,16 @@ pub struct Settings {
     pub faucet_max: Option<Amount>,
     /// A payout is at least this much.
     pub payout_min: Amount,
+    /// So many payouts of one account may be under way.
+    pub payouts_open_max: u64,
     /// So long after it was posted a receipt may be contested.
     pub dispute_window: Seconds,
+    /// So many disputes of one account may be open.
+    pub disputes_open_max: u64,
+    /// What one admin proposed is over after this, unless another confirms it.
+    pub approval_ttl: Seconds,
+    /// How often leases, receipts, holds and books are compared.
+    pub reconcile_interval: Seconds,
     /// For so long a job's money is set aside ahead.
     pub escrow_window: Seconds,
     /// A job starts only if the balance pays for so long (or for its whole time limit, if that is less).
@@ -77,7 +85,11 @@ impl Default for Settings {
             demo_credit: None,
             faucet_max: None,
             payout_min: Amount::try_from_base(1_000_000).unwrap_or(Amount::ZERO),
+            payouts_open_max: 10,
             dispute_window: Seconds::new(7 * 86_400),
+            disputes_open_max: 20,
+            approval_ttl: Seconds::DAY,
+            reconcile_interval: Seconds::new(300),
             escrow_window: Seconds::new(600),
             escrow_minimum: Seconds::MINUTE,
             funds_low: Seconds::new(120),

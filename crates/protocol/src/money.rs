@@ -26,6 +26,12 @@ macro_rules! words {
                 Self::ALL.iter().copied().find(|one| one.as_str() == text)
             }
         }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
     };
 }
 
@@ -154,6 +160,29 @@ pub struct StatementView {
     /// The number of the last transfer in the whole ledger up to then; 0 before the first.
     pub seq: u64,
     pub books: Vec<BookBalance>,
+    /// How it came to it, where a beginning was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<PeriodView>,
+}
+
+/// What happened between a moment and a statement's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PeriodView {
+    pub from: Timestamp,
+    /// What the books held then.
+    pub opening: Vec<BookBalance>,
+    /// What came to the account and what left it since, by purpose. Moves between its own books are no part of it: what the
+    /// books held together then, and all that came, less all that went, is what they hold now.
+    pub moved: Vec<MovedView>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MovedView {
+    pub kind: EntryKind,
+    pub came: Amount,
+    pub went: Amount,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -331,6 +360,29 @@ pub enum PayoutStep {
     Fail,
     Cancel,
     Refuse,
+}
+
+/// What an admin, or the chain, does with a payout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "step", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PayoutMove {
+    Approve,
+    /// Handed over under this name; one name pays one payout.
+    Send {
+        /// What the transaction is called outside, at most 120 characters.
+        reference: String,
+    },
+    /// It has arrived.
+    Confirm,
+    /// It could not be paid; the money goes back.
+    Fail {
+        why: String,
+    },
+    /// It will not be paid; the money goes back.
+    Refuse {
+        why: String,
+    },
 }
 
 impl PayoutState {
@@ -617,6 +669,22 @@ pub struct TransferView {
     pub from_after: i64,
     pub to_after: i64,
     pub hash: String,
+}
+
+/// How far the chain of transfers goes, and how far it was read and found whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ChainView {
+    /// The newest transfer; 0 before the first.
+    pub seq: u64,
+    /// Over it and all before it, 64 hex digits.
+    pub hash: String,
+    pub at: Timestamp,
+    /// The reconciler has read up to this one.
+    pub checked_seq: u64,
+    pub checked_hash: String,
+    /// Breaks that it found and that nobody closed.
+    pub breaks: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

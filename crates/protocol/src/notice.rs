@@ -1,10 +1,12 @@
 //! What an account is told: in the portal, by e-mail, and through webhooks. docs/webhooks.md shows each as JSON.
 
 use kernel::{
-    AccountId, Amount, JobId, LeaseId, NoticeId, SearchId, Seconds, Timestamp, WebhookId,
+    AccountId, Amount, DepositId, DisputeId, IncidentId, JobId, LeaseId, NoticeId, PayoutId,
+    SearchId, Seconds, Timestamp, WebhookId,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::money::{DepositState, DisputeState, IncidentKind, PayoutState};
 use crate::state::{JobState, RunEnd};
 use crate::view::SearchAlert;
 
@@ -153,27 +155,29 @@ pub enum Notice {
     },
     #[serde(rename = "payout.updated")]
     PayoutUpdated {
-        payout: String,
-        state: String,
+        payout: PayoutId,
+        state: PayoutState,
         amount: Amount,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     #[serde(rename = "deposit.updated")]
     DepositUpdated {
-        deposit: String,
-        state: String,
+        deposit: DepositId,
+        state: DepositState,
         amount: Amount,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     #[serde(rename = "dispute.updated")]
     DisputeUpdated {
-        dispute: String,
-        state: String,
-        job: JobId,
+        dispute: DisputeId,
+        state: DisputeState,
+        /// Absent for the owner, who learns of the lease and not of the job.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job: Option<JobId>,
         lease: LeaseId,
-        /// What came back, or was taken back.
+        /// What the requester got back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refunded: Option<Amount>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,9 +186,11 @@ pub enum Notice {
     /// For those who run the platform: the books, leases or receipts do not agree.
     #[serde(rename = "incident.opened")]
     IncidentOpened {
-        incident: String,
-        kind: String,
+        incident: IncidentId,
+        kind: IncidentKind,
+        /// What it is about, and which two figures differ.
         detail: String,
+        /// Whose books they are, where they are a person's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         account: Option<AccountId>,
     },
@@ -241,6 +247,19 @@ impl Notice {
                     end: RunEnd::OutOfFunds | RunEnd::StoppedByUser,
                     ..
                 }
+                | Self::PayoutUpdated {
+                    state: PayoutState::Requested | PayoutState::Cancelled,
+                    ..
+                }
+                | Self::DepositUpdated {
+                    state: DepositState::Requested,
+                    ..
+                }
+                | Self::DisputeUpdated {
+                    state: DisputeState::Open | DisputeState::Withdrawn,
+                    job: Some(_),
+                    ..
+                }
         )
     }
 
@@ -259,11 +278,13 @@ impl Notice {
             | Self::JobEnded { job, .. }
             | Self::JobFundsLow { job, .. }
             | Self::JobOutOfFunds { job, .. }
-            | Self::DisputeUpdated { job, .. } => format!("/jobs/{job}"),
+            | Self::DisputeUpdated { job: Some(job), .. } => format!("/jobs/{job}"),
             Self::BalanceRunway { .. }
             | Self::BudgetReached { .. }
             | Self::DepositUpdated { .. } => "/billing".into(),
-            Self::PayoutUpdated { .. } => "/earnings".into(),
+            Self::PayoutUpdated { .. } | Self::DisputeUpdated { job: None, .. } => {
+                "/earnings".into()
+            }
             Self::IncidentOpened { .. } => "/admin".into(),
             Self::SearchMatched { .. } => "/searches".into(),
             Self::WebhookDisabled { .. } | Self::WebhookTest { .. } => "/notifications".into(),
@@ -281,6 +302,17 @@ pub struct NoticeView {
     pub read: bool,
     #[serde(flatten)]
     pub notice: Notice,
+}
+
+/// One page of what an account was told, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NoticesView {
+    pub items: Vec<NoticeView>,
+    /// Ask again with `before` = this; absent on the last page.
+    pub next: Option<String>,
+    /// How many of all are unread; counted up to 100.
+    pub unread: u32,
 }
 
 /// The languages of e-mails.

@@ -169,6 +169,18 @@ impl Tx {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Who runs the platform.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn admins(&mut self) -> Result<Vec<AccountId>, StoreError> {
+        let rows = query("SELECT id FROM accounts WHERE ' ' || roles || ' ' LIKE $1 ORDER BY id")
+            .bind(format!("% {} %", Role::Admin.as_str()))
+            .fetch_all(self.connection())
+            .await?;
+        rows.iter().map(|row| row.parse("id")).collect()
+    }
+
     /// The answer given before under this key: (hash of the request, answer).
     ///
     /// # Errors

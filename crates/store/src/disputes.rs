@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use sqlx::query;
 
 use crate::db::{Store, StoreError, Tx};
-use crate::row::{Columns, count};
+use crate::row::{Columns, before, count, either};
 
 /// What a requester says is wrong with one receipt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,14 @@ fn dispute(row: &AnyRow) -> Result<Dispute, StoreError> {
         decided_by: row.parse_opt("decided_by")?,
         ruling: row.text("ruling")?,
     })
+}
+
+const WITH_SIDES: &str = "SELECT d.*, r.email AS requester_email, o.email AS owner_email FROM disputes d \
+     JOIN accounts r ON r.id = d.account JOIN accounts o ON o.id = d.owner";
+
+fn with_sides(row: &AnyRow) -> Result<(Dispute, [String; 2]), StoreError> {
+    let sides = [row.text("requester_email")?, row.text("owner_email")?];
+    Ok((dispute(row)?, sides))
 }
 
 fn evidence(row: &AnyRow) -> Result<EvidenceView, StoreError> {
@@ -192,12 +200,14 @@ impl Store {
     pub async fn disputes(
         &self,
         account: AccountId,
+        from: Option<DisputeId>,
         limit: u32,
     ) -> Result<Vec<Dispute>, StoreError> {
         let rows = query(
-            "SELECT * FROM disputes WHERE account = $1 OR owner = $1 ORDER BY id DESC LIMIT $2",
+            "SELECT * FROM disputes WHERE (account = $1 OR owner = $1) AND id < $2 ORDER BY id DESC LIMIT $3",
         )
         .bind(account.to_string())
+        .bind(before(from, DisputeId::PREFIX))
         .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;
@@ -212,19 +222,52 @@ impl Store {
         &self,
         limit: u32,
     ) -> Result<Vec<(Dispute, [String; 2])>, StoreError> {
-        let rows = query(
-            "SELECT d.*, r.email AS requester_email, o.email AS owner_email FROM disputes d \
-             JOIN accounts r ON r.id = d.account JOIN accounts o ON o.id = d.owner \
-             ORDER BY CASE d.state WHEN 'open' THEN 0 ELSE 1 END, d.id DESC LIMIT $1",
-        )
-        .bind(i64::from(limit))
-        .fetch_all(self.readers())
-        .await?;
-        let read = |row: &AnyRow| {
-            let parties = [row.text("requester_email")?, row.text("owner_email")?];
-            Ok((dispute(row)?, parties))
-        };
-        rows.iter().map(read).collect()
+        let sql = format!(
+            "{WITH_SIDES} ORDER BY CASE d.state WHEN 'open' THEN 0 ELSE 1 END, d.id DESC LIMIT $1"
+        );
+        let rows = query(sqlx::AssertSqlSafe(sql))
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(with_sides).collect()
+    }
+
+    /// Of all accounts, newest first: the open ones, the decided ones, or both.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn find_disputes(
+        &self,
+        open: Option<bool>,
+        from: Option<DisputeId>,
+        limit: u32,
+    ) -> Result<Vec<(Dispute, [String; 2])>, StoreError> {
+        let sql = format!(
+            "{WITH_SIDES} WHERE d.id < $1 AND ($2 = 2 OR $2 = CASE d.state WHEN 'open' THEN 1 ELSE 0 END) \
+             ORDER BY d.id DESC LIMIT $3"
+        );
+        let rows = query(sqlx::AssertSqlSafe(sql))
+            .bind(before(from, DisputeId::PREFIX))
+            .bind(either(open))
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(with_sides).collect()
+    }
+
+    /// One, with the e-mail addresses of requester and owner.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn dispute(
+        &self,
+        id: DisputeId,
+    ) -> Result<Option<(Dispute, [String; 2])>, StoreError> {
+        let row = query(sqlx::AssertSqlSafe(format!("{WITH_SIDES} WHERE d.id = $1")))
+            .bind(id.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(with_sides).transpose()
     }
 
     /// Of one job.

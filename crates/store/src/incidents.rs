@@ -8,7 +8,7 @@ use sqlx::query;
 
 use crate::db::{Store, StoreError, Tx};
 use crate::ledger_books::ChainEnd;
-use crate::row::{Columns, count};
+use crate::row::{Columns, before, count, either};
 
 /// Two figures that should be the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,6 +160,42 @@ impl Store {
             .fetch_all(self.readers())
             .await?;
         rows.iter().map(incident).collect()
+    }
+
+    /// Newest first: those that nobody closed, those that are closed, or both.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn find_incidents(
+        &self,
+        open: Option<bool>,
+        from: Option<IncidentId>,
+        limit: u32,
+    ) -> Result<Vec<IncidentView>, StoreError> {
+        let sql = format!(
+            "{NAMED} WHERE i.id < $1 AND ($2 = 2 OR $2 = CASE WHEN i.closed_at IS NULL THEN 1 ELSE 0 END) \
+             ORDER BY i.id DESC LIMIT $3"
+        );
+        let rows = query(sqlx::AssertSqlSafe(sql))
+            .bind(before(from, IncidentId::PREFIX))
+            .bind(either(open))
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(incident).collect()
+    }
+
+    /// How many of a kind nobody closed.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn count_open_incidents(&self, kind: IncidentKind) -> Result<u32, StoreError> {
+        let row =
+            query("SELECT COUNT(*) AS n FROM incidents WHERE kind = $1 AND closed_at IS NULL")
+                .bind(kind.as_str())
+                .fetch_one(self.readers())
+                .await?;
+        row.small("n")
     }
 }
 

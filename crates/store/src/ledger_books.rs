@@ -6,7 +6,8 @@ use std::fmt::Write;
 use kernel::{AccountId, Amount, JobId, Timestamp, TransferId};
 use ledger::chain::{self, NO_PREVIOUS, TransferHash};
 use ledger::{After, BookId, LedgerError, Transfer};
-use protocol::money::{BookView, EntryKind};
+use protocol::money::{BookView, EntryKind, MovedView};
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use sqlx::query;
 
@@ -308,11 +309,7 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn chain_end(&mut self) -> Result<ChainEnd, StoreError> {
-        let row = query(
-            "SELECT seq, hash, at FROM transfers WHERE seq IS NOT NULL ORDER BY seq DESC LIMIT 1",
-        )
-        .fetch_optional(self.connection())
-        .await?;
+        let row = query(CHAIN_END).fetch_optional(self.connection()).await?;
         row.as_ref().map_or(Ok(ChainEnd::BEGIN), chain_end)
     }
 
@@ -324,6 +321,14 @@ impl Tx {
             .fetch_optional(self.connection())
             .await?;
         row.map_or(Ok(Amount::ZERO), |row| row.amount("balance"))
+    }
+
+    /// Of an account: each of its books, with what this transaction changed.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn balances(&mut self, account: AccountId) -> Result<Balances, StoreError> {
+        balances(self.connection(), account).await
     }
 
     /// What left a book for some purposes since a moment, and what reached it for others.
@@ -364,6 +369,41 @@ impl Tx {
         Ok((out, back))
     }
 }
+
+async fn balances(
+    connection: &mut AnyConnection,
+    account: AccountId,
+) -> Result<Balances, StoreError> {
+    let books = BookId::of(account).map(|book| book.to_string());
+    let rows = query("SELECT id, balance FROM books WHERE id IN ($1, $2, $3, $4, $5)")
+        .bind(&books[0])
+        .bind(&books[1])
+        .bind(&books[2])
+        .bind(&books[3])
+        .bind(&books[4])
+        .fetch_all(connection)
+        .await?;
+    let mut all = [Amount::ZERO; 5];
+    for row in rows {
+        let id = row.text("id")?;
+        for (book, balance) in books.iter().zip(&mut all) {
+            if *book == id {
+                *balance = row.amount("balance")?;
+            }
+        }
+    }
+    let [available, held, earned, withdrawable, disputed] = all;
+    Ok(Balances {
+        available,
+        held,
+        earned,
+        withdrawable,
+        disputed,
+    })
+}
+
+const CHAIN_END: &str =
+    "SELECT seq, hash, at FROM transfers WHERE seq IS NOT NULL ORDER BY seq DESC LIMIT 1";
 
 fn chain_end(row: &AnyRow) -> Result<ChainEnd, StoreError> {
     let hash = row.text("hash")?;
@@ -427,32 +467,8 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn balances(&self, account: AccountId) -> Result<Balances, StoreError> {
-        let books = BookId::of(account).map(|book| book.to_string());
-        let rows = query("SELECT id, balance FROM books WHERE id IN ($1, $2, $3, $4, $5)")
-            .bind(&books[0])
-            .bind(&books[1])
-            .bind(&books[2])
-            .bind(&books[3])
-            .bind(&books[4])
-            .fetch_all(self.readers())
-            .await?;
-        let mut all = [Amount::ZERO; 5];
-        for row in rows {
-            let id = row.text("id")?;
-            for (book, balance) in books.iter().zip(&mut all) {
-                if *book == id {
-                    *balance = row.amount("balance")?;
-                }
-            }
-        }
-        let [available, held, earned, withdrawable, disputed] = all;
-        Ok(Balances {
-            available,
-            held,
-            earned,
-            withdrawable,
-            disputed,
-        })
+        let mut reader = self.readers().acquire().await?;
+        balances(&mut reader, account).await
     }
 
     /// What a book held at a moment, base units: what its newest transfer up to then left it.
@@ -603,6 +619,15 @@ impl Store {
         Ok((totals, end))
     }
 
+    /// Where the chain of transfers ends.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn chain_end(&self) -> Result<ChainEnd, StoreError> {
+        let row = query(CHAIN_END).fetch_optional(self.readers()).await?;
+        row.as_ref().map_or(Ok(ChainEnd::BEGIN), chain_end)
+    }
+
     /// Whether a transfer with this key was posted.
     ///
     /// # Errors
@@ -672,6 +697,59 @@ impl Store {
             .fetch_all(self.readers())
             .await?;
         rows.iter().map(entry).collect()
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn transfer(&self, id: TransferId) -> Result<Option<EntryRow>, StoreError> {
+        let row = query("SELECT * FROM transfers WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(entry).transpose()
+    }
+
+    /// What came to an account and what left it, by purpose, after one moment and up to another. Moves between its own
+    /// books are left out.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn moved(
+        &self,
+        account: AccountId,
+        after: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<MovedView>, StoreError> {
+        let own = list(5);
+        let sum = |came: &str, went: &str, here: &str, there: &str| {
+            format!(
+                "SELECT kind, {came} AS came, {went} AS went FROM transfers WHERE {here} IN ({own}) \
+                 AND {there} NOT IN ({own}) AND at > $6 AND at <= $7"
+            )
+        };
+        let sql = format!(
+            "SELECT kind, CAST(SUM(came) AS BIGINT) AS came, CAST(SUM(went) AS BIGINT) AS went FROM ({} UNION ALL {}) x \
+             GROUP BY kind ORDER BY kind",
+            sum("amount", "0", "to_book", "from_book"),
+            sum("0", "amount", "from_book", "to_book"),
+        );
+        let mut select = query(sqlx::AssertSqlSafe(sql));
+        for book in BookId::of(account) {
+            select = select.bind(book.to_string());
+        }
+        let rows = select
+            .bind(after.millis())
+            .bind(until.millis())
+            .fetch_all(self.readers())
+            .await?;
+        let read = |row: &AnyRow| {
+            Ok(MovedView {
+                kind: row.word("kind", EntryKind::parse)?,
+                came: row.amount("came")?,
+                went: row.amount("went")?,
+            })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Transfers after a number, oldest first.

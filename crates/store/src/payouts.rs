@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use sqlx::query;
 
 use crate::db::{Store, StoreError, Tx};
-use crate::row::Columns;
+use crate::row::{Columns, before, either};
 
 /// Money that comes in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +129,24 @@ fn approval(row: &AnyRow) -> Result<Approval, StoreError> {
         confirmed_by: row.parse_opt("confirmed_by")?,
         decided_at: row.time_opt("decided_at")?,
         dropped: row.flag("dropped")?,
+    })
+}
+
+const NAMED_APPROVALS: &str = "SELECT x.*, p.email AS proposer, c.email AS confirmer FROM approvals x \
+     JOIN accounts p ON p.id = x.proposed_by LEFT JOIN accounts c ON c.id = x.confirmed_by";
+
+fn named_approval(row: &AnyRow) -> Result<ApprovalView, StoreError> {
+    let own = approval(row)?;
+    Ok(ApprovalView {
+        id: own.id,
+        action: own.action,
+        payout: own.payout,
+        reason: own.reason,
+        proposed_by: row.text("proposer")?,
+        proposed_at: own.proposed_at,
+        confirmed_by: row.text_opt("confirmer")?,
+        decided_at: own.decided_at,
+        dropped: own.dropped,
     })
 }
 
@@ -309,13 +327,17 @@ impl Store {
     pub async fn deposits(
         &self,
         account: AccountId,
+        from: Option<DepositId>,
         limit: u32,
     ) -> Result<Vec<Deposit>, StoreError> {
-        let rows = query("SELECT * FROM deposits WHERE account = $1 ORDER BY id DESC LIMIT $2")
-            .bind(account.to_string())
-            .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await?;
+        let rows = query(
+            "SELECT * FROM deposits WHERE account = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+        )
+        .bind(account.to_string())
+        .bind(before(from, DepositId::PREFIX))
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
         rows.iter().map(deposit).collect()
     }
 
@@ -335,16 +357,46 @@ impl Store {
         rows.iter().map(view).collect()
     }
 
+    /// Of all accounts, newest first: those that are open, those that are not, or both.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn find_deposits(
+        &self,
+        open: Option<bool>,
+        from: Option<DepositId>,
+        limit: u32,
+    ) -> Result<Vec<DepositView>, StoreError> {
+        let rows = query(
+            "SELECT d.*, a.email FROM deposits d JOIN accounts a ON a.id = d.account WHERE d.id < $1 \
+             AND ($2 = 2 OR $2 = CASE WHEN d.state IN ('requested', 'in_transit') THEN 1 ELSE 0 END) ORDER BY d.id DESC LIMIT $3",
+        )
+        .bind(before(from, DepositId::PREFIX))
+        .bind(either(open))
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        let view = |row: &AnyRow| Ok(deposit(row)?.view(Some(row.text("email")?)));
+        rows.iter().map(view).collect()
+    }
+
     /// An account's payouts, newest first.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn payouts(&self, account: AccountId, limit: u32) -> Result<Vec<Payout>, StoreError> {
-        let rows = query("SELECT * FROM payouts WHERE account = $1 ORDER BY id DESC LIMIT $2")
-            .bind(account.to_string())
-            .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await?;
+    pub async fn payouts(
+        &self,
+        account: AccountId,
+        from: Option<PayoutId>,
+        limit: u32,
+    ) -> Result<Vec<Payout>, StoreError> {
+        let rows =
+            query("SELECT * FROM payouts WHERE account = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
+                .bind(account.to_string())
+                .bind(before(from, PayoutId::PREFIX))
+                .bind(i64::from(limit))
+                .fetch_all(self.readers())
+                .await?;
         rows.iter().map(payout).collect()
     }
 
@@ -362,6 +414,44 @@ impl Store {
         .await?;
         let view = |row: &AnyRow| Ok(payout(row)?.view(Some(row.text("email")?)));
         rows.iter().map(view).collect()
+    }
+
+    /// Of all accounts, newest first: those that are open, those that are not, or both.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn find_payouts(
+        &self,
+        open: Option<bool>,
+        from: Option<PayoutId>,
+        limit: u32,
+    ) -> Result<Vec<PayoutView>, StoreError> {
+        let rows = query(
+            "SELECT p.*, a.email FROM payouts p JOIN accounts a ON a.id = p.account WHERE p.id < $1 \
+             AND ($2 = 2 OR $2 = CASE WHEN p.state IN ('requested', 'approved', 'frozen', 'sent') THEN 1 ELSE 0 END) ORDER BY p.id DESC LIMIT $3",
+        )
+        .bind(before(from, PayoutId::PREFIX))
+        .bind(either(open))
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        let view = |row: &AnyRow| Ok(payout(row)?.view(Some(row.text("email")?)));
+        rows.iter().map(view).collect()
+    }
+
+    /// One, with its account's e-mail address.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn payout(&self, id: PayoutId) -> Result<Option<(Payout, String)>, StoreError> {
+        let row = query(
+            "SELECT p.*, a.email FROM payouts p JOIN accounts a ON a.id = p.account WHERE p.id = $1",
+        )
+        .bind(id.to_string())
+        .fetch_optional(self.readers())
+        .await?;
+        row.map(|row| Ok((payout(&row)?, row.text("email")?)))
+            .transpose()
     }
 
     /// All that was paid out to an account.
@@ -397,27 +487,22 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn approvals(&self, limit: u32) -> Result<Vec<ApprovalView>, StoreError> {
-        let rows = query(
-            "SELECT x.*, p.email AS proposer, c.email AS confirmer FROM approvals x JOIN accounts p ON p.id = x.proposed_by \
-             LEFT JOIN accounts c ON c.id = x.confirmed_by ORDER BY x.id DESC LIMIT $1",
-        )
-        .bind(i64::from(limit))
-        .fetch_all(self.readers())
-        .await?;
-        let view = |row: &AnyRow| {
-            let own = approval(row)?;
-            Ok(ApprovalView {
-                id: own.id,
-                action: own.action,
-                payout: own.payout,
-                reason: own.reason,
-                proposed_by: row.text("proposer")?,
-                proposed_at: own.proposed_at,
-                confirmed_by: row.text_opt("confirmer")?,
-                decided_at: own.decided_at,
-                dropped: own.dropped,
-            })
-        };
-        rows.iter().map(view).collect()
+        let sql = format!("{NAMED_APPROVALS} ORDER BY x.id DESC LIMIT $1");
+        let rows = query(sqlx::AssertSqlSafe(sql))
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(named_approval).collect()
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn approval(&self, id: ApprovalId) -> Result<Option<ApprovalView>, StoreError> {
+        let sql = format!("{NAMED_APPROVALS} WHERE x.id = $1");
+        let row = query(sqlx::AssertSqlSafe(sql))
+            .bind(id.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(named_approval).transpose()
     }
 }

@@ -148,3 +148,18 @@ pub fn json<T: serde::Serialize>(what: &'static str, value: &T) -> Result<String
 pub fn count(what: &'static str, value: u64) -> Result<i64, StoreError> {
     i64::try_from(value).map_err(|error| StoreError::corrupt(what, error))
 }
+
+/// From where a list, newest first, goes on: before an id or, without one, from its begin. Ids are written with the digits
+/// 0 to f.
+pub fn before<T: Display>(id: Option<T>, prefix: &str) -> String {
+    id.map_or_else(|| format!("{prefix}_g"), |id| id.to_string())
+}
+
+/// A filter that may be absent, as a number that a statement compares: 2 for both.
+pub const fn either(flag: Option<bool>) -> i64 {
+    match flag {
+        None => 2,
+        Some(false) => 0,
+        Some(true) => 1,
+    }
+}

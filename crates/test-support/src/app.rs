@@ -203,6 +203,16 @@ impl TestApp {
 
     /// A new account with all scopes on its key and, if said, so much IO to spend.
     pub fn account(&self, name: &str, credit_io: Option<&str>) -> Account {
+        let credit = credit_io.map(|credit| ["--demo-credit-io", credit]);
+        self.new_account(name, credit.as_ref().map_or(&[], |more| &more[..]))
+    }
+
+    /// One that runs the platform.
+    pub fn admin_account(&self, name: &str) -> Account {
+        self.new_account(name, &["--role", "admin"])
+    }
+
+    fn new_account(&self, name: &str, more: &[&str]) -> Account {
         let email = format!("{name}@example.com");
         let password = format!("correct horse {name}");
         let mut arguments = vec![
@@ -215,9 +225,7 @@ impl TestApp {
             "--password-env",
             "IOG_NEW_PASSWORD",
         ];
-        if let Some(credit) = credit_io {
-            arguments.extend(["--demo-credit-io", credit]);
-        }
+        arguments.extend(more);
         let id = self.admin(&arguments, &[("IOG_NEW_PASSWORD", &password)]);
         let key = self.key(&email, "read,jobs,nodes");
         let rest = self.anyone().with_key(&key);

@@ -18,7 +18,6 @@ use webhooks::Courier;
 const TICK_EVERY: Duration = Duration::from_millis(250);
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 const CARRY_EVERY: Duration = Duration::from_millis(250);
-const RECONCILE_EVERY: Duration = Duration::from_mins(5);
 /// The same failure, four times a second, says nothing new.
 const REPEAT_AFTER: Duration = Duration::from_mins(1);
 
@@ -60,7 +59,7 @@ fn reconcilers(state: &AppState) -> [JoinHandle<()>; 3] {
         )),
         tokio::spawn(every(
             "reconcile",
-            RECONCILE_EVERY,
+            Duration::from_secs(state.exchange.settings().reconcile_interval.get()),
             state.closing.clone(),
             move || reconciled(reconcile.clone()),
         )),

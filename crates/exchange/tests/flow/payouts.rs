@@ -93,11 +93,11 @@ async fn a_payout_goes_out_once_and_one_transaction_pays_one() {
         );
 
         // Only admins move it, step by step, and only another account's.
-        let approve = |who, id| exchange.move_payout(who, id, PayoutMove::Approve);
+        let approve = |who, id| exchange.move_payout(who, id, PayoutMove::Approve, None);
         assert_eq!(code(approve(&otto, first.id).await), Some(Code::Forbidden));
         let send = |id, reference: &str| {
             let reference = reference.to_owned();
-            exchange.move_payout(&one, id, PayoutMove::Send { reference })
+            exchange.move_payout(&one, id, PayoutMove::Send { reference }, None)
         };
         assert_eq!(code(send(first.id, "0xfeed").await), Some(Code::Conflict));
         approve(&one, first.id).await.unwrap();
@@ -106,19 +106,19 @@ async fn a_payout_goes_out_once_and_one_transaction_pays_one() {
         // fault_yagna_2765: one transaction outside pays one payout here.
         assert_eq!(code(send(second.id, "0xfeed").await), Some(Code::Invalid));
         let paid = exchange
-            .move_payout(&one, first.id, PayoutMove::Confirm)
+            .move_payout(&one, first.id, PayoutMove::Confirm, None)
             .await;
         assert_eq!(paid.unwrap().state, PayoutState::Paid);
         let again = exchange
-            .move_payout(&one, first.id, PayoutMove::Confirm)
+            .move_payout(&one, first.id, PayoutMove::Confirm, None)
             .await;
         assert_eq!(code(again), Some(Code::Conflict));
         send(second.id, "0xbeef").await.unwrap();
-        let late = exchange.cancel_payout(&otto, second.id).await;
+        let late = exchange.cancel_payout(&otto, second.id, None).await;
         assert_eq!(code(late), Some(Code::Conflict), "it is sent");
         let why = "the wallet refused it".to_owned();
         exchange
-            .move_payout(&two, second.id, PayoutMove::Fail { why })
+            .move_payout(&two, second.id, PayoutMove::Fail { why }, None)
             .await
             .unwrap();
         let balance = exchange.balance(&otto).await.unwrap();
@@ -180,11 +180,11 @@ async fn two_admins_freeze_a_payout_and_one_alone_does_not() {
     let again = exchange.decide_proposal(&two, proposal, true).await;
     assert_eq!(code(again), Some(Code::Conflict));
     for change in [PayoutMove::Approve, PayoutMove::Confirm] {
-        let moved = exchange.move_payout(&one, payout.id, change).await;
+        let moved = exchange.move_payout(&one, payout.id, change, None).await;
         assert_eq!(code(moved), Some(Code::Conflict), "it is frozen");
     }
     assert_eq!(
-        code(exchange.cancel_payout(&otto, payout.id).await),
+        code(exchange.cancel_payout(&otto, payout.id, None).await),
         Some(Code::Conflict)
     );
     // A proposal that nobody confirms is over in a day, and another may follow.
@@ -197,7 +197,10 @@ async fn two_admins_freeze_a_payout_and_one_alone_does_not() {
     );
     let fresh = thaw(&two).await.unwrap();
     exchange.decide_proposal(&one, fresh, true).await.unwrap();
-    let back = exchange.cancel_payout(&otto, payout.id).await.unwrap();
+    let back = exchange
+        .cancel_payout(&otto, payout.id, None)
+        .await
+        .unwrap();
     assert_eq!(back.state, PayoutState::Cancelled);
     assert_eq!(
         exchange.balance(&otto).await.unwrap().withdrawable,
@@ -207,7 +210,7 @@ async fn two_admins_freeze_a_payout_and_one_alone_does_not() {
 }
 
 #[tokio::test]
-async fn deposits_are_credited_once_and_the_faucet_asks_an_admin() {
+async fn fault_lago_api_5870_deposits_are_credited_once_and_the_faucet_asks_an_admin() {
     for backend in backends() {
         let world = World::with(backend, |settings| settings.faucet_max = Some(io(500))).await;
         let (rita, _) = world.people("0").await;
@@ -224,24 +227,31 @@ async fn deposits_are_credited_once_and_the_faucet_asks_an_admin() {
         );
         assert_eq!(world.available(&rita).await, 0, "nothing is given unasked");
         assert_eq!(
-            code(exchange.decide_deposit(&rita, asked.id, None).await),
+            code(exchange.decide_deposit(&rita, asked.id, None, None).await),
             Some(Code::Forbidden)
         );
-        let given = exchange.decide_deposit(&one, asked.id, None).await.unwrap();
+        let given = exchange
+            .decide_deposit(&one, asked.id, None, None)
+            .await
+            .unwrap();
         assert_eq!((given.state, given.demo), (DepositState::Credited, true));
         assert_eq!(
-            code(exchange.decide_deposit(&one, asked.id, None).await),
+            code(exchange.decide_deposit(&one, asked.id, None, None).await),
             Some(Code::Conflict)
         );
-        // fault_lago_api_5870: the same money is credited once, however often it is reported.
-        let seen = |reference| exchange.record_deposit(&one, "rita@example.org", io(70), reference);
+        // The same money is credited once, however often it is reported.
+        let seen =
+            |reference| exchange.record_deposit(&one, "rita@example.org", io(70), reference, None);
         let first = seen("0x1").await.unwrap();
         assert_eq!(code(seen("0x1").await), Some(Code::Conflict));
         assert_eq!(world.available(&rita).await, 400, "in transit");
-        exchange.decide_deposit(&one, first.id, None).await.unwrap();
+        exchange
+            .decide_deposit(&one, first.id, None, None)
+            .await
+            .unwrap();
         let wrong = seen("0x2").await.unwrap();
         exchange
-            .decide_deposit(&one, wrong.id, Some("another network"))
+            .decide_deposit(&one, wrong.id, Some("another network"), None)
             .await
             .unwrap();
         assert_eq!(world.available(&rita).await, 470);
@@ -299,16 +309,16 @@ async fn a_contested_receipt_is_decided_by_new_transfers() {
         // Half of it, and it is final.
         let refund = io(751_875);
         assert_eq!(
-            code(exchange.rule(&rita, dispute.id, refund, "x").await),
+            code(exchange.rule(&rita, dispute.id, refund, "x", None).await),
             Some(Code::Forbidden)
         );
         let before = world.available(&rita).await;
         exchange
-            .rule(&one, dispute.id, refund, "half of it was slow")
+            .rule(&one, dispute.id, refund, "half of it was slow", None)
             .await
             .unwrap();
         assert_eq!(world.available(&rita).await, before + 751_875);
-        let again = exchange.rule(&one, dispute.id, refund, "more").await;
+        let again = exchange.rule(&one, dispute.id, refund, "more", None).await;
         assert_eq!(code(again), Some(Code::Conflict));
         let balance = exchange.balance(&otto).await.unwrap();
         assert_eq!(balance.disputed, Amount::ZERO);
@@ -325,7 +335,10 @@ async fn a_contested_receipt_is_decided_by_new_transfers() {
 
         // Taken back, all of it is the owner's again.
         let second = open(&rita, 2, None, None).await.unwrap();
-        exchange.withdraw_dispute(&rita, second.id).await.unwrap();
+        exchange
+            .withdraw_dispute(&rita, second.id, None)
+            .await
+            .unwrap();
         let balance = exchange.balance(&otto).await.unwrap();
         assert_eq!(balance.withdrawable, io(EARNED - 748_125));
         world.pass(8 * 86_400_000);

@@ -35,7 +35,7 @@ pub async fn balance(
 }
 
 /// Takes the demo's credit, once, where the site gives one. Only a signed-in person can.
-#[utoipa::path(post, path = "/api/v1/balance/demo-credit", tag = "account",
+#[utoipa::path(post, path = "/api/v1/balance/demo-credit", tags = ["account", "money"],
     responses((status = 200, body = BalanceView), Refusals), security(("session" = [])))]
 pub async fn demo_credit(
     State(exchange): State<Exchange>,

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use exchange::Exchange;
 use futures::TryStreamExt;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use kernel::{ArtefactId, DeviceId, JobId, QuoteId};
 use protocol::spec::{BUNDLE_BYTES_MAX, from_toml};
 use protocol::view::{BundleView, JobSummary, JobView, LogPage, Page, ReceiptView, SampleView};
@@ -16,13 +16,11 @@ use serde::Deserialize;
 use tokio_util::io::{ReaderStream, StreamReader};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, PageQuery, Refusals, bounded};
+use super::{Answer, Once, PageQuery, Refusals, bounded};
 use crate::auth::Signed;
 use crate::http::extract::{self, Id, Ids, Query, has_type};
 use crate::http::problem::{Chain, Refused};
 
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const IDEMPOTENCY_KEY_MAX: usize = 128;
 const LOG_LIMIT_MAX: u32 = 2_000;
 const LOG_LIMIT_DEFAULT: u32 = 500;
 
@@ -86,21 +84,19 @@ pub struct SubmitQuery {
 }
 
 /// Sends a job. With an `Idempotency-Key`, sending it again answers with the same job.
-#[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs",
-    params(SubmitQuery, ("Idempotency-Key" = Option<String>, Header, description = "At most 128 visible ASCII characters; kept for a day")),
+#[utoipa::path(post, path = "/api/v1/jobs", tags = ["jobs", "money"], params(SubmitQuery, Once),
     request_body(content((NewJob = "application/json"), (String = "application/toml"))),
     responses((status = 201, body = JobView), Refusals), security(("key" = ["jobs"]), ("session" = [])))]
 pub async fn submit(
     State(exchange): State<Exchange>,
     Signed(actor): Signed,
     Query(query): Query<SubmitQuery>,
-    headers: HeaderMap,
+    once: Once,
     request: Request,
 ) -> Result<(StatusCode, Json<JobView>), Refused> {
-    let key = idempotency_key(&headers)?;
     let new = new_job(query, request).await?;
     let job = exchange
-        .submit_quoted(&actor, new.spec, new.device, new.quote, key)
+        .submit_quoted(&actor, new.spec, new.device, new.quote, once.key())
         .await?;
     Ok((StatusCode::CREATED, Json(job)))
 }
@@ -129,22 +125,6 @@ async fn new_job(query: SubmitQuery, request: Request) -> Result<NewJob, Refused
     }
     let extract::Json(new) = extract::Json::<NewJob>::from_request(request, &()).await?;
     Ok(new)
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
-        return Ok(None);
-    };
-    let key = value.to_str().ok().map(str::trim);
-    let key = key.filter(|key| {
-        (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic())
-    });
-    key.map(Some).ok_or_else(|| {
-        Refused::field(
-            "Idempotency-Key",
-            "1 to 128 visible ASCII characters without spaces",
-        )
-    })
 }
 
 /// The account's jobs, newest first.
@@ -303,19 +283,5 @@ mod tests {
         assert!(HeaderValue::from_str(&text).is_ok(), "{text}");
         assert_eq!(text.matches('"').count(), 2, "{text}");
         assert!(disposition("model/final.npz").contains("filename=\"final.npz\""));
-    }
-
-    #[test]
-    fn an_idempotency_key_has_a_form() {
-        let key = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_static(text));
-            idempotency_key(&headers)
-                .map(|key| key.map(str::to_owned))
-                .map_err(|refused| refused.0.status)
-        };
-        assert_eq!(key("a-1"), Ok(Some("a-1".to_owned())));
-        assert_eq!(key(""), Err(422));
-        assert_eq!(key("a b"), Err(422));
     }
 }

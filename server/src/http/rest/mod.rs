@@ -2,9 +2,12 @@
 //! and answers with its shape. The document is made from the same functions that the router serves.
 
 mod account;
+mod admin;
+mod disputes;
 mod jobs;
 pub use jobs::{reader, send_file};
 mod market;
+mod money;
 mod nodes;
 mod notifications;
 mod rounds;
@@ -12,7 +15,9 @@ mod webhooks;
 
 use axum::Json;
 use axum::Router;
+use axum::extract::FromRequestParts;
 use http::StatusCode;
+use http::request::Parts;
 use protocol::Problem;
 use serde::Deserialize;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -71,6 +76,34 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(webhooks::test))
         .routes(routes!(webhooks::deliveries))
         .routes(routes!(webhooks::redeliver))
+        .routes(routes!(money::payouts, money::request_payout))
+        .routes(routes!(money::payout))
+        .routes(routes!(money::cancel_payout))
+        .routes(routes!(money::convert))
+        .routes(routes!(money::deposits, money::request_credit))
+        .routes(routes!(money::limits, money::set_limits))
+        .routes(routes!(money::statement))
+        .routes(routes!(money::days))
+        .routes(routes!(money::proof))
+        .routes(routes!(disputes::list, disputes::open))
+        .routes(routes!(disputes::one))
+        .routes(routes!(disputes::say))
+        .routes(routes!(disputes::withdraw))
+        .routes(routes!(admin::payouts))
+        .routes(routes!(admin::move_payout))
+        .routes(routes!(admin::approvals, admin::propose))
+        .routes(routes!(admin::decide_approval))
+        .routes(routes!(admin::deposits, admin::record_deposit))
+        .routes(routes!(admin::decide_deposit))
+        .routes(routes!(admin::disputes))
+        .routes(routes!(admin::rule))
+        .routes(routes!(admin::incidents))
+        .routes(routes!(admin::close_incident))
+        .routes(routes!(admin::reconcile))
+        .routes(routes!(admin::books))
+        .routes(routes!(admin::transfers))
+        .routes(routes!(admin::transfer))
+        .routes(routes!(admin::chain))
         .split_for_parts();
     describe_successes(&mut document);
     (router, document)
@@ -216,6 +249,35 @@ enum Refusals {
         content_type = "application/problem+json"
     )]
     Unavailable(Problem),
+}
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// By what a request that moves money is known when it comes again.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+struct Once {
+    /// 1 to 128 visible ASCII characters, kept for a day: the same request under it answers the same again, another one is
+    /// refused.
+    #[param(rename = "Idempotency-Key")]
+    key: Option<String>,
+}
+
+impl Once {
+    fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Once {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let value = parts.headers.get(IDEMPOTENCY_KEY);
+        // What is not ASCII stays so, and the exchange refuses it: its form is said in one place.
+        let text = value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        Ok(Self { key: text })
+    }
 }
 
 const PAGE_MAX: u32 = 100;

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use exchange::Exchange;
 use kernel::NoticeId;
-use protocol::notice::{NoticeView, NotificationSettings, NotificationSettingsView};
+use protocol::notice::{NoticesView, NotificationSettings, NotificationSettingsView};
 use protocol::view::Page;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,16 +13,21 @@ use super::{Answer, PageQuery, Refusals};
 use crate::auth::Signed;
 use crate::http::extract::{self, Query};
 
-/// What the account was told in the last 90 days, newest first.
+/// What the account was told in the last 90 days, newest first, and how much of it is unread.
 #[utoipa::path(get, path = "/api/v1/notifications", tag = "notifications", params(PageQuery),
-    responses((status = 200, body = Page<NoticeView>), Refusals), security(("key" = ["read"]), ("session" = [])))]
+    responses((status = 200, body = NoticesView), Refusals), security(("key" = ["read"]), ("session" = [])))]
 pub async fn list(
     State(exchange): State<Exchange>,
     Signed(actor): Signed,
     Query(page): Query<PageQuery>,
-) -> Answer<Page<NoticeView>> {
+) -> Answer<NoticesView> {
     let (before, limit) = page.read()?;
-    Ok(Json(exchange.notices(&actor, before, limit).await?))
+    let Page { items, next } = exchange.notices(&actor, before, limit).await?;
+    Ok(Json(NoticesView {
+        items,
+        next,
+        unread: exchange.unread_notices(&actor).await?,
+    }))
 }
 
 /// What was read.
