@@ -1,5 +1,4 @@
-//! Money as REST and the pages show it: balances, entries, statements, deposits, payouts, disputes, limits, incidents; and
-//! the states that deposits, payouts and disputes go through.
+//! What REST and the pages show of money.
 
 use kernel::{
     AccountId, Amount, ApprovalId, DepositId, DeviceId, DisputeId, IncidentId, JobId, LeaseId,
@@ -7,42 +6,9 @@ use kernel::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::{ApprovalAction, DepositState, DisputeState, PayoutState};
 use crate::state::LeaseState;
 use crate::view::Meter;
-
-/// Words of a field, in REST and in the database.
-macro_rules! words {
-    ($name:ident { $($variant:ident = $word:literal,)* }) => {
-        impl $name {
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)*
-                }
-            }
-
-            pub fn parse(text: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|one| one.as_str() == text)
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
-
-/// A step that the state does not allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a {what} that is {from} cannot {step}")]
-pub struct WrongStep {
-    pub what: &'static str,
-    pub from: &'static str,
-    pub step: &'static str,
-}
 
 /// What is an account's, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -252,53 +218,6 @@ pub struct LimitsView {
     pub left: Amount,
 }
 
-/// How far a deposit is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum DepositState {
-    /// Asked of the demo's faucet; an admin decides.
-    Requested,
-    /// Seen outside, not yet certain.
-    InTransit,
-    Credited,
-    Refused,
-}
-
-words!(DepositState {
-    Requested = "requested",
-    InTransit = "in_transit",
-    Credited = "credited",
-    Refused = "refused",
-});
-
-/// What happens to a deposit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DepositStep {
-    /// An admin gives it, or the outside says that it is certain.
-    Credit,
-    Refuse,
-}
-
-impl DepositState {
-    /// # Errors
-    /// [`WrongStep`] names both.
-    pub const fn step(self, step: DepositStep) -> Result<Self, WrongStep> {
-        match (self, step) {
-            (Self::Requested | Self::InTransit, DepositStep::Credit) => Ok(Self::Credited),
-            (Self::Requested | Self::InTransit, DepositStep::Refuse) => Ok(Self::Refused),
-            (from, step) => Err(WrongStep {
-                what: "deposit",
-                from: from.as_str(),
-                step: match step {
-                    DepositStep::Credit => "be credited",
-                    DepositStep::Refuse => "be refused",
-                },
-            }),
-        }
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DepositView {
@@ -314,120 +233,6 @@ pub struct DepositView {
     pub decided_at: Option<Timestamp>,
     /// Why it was refused.
     pub note: String,
-}
-
-/// How far a payout is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum PayoutState {
-    /// An admin looks at it.
-    Requested,
-    /// It goes out next.
-    Approved,
-    /// Two admins hold it back.
-    Frozen,
-    /// Handed over; not yet certain.
-    Sent,
-    Paid,
-    /// It could not be paid; the money is back.
-    Failed,
-    /// Its owner took it back.
-    Cancelled,
-    /// An admin refused it; the money is back.
-    Refused,
-}
-
-words!(PayoutState {
-    Requested = "requested",
-    Approved = "approved",
-    Frozen = "frozen",
-    Sent = "sent",
-    Paid = "paid",
-    Failed = "failed",
-    Cancelled = "cancelled",
-    Refused = "refused",
-});
-
-/// What happens to a payout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PayoutStep {
-    Approve,
-    Freeze,
-    Thaw,
-    Send,
-    Confirm,
-    Fail,
-    Cancel,
-    Refuse,
-}
-
-/// What an admin, or the chain, does with a payout.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(tag = "step", rename_all = "snake_case", deny_unknown_fields)]
-pub enum PayoutMove {
-    Approve,
-    /// Handed over under this name; one name pays one payout.
-    Send {
-        /// What the transaction is called outside, at most 120 characters.
-        reference: String,
-    },
-    /// It has arrived.
-    Confirm,
-    /// It could not be paid; the money goes back.
-    Fail {
-        why: String,
-    },
-    /// It will not be paid; the money goes back.
-    Refuse {
-        why: String,
-    },
-}
-
-impl PayoutState {
-    /// Nothing happens to it any more.
-    pub const fn is_final(self) -> bool {
-        matches!(
-            self,
-            Self::Paid | Self::Failed | Self::Cancelled | Self::Refused
-        )
-    }
-
-    /// Its money went back to its owner.
-    pub const fn is_returned(self) -> bool {
-        matches!(self, Self::Failed | Self::Cancelled | Self::Refused)
-    }
-
-    /// # Errors
-    /// [`WrongStep`] names both.
-    pub const fn step(self, step: PayoutStep) -> Result<Self, WrongStep> {
-        use PayoutStep as Step;
-        match (self, step) {
-            (Self::Requested, Step::Approve) => Ok(Self::Approved),
-            (Self::Requested | Self::Approved, Step::Freeze) => Ok(Self::Frozen),
-            (Self::Requested | Self::Approved, Step::Cancel) => Ok(Self::Cancelled),
-            (Self::Requested | Self::Approved | Self::Frozen, Step::Refuse) => Ok(Self::Refused),
-            (Self::Frozen, Step::Thaw) => Ok(Self::Requested),
-            (Self::Approved, Step::Send) => Ok(Self::Sent),
-            (Self::Sent, Step::Confirm) => Ok(Self::Paid),
-            (Self::Sent, Step::Fail) => Ok(Self::Failed),
-            (from, step) => Err(WrongStep {
-                what: "payout",
-                from: from.as_str(),
-                step: match step {
-                    Step::Approve => "be approved",
-                    Step::Freeze => "be frozen",
-                    Step::Thaw => "be thawed",
-                    Step::Send => "be sent",
-                    Step::Confirm => "be confirmed",
-                    Step::Fail => "fail",
-                    Step::Cancel => "be cancelled",
-                    Step::Refuse => "be refused",
-                },
-            }),
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -449,20 +254,6 @@ pub struct PayoutView {
     pub note: String,
 }
 
-/// What two admins decide together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum ApprovalAction {
-    FreezePayout,
-    ThawPayout,
-}
-
-words!(ApprovalAction {
-    FreezePayout = "freeze_payout",
-    ThawPayout = "thaw_payout",
-});
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApprovalView {
@@ -477,56 +268,6 @@ pub struct ApprovalView {
     pub decided_at: Option<Timestamp>,
     /// It was taken back, or its time was over.
     pub dropped: bool,
-}
-
-/// How far a dispute is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum DisputeState {
-    Open,
-    /// Decided for the requester, in full or in part.
-    Refunded,
-    /// Decided for the owner.
-    Rejected,
-    /// The requester took it back.
-    Withdrawn,
-}
-
-words!(DisputeState {
-    Open = "open",
-    Refunded = "refunded",
-    Rejected = "rejected",
-    Withdrawn = "withdrawn",
-});
-
-/// What happens to a dispute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DisputeStep {
-    Refund,
-    Reject,
-    Withdraw,
-}
-
-impl DisputeState {
-    /// # Errors
-    /// [`WrongStep`]: it was decided already.
-    pub const fn step(self, step: DisputeStep) -> Result<Self, WrongStep> {
-        match (self, step) {
-            (Self::Open, DisputeStep::Refund) => Ok(Self::Refunded),
-            (Self::Open, DisputeStep::Reject) => Ok(Self::Rejected),
-            (Self::Open, DisputeStep::Withdraw) => Ok(Self::Withdrawn),
-            (from, step) => Err(WrongStep {
-                what: "dispute",
-                from: from.as_str(),
-                step: match step {
-                    DisputeStep::Refund => "be refunded",
-                    DisputeStep::Reject => "be rejected",
-                    DisputeStep::Withdraw => "be withdrawn",
-                },
-            }),
-        }
-    }
 }
 
 /// Who says something in a dispute.
@@ -734,79 +475,6 @@ pub struct LeaseEarnings {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_payout_goes_one_way_and_a_frozen_one_is_not_paid() {
-        use PayoutState as State;
-        use PayoutStep as Step;
-        let steps = [
-            Step::Approve,
-            Step::Freeze,
-            Step::Thaw,
-            Step::Send,
-            Step::Confirm,
-            Step::Fail,
-            Step::Cancel,
-            Step::Refuse,
-        ];
-        let allowed: Vec<(&str, usize)> = State::ALL
-            .iter()
-            .map(|state| {
-                let of = steps.iter().filter(|step| state.step(**step).is_ok());
-                (state.as_str(), of.count())
-            })
-            .collect();
-        assert_eq!(
-            allowed,
-            [
-                ("requested", 4),
-                ("approved", 4),
-                ("frozen", 2),
-                ("sent", 2),
-                ("paid", 0),
-                ("failed", 0),
-                ("cancelled", 0),
-                ("refused", 0)
-            ]
-        );
-        for state in State::ALL {
-            let none = steps.iter().all(|step| state.step(*step).is_err());
-            assert_eq!(state.is_final(), none);
-            assert!(state.is_final() || !state.is_returned());
-        }
-        let frozen = State::Approved.step(Step::Freeze);
-        assert_eq!(frozen, Ok(State::Frozen));
-        let error = State::Frozen.step(Step::Send).expect_err("frozen");
-        assert_eq!(error.to_string(), "a payout that is frozen cannot be sent");
-        assert!(!State::Paid.is_returned() && State::Failed.is_returned());
-    }
-
-    #[test]
-    fn what_is_decided_stays_so() {
-        for state in DisputeState::ALL {
-            for step in [
-                DisputeStep::Refund,
-                DisputeStep::Reject,
-                DisputeStep::Withdraw,
-            ] {
-                assert_eq!(state.step(step).is_ok(), *state == DisputeState::Open);
-            }
-        }
-        for state in DepositState::ALL {
-            for step in [DepositStep::Credit, DepositStep::Refuse] {
-                let open = matches!(state, DepositState::Requested | DepositState::InTransit);
-                assert_eq!(state.step(step).is_ok(), open);
-            }
-        }
-        assert_eq!(
-            DisputeState::Open.step(DisputeStep::Reject),
-            Ok(DisputeState::Rejected)
-        );
-        assert_eq!(
-            DepositState::Requested.step(DepositStep::Credit),
-            Ok(DepositState::Credited)
-        );
-    }
 
     #[test]
     fn each_word_is_read_again() {
