@@ -97,14 +97,13 @@ impl Exchange {
         amount: Amount,
     ) -> Result<(), Error> {
         let now = self.now();
-        let transfer = Transfer {
-            key: demo_key(account),
-            from: BookId::DemoSource,
-            to: BookId::Available(account),
+        let transfer = Transfer::new(
+            demo_key(account),
+            BookId::DemoSource,
+            BookId::Available(account),
             amount,
-            kind: EntryKind::DemoCredit,
-            job: None,
-        };
+            EntryKind::DemoCredit,
+        );
         let mut tx = self.inner.store.begin().await?;
         self.post_all(&mut tx, &[transfer], now).await?;
         Ok(tx.commit().await?)

@@ -160,6 +160,32 @@ pub struct Transfer {
     pub job: Option<JobId>,
 }
 
+impl Transfer {
+    /// That is for no job.
+    pub const fn new(
+        key: String,
+        from: BookId,
+        to: BookId,
+        amount: Amount,
+        kind: EntryKind,
+    ) -> Self {
+        Self {
+            key,
+            from,
+            to,
+            amount,
+            kind,
+            job: None,
+        }
+    }
+
+    #[must_use]
+    pub fn of(self, job: JobId) -> Self {
+        let job = Some(job);
+        Self { job, ..self }
+    }
+}
+
 /// What two books hold after a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct After {

@@ -73,13 +73,16 @@ impl Hold {
             .reserved
             .checked_add(amount)
             .map_err(|_| LedgerError::TooLarge)?;
-        Ok(vec![self.transfer(
-            key,
-            BookId::Available(self.account),
-            BookId::Held(self.account),
-            amount,
-            EntryKind::Hold,
-        )])
+        Ok(vec![
+            Transfer::new(
+                key,
+                BookId::Available(self.account),
+                BookId::Held(self.account),
+                amount,
+                EntryKind::Hold,
+            )
+            .of(self.job),
+        ])
     }
 
     /// Pays for a receipt.
@@ -119,7 +122,7 @@ impl Hold {
         Ok(parts
             .into_iter()
             .filter(|(_, _, amount, _)| !amount.is_zero())
-            .map(|(key, to, amount, kind)| self.transfer(key, held, to, amount, kind))
+            .map(|(key, to, amount, kind)| Transfer::new(key, held, to, amount, kind).of(self.job))
             .collect())
     }
 
@@ -131,31 +134,16 @@ impl Hold {
             return Vec::new();
         }
         let key = format!("release:{}", self.id);
-        vec![self.transfer(
-            key,
-            BookId::Held(self.account),
-            BookId::Available(self.account),
-            left,
-            EntryKind::Release,
-        )]
-    }
-
-    fn transfer(
-        &self,
-        key: String,
-        from: BookId,
-        to: BookId,
-        amount: Amount,
-        kind: EntryKind,
-    ) -> Transfer {
-        Transfer {
-            key,
-            from,
-            to,
-            amount,
-            kind,
-            job: Some(self.job),
-        }
+        vec![
+            Transfer::new(
+                key,
+                BookId::Held(self.account),
+                BookId::Available(self.account),
+                left,
+                EntryKind::Release,
+            )
+            .of(self.job),
+        ]
     }
 }
 

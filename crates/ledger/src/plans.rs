@@ -6,17 +6,6 @@ use protocol::money::{EntryKind, PayoutState};
 
 use crate::books::{BookId, LedgerError, Transfer};
 
-fn one(key: String, from: BookId, to: BookId, amount: Amount, kind: EntryKind) -> Transfer {
-    Transfer {
-        key,
-        from,
-        to,
-        amount,
-        kind,
-        job: None,
-    }
-}
-
 /// What of a lease's earnings is not withdrawable yet becomes it. The key counts by what was before.
 pub fn mature(
     owner: AccountId,
@@ -26,7 +15,7 @@ pub fn mature(
 ) -> Option<Transfer> {
     let more = earned.minus_or_zero(matured);
     (!more.is_zero()).then(|| {
-        one(
+        Transfer::new(
             format!("matured:{lease}:{}", matured.base()),
             BookId::Earned(owner),
             BookId::Withdrawable(owner),
@@ -38,7 +27,7 @@ pub fn mature(
 
 /// Earnings that are spent here. Each has an id of its own, so the caller answers for doing it once.
 pub fn convert(account: AccountId, id: TransferId, amount: Amount) -> Transfer {
-    one(
+    Transfer::new(
         format!("converted:{id}"),
         BookId::Withdrawable(account),
         BookId::Available(account),
@@ -49,7 +38,7 @@ pub fn convert(account: AccountId, id: TransferId, amount: Amount) -> Transfer {
 
 /// A payout leaves its owner's book.
 pub fn payout(id: PayoutId, account: AccountId, amount: Amount) -> Transfer {
-    one(
+    Transfer::new(
         format!("payout:{id}"),
         BookId::Withdrawable(account),
         BookId::PayoutsInTransit,
@@ -75,12 +64,18 @@ pub fn payout_end(
         _ => return None,
     };
     let key = format!("{what}:{id}");
-    Some(one(key, BookId::PayoutsInTransit, to, amount, kind))
+    Some(Transfer::new(
+        key,
+        BookId::PayoutsInTransit,
+        to,
+        amount,
+        kind,
+    ))
 }
 
 /// Something came in from outside; it is nobody's yet.
 pub fn deposit_seen(id: DepositId, amount: Amount) -> Transfer {
-    one(
+    Transfer::new(
         format!("deposit_seen:{id}"),
         BookId::Outside,
         BookId::DepositsInTransit,
@@ -108,7 +103,13 @@ pub fn deposit_end(
             EntryKind::Returned,
         ),
     };
-    Some(one(format!("deposit:{id}"), from, to, amount, kind))
+    Some(Transfer::new(
+        format!("deposit:{id}"),
+        from,
+        to,
+        amount,
+        kind,
+    ))
 }
 
 /// What a dispute is about.
@@ -146,14 +147,8 @@ impl Contested {
         amount: Amount,
         kind: EntryKind,
     ) -> Option<Transfer> {
-        (!amount.is_zero()).then(|| Transfer {
-            key: format!("dispute:{}:{part}", self.id),
-            from,
-            to,
-            amount,
-            kind,
-            job: Some(self.job),
-        })
+        let key = format!("dispute:{}:{part}", self.id);
+        (!amount.is_zero()).then(|| Transfer::new(key, from, to, amount, kind).of(self.job))
     }
 
     /// Sets the owner's share aside until it is decided: `earned` of what has not matured, the rest of what has.
@@ -242,7 +237,7 @@ mod tests {
     }
 
     fn credit(to: BookId, base: i64) -> Transfer {
-        one(
+        Transfer::new(
             format!("in:{to}"),
             BookId::Outside,
             to,
