@@ -5,6 +5,7 @@ use kernel::{Amount, LeaseId};
 use protocol::money::{
     ApprovalAction, DepositState, DisputeState, IncidentKind, Limits, Party, PayoutState,
 };
+use protocol::notice::Notice;
 use protocol::problem::Code;
 use protocol::state::RunEnd;
 use protocol::view::Role;
@@ -35,6 +36,13 @@ pub async fn admin(world: &World, name: &str) -> Actor {
     made.unwrap();
     let actor = world.exchange.actor_by_email(&email).await.unwrap();
     actor.unwrap()
+}
+
+/// What somebody was told, oldest first.
+async fn told(world: &World, who: &Actor) -> Vec<Notice> {
+    let page = world.exchange.notices(who, None, 200).await.unwrap();
+    let notices = page.items.into_iter().map(|view| view.notice);
+    notices.rev().collect()
 }
 
 /// A job of 130 s that is over and paid.
@@ -131,6 +139,31 @@ async fn a_payout_goes_out_once_and_one_transaction_pays_one() {
         assert_eq!(
             (made.paid_out, made.in_transit),
             (io(1_000_000), Amount::ZERO)
+        );
+
+        // Its owner was told of each step, and of why it came back.
+        let mut steps = Vec::new();
+        for notice in told(&world, &otto).await {
+            if let Notice::PayoutUpdated {
+                payout,
+                state,
+                reason,
+                ..
+            } = notice
+                && payout == second.id
+            {
+                steps.push((state.as_str(), reason));
+            }
+        }
+        let why = Some("the wallet refused it".to_owned());
+        assert_eq!(
+            steps,
+            [
+                ("requested", None),
+                ("approved", None),
+                ("sent", None),
+                ("failed", why)
+            ]
         );
 
         // What is withdrawable can be spent here instead, once.
@@ -333,6 +366,20 @@ async fn a_contested_receipt_is_decided_by_new_transfers() {
             (DisputeState::Refunded, refund)
         );
 
+        // Both sides were told, the owner not of whose job it was.
+        for (who, job) in [(&rita, after.job), (&otto, None)] {
+            let last = told(&world, who).await.pop();
+            let expected = Notice::DisputeUpdated {
+                dispute: dispute.id,
+                state: DisputeState::Refunded,
+                job,
+                lease,
+                refunded: Some(refund),
+                ruling: Some("half of it was slow".into()),
+            };
+            assert_eq!(last, Some(expected));
+        }
+
         // Taken back, all of it is the owner's again.
         let second = open(&rita, 2, None, None).await.unwrap();
         exchange
@@ -465,6 +512,16 @@ async fn a_difference_becomes_an_incident_and_nothing_is_mended() {
             ]
         );
         assert!(open.iter().any(|incident| incident.subject == book));
+        // Admins are told of each, once; nobody else is.
+        let all = told(&world, &one).await;
+        assert_eq!(all.len(), 4, "{all:?}");
+        let whose = all.iter().filter_map(|notice| match notice {
+            Notice::IncidentOpened { account, .. } => *account,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(whose.collect::<Vec<_>>(), [rita.account]);
+        let is_incident = |notice: &Notice| matches!(notice, Notice::IncidentOpened { .. });
+        assert!(!told(&world, &rita).await.iter().any(is_incident));
         assert_eq!(world.sum_of_books().await, 5, "it was not mended");
         assert_eq!(code(exchange.incidents(&rita).await), Some(Code::Forbidden));
         let back = format!("UPDATE books SET balance = balance - 5 WHERE id = '{book}'");
