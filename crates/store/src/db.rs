@@ -1,12 +1,13 @@
 //! Connections and transactions.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kernel::AccountId;
-use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction};
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction, query};
 
 /// The schema, forward only.
 pub(crate) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
@@ -91,6 +92,20 @@ impl Tx {
         &mut self.inner
     }
 
+    /// The row that an id names, as this transaction sees it.
+    pub(crate) async fn one<T>(
+        &mut self,
+        sql: &'static str,
+        id: impl Display,
+        read: impl FnOnce(&AnyRow) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let row = query(sql)
+            .bind(id.to_string())
+            .fetch_optional(self.connection())
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
     pub(crate) fn tell(&mut self, account: AccountId) {
         self.tells.insert(account);
     }
@@ -158,6 +173,20 @@ impl Store {
 
     pub const fn backend(&self) -> Backend {
         self.backend
+    }
+
+    /// The row that an id names.
+    pub(crate) async fn one<T>(
+        &self,
+        sql: &'static str,
+        id: impl Display,
+        read: impl FnOnce(&AnyRow) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let row = query(sql)
+            .bind(id.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(read).transpose()
     }
 
     pub(crate) const fn readers(&self) -> &AnyPool {

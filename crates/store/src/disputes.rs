@@ -116,11 +116,8 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn dispute(&mut self, id: DisputeId) -> Result<Option<Dispute>, StoreError> {
-        let row = query("SELECT * FROM disputes WHERE id = $1")
-            .bind(id.to_string())
-            .fetch_optional(self.connection())
-            .await?;
-        row.as_ref().map(dispute).transpose()
+        self.one("SELECT * FROM disputes WHERE id = $1", id, dispute)
+            .await
     }
 
     /// How many an account has open.

@@ -702,11 +702,8 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn transfer(&self, id: TransferId) -> Result<Option<EntryRow>, StoreError> {
-        let row = query("SELECT * FROM transfers WHERE id = $1")
-            .bind(id.to_string())
-            .fetch_optional(self.readers())
-            .await?;
-        row.as_ref().map(entry).transpose()
+        self.one("SELECT * FROM transfers WHERE id = $1", id, entry)
+            .await
     }
 
     /// What came to an account and what left it, by purpose, after one moment and up to another. Moves between its own

@@ -188,11 +188,8 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn deposit(&mut self, id: DepositId) -> Result<Option<Deposit>, StoreError> {
-        let row = query("SELECT * FROM deposits WHERE id = $1")
-            .bind(id.to_string())
-            .fetch_optional(self.connection())
-            .await?;
-        row.as_ref().map(deposit).transpose()
+        self.one("SELECT * FROM deposits WHERE id = $1", id, deposit)
+            .await
     }
 
     /// # Errors
@@ -235,11 +232,8 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn payout(&mut self, id: PayoutId) -> Result<Option<Payout>, StoreError> {
-        let row = query("SELECT * FROM payouts WHERE id = $1")
-            .bind(id.to_string())
-            .fetch_optional(self.connection())
-            .await?;
-        row.as_ref().map(payout).transpose()
+        self.one("SELECT * FROM payouts WHERE id = $1", id, payout)
+            .await
     }
 
     /// How many payouts of an account are not over.
@@ -311,11 +305,8 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn approval(&mut self, id: ApprovalId) -> Result<Option<Approval>, StoreError> {
-        let row = query("SELECT * FROM approvals WHERE id = $1")
-            .bind(id.to_string())
-            .fetch_optional(self.connection())
-            .await?;
-        row.as_ref().map(approval).transpose()
+        self.one("SELECT * FROM approvals WHERE id = $1", id, approval)
+            .await
     }
 }
 
@@ -444,14 +435,9 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn payout(&self, id: PayoutId) -> Result<Option<(Payout, String)>, StoreError> {
-        let row = query(
-            "SELECT p.*, a.email FROM payouts p JOIN accounts a ON a.id = p.account WHERE p.id = $1",
-        )
-        .bind(id.to_string())
-        .fetch_optional(self.readers())
-        .await?;
-        row.map(|row| Ok((payout(&row)?, row.text("email")?)))
-            .transpose()
+        let sql = "SELECT p.*, a.email FROM payouts p JOIN accounts a ON a.id = p.account WHERE p.id = $1";
+        let read = |row: &AnyRow| Ok((payout(row)?, row.text("email")?));
+        self.one(sql, id, read).await
     }
 
     /// All that was paid out to an account.
