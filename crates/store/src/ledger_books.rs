@@ -476,15 +476,21 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn balance_at(&self, book: BookId, at: Timestamp) -> Result<i64, StoreError> {
+        self.left(&book.to_string(), at, i64::MAX).await
+    }
+
+    /// What the newest transfer up to a moment, and up to a number, left a book.
+    async fn left(&self, book: &str, at: Timestamp, seq: i64) -> Result<i64, StoreError> {
         let mut newest = (0, 0);
         for (column, after) in [("from_book", "from_after"), ("to_book", "to_after")] {
             let sql = format!(
-                "SELECT seq, {after} AS held FROM transfers WHERE {column} = $1 AND at <= $2 AND seq IS NOT NULL \
+                "SELECT seq, {after} AS held FROM transfers WHERE {column} = $1 AND at <= $2 AND seq <= $3 \
                  ORDER BY at DESC, seq DESC LIMIT 1"
             );
             let row = query(sqlx::AssertSqlSafe(sql))
-                .bind(book.to_string())
+                .bind(book)
                 .bind(at.millis())
+                .bind(seq)
                 .fetch_optional(self.readers())
                 .await?;
             if let Some(row) = row {
@@ -506,27 +512,10 @@ impl Store {
             .bind(last)
             .fetch_optional(self.readers())
             .await?;
-        let Some(row) = row else {
-            return Ok(0);
-        };
-        let at = row.int("at")?;
-        let mut newest = (0, 0);
-        for (column, after) in [("from_book", "from_after"), ("to_book", "to_after")] {
-            let sql = format!(
-                "SELECT seq, {after} AS held FROM transfers WHERE {column} = $1 AND at <= $2 AND seq <= $3 \
-                 ORDER BY at DESC, seq DESC LIMIT 1"
-            );
-            let row = query(sqlx::AssertSqlSafe(sql))
-                .bind(book)
-                .bind(at)
-                .bind(last)
-                .fetch_optional(self.readers())
-                .await?;
-            if let Some(row) = row {
-                newest = newest.max((row.int("seq")?, row.int("held")?));
-            }
+        match row {
+            Some(row) => self.left(book, row.time("at")?, last).await,
+            None => Ok(0),
         }
-        Ok(newest.1)
     }
 
     /// For the inspector: books whose name, or whose owner's address, begins with a text; the platform's without one.
