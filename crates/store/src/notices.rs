@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use sqlx::query;
 
 use crate::db::{Store, StoreError, Tx};
-use crate::row::{Columns, json};
+use crate::row::{Columns, before, json};
 
 /// The bell counts no further.
 const UNREAD_MAX: i64 = 100;
@@ -121,7 +121,7 @@ impl Tx {
         )
         .bind(now.millis())
         .bind(account.to_string())
-        .bind(up_to.map_or_else(last_id, |id| id.to_string()))
+        .bind(before(up_to, NoticeId::PREFIX))
         .execute(self.connection())
         .await?;
         self.tell(account);
@@ -169,11 +169,6 @@ impl Tx {
     }
 }
 
-/// After every id: those are written with the digits 0 to f.
-fn last_id() -> String {
-    format!("{}_g", NoticeId::PREFIX)
-}
-
 impl Store {
     /// # Errors
     /// The database failed.
@@ -190,20 +185,20 @@ impl Store {
         row.as_ref().map(notice).transpose()
     }
 
-    /// The account's, newest first, from before `before`.
+    /// The account's, newest first, from before `from`.
     ///
     /// # Errors
     /// The database failed.
     pub async fn notices(
         &self,
         account: AccountId,
-        before: Option<NoticeId>,
+        from: Option<NoticeId>,
         limit: u32,
     ) -> Result<Vec<NoticeRow>, StoreError> {
         let rows =
             query("SELECT * FROM notices WHERE account = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
                 .bind(account.to_string())
-                .bind(before.map_or_else(last_id, |id| id.to_string()))
+                .bind(before(from, NoticeId::PREFIX))
                 .bind(i64::from(limit))
                 .fetch_all(self.readers())
                 .await?;
