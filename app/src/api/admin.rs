@@ -37,7 +37,9 @@ pub async fn move_payout(id: String, step: String, text: Option<String>) -> Resu
         "refuse" => Move::Refuse { why: text },
         _ => return Err(protocol::Problem::field("step", "no such step").into()),
     };
-    super::exchange()?.move_payout(&actor, id, change).await?;
+    super::exchange()?
+        .move_payout(&actor, id, change, None)
+        .await?;
     super::answer_form("/admin?tab=payouts");
     Ok(())
 }
@@ -74,7 +76,7 @@ pub async fn decide_deposit(id: String, why: Option<String>) -> Result<(), Fault
     let actor = super::actor().await?;
     let id = super::parse_id(&id)?;
     super::exchange()?
-        .decide_deposit(&actor, id, why.as_deref())
+        .decide_deposit(&actor, id, why.as_deref(), None)
         .await?;
     super::answer_form("/admin?tab=deposits");
     Ok(())
@@ -85,7 +87,7 @@ pub async fn record_deposit(email: String, amount: String, reference: String) ->
     let actor = super::actor().await?;
     let amount = super::amount("amount", &amount)?;
     super::exchange()?
-        .record_deposit(&actor, &email, amount, &reference)
+        .record_deposit(&actor, &email, amount, &reference, None)
         .await?;
     super::answer_form("/admin?tab=deposits");
     Ok(())
@@ -97,7 +99,9 @@ pub async fn rule(id: String, refund: String, ruling: String) -> Result<(), Faul
     let actor = super::actor().await?;
     let id = super::parse_id(&id)?;
     let refund = super::amount("refund", &refund)?;
-    super::exchange()?.rule(&actor, id, refund, &ruling).await?;
+    super::exchange()?
+        .rule(&actor, id, refund, &ruling, None)
+        .await?;
     super::answer_form("/admin?tab=disputes");
     Ok(())
 }

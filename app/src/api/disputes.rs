@@ -44,7 +44,9 @@ pub async fn add_evidence(id: String, text: String, admin: bool) -> Result<(), F
 pub async fn withdraw_dispute(id: String) -> Result<(), Fault> {
     let actor = super::actor().await?;
     let id = super::parse_id(&id)?;
-    super::exchange()?.withdraw_dispute(&actor, id).await?;
+    super::exchange()?
+        .withdraw_dispute(&actor, id, None)
+        .await?;
     super::answer_form("/disputes");
     Ok(())
 }

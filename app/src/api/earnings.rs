@@ -20,7 +20,7 @@ pub async fn request_payout(amount: String, address: String, request: String) ->
 pub async fn cancel_payout(id: String) -> Result<(), Fault> {
     let actor = super::actor().await?;
     let id = super::parse_id(&id)?;
-    super::exchange()?.cancel_payout(&actor, id).await?;
+    super::exchange()?.cancel_payout(&actor, id, None).await?;
     super::answer_form("/earnings");
     Ok(())
 }

@@ -70,6 +70,14 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
         "a receipt can be contested for {} days after it was posted",
         "收据公布后 {} 天内可提出争议",
     ),
+    (
+        "a receipt can be contested for a day after it was posted",
+        "收据公布后一天内可提出争议",
+    ),
+    (
+        "a receipt can be contested for {} seconds after it was posted",
+        "收据公布后 {} 秒内可提出争议",
+    ),
     ("nothing was paid for this receipt", "此收据没有产生费用"),
     (
         "this receipt was contested before; a ruling is final",

@@ -2,7 +2,6 @@
 
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
-use protocol::money::{DepositState, DisputeState, PayoutState};
 use protocol::notice::{Notice, NoticeView};
 
 use super::settings::notice_tabs;
@@ -115,8 +114,7 @@ fn sentence(notice: &Notice, t: &'static Words) -> String {
             reason: why,
             ..
         } => {
-            let payout =
-                PayoutState::parse(state).map_or(state.as_str(), |s| wording::payout_word(s, t));
+            let payout = wording::payout_word(*state, t);
             fill(t.notice_payout(), &[&format::io(*amount), payout]) + &reason(why)
         }
         Notice::DepositUpdated {
@@ -125,8 +123,7 @@ fn sentence(notice: &Notice, t: &'static Words) -> String {
             reason: why,
             ..
         } => {
-            let deposit =
-                DepositState::parse(state).map_or(state.as_str(), |s| wording::deposit_word(s, t));
+            let deposit = wording::deposit_word(*state, t);
             fill(t.notice_deposit(), &[&format::io(*amount), deposit]) + &reason(why)
         }
         Notice::DisputeUpdated {
@@ -135,8 +132,7 @@ fn sentence(notice: &Notice, t: &'static Words) -> String {
             ruling,
             ..
         } => {
-            let dispute =
-                DisputeState::parse(state).map_or(state.as_str(), |s| wording::dispute_word(s, t));
+            let dispute = wording::dispute_word(*state, t);
             fill(
                 t.notice_dispute(),
                 &[&format::short_id(&lease.to_string()), dispute],
