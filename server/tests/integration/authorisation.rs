@@ -212,13 +212,13 @@ async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer 
         ("POST", "/api/v1/webhooks") => json!({ "url": "https://example.com/" }),
         ("PATCH", path) if path.contains("/webhooks/") => json!({ "enabled": false }),
         ("POST", "/api/v1/notifications/read") => json!({}),
+        ("PUT", "/api/v1/billing/limits") => json!({}),
         ("PUT", _) => json!({ "email": false, "language": "en", "runway_seconds": [] }),
         ("POST", "/api/v1/keys") => json!({ "name": "x", "scopes": ["read"] }),
         ("GET", path) if path.ends_with("/price-check") => {
             return client.get(&format!("{path}?price=1")).await;
         }
         ("PATCH", _) => json!({ "paused": true }),
-        ("PUT", _) => json!({}),
         ("POST", "/api/v1/payouts") => json!({ "amount": "1000000", "address": "0xabc" }),
         ("POST", "/api/v1/earnings/convert" | "/api/v1/deposits") => json!({ "amount": "1" }),
         ("POST", "/api/v1/disputes") => {
