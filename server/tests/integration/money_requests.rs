@@ -538,11 +538,12 @@ async fn fault_golem_js_735_two_ways_to_settle_that_race_settle_once() {
         let ruling = json!({ "refund": "0", "ruling": "no" });
         let withdraw = format!("/api/v1/disputes/{}/withdraw", dispute.id);
         let rule = format!("/api/v1/admin/disputes/{}/ruling", dispute.id);
+        let (bank, withdraw, rule, ruling) = (&bank, &withdraw, &rule, &ruling);
         let ways = (0..AT_ONCE).map(|n| async move {
             let answer = if n.is_multiple_of(2) {
-                bank.requester.send(Method::POST, &withdraw, "", "").await
+                bank.requester.send(Method::POST, withdraw, "", "").await
             } else {
-                bank.ann.post(&rule, &ruling).await
+                bank.ann.post(rule, ruling).await
             };
             answer.status.is_success()
         });
@@ -562,11 +563,12 @@ async fn fault_akash_support_414_and_console_3600_withdrawals_of_one_moment_leav
         // Each is a quarter, so that four of a hundred can be had, whichever they are and whatever they become.
         let quarter = json!({ "amount": (there / 4).to_string() });
         let payout = json!({ "amount": (there / 4).to_string(), "address": WALLET });
+        let (bank, quarter, payout) = (&bank, &quarter, &payout);
         let ways = (0..2 * AT_ONCE).map(|n| async move {
             let answer = if n.is_multiple_of(2) {
-                bank.owner.post("/api/v1/earnings/convert", &quarter).await
+                bank.owner.post("/api/v1/earnings/convert", quarter).await
             } else {
-                bank.owner.post("/api/v1/payouts", &payout).await
+                bank.owner.post("/api/v1/payouts", payout).await
             };
             assert!(!answer.status.is_server_error(), "{}", answer.text());
             answer.status.is_success()
