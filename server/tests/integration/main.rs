@@ -10,7 +10,6 @@ mod isolation;
 mod journey;
 mod live;
 mod money;
-mod money_requests;
 mod openapi;
 mod preempt;
 mod program;

@@ -188,7 +188,13 @@ async fn what_was_given_back_stands_on_the_invoice() {
             .unwrap();
         world
             .exchange
-            .rule(&admin, opened.id, base(700_000), "half of it was slow")
+            .rule(
+                &admin,
+                opened.id,
+                base(700_000),
+                "half of it was slow",
+                None,
+            )
             .await
             .unwrap();
         world.pass(1_000);
