@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build the site and the two programs.
+# Build the site and the programs.
 #
 #   IOG_FRONT=release|dev     the browser's module: small (default) or quick to build
 #   IOG_PROFILE=dev|release   the server and the worker (default: dev)
@@ -35,6 +35,7 @@ eval "$metadata"
 
 WORK=$FRONT/$FRONT_KIND
 RAW=$TARGET/wasm32-unknown-unknown/$([ "$WASM_PROFILE" = dev ] && echo debug || echo "$WASM_PROFILE")/$CRATE.wasm
+RAW_VERIFY=$(dirname "$RAW")/verify.wasm
 mkdir -p "$WORK"
 hash_of() { sha256sum "$1" | cut -c1-20; }
 
@@ -42,6 +43,21 @@ hash_of() { sha256sum "$1" | cut -c1-20; }
 compile_app() {
   cargo build --package "$APP" --lib --target wasm32-unknown-unknown --no-default-features --features "$FEATURES" \
     --profile "$WASM_PROFILE"
+}
+
+# The page /verify has a module of its own: what it needs (curves, hashes) is not in the portal's.
+compile_verify() {
+  cargo build --package verify --lib --target wasm32-unknown-unknown --profile "$WASM_PROFILE"
+}
+
+bind_verify() {
+  rm -rf "$WORK/verify"
+  wasm-bindgen --target web --no-typescript --out-name verify --out-dir "$WORK/verify" "$RAW_VERIFY"
+  if [ "$FRONT_KIND" = release ]; then
+    wasm-opt -Oz "$WORK/verify/verify_bg.wasm" -o "$WORK/verify/small.wasm"
+    mv "$WORK/verify/small.wasm" "$WORK/verify/verify_bg.wasm"
+  fi
+  printf '%s' "$1" > "$WORK/verify.key"
 }
 
 bind() {
@@ -64,7 +80,7 @@ style() {
 # File names carry a hash of the content, so that browsers may keep them for ever. Leptos reads the hashes from a file
 # beside the server's program; see HydrationScripts and HashedStylesheet.
 lay_out() {
-  local new=$SITE.new js wasm css
+  local new=$SITE.new js wasm css vjs vwasm
   rm -rf "$new"
   mkdir -p "$new/$PKG"
   [ ! -d "$ASSETS" ] || cp -R "$ASSETS/." "$new/"
@@ -75,11 +91,19 @@ lay_out() {
   sed "s/${NAME}_bg\.wasm/$NAME.$wasm.wasm/g" "$WORK/js/$NAME.js" > "$new/$PKG/$NAME.js"
   js=$(hash_of "$new/$PKG/$NAME.js")
   mv "$new/$PKG/$NAME.js" "$new/$PKG/$NAME.$js.js"
+  # The same for /verify; its loader's name is what the page knows.
+  vwasm=$(hash_of "$WORK/verify/verify_bg.wasm")
+  cp "$WORK/verify/verify_bg.wasm" "$new/$PKG/verify.$vwasm.wasm"
+  sed "s/verify_bg\.wasm/verify.$vwasm.wasm/g" "$WORK/verify/verify.js" > "$WORK/verify/hashed.js"
+  vjs=$(hash_of "$WORK/verify/hashed.js")
+  cp "$WORK/verify/hashed.js" "$new/$PKG/verify.$vjs.js"
+  sed "s/verify\.js/verify.$vjs.js/" verify/loader.js > "$new/$PKG/verify.js"
   css=$(hash_of "$WORK/$NAME.css")
   cp "$WORK/$NAME.css" "$new/$PKG/$NAME.$css.css"
   if [ "$FRONT_KIND" = release ]; then
     # The server hands these out as they are instead of compressing the same bytes for each visitor.
-    brotli --quality=11 --keep "$new/$PKG/$NAME.$wasm.wasm" "$new/$PKG/$NAME.$js.js" "$new/$PKG/$NAME.$css.css"
+    brotli --quality=11 --keep "$new/$PKG/$NAME.$wasm.wasm" "$new/$PKG/$NAME.$js.js" "$new/$PKG/$NAME.$css.css" \
+      "$new/$PKG/verify.$vwasm.wasm" "$new/$PKG/verify.$vjs.js"
   fi
   printf 'js: %s\nwasm: %s\ncss: %s\n' "$js" "$wasm" "$css" > "$FRONT/hash.txt"
   rm -rf "$SITE"
@@ -101,20 +125,23 @@ size_of_module() {
 compile_programs() {
   local flags=()
   [ "$PROFILE" = dev ] || flags+=(--release)
-  cargo build --package "$SERVER" --package worker --bins "${flags[@]}"
+  cargo build --package "$SERVER" --package worker --package cli --bins "${flags[@]}"
 }
 
 # ---- In order; a step whose inputs are what they were is passed over ---------------------------------------------------
 step "Browser's module ($FRONT_KIND): compile" compile_app
 key="$(hash_of "$RAW") $WASM_BINDGEN_VERSION $(content_key package-lock.json) $(content_key scripts/build.sh)"
 [ "$(cat "$WORK/js.key" 2>/dev/null)" = "$key" ] || step "Browser's module: wasm-bindgen, wasm-opt" bind "$key"
+step "Module of /verify ($FRONT_KIND): compile" compile_verify
+key="$(hash_of "$RAW_VERIFY") $WASM_BINDGEN_VERSION $(content_key package-lock.json) $(content_key scripts/build.sh)"
+[ "$(cat "$WORK/verify.key" 2>/dev/null)" = "$key" ] || step "Module of /verify: wasm-bindgen, wasm-opt" bind_verify "$key"
 key="$(content_key style app package-lock.json)"
 [ "$(cat "$WORK/css.key" 2>/dev/null)" = "$key" ] || step "Stylesheet" style "$key"
-key="$FRONT_KIND $(cat "$WORK/js.key") $(cat "$WORK/css.key") $(content_key "$ASSETS")"
+key="$FRONT_KIND $(cat "$WORK/js.key") $(cat "$WORK/verify.key") $(cat "$WORK/css.key") $(content_key "$ASSETS" verify/loader.js)"
 if [ "$(cat "$FRONT/site.key" 2>/dev/null)" != "$key" ] || [ ! -d "$SITE" ]; then step "Site" lay_out "$key"; fi
 [ "$FRONT_KIND" = dev ] || size_of_module
 
 if [ "${1:-}" != front ]; then
-  step "Server and worker ($PROFILE): compile" compile_programs
+  step "Programs ($PROFILE): compile" compile_programs
   cp "$FRONT/hash.txt" "$PROGRAMS/hash.txt"
 fi

@@ -20,6 +20,7 @@ macro_rules! words {
 
 mod money;
 mod pages;
+mod verify;
 
 /// The words of one language.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl Words {
 /// All of them, for tests.
 #[cfg(test)]
 pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
-    pages::ALL.iter().chain(money::ALL)
+    pages::ALL.iter().chain(money::ALL).chain(verify::ALL)
 }
 
 /// Sentences of the server that people meet in forms, with their Chinese; see `fault.rs`.

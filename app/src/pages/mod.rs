@@ -20,6 +20,7 @@ pub mod price;
 pub mod rounds;
 pub mod searches;
 pub mod sign_in;
+pub mod verify;
 #[cfg(feature = "ssr")]
 mod wording;
 

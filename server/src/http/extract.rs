@@ -219,6 +219,18 @@ where
     }
 }
 
+/// One word in the path, as it stands there.
+pub struct Text(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Text {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let [text] = path_params::<S, 1>(parts, state).await?;
+        Ok(Self(text))
+    }
+}
+
 /// Two ids in the path, outer first.
 pub struct Ids<A, B>(pub A, pub B);
 

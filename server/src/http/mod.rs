@@ -4,6 +4,7 @@ pub mod extract;
 pub mod health;
 pub mod layers;
 pub mod pages;
+mod papers;
 pub mod problem;
 pub mod rest;
 

@@ -46,6 +46,9 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/jobs/{id}/logs", Scope("read")),
     ("GET", "/api/v1/jobs/{id}/samples", Scope("read")),
     ("GET", "/api/v1/jobs/{id}/receipts", Scope("read")),
+    ("GET", "/api/v1/jobs/{id}/invoice", Scope("read")),
+    ("GET", "/api/v1/billing/invoices/{month}", Scope("read")),
+    ("GET", "/api/v1/billing/ledger", Scope("read")),
     (
         "GET",
         "/api/v1/jobs/{id}/artefacts/{artefact}",
@@ -60,6 +63,7 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/devices/{id}/price-check", Scope("nodes")),
     ("GET", "/api/v1/devices/{id}/missed", Scope("read")),
     ("GET", "/api/v1/earnings", Scope("read")),
+    ("GET", "/api/v1/earnings/export", Scope("read")),
     ("GET", "/api/v1/account", Scope("read")),
     ("GET", "/api/v1/orders", Scope("read")),
     ("GET", "/api/v1/balance", Scope("read")),
@@ -192,6 +196,7 @@ impl Things {
         path.replace("{id}", id)
             .replace("{artefact}", "art_00000000000000000000000000000000")
             .replace("{notice}", "notice_00000000000000000000000000000000")
+            .replace("{month}", "2026-01")
     }
 }
 
@@ -444,6 +449,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("part", true, part("market", "")),
         ("part", true, part("model", "")),
         ("part", true, part("rounds", "")),
+        ("part", true, part("verify", "")),
         ("part", true, part("round", "1")),
         ("part", false, part("missed", "")),
         ("part", false, part("jobs", "")),

@@ -6,6 +6,7 @@ mod api;
 mod authorisation;
 mod crash;
 mod gateway;
+mod invoices;
 mod isolation;
 mod journey;
 mod live;

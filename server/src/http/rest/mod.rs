@@ -4,6 +4,7 @@
 mod account;
 mod admin;
 mod disputes;
+mod invoices;
 mod jobs;
 pub use jobs::{reader, send_file};
 mod market;
@@ -53,6 +54,9 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(jobs::logs))
         .routes(routes!(jobs::samples))
         .routes(routes!(jobs::receipts))
+        .routes(routes!(invoices::of_job))
+        .routes(routes!(invoices::of_month))
+        .routes(routes!(invoices::ledger))
         .routes(routes!(jobs::artefact))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::one, nodes::remove))
@@ -61,6 +65,7 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(nodes::change_device))
         .routes(routes!(nodes::price_check))
         .routes(routes!(nodes::earnings))
+        .routes(routes!(invoices::earnings))
         .routes(routes!(account::account))
         .routes(routes!(account::balance))
         .routes(routes!(account::demo_credit))
