@@ -158,8 +158,10 @@ fn summed_up(summary: &Summary, lines: &mut Vec<String>) {
             summary.customer.name, summary.customer.email, summary.customer.account
         ),
         format!(
-            "Checked    {} leases, {} receipts{receipted}, {} signatures",
-            summary.leases, summary.receipts, summary.signatures
+            "Checked    {}, {}{receipted}, {}",
+            words::number(summary.leases, "lease"),
+            words::number(summary.receipts, "receipt"),
+            words::number(summary.signatures, "signature")
         ),
         format!("Delivered  {}{so_far}", totals.seconds),
         format!(

@@ -39,3 +39,9 @@ pub fn count(listed: usize, more: u64) -> String {
     let listed = u64::try_from(listed).unwrap_or(u64::MAX);
     format!("{} things are", listed.saturating_add(more))
 }
+
+/// `1 lease`, `2 leases`.
+pub fn number(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}

@@ -29,11 +29,11 @@ impl<const N: usize> Csv<N> {
         let mut csv = Self {
             text: String::new(),
         };
-        csv.row(header.map(Cell::from));
+        csv.row(&header.map(Cell::from));
         csv
     }
 
-    pub fn row(&mut self, cells: [Cell<'_>; N]) {
+    pub fn row(&mut self, cells: &[Cell<'_>; N]) {
         for (number, cell) in cells.iter().enumerate() {
             if number > 0 {
                 self.text.push(',');
@@ -82,8 +82,8 @@ mod tests {
     #[test]
     fn cells_keep_to_their_columns() {
         let mut csv = Csv::new(["a", "b, c"]);
-        csv.row([Cell::from(1), Cell::Theirs("say \"hi\"\nthere")]);
-        csv.row([Cell::Theirs("张伟"), Cell::Theirs(" ")]);
+        csv.row(&[Cell::from(1), Cell::Theirs("say \"hi\"\nthere")]);
+        csv.row(&[Cell::Theirs("张伟"), Cell::Theirs(" ")]);
         assert_eq!(
             csv.finish(),
             "a,\"b, c\"\r\n1,\"say \"\"hi\"\"\nthere\"\r\n张伟,\" \"\r\n"
@@ -104,12 +104,12 @@ mod tests {
             "%1",
         ] {
             let mut csv = Csv::new(["name"]);
-            csv.row([Cell::Theirs(name)]);
+            csv.row(&[Cell::Theirs(name)]);
             let text = csv.finish();
             assert!(text.starts_with("name\r\n\"'"), "{text}");
         }
         let mut csv = Csv::new(["name", "sum"]);
-        csv.row([Cell::Theirs("a=b-c"), Cell::from("-1")]);
+        csv.row(&[Cell::Theirs("a=b-c"), Cell::from("-1")]);
         assert_eq!(csv.finish(), "name,sum\r\na=b-c,-1\r\n");
     }
 }

@@ -89,10 +89,13 @@ fn lease(paper: &mut Paper, line: &InvoiceLease) {
     let energy = line
         .energy_mj
         .map_or_else(String::new, |energy| format!(", {energy}"));
+    let receipts = match line.receipts.len() {
+        1 => "1 receipt".to_owned(),
+        count => format!("{count} receipts"),
+    };
     let small = format!(
-        "{}, {} receipts, fee {}.{:02} %{energy}",
+        "{}, {receipts}, fee {}.{:02} %{energy}",
         line.lease,
-        line.receipts.len(),
         line.fee_basis_points / 100,
         line.fee_basis_points % 100
     );
@@ -316,10 +319,9 @@ fn encoded(text: &str) -> Vec<u8> {
 fn width(text: &str, font: Font) -> f32 {
     text.chars()
         .map(|c| match (c, font) {
-            ('.' | ',' | ' ' | '/', _) => 0.278,
+            ('.' | ',' | ' ' | '/', _) | ('i' | 'l', Font::Bold) => 0.278,
             ('-', _) => 0.333,
             ('i' | 'l', Font::Regular) => 0.222,
-            ('i' | 'l', Font::Bold) => 0.278,
             ('r', _) => 0.36,
             (c, _) if c.is_ascii_digit() => 0.556,
             (c, _) if c.is_ascii_uppercase() => 0.69,

@@ -45,7 +45,7 @@ pub fn invoice(invoice: &Invoice) -> String {
         let posted = |receipt: Option<&protocol::invoice::SignedReceipt>| {
             receipt.map_or_else(none, |receipt| Cell::from(receipt.posted_at))
         };
-        csv.row([
+        csv.row(&[
             number(),
             Cell::from("lease"),
             Cell::from(line.job),
@@ -67,7 +67,7 @@ pub fn invoice(invoice: &Invoice) -> String {
         ]);
     }
     for refund in &invoice.refunds {
-        csv.row([
+        csv.row(&[
             number(),
             Cell::from("refund"),
             none(),
@@ -89,7 +89,7 @@ pub fn invoice(invoice: &Invoice) -> String {
         ]);
     }
     let totals = &invoice.totals;
-    csv.row([
+    csv.row(&[
         number(),
         Cell::from("total"),
         none(),
@@ -137,7 +137,7 @@ pub fn earnings(export: &EarningsExport) -> String {
         "platform_signature",
     ]);
     for one in &export.receipts {
-        csv.row([
+        csv.row(&[
             Cell::from(one.receipt.posted_at),
             Cell::from(one.lease),
             Cell::from(one.seq),
@@ -168,7 +168,7 @@ pub fn ledger(entries: &[EntryView]) -> String {
     let mut csv = Csv::new(["at", "transfer", "kind", "amount_io", "from", "to", "job"]);
     for entry in entries {
         let book = |book: Option<Book>| Cell::from(book.map_or("", Book::as_str));
-        csv.row([
+        csv.row(&[
             Cell::from(entry.at),
             Cell::from(entry.id),
             Cell::from(entry.kind.as_str()),
