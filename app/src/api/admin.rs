@@ -70,13 +70,22 @@ pub async fn decide_proposal(id: String, confirm: bool) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Credits it, unless `why` says why it is refused.
+/// `decision`: credit or refuse; `why` says why it is refused. An empty field must never decide for money.
 #[server(prefix = "/fn", endpoint = "decide-deposit")]
-pub async fn decide_deposit(id: String, why: Option<String>) -> Result<(), Fault> {
+pub async fn decide_deposit(
+    id: String,
+    decision: String,
+    #[server(default)] why: String,
+) -> Result<(), Fault> {
     let actor = super::actor().await?;
     let id = super::parse_id(&id)?;
+    let refused = match decision.as_str() {
+        "credit" => None,
+        "refuse" => Some(why.as_str()),
+        _ => return Err(protocol::Problem::field("decision", "credit or refuse").into()),
+    };
     super::exchange()?
-        .decide_deposit(&actor, id, why.as_deref(), None)
+        .decide_deposit(&actor, id, refused, None)
         .await?;
     super::answer_form("/admin?tab=deposits");
     Ok(())

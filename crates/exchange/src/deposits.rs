@@ -197,6 +197,10 @@ impl Exchange {
             None => DepositStep::Credit,
             Some(why) => {
                 deposit.note = note("why", why)?;
+                // A reference that was recorded for the wrong account is free again for the right one.
+                if let Some(reference) = deposit.reference.take() {
+                    deposit.note = format!("{} ({reference})", deposit.note);
+                }
                 DepositStep::Refuse
             }
         };

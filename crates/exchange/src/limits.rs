@@ -152,6 +152,7 @@ impl Exchange {
             found.cloned().unwrap_or(DayView {
                 day,
                 spent: Amount::ZERO,
+                refunded: Amount::ZERO,
                 earned: Amount::ZERO,
             })
         };

@@ -166,6 +166,8 @@ impl Exchange {
             .await?;
         let payouts = store.payouts(actor.account, None, PAYOUTS_SHOWN).await?;
         let paid_out = store.paid_out(actor.account).await?;
+        let in_transit = store.payouts_open_of(actor.account).await?;
+        let given_back = store.given_back(actor.account).await?;
         let devices = store.earned_by_device(actor.account).await?;
         let leases = store
             .leases_of_owner(actor.account, EARNINGS_LEASES)
@@ -184,24 +186,20 @@ impl Exchange {
         let rate = mine()
             .filter(|live| live.lease.state == LeaseState::Active)
             .fold(PricePerSecond::ZERO, |sum, live| {
-                sum.checked_add(live.lease.price).unwrap_or(sum)
+                let net = live.lease.fees.owner_rate(live.lease.price);
+                sum.checked_add(net).unwrap_or(sum)
             });
         let posted = devices.iter().fold(Amount::ZERO, |sum, (_, _, earned)| {
             sum.checked_add(*earned).unwrap_or(sum)
         });
-        let paid = |state: fn(PayoutState) -> bool| {
-            let of = payouts.iter().filter(|payout| state(payout.state));
-            of.fold(Amount::ZERO, |sum, payout| {
-                sum.checked_add(payout.amount).unwrap_or(sum)
-            })
-        };
         Ok(EarningsView {
             earned: posted.checked_add(open)?,
+            given_back,
             today: today_posted.checked_add(open)?,
             pending: books.earned.checked_add(open)?,
             withdrawable: books.withdrawable,
             disputed: books.disputed,
-            in_transit: paid(|state| !state.is_final()),
+            in_transit,
             paid_out,
             rate,
             devices: devices

@@ -374,7 +374,7 @@ impl Exchange {
     /// The first of two admins: proposes that a payout is frozen, or thawed. Nothing is changed yet.
     ///
     /// # Errors
-    /// Not an admin; the payout's state does not allow it; something is proposed for it already.
+    /// Not an admin, or the payout is their own; its state does not allow it; something is proposed for it already.
     pub async fn propose(
         &self,
         actor: &Actor,
@@ -387,6 +387,9 @@ impl Exchange {
         let mut tx = self.inner.store.begin().await?;
         let row = tx.payout(payout).await?;
         let row = row.ok_or(Error::NotFound("the payout"))?;
+        if row.account == actor.account {
+            return Err(Error::Forbidden("another admin"));
+        }
         row.state
             .step(step_of(action))
             .map_err(|wrong| Error::Conflict(wrong.to_string()))?;
@@ -436,12 +439,14 @@ impl Exchange {
             return Err(Error::Conflict("it is decided or over already".into()));
         }
         approval.decided_at = Some(now);
+        let payout = tx.payout(approval.payout).await?;
+        let mut payout = payout.ok_or(Error::NotFound("the payout"))?;
+        // Whoever proposed may drop it. Nobody keeps their own payout from being held back.
+        let is_second = approval.proposed_by != actor.account;
+        if payout.account == actor.account || (confirm && !is_second) {
+            return Err(Error::Forbidden("another admin"));
+        }
         if confirm {
-            let payout = tx.payout(approval.payout).await?;
-            let mut payout = payout.ok_or(Error::NotFound("the payout"))?;
-            if approval.proposed_by == actor.account || payout.account == actor.account {
-                return Err(Error::Forbidden("another admin"));
-            }
             approval.confirmed_by = Some(actor.account);
             self.step(&mut tx, actor, &mut payout, step_of(approval.action))
                 .await?;

@@ -72,6 +72,14 @@ impl Fees {
             .map(|charge| charge.requester_pays)
     }
 
+    /// What the owner gets each second, after the fee, rounded down.
+    pub fn owner_rate(self, price: PricePerSecond) -> PricePerSecond {
+        let each = self.charge(price, Seconds::new(1));
+        each.map_or(price, |charge| {
+            PricePerSecond::from_amount(charge.owner_gets)
+        })
+    }
+
     /// All-in rate for the meter, rounded up to whole units a second.
     pub fn rate(self, price: PricePerSecond) -> PricePerSecond {
         let fee = self.requester.of_rounded_up(price.per_second());

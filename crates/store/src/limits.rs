@@ -134,6 +134,23 @@ impl Store {
         row.amount("total")
     }
 
+    /// What an owner's books gave back to requesters.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn given_back(&self, account: AccountId) -> Result<Amount, StoreError> {
+        let row = query(
+            "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total FROM transfers \
+             WHERE from_book IN ($1, $2, $3) AND kind = 'refund'",
+        )
+        .bind(BookId::Disputed(account).to_string())
+        .bind(BookId::Withdrawable(account).to_string())
+        .bind(BookId::Earned(account).to_string())
+        .fetch_one(self.readers())
+        .await?;
+        row.amount("total")
+    }
+
     /// What an account spent and earned on each day (UTC) since a moment, oldest first; days without either are left out.
     ///
     /// # Errors
@@ -145,12 +162,13 @@ impl Store {
     ) -> Result<Vec<DayView>, StoreError> {
         let day = format!("at / {DAY_MS}");
         let sql = format!(
-            "SELECT day, CAST(SUM(spent) AS BIGINT) AS spent, CAST(SUM(earned) AS BIGINT) AS earned FROM ( \
-                SELECT {day} AS day, SUM(amount) AS spent, 0 AS earned FROM transfers \
+            "SELECT day, CAST(SUM(spent) AS BIGINT) AS spent, CAST(SUM(refunded) AS BIGINT) AS refunded, \
+                    CAST(SUM(earned) AS BIGINT) AS earned FROM ( \
+                SELECT {day} AS day, SUM(amount) AS spent, 0 AS refunded, 0 AS earned FROM transfers \
                     WHERE from_book = $1 AND at >= $2 AND kind IN ('charge', 'fee') GROUP BY {day} \
-                UNION ALL SELECT {day}, -SUM(amount), 0 FROM transfers \
+                UNION ALL SELECT {day}, 0, SUM(amount), 0 FROM transfers \
                     WHERE to_book = $3 AND at >= $2 AND kind = 'refund' GROUP BY {day} \
-                UNION ALL SELECT {day}, 0, SUM(amount) FROM transfers \
+                UNION ALL SELECT {day}, 0, 0, SUM(amount) FROM transfers \
                     WHERE to_book = $4 AND at >= $2 AND kind = 'charge' GROUP BY {day} \
              ) x GROUP BY day ORDER BY day"
         );
@@ -164,12 +182,10 @@ impl Store {
         rows.iter()
             .map(|row| {
                 let day = row.int("day")?.saturating_mul(DAY_MS);
-                // More may be given back on a day than was spent on it.
-                let spent = row.int("spent")?.max(0);
                 Ok(DayView {
                     day: Timestamp::from_millis(day),
-                    spent: Amount::try_from_base(spent)
-                        .map_err(|error| StoreError::corrupt("spent", error))?,
+                    spent: row.amount("spent")?,
+                    refunded: row.amount("refunded")?,
                     earned: row.amount("earned")?,
                 })
             })

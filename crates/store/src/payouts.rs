@@ -174,11 +174,12 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn update_deposit(&mut self, changed: &Deposit) -> Result<(), StoreError> {
-        query("UPDATE deposits SET state = $1, decided_at = $2, decided_by = $3, note = $4 WHERE id = $5")
+        query("UPDATE deposits SET state = $1, decided_at = $2, decided_by = $3, note = $4, reference = $5 WHERE id = $6")
             .bind(changed.state.as_str())
             .bind(changed.decided_at.map(Timestamp::millis))
             .bind(changed.decided_by.map(|by| by.to_string()))
             .bind(&changed.note)
+            .bind(changed.reference.as_deref())
             .bind(changed.id.to_string())
             .execute(self.connection())
             .await?;
@@ -447,6 +448,21 @@ impl Store {
     pub async fn paid_out(&self, account: AccountId) -> Result<Amount, StoreError> {
         let row = query(
             "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total FROM payouts WHERE account = $1 AND state = 'paid'",
+        )
+        .bind(account.to_string())
+        .fetch_one(self.readers())
+        .await?;
+        row.amount("total")
+    }
+
+    /// What an account's payouts that are not over come to.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn payouts_open_of(&self, account: AccountId) -> Result<Amount, StoreError> {
+        let row = query(
+            "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total FROM payouts \
+             WHERE account = $1 AND state IN ('requested', 'approved', 'frozen', 'sent')",
         )
         .bind(account.to_string())
         .fetch_one(self.readers())

@@ -85,6 +85,7 @@ words! {
     days_chart: "Spent a day: at most {}, {} to {}", "每日花费：最高 {}，{} 至 {}";
     days_none: "Nothing was spent or earned in the last 30 days.", "最近 30 天没有花费或收益。";
     days_spent: "Spent", "花费";
+    days_refunded: "Came back", "退款";
     days_earned: "Earned", "收益";
     days_sum: "30 days", "30 天合计";
     col_day: "Day (UTC)", "日期（UTC）";
@@ -109,7 +110,7 @@ words! {
     proof_sum: "Sum", "总和";
     proof_signature: "Signature", "签名";
     downloads_title: "Downloads", "下载";
-    downloads_text: "The invoice of the month of that day, and every movement of your books since the beginning.", "该日所在月份的账单，以及自始以来账簿的每笔变动。";
+    downloads_text: "The invoice of the month of that day, and every movement of your books in it.", "该日所在月份的账单，以及当月账簿的每笔变动。";
     invoice_pdf: "Invoice, PDF", "账单 PDF";
     invoice_json: "Invoice, to verify", "账单（可验证）";
     invoice_csv: "Invoice, CSV", "账单 CSV";
@@ -117,8 +118,8 @@ words! {
     invoice_verify: "Verify one in this browser", "在此浏览器中验证";
     ledger_csv: "Movements, CSV", "变动 CSV";
     ledger_json: "Movements, JSON", "变动 JSON";
-    earnings_csv: "Earnings, CSV", "收益 CSV";
-    earnings_json: "Earnings, JSON", "收益 JSON";
+    earnings_csv: "This month, CSV", "本月 CSV";
+    earnings_json: "This month, JSON", "本月 JSON";
 
     // Payouts
     payout_title: "Withdraw", "提现";
@@ -148,6 +149,7 @@ words! {
     convert_do: "Move to balance", "转入余额";
     convert_done: "Moved to the balance", "已转入余额";
     earnings_pending: "Accruing", "累计中";
+    earnings_given_back: "Given back", "已退还";
     earnings_in_transit: "On its way", "提现在途";
     earnings_paid_out: "Paid out", "已提现";
 

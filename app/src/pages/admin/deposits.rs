@@ -50,14 +50,14 @@ fn card(deposit: &DepositView, t: &'static Words) -> AnyView {
         let refuse = Saying {
             id: &id,
             action: DecideDeposit::url(),
-            fields: &[("id", id.clone())],
+            fields: &[("id", id.clone()), ("decision", "refuse".to_owned())],
             name: "why",
             label: t.admin_why(),
             word: t.admin_refuse(),
             done: t.admin_refused(),
         };
         view! {
-            {button(DecideDeposit::url(), &[("id", id.clone())], t.admin_credit(), t.admin_credited())}
+            {button(DecideDeposit::url(), &[("id", id.clone()), ("decision", "credit".to_owned())], t.admin_credit(), t.admin_credited())}
             {refuse.view()}
         }
     });

@@ -18,9 +18,13 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
     let exchange = exchange()?;
     let payouts = exchange.all_payouts(actor).await?;
     let approvals = exchange.approvals(actor).await?;
+    let (ttl, now) = (exchange.settings().approval_ttl, exchange.now());
     let waiting: Vec<&ApprovalView> = approvals
         .iter()
-        .filter(|approval| approval.decided_at.is_none() && !approval.dropped)
+        .filter(|approval| {
+            let over = approval.proposed_at.plus(ttl) <= now;
+            approval.decided_at.is_none() && !approval.dropped && !over
+        })
         .collect();
     let proposals = (!waiting.is_empty()).then(|| {
         let cards = waiting.iter().map(|approval| proposal(approval, t)).parts();

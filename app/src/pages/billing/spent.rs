@@ -40,7 +40,10 @@ fn date(day: &DayView) -> String {
 }
 
 fn by_day(days: &[DayView], t: &'static Words) -> AnyView {
-    let moved = |day: &&DayView| !day.spent.is_zero() || !day.earned.is_zero();
+    let moved = |day: &&DayView| {
+        let all = [day.spent, day.refunded, day.earned];
+        all.iter().any(|amount| !amount.is_zero())
+    };
     if !days.iter().any(|day| moved(&day)) {
         return notice(Tone::Idle, t.days_none());
     }
@@ -52,6 +55,7 @@ fn by_day(days: &[DayView], t: &'static Words) -> AnyView {
             row(vec![
                 Cell::title(date(day)),
                 Cell::end(t.days_spent(), format::io(day.spent)),
+                Cell::end(t.days_refunded(), format::io(day.refunded)),
                 Cell::end(t.days_earned(), format::io(day.earned)),
             ])
         })
@@ -65,11 +69,13 @@ fn by_day(days: &[DayView], t: &'static Words) -> AnyView {
     let columns = vec![
         Column::new(t.col_day()),
         Column::end(t.days_spent()),
+        Column::end(t.days_refunded()),
         Column::end(t.days_earned()),
     ];
     view! {
         <dl class="figures mb-4">
             <div><dt>{t.days_spent()}" · "{t.days_sum()}</dt><dd>{sum(|day| day.spent)}</dd></div>
+            <div><dt>{t.days_refunded()}" · "{t.days_sum()}</dt><dd>{sum(|day| day.refunded)}</dd></div>
             <div><dt>{t.days_earned()}" · "{t.days_sum()}</dt><dd>{sum(|day| day.earned)}</dd></div>
         </dl>
         {bars(days, t)}

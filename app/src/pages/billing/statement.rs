@@ -18,6 +18,16 @@ fn end_of(day: &str) -> Option<Timestamp> {
     at.filter(|_| plain)
 }
 
+/// After `2026-11` comes `2026-12`.
+fn next_month(month: &str) -> Option<String> {
+    let (year, month) = month.split_once('-')?;
+    let (year, month): (u32, u32) = (year.parse().ok()?, month.parse().ok()?);
+    Some(match month {
+        12 => format!("{:04}-01", year.saturating_add(1)),
+        _ => format!("{year:04}-{:02}", month.saturating_add(1)),
+    })
+}
+
 pub async fn view(actor: &Actor, day: Option<&str>, t: &'static Words) -> Result<AnyView, Fault> {
     let exchange = exchange()?;
     let proof = exchange.ledger_proof().await?;
@@ -50,15 +60,16 @@ pub async fn view(actor: &Actor, day: Option<&str>, t: &'static Words) -> Result
     // The month that the chosen day is in.
     let month = day.get(..7).unwrap_or_default().to_owned();
     let invoice = format!("/api/v1/billing/invoices/{month}");
+    let within = match next_month(&month) {
+        Some(next) => format!("from={month}-01&to={next}-01"),
+        None => String::new(),
+    };
     let files = [
         (format!("{invoice}?format=pdf"), t.invoice_pdf()),
         (invoice.clone(), t.invoice_json()),
         (format!("{invoice}?format=csv"), t.invoice_csv()),
-        (
-            "/api/v1/billing/ledger?format=csv".to_owned(),
-            t.ledger_csv(),
-        ),
-        ("/api/v1/billing/ledger".to_owned(), t.ledger_json()),
+        (format!("/api/v1/billing/ledger?format=csv&{within}"), t.ledger_csv()),
+        (format!("/api/v1/billing/ledger?{within}"), t.ledger_json()),
     ];
     Ok(view! {
         <div class="grid grid-cols-1 gap-6">
@@ -97,7 +108,14 @@ pub async fn view(actor: &Actor, day: Option<&str>, t: &'static Words) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::end_of;
+    use super::{end_of, next_month};
+
+    #[test]
+    fn december_is_followed_by_january() {
+        assert_eq!(next_month("2026-12").as_deref(), Some("2027-01"));
+        assert_eq!(next_month("2026-09").as_deref(), Some("2026-10"));
+        assert_eq!(next_month("x"), None);
+    }
 
     #[test]
     fn a_day_ends_with_its_last_millisecond() {

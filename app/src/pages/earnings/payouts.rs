@@ -22,13 +22,21 @@ pub async fn part() -> Result<AnyView, Fault> {
         return Ok(().into_any());
     }
     let least = exchange.settings().payout_min;
+    // Each movement makes the next conversion another request.
+    let entries = exchange.entries(&actor, None, 1).await?;
+    let newest = entries.items.first().map(|entry| entry.id.to_string());
+    let month = exchange.now().to_string();
+    let since = format!("from={}-01", month.get(..7).unwrap_or_default());
+    let given_back = (!made.given_back.is_zero()).then(|| {
+        view! { <div><dt>{t.earnings_given_back()}</dt><dd>{format::io(made.given_back)}</dd></div> }
+    });
     let disputed = (!made.disputed.is_zero()).then(|| {
         view! { <div><dt>{t.book_disputed()}</dt><dd>{format::io(made.disputed)}</dd></div> }
     });
     let ways = if made.withdrawable.is_zero() {
         notice(Tone::Idle, t.payout_nothing())
     } else {
-        view! { <div class="grid gap-4 lg:grid-cols-2 items-start">{withdraw(&made, least, t)}{convert(&made, t)}</div> }.into_any()
+        view! { <div class="grid gap-4 lg:grid-cols-2 items-start">{withdraw(&made, least, t)}{convert(newest, t)}</div> }.into_any()
     };
     Ok(view! {
         <div class="grid grid-cols-1 gap-6">
@@ -36,6 +44,7 @@ pub async fn part() -> Result<AnyView, Fault> {
                 <div><dt>{t.earnings_in_transit()}</dt><dd>{format::io(made.in_transit)}</dd></div>
                 <div><dt>{t.earnings_paid_out()}</dt><dd>{format::io(made.paid_out)}</dd></div>
                 {disputed}
+                {given_back}
             </dl>
             {ways}
             <section>
@@ -43,8 +52,8 @@ pub async fn part() -> Result<AnyView, Fault> {
                 {form_fault(Post::to::<CancelPayout>().fault(), &[])}
                 {list(&made.payouts, t)}
                 {downloads(&[
-                    ("/api/v1/earnings/export?format=csv".to_owned(), t.earnings_csv()),
-                    ("/api/v1/earnings/export".to_owned(), t.earnings_json()),
+                    (format!("/api/v1/earnings/export?format=csv&{since}"), t.earnings_csv()),
+                    (format!("/api/v1/earnings/export?{since}"), t.earnings_json()),
                 ])}
             </section>
         </div>
@@ -75,17 +84,15 @@ fn withdraw(made: &EarningsView, least: kernel::Amount, t: &'static Words) -> An
     .into_any()
 }
 
-fn convert(made: &EarningsView, t: &'static Words) -> AnyView {
+fn convert(newest: Option<String>, t: &'static Words) -> AnyView {
     let fault = Post::to::<ConvertEarnings>().fault();
-    // What is left says whether the last one was done.
-    let state = made.withdrawable.base().to_string();
     view! {
         <section class="card grid grid-cols-1 gap-3" data-key="convert">
             <h2>{t.convert_title()}</h2>
             <p class="prose">{t.convert_text()}</p>
             {form_fault(fault, &["amount"])}
             <form method="post" action=ConvertEarnings::url() data-done=t.convert_done() class="grid grid-cols-1 gap-3">
-                {after(Some(format!("{state}-{}", made.earned.base())))}
+                {after(newest)}
                 <Field name="amount" id="convert-amount" label=t.col_amount() unit="IO" input_mode="decimal" required=true
                     error=field_error(fault, "amount")/>
                 <Submit label=t.convert_do()/>

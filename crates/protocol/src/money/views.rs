@@ -184,8 +184,10 @@ pub struct ProofView {
 pub struct DayView {
     /// Its first moment.
     pub day: Timestamp,
-    /// Paid for delivered seconds, refunds taken off.
+    /// Paid for delivered seconds.
     pub spent: Amount,
+    /// Of earlier seconds, what came back on this day.
+    pub refunded: Amount,
     /// Earned by delivered seconds, after the fee.
     pub earned: Amount,
 }
@@ -433,6 +435,8 @@ pub struct ChainView {
 pub struct EarningsView {
     /// Of all devices, after the owner's fee, since they joined.
     pub earned: Amount,
+    /// Of it, what disputes and refunds gave back to requesters.
+    pub given_back: Amount,
     pub today: Amount,
     /// Of leases that still run, by receipts and by acknowledged seconds.
     pub pending: Amount,
@@ -441,7 +445,7 @@ pub struct EarningsView {
     /// On its way to a wallet.
     pub in_transit: Amount,
     pub paid_out: Amount,
-    /// What runs now brings this much.
+    /// What runs now brings this much, after the fee.
     pub rate: PricePerSecond,
     pub devices: Vec<DeviceEarnings>,
     /// Newest first.
