@@ -158,6 +158,23 @@ const PATTERNS: &[(&str, &str)] = &[
         "A spot job makes room until {}, at the latest until {}.",
         "竞价任务将在 {} 之前让出设备，最迟 {}。",
     ),
+    (
+        "The {} that were set aside for it are free again. It waits on, and sets money aside anew when its turn comes.",
+        "为其预留的 {} 已解冻。任务继续等待，轮到时再重新预留。",
+    ),
+    (
+        "The machine is not what was hired: {}",
+        "机器与租用的不符：{}",
+    ),
+    ("the {} is not there any more.", "{} 已不在。"),
+    (
+        "it shows a {} where a {} was hired.",
+        "显示为 {}，而租用的是 {}。",
+    ),
+    (
+        "its {} shows {} MiB of memory where {} MiB were hired.",
+        "{} 显示内存 {} MiB，而租用的是 {} MiB。",
+    ),
     ("node {}: {}", "机器 {}：{}"),
     (
         "there is no program {} in the job's PATH or inputs.",

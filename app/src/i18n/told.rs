@@ -23,6 +23,7 @@ pub fn field(name: &str, locale: Locale) -> &str {
         "limits.duration_seconds" => t.need_minutes_limit(),
         "limits.max_price_per_hour" => t.need_max_price(),
         "limits.wait_seconds" => t.need_wait(),
+        "limits.loss_bound_seconds" => t.need_loss_bound(),
         "limits.max_restarts" => t.need_restarts(),
         "placement.countries" => t.need_countries(),
         "placement.min_reputation" => t.need_reputation(),

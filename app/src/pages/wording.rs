@@ -1,12 +1,13 @@
 //! States, ends and events of the domain in the words of a language.
 
+use kernel::{Amount, Seconds};
 use leptos::prelude::AnyView;
 use protocol::money::{DepositState, DisputeState, Party, PayoutState};
 use protocol::notice::DeliveryError;
 use protocol::rent::Kind;
 use protocol::spec::DeviceClass;
 use protocol::state::{DeviceState, JobState, LeaseState, RunEnd};
-use protocol::view::{Book, EarnRule, EntryKind, JobEventKind, ScarcityView};
+use protocol::view::{Book, EarnRule, EntryKind, JobEventKind, RefundReason, ScarcityView};
 
 use crate::components::{Tone, state};
 use crate::format;
@@ -68,10 +69,9 @@ pub fn run_end(end: &RunEnd, t: &Words) -> String {
         RunEnd::OutOfMemory { limit_mib } => with(t.end_memory(), limit_mib),
         RunEnd::DiskFull { limit_mib } => with(t.end_disk(), limit_mib),
         RunEnd::TooManyProcesses { limit } => with(t.end_pids(), limit),
-        RunEnd::TimeLimit { seconds } => with(
-            t.end_time(),
-            &format::duration(kernel::Seconds::new(*seconds), t),
-        ),
+        RunEnd::TimeLimit { seconds } => {
+            with(t.end_time(), &format::duration(Seconds::new(*seconds), t))
+        }
         RunEnd::StoppedByUser => t.end_user().to_owned(),
         RunEnd::OutOfFunds => t.end_funds().to_owned(),
         RunEnd::NodeDrained => t.end_drained().to_owned(),
@@ -80,8 +80,28 @@ pub fn run_end(end: &RunEnd, t: &Words) -> String {
         RunEnd::FailedToStart { reason } => with(t.end_start(), &told(reason, t.locale())),
         RunEnd::NoCapacity { reason } => with(t.end_capacity(), &told(reason, t.locale())),
         RunEnd::JobOver => t.end_job_over().to_owned(),
+        RunEnd::SpecMissed { reason } => with(t.end_spec_missed(), &told(reason, t.locale())),
         RunEnd::TooManyRestarts { restarts } => with(t.end_restarts(), restarts),
     }
+}
+
+/// Why something was given back unasked, and how much of it is still to come.
+pub fn refund(
+    reason: RefundReason,
+    seconds: Seconds,
+    amount: Amount,
+    owed: Amount,
+    t: &Words,
+) -> String {
+    let why = match reason {
+        RefundReason::LossBound => t.refund_loss_bound(),
+        RefundReason::SpecMissed => t.refund_spec_missed(),
+    };
+    let why = fill(why, &[&format::io(amount), &format::duration(seconds, t)]);
+    if owed.is_zero() {
+        return why;
+    }
+    format!("{why} {}", fill(t.refund_owed(), &[&format::io(owed)]))
 }
 
 pub fn event(kind: JobEventKind, t: &Words) -> &'static str {
@@ -134,7 +154,6 @@ pub fn entry(kind: EntryKind, t: &Words) -> &'static str {
         EntryKind::Payout => t.entry_payout(),
         EntryKind::PaidOut => t.entry_paid_out(),
         EntryKind::Returned => t.entry_returned(),
-        EntryKind::Treasury => t.entry_treasury(),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::billing::fund_message;
 use crate::desk::{Exchange, Link, NodeLive, secret_hash};
 use crate::error::Error;
 use crate::leases::LeaseEnd;
+use crate::refunds::spec_missed;
 
 /// A node that has proven who it is, on one connection.
 #[derive(Debug, Clone)]
@@ -364,7 +365,9 @@ impl Exchange {
                 .filter(|live| live.lease.node == id);
             let mut forgotten = Vec::new();
             for live in of_node {
-                if claimed(live.lease.id) {
+                if let Some(why) = spec_missed(&live.lease, &devices) {
+                    forgotten.push((live.lease.id, LeaseEnd::SpecMissed(why)));
+                } else if claimed(live.lease.id) {
                     live.expires = now.plus_millis(settings.lease_life_ms());
                     // The message that told it of more may have been lost with its last connection.
                     _ = link.sender.try_send(fund_message(&live.lease));
@@ -392,7 +395,7 @@ impl Exchange {
             memory.refresh_offers(id);
             (connection, forgotten)
         };
-        // A worker that came back without a lease has lost its work; no need to wait for the lease to run out.
+        // A worker that came back without a lease, or with another machine, has lost its work; no need to wait for the lease to run out.
         for (lease, end) in forgotten {
             self.end_lease(lease, end, None).await?;
         }

@@ -231,6 +231,37 @@ impl Exchange {
         Ok(())
     }
 
+    /// When what is set aside for a job without a lease goes back.
+    pub(crate) fn idle_until(&self) -> Timestamp {
+        self.now().plus(self.inner.settings.requeue_patience)
+    }
+
+    /// Gives back what nothing used until its time was over. The caller holds the desk.
+    pub(crate) async fn expire_hold(&self, job: JobId) -> Result<(), Error> {
+        let now = self.now();
+        let mut tx = self.inner.store.begin().await?;
+        let Some(mut hold) = tx.hold(job).await? else {
+            return Ok(());
+        };
+        let plan = hold.expire(now)?;
+        self.post_all(&mut tx, &plan, now).await?;
+        tx.put_hold(&hold).await?;
+        let event = plan.first().map(|back| JobEvent {
+            at: now,
+            kind: JobEventKind::Waiting,
+            detail: format!(
+                "The {} that were set aside for it are free again. It waits on, and sets money aside anew when its turn comes.",
+                back.amount
+            ),
+        });
+        if let Some(event) = &event {
+            tx.add_event(job, event).await?;
+        }
+        tx.commit().await?;
+        self.publish_job(job, event).await;
+        Ok(())
+    }
+
     /// The job's live leases, and how many seconds each may have at most: the job's time limit less what its member's
     /// earlier leases delivered.
     async fn seats_of(&self, job: JobId) -> Result<Vec<Funding>, Error> {

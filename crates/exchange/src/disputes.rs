@@ -113,6 +113,14 @@ impl Exchange {
                 format!("more than nothing and at most {paid}, which was paid for it"),
             ));
         }
+        // Of a lease never more is given back than was paid for it, unasked or by a ruling.
+        let back = tx.given(lease.id).await?.back;
+        let left = lease.charged.minus_or_zero(back);
+        if claimed > left {
+            return Err(Error::Conflict(format!(
+                "of what was paid for this machine {back} was given back already or is contested; at most {left} can be claimed"
+            )));
+        }
         let most = self.inner.settings.disputes_open_max;
         if tx.count_open_disputes(actor.account).await? >= most {
             return Err(Error::Conflict(format!(

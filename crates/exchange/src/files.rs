@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use kernel::{ArtefactId, JobId, LeaseId};
+use kernel::{ArtefactId, JobId, LeaseId, Seconds};
 use protocol::spec::{BUNDLE_BYTES_MAX, is_inner_path, is_sha256};
 use protocol::view::{ArtefactView, BundleView, Scope};
-use protocol::worker::{ARTEFACTS_MAX, CHECKPOINT_PREFIX, CheckpointFile};
+use protocol::worker::{ARTEFACTS_MAX, CHECKPOINT_PREFIX, CheckpointFile, Phase};
 use sha2::{Digest, Sha256};
 use store::{Artefact, Stored};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -303,8 +303,24 @@ impl Exchange {
         };
         incoming.place(&self.artefact_path(job, id)).await?;
         tx.put_artefact(&artefact, self.now()).await?;
+        if path.starts_with(CHECKPOINT_PREFIX)
+            && let Some(seconds) = self.kept_by_checkpoint(lease)
+        {
+            tx.put_saved(lease, seconds).await?;
+        }
         tx.commit().await?;
         Ok(artefact_view(&artefact))
+    }
+
+    /// Seconds of a lease that a checkpoint keeps which arrives now: those delivered so far, and all that there can be when
+    /// the run is over.
+    fn kept_by_checkpoint(&self, lease: LeaseId) -> Option<Seconds> {
+        let memory = self.memory();
+        let live = memory.leases.get(&lease)?;
+        Some(match live.phase {
+            Some(Phase::Uploading) => live.lease.funded,
+            _ => live.seconds(),
+        })
     }
 
     /// What a job that is to go on left under `checkpoint/` the last time it left something there.

@@ -332,6 +332,7 @@ impl Exchange {
             available, held, ..
         } = store.balances(job.account).await?;
         let rounds = store.rounds_of_job(id, ROUNDS_SHOWN).await?;
+        let refunds = store.refunds_of_job(id).await?;
         // Of each member the newest lease.
         let last: BTreeMap<u32, LeaseId> = leases
             .iter()
@@ -355,6 +356,7 @@ impl Exchange {
             meter: own_meter,
             log_bytes,
             rounds,
+            refunds,
             summary,
             spec: job.spec,
         })

@@ -9,7 +9,7 @@ use protocol::live::{Live, Topic};
 use protocol::state::{JobState, JobStep, LeaseState, RunEnd};
 use protocol::view::{JobEvent, JobEventKind, Kind, Receipt};
 use protocol::worker::{Assignment, CheckpointFile, StopReason, ToWorker};
-use store::{Balances, Job, Lease, StoreError, Tx};
+use store::{Balances, Job, Lease, PromisedDevice, StoreError, Tx};
 
 use crate::billing::most_seconds;
 use crate::desk::{Exchange, LeaseLive, secret_hash};
@@ -60,6 +60,8 @@ pub(crate) enum LeaseEnd {
     Lost,
     /// A server stopped before the word of the lease reached the worker.
     Unheard,
+    /// The machine is not what was hired, and why.
+    SpecMissed(String),
 }
 
 impl Exchange {
@@ -122,6 +124,7 @@ impl Exchange {
             .min(available);
         let plan = hold.add(add)?;
         let budget = free.checked_add(add)?;
+        hold.expires_at = None;
         tx.put_hold(hold).await?;
         self.post_all(tx, &plan, self.now())
             .await
@@ -168,6 +171,14 @@ impl Exchange {
                 .iter()
                 .map(|offer| (offer.device, offer.price))
                 .collect(),
+            promised: devices
+                .iter()
+                .map(|device| PromisedDevice {
+                    device: device.id,
+                    model: device.model.clone(),
+                    memory_mib: device.memory_mib,
+                })
+                .collect(),
             owner: first.owner,
             kind: self.kind_of(&job.spec),
             price: seat.price(),
@@ -179,6 +190,7 @@ impl Exchange {
             head: Head::default(),
             charged: Amount::ZERO,
             earned: Amount::ZERO,
+            refunded: Amount::ZERO,
             granted_at: now,
             started_at: None,
             ended_at: None,
@@ -412,8 +424,13 @@ impl Exchange {
             .job(live.lease.job)
             .await?
             .ok_or(Error::NotFound("the job"))?;
+        // What another machine than was hired delivered last is not charged in order to be given back.
+        let unposted = match &end {
+            LeaseEnd::SpecMissed(_) => None,
+            _ => live.draft.clone(),
+        };
         // Where the last one asks for too much, what was acknowledged before is still owed.
-        for receipt in last.into_iter().chain(live.draft.clone()) {
+        for receipt in last.into_iter().chain(unposted) {
             let seq = receipt.seq;
             match self.post_receipt(&mut tx, &mut live, receipt).await {
                 Ok(_) => break,
@@ -432,6 +449,13 @@ impl Exchange {
                 },
                 JobStep::Lost,
                 Some(JobEventKind::Rejected),
+            ),
+            LeaseEnd::SpecMissed(reason) => (
+                RunEnd::SpecMissed {
+                    reason: reason.clone(),
+                },
+                JobStep::Lost,
+                None,
             ),
             LeaseEnd::Lost | LeaseEnd::Unheard => (
                 RunEnd::LeaseLost,
@@ -468,8 +492,11 @@ impl Exchange {
             };
             tx.add_event(job.id, &event).await?;
         }
-        // Taken back by the market, or never heard of: no fault of the job's, and no restart that is counted.
-        let counted = run_end != RunEnd::Preempted && !matches!(end, LeaseEnd::Unheard);
+        // Taken back by the market, never heard of, or not what was hired: no fault of the job's, and no restart that is
+        // counted.
+        let counted = run_end != RunEnd::Preempted
+            && !matches!(end, LeaseEnd::Unheard | LeaseEnd::SpecMissed(_));
+        self.give_back(&mut tx, &job, &live.lease, &run_end).await?;
         self.after_member(&mut tx, &mut job, step, run_end, counted)
             .await?;
         self.mature(&mut tx, id, now).await?;
@@ -486,7 +513,7 @@ impl Exchange {
             memory.drop_lease(&live.lease);
             // What it asks from now on is another thing.
             memory.told.remove(&job.id);
-            if matches!(end, LeaseEnd::Rejected(_)) {
+            if matches!(end, LeaseEnd::Rejected(_) | LeaseEnd::SpecMissed(_)) {
                 memory
                     .refused_by
                     .entry(job.id)

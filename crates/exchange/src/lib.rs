@@ -43,6 +43,7 @@ mod quotes;
 mod reach;
 mod reconcile;
 mod recover;
+mod refunds;
 mod replay;
 mod rounds;
 mod rules;

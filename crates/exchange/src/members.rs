@@ -258,10 +258,20 @@ impl Exchange {
             Some(_) => job.queued_at = None,
             None if !running => {
                 job.state = job.state.step(JobStep::Lost)?;
+                self.keep_for_now(tx, job.id).await?;
             }
             None => {}
         }
         Ok(tx.update_job(job).await?)
+    }
+
+    /// Nothing uses a job's money any more: it stays set aside for as long as another place is hoped for.
+    async fn keep_for_now(&self, tx: &mut Tx, job: kernel::JobId) -> Result<(), Error> {
+        if let Some(mut hold) = tx.hold(job).await? {
+            hold.expires_at = Some(self.idle_until());
+            tx.put_hold(&hold).await?;
+        }
+        Ok(())
     }
 
     /// Ends a job for a reason of the market's or the money's, in the caller's transaction: at once when nothing of it

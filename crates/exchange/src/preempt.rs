@@ -255,6 +255,7 @@ impl Exchange {
         let needed = self.fees().cost(offer.price, least);
         let mut hold = tx.hold(job.id).await?.ok_or(Error::NotFound("the hold"))?;
         let plan = hold.add(needed.minus_or_zero(hold.left()))?;
+        hold.expires_at = Some(self.idle_until());
         tx.put_hold(&hold).await?;
         self.post_all(tx, &plan, now).await?;
         let promise = Promise {

@@ -32,6 +32,8 @@ pub struct Settings {
     pub approval_ttl: Seconds,
     /// How often leases, receipts, holds and books are compared.
     pub reconcile_interval: Seconds,
+    /// When so much of the platform's money was given back on one day (UTC), further refunds wait for the next.
+    pub refunds_per_day: Amount,
     /// For so long a job's money is set aside ahead.
     pub escrow_window: Seconds,
     /// A job starts only if the balance pays for so long (or for its whole time limit, if that is less).
@@ -90,6 +92,7 @@ impl Default for Settings {
             disputes_open_max: 20,
             approval_ttl: Seconds::DAY,
             reconcile_interval: Seconds::new(300),
+            refunds_per_day: Amount::try_from_base(100_000_000_000).unwrap_or(Amount::ZERO),
             escrow_window: Seconds::new(600),
             escrow_minimum: Seconds::MINUTE,
             funds_low: Seconds::new(120),

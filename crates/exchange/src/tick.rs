@@ -38,6 +38,7 @@ impl Exchange {
             self.expire().await,
             self.post_due().await,
             self.fund_all().await,
+            self.expire_holds().await,
             self.settle_promises().await,
             self.place_waiting().await,
             self.watch_searches().await,
@@ -76,6 +77,7 @@ impl Exchange {
             self.prune_notices().await,
             self.note_prices().await,
             self.mature_over().await,
+            self.pay_owed().await,
             self.keep_rounds().await,
         ];
         results.into_iter().collect()
@@ -226,6 +228,18 @@ impl Exchange {
         for job in low {
             let _turn = self.inner.desk.lock().await;
             if !round.goes_on(self.fund(job).await) {
+                break;
+            }
+        }
+        round.outcome
+    }
+
+    /// Gives back what was set aside for jobs that have found no other place for too long; they wait on.
+    async fn expire_holds(&self) -> Result<(), Error> {
+        let mut round = Round::default();
+        for job in self.inner.store.holds_to_expire(self.now()).await? {
+            let _turn = self.inner.desk.lock().await;
+            if !round.goes_on(self.expire_hold(job).await) {
                 break;
             }
         }

@@ -158,6 +158,7 @@ pub(crate) fn lease_view(memory: &Memory, row: &LeaseRow) -> LeaseView {
         end: lease.end.clone(),
         seconds: live.map_or(lease.head.seconds, LeaseLive::seconds),
         charged: live.map_or(lease.charged, spent),
+        refunded: lease.refunded,
         funded: lease.funded,
     }
 }

@@ -1,6 +1,6 @@
 //! A hold: money set aside for one job, paid out part by part, the rest given back.
 
-use kernel::{AccountId, Amount, HoldId, JobId, LeaseId};
+use kernel::{AccountId, Amount, HoldId, JobId, LeaseId, Timestamp};
 use protocol::money::EntryKind;
 
 use crate::books::{BookId, LedgerError, Transfer};
@@ -15,6 +15,10 @@ pub struct Hold {
     pub reserved: Amount,
     /// Of it, what was paid.
     pub paid: Amount,
+    /// Of it, what went back because nothing used it for too long.
+    pub returned: Amount,
+    /// When that happens next. `None` while a lease may use it.
+    pub expires_at: Option<Timestamp>,
     /// The rest has gone back; nothing follows.
     pub released: bool,
 }
@@ -39,6 +43,8 @@ impl Hold {
             job,
             reserved: Amount::ZERO,
             paid: Amount::ZERO,
+            returned: Amount::ZERO,
+            expires_at: None,
             released: false,
         }
     }
@@ -47,7 +53,9 @@ impl Hold {
         if self.released {
             Amount::ZERO
         } else {
-            self.reserved.minus_or_zero(self.paid)
+            self.reserved
+                .minus_or_zero(self.paid)
+                .minus_or_zero(self.returned)
         }
     }
 
@@ -126,6 +134,28 @@ impl Hold {
             .collect())
     }
 
+    /// Gives back what nothing used until its time was over. More may be set aside later. The key counts by what was set
+    /// aside before, so that a repeated look posts once.
+    ///
+    /// # Errors
+    /// [`LedgerError::TooLarge`]: never, since it is less than what was set aside.
+    pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Transfer>, LedgerError> {
+        if self.expires_at.is_none_or(|at| at > now) {
+            return Ok(Vec::new());
+        }
+        self.expires_at = None;
+        let left = self.left();
+        if left.is_zero() {
+            return Ok(Vec::new());
+        }
+        self.returned = self
+            .returned
+            .checked_add(left)
+            .map_err(|_| LedgerError::TooLarge)?;
+        let key = format!("expire:{}:{}", self.id, self.reserved.base());
+        Ok(vec![self.give_back(key, left)])
+    }
+
     /// Gives the rest back; a second release gives nothing.
     pub fn release(&mut self) -> Vec<Transfer> {
         let left = self.left();
@@ -134,16 +164,12 @@ impl Hold {
             return Vec::new();
         }
         let key = format!("release:{}", self.id);
-        vec![
-            Transfer::new(
-                key,
-                BookId::Held(self.account),
-                BookId::Available(self.account),
-                left,
-                EntryKind::Release,
-            )
-            .of(self.job),
-        ]
+        vec![self.give_back(key, left)]
+    }
+
+    fn give_back(&self, key: String, amount: Amount) -> Transfer {
+        let (from, to) = (BookId::Held(self.account), BookId::Available(self.account));
+        Transfer::new(key, from, to, amount, EntryKind::Release).of(self.job)
     }
 }
 
@@ -237,10 +263,45 @@ mod tests {
         assert_eq!(books.balance(BookId::Available(account(1))), 10);
     }
 
+    #[test]
+    fn what_nothing_uses_goes_back_when_its_time_is_over_and_can_be_set_aside_again() {
+        let at = Timestamp::from_millis;
+        let (mut books, mut hold) = (Books::default(), hold(1));
+        books.post(&[credit(1, 1_000)]).expect("posts");
+        let mut post = |plan: Vec<Transfer>| books.post(&plan).expect("posts");
+        post(hold.add(amount(600)).expect("open"));
+        post(hold.pay(payment(1, 90, 10)).expect("left"));
+        assert_eq!(
+            hold.expire(at(i64::MAX)),
+            Ok(vec![]),
+            "a lease may use it still"
+        );
+        hold.expires_at = Some(at(50));
+        assert_eq!(hold.expire(at(49)), Ok(vec![]));
+        let over = hold.expire(at(50)).expect("fits");
+        assert_eq!(over.len(), 1);
+        assert_eq!(over[0].key, format!("expire:{}:600", hold.id));
+        assert_eq!((over[0].amount, hold.left()), (amount(500), Amount::ZERO));
+        post(over.clone());
+        post(over);
+        assert_eq!(hold.expire(at(50)), Ok(vec![]), "once");
+        // Its turn has come: the same sums again, under keys of their own.
+        post(hold.add(amount(500)).expect("open"));
+        assert_eq!(hold.left(), amount(500));
+        hold.expires_at = Some(at(60));
+        post(hold.expire(at(70)).expect("fits"));
+        post(hold.add(amount(7)).expect("open"));
+        post(hold.release());
+        assert_eq!(hold.expire(at(i64::MAX)), Ok(vec![]), "released");
+        assert_eq!(books.balance(BookId::Available(account(1))), 900);
+        assert_eq!(books.balance(BookId::Held(account(1))), 0);
+        assert_eq!(books.sum(), 0);
+    }
+
     proptest! {
         /// Whatever is tried: books sum to zero, no person is below zero, no hold pays more than it has.
         #[test]
-        fn nothing_is_lost_or_made(steps in prop::collection::vec((0u8..4, 0i64..300, 0i64..20), 1..200)) {
+        fn nothing_is_lost_or_made(steps in prop::collection::vec((0u8..5, 0i64..300, 0i64..20), 1..200)) {
             let (mut books, mut hold) = (Books::default(), hold(1));
             books.post(&[credit(1, 2_000)]).expect("posts");
             for (receipt, (step, a, b)) in (1u64..).zip(steps) {
@@ -248,6 +309,10 @@ mod tests {
                 let plan = match step {
                     0 => next.add(amount(a)),
                     1 | 2 => next.pay(payment(receipt, a, b)),
+                    3 => {
+                        next.expires_at = Some(Timestamp::from_millis(a));
+                        next.expire(Timestamp::from_millis(150))
+                    }
                     _ if a < 3 => Ok(next.release()),
                     _ => Ok(Vec::new()),
                 };

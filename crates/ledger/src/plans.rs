@@ -112,6 +112,91 @@ pub fn deposit_end(
     ))
 }
 
+/// `part` of `whole`, of a smaller whole, rounded down; nothing of nothing.
+fn share(part: Amount, of: Amount, whole: Amount) -> Amount {
+    let share = i128::from(part.base())
+        .saturating_mul(i128::from(of.base()))
+        .checked_div(i128::from(whole.base()))
+        .unwrap_or(0);
+    i64::try_from(share)
+        .ok()
+        .and_then(|base| Amount::try_from_base(base).ok())
+        .unwrap_or(Amount::ZERO)
+}
+
+/// What the platform gives out of its fees, and for the rest out of its treasury.
+fn from_platform(
+    amount: Amount,
+    fees: Amount,
+    treasury: Amount,
+) -> Result<[(BookId, Amount); 2], LedgerError> {
+    let from_fees = amount.min(fees);
+    let from_treasury = amount.minus_or_zero(from_fees);
+    if from_treasury > treasury {
+        return Err(LedgerError::Insufficient {
+            book: BookId::Treasury,
+            amount: from_treasury,
+        });
+    }
+    Ok([(BookId::Fees, from_fees), (BookId::Treasury, from_treasury)])
+}
+
+/// Something of a lease that is given back without being asked for; once a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refund {
+    pub lease: LeaseId,
+    pub job: JobId,
+    pub requester: AccountId,
+    pub owner: AccountId,
+    pub amount: Amount,
+}
+
+impl Refund {
+    /// The owner's share of it: what it earned with `charged`, in proportion, rounded down.
+    pub fn owner_share(&self, earned: Amount, charged: Amount) -> Amount {
+        share(earned, self.amount, charged)
+    }
+
+    fn transfer(&self, part: &str, from: BookId, amount: Amount) -> Option<Transfer> {
+        (!amount.is_zero()).then(|| Transfer {
+            key: format!("refund:{}:{part}", self.lease),
+            from,
+            to: BookId::Available(self.requester),
+            amount,
+            kind: EntryKind::Refund,
+            job: Some(self.job),
+        })
+    }
+
+    /// The owner gives back: `earned` of what has not matured, `matured` of what has.
+    pub fn owner_gives(&self, earned: Amount, matured: Amount) -> Vec<Transfer> {
+        let parts = [
+            ("earned", BookId::Earned(self.owner), earned),
+            ("withdrawable", BookId::Withdrawable(self.owner), matured),
+        ];
+        let each = parts.into_iter();
+        each.filter_map(|(part, from, amount)| self.transfer(part, from, amount))
+            .collect()
+    }
+
+    /// The platform gives `owed`, all of it at once.
+    ///
+    /// # Errors
+    /// [`LedgerError::Insufficient`]: `fees` and `treasury`, as they stand, do not cover it.
+    pub fn platform_gives(
+        &self,
+        owed: Amount,
+        fees: Amount,
+        treasury: Amount,
+    ) -> Result<Vec<Transfer>, LedgerError> {
+        let parts = from_platform(owed, fees, treasury)?;
+        let each = ["fees", "treasury"].into_iter().zip(parts);
+        Ok(each
+            .filter_map(|(part, (from, amount))| self.transfer(part, from, amount))
+            .collect())
+    }
+}
+
 /// What a dispute is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contested {
@@ -129,14 +214,7 @@ pub struct Contested {
 impl Contested {
     /// The owner's share of a part of what was paid, rounded down; the platform has the rest.
     pub fn owner_share(&self, of: Amount) -> Amount {
-        let share = i128::from(self.owner_part.base())
-            .saturating_mul(i128::from(of.base()))
-            .checked_div(i128::from(self.paid.base()))
-            .unwrap_or(0);
-        i64::try_from(share)
-            .ok()
-            .and_then(|base| Amount::try_from_base(base).ok())
-            .unwrap_or(Amount::ZERO)
+        share(self.owner_part, of, self.paid)
     }
 
     fn transfer(
@@ -181,14 +259,7 @@ impl Contested {
     ) -> Result<Vec<Transfer>, LedgerError> {
         let from_owner = self.owner_share(refund).min(self.set_aside);
         let platform = refund.minus_or_zero(from_owner);
-        let from_fees = platform.min(fees);
-        let from_treasury = platform.minus_or_zero(from_fees);
-        if from_treasury > treasury {
-            return Err(LedgerError::Insufficient {
-                book: BookId::Treasury,
-                amount: from_treasury,
-            });
-        }
+        let [(_, from_fees), (_, from_treasury)] = from_platform(platform, fees, treasury)?;
         let (aside, back) = (
             BookId::Disputed(self.owner),
             BookId::Available(self.requester),
@@ -363,6 +434,53 @@ mod tests {
             .expect("nothing is owed");
         assert_eq!(upheld.len(), 1);
         assert_eq!(upheld[0].kind, EntryKind::Upheld);
+    }
+
+    #[test]
+    fn what_is_given_back_unasked_comes_from_who_is_to_give_it_and_once() {
+        let refund = Refund {
+            lease: LeaseId::new(at(), [1; 10]),
+            job: JobId::new(at(), [1; 10]),
+            requester: account(1),
+            owner: account(2),
+            amount: amount(1_000),
+        };
+        assert_eq!(
+            refund.owner_share(amount(1_990), amount(2_010)),
+            amount(990)
+        );
+        assert_eq!(refund.owner_share(amount(5), Amount::ZERO), Amount::ZERO);
+        let mut books = Books::default();
+        let into = [
+            credit(BookId::Earned(account(2)), 10),
+            credit(BookId::Withdrawable(account(2)), 30),
+            credit(BookId::Fees, 7),
+            credit(BookId::Treasury, 1_000),
+        ];
+        books.post(&into).expect("posts");
+        let owners = refund.owner_gives(amount(10), amount(30));
+        let platforms = refund.platform_gives(amount(960), amount(7), amount(1_000));
+        let platforms = platforms.expect("covered");
+        for _ in 0..3 {
+            books.post(&owners).expect("posts");
+            books.post(&platforms).expect("posts");
+        }
+        assert_eq!(books.balance(BookId::Available(account(1))), 1_000);
+        assert_eq!(books.balance(BookId::Fees), 0);
+        assert_eq!(books.balance(BookId::Treasury), 47);
+        assert_eq!(books.balance(BookId::Earned(account(2))), 0);
+        assert_eq!(books.sum(), 0);
+        assert_eq!(
+            refund.platform_gives(amount(960), amount(7), amount(952)),
+            Err(LedgerError::Insufficient {
+                book: BookId::Treasury,
+                amount: amount(953)
+            })
+        );
+        assert_eq!(
+            refund.owner_gives(Amount::ZERO, Amount::ZERO),
+            Vec::<Transfer>::new()
+        );
     }
 
     proptest! {

@@ -1,12 +1,12 @@
 //! What an account is told: in the portal, by e-mail, and through webhooks. docs/webhooks.md shows each as JSON.
 
 use kernel::{
-    AccountId, Amount, DepositId, DisputeId, IncidentId, JobId, LeaseId, NoticeId, PayoutId,
+    AccountId, Amount, DepositId, DisputeId, IncidentId, JobId, LeaseId, NodeId, NoticeId, PayoutId,
     SearchId, Seconds, Timestamp, WebhookId,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::money::{DepositState, DisputeState, IncidentKind, PayoutState};
+use crate::money::{DepositState, DisputeState, IncidentKind, PayoutState, RefundReason};
 use crate::state::{JobState, RunEnd};
 use crate::view::SearchAlert;
 
@@ -29,6 +29,10 @@ pub enum Event {
     JobFundsLow,
     #[serde(rename = "job.out_of_funds")]
     JobOutOfFunds,
+    #[serde(rename = "job.refunded")]
+    JobRefunded,
+    #[serde(rename = "lease.refunded")]
+    LeaseRefunded,
     #[serde(rename = "balance.runway")]
     BalanceRunway,
     #[serde(rename = "budget.reached")]
@@ -50,11 +54,13 @@ pub enum Event {
 }
 
 impl Event {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::JobStarted,
         Self::JobEnded,
         Self::JobFundsLow,
         Self::JobOutOfFunds,
+        Self::JobRefunded,
+        Self::LeaseRefunded,
         Self::BalanceRunway,
         Self::BudgetReached,
         Self::PayoutUpdated,
@@ -72,6 +78,8 @@ impl Event {
             Self::JobEnded => "job.ended",
             Self::JobFundsLow => "job.funds_low",
             Self::JobOutOfFunds => "job.out_of_funds",
+            Self::JobRefunded => "job.refunded",
+            Self::LeaseRefunded => "lease.refunded",
             Self::BalanceRunway => "balance.runway",
             Self::BudgetReached => "budget.reached",
             Self::PayoutUpdated => "payout.updated",
@@ -132,6 +140,27 @@ pub enum Notice {
         job: JobId,
         name: String,
         cost: Amount,
+    },
+    /// Something is given back without being asked for.
+    #[serde(rename = "job.refunded")]
+    JobRefunded {
+        job: JobId,
+        name: String,
+        lease: LeaseId,
+        reason: RefundReason,
+        /// Delivered seconds that it is for.
+        seconds: Seconds,
+        amount: Amount,
+        /// Of it, what is still to come.
+        owed: Amount,
+    },
+    /// For an owner: the machine was not what was hired, and what it earned with a lease is taken back.
+    #[serde(rename = "lease.refunded")]
+    LeaseRefunded {
+        lease: LeaseId,
+        node: NodeId,
+        amount: Amount,
+        detail: String,
     },
     /// At the present rate, available and held last less than a chosen time.
     #[serde(rename = "balance.runway")]
@@ -225,6 +254,8 @@ impl Notice {
             Self::JobEnded { .. } => Event::JobEnded,
             Self::JobFundsLow { .. } => Event::JobFundsLow,
             Self::JobOutOfFunds { .. } => Event::JobOutOfFunds,
+            Self::JobRefunded { .. } => Event::JobRefunded,
+            Self::LeaseRefunded { .. } => Event::LeaseRefunded,
             Self::BalanceRunway { .. } => Event::BalanceRunway,
             Self::BudgetReached { .. } => Event::BudgetReached,
             Self::PayoutUpdated { .. } => Event::PayoutUpdated,
@@ -278,13 +309,14 @@ impl Notice {
             | Self::JobEnded { job, .. }
             | Self::JobFundsLow { job, .. }
             | Self::JobOutOfFunds { job, .. }
+            | Self::JobRefunded { job, .. }
             | Self::DisputeUpdated { job: Some(job), .. } => format!("/jobs/{job}"),
             Self::BalanceRunway { .. }
             | Self::BudgetReached { .. }
             | Self::DepositUpdated { .. } => "/billing".into(),
-            Self::PayoutUpdated { .. } | Self::DisputeUpdated { job: None, .. } => {
-                "/earnings".into()
-            }
+            Self::PayoutUpdated { .. }
+            | Self::LeaseRefunded { .. }
+            | Self::DisputeUpdated { job: None, .. } => "/earnings".into(),
             Self::IncidentOpened { .. } => "/admin".into(),
             Self::SearchMatched { .. } => "/searches".into(),
             Self::WebhookDisabled { .. } | Self::WebhookTest { .. } => "/notifications".into(),

@@ -32,6 +32,7 @@ pub const FILES_BYTES_MAX: usize = 256 * 1024;
 pub const METRICS_MAX: usize = 16;
 pub const DURATION_MAX: Seconds = Seconds::new(30 * 86_400);
 pub const WAIT_MAX: Seconds = Seconds::new(7 * 86_400);
+pub const LOSS_BOUND_MIN: Seconds = Seconds::MINUTE;
 /// Devices on one node, and nodes, of one job.
 pub const DEVICES_MAX: u32 = 64;
 pub const NODES_MAX: u32 = 64;
@@ -155,6 +156,10 @@ pub struct Limits {
     pub max_price_per_hour: Option<String>,
     /// How often the job may start again after its node was lost.
     pub max_restarts: u32,
+    /// When it starts again after its node was lost, at most so many delivered seconds may be lost, counted since the last
+    /// checkpoint; what was paid for more of them is given back. Absent: no such bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_bound_seconds: Option<u64>,
     /// An order that waits: when nothing matches now, the job waits so long for an offer that does. 0: refused at once.
     pub wait_seconds: u64,
 }
@@ -165,6 +170,7 @@ impl Default for Limits {
             duration_seconds: 3_600,
             max_price_per_hour: None,
             max_restarts: 3,
+            loss_bound_seconds: None,
             wait_seconds: 0,
         }
     }
@@ -400,6 +406,14 @@ impl JobSpec {
             0,
             100,
         );
+        if let Some(bound) = self.limits.loss_bound_seconds {
+            check.range(
+                "limits.loss_bound_seconds",
+                bound,
+                LOSS_BOUND_MIN.get(),
+                DURATION_MAX.get(),
+            );
+        }
         if let Some(text) = &self.limits.max_price_per_hour {
             match Amount::parse_io(text).and_then(PricePerSecond::from_per_hour) {
                 Ok(PricePerSecond::ZERO) => {
@@ -542,6 +556,13 @@ mod tests {
             fields(|s| s.limits.duration_seconds = 0),
             ["limits.duration_seconds"]
         );
+        for wrong in [0, 59, DURATION_MAX.get() + 1] {
+            assert_eq!(
+                fields(|s| s.limits.loss_bound_seconds = Some(wrong)),
+                ["limits.loss_bound_seconds"]
+            );
+        }
+        assert!(fields(|s| s.limits.loss_bound_seconds = Some(60)).is_empty());
         assert_eq!(
             fields(|s| s.limits.max_price_per_hour = Some("free".into())),
             ["limits.max_price_per_hour"]

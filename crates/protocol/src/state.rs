@@ -139,6 +139,10 @@ pub enum RunEnd {
     },
     /// Of one member: another one ended the job.
     JobOver,
+    /// The machine is not what was hired. Nothing of the lease is paid for.
+    SpecMissed {
+        reason: String,
+    },
     /// It was restarted as often as its specification allows.
     TooManyRestarts {
         restarts: u32,
@@ -156,7 +160,9 @@ impl RunEnd {
         match self {
             Self::Preempted if !notice => Self::LeaseLost,
             Self::StoppedByUser | Self::JobOver if !stop_requested => Self::LeaseLost,
-            Self::NoCapacity { .. } | Self::TooManyRestarts { .. } => Self::LeaseLost,
+            Self::NoCapacity { .. } | Self::TooManyRestarts { .. } | Self::SpecMissed { .. } => {
+                Self::LeaseLost
+            }
             Self::FailedToStart { reason } => Self::FailedToStart {
                 reason: reason.chars().take(REASON_CHARS_MAX).collect(),
             },
@@ -171,7 +177,9 @@ impl RunEnd {
             Self::StoppedByUser | Self::JobOver | Self::OutOfFunds | Self::TimeLimit { .. } => {
                 JobStep::Stop
             }
-            Self::NodeDrained | Self::LeaseLost | Self::Preempted => JobStep::Lost,
+            Self::NodeDrained | Self::LeaseLost | Self::Preempted | Self::SpecMissed { .. } => {
+                JobStep::Lost
+            }
             _ => JobStep::Fail,
         }
     }
@@ -207,6 +215,9 @@ impl RunEnd {
             }
             Self::NoCapacity { reason } => format!("No machine was found for it: {reason}"),
             Self::JobOver => "Another of the job's nodes ended it.".into(),
+            Self::SpecMissed { reason } => {
+                format!("The machine is not what was hired: {reason}")
+            }
             Self::TooManyRestarts { restarts } => {
                 format!("It was restarted {restarts} times, as often as it may be.")
             }
@@ -315,6 +326,10 @@ mod tests {
         assert_eq!(RunEnd::Preempted.as_reported(true, true), RunEnd::Preempted);
         let beyond = RunEnd::TooManyRestarts { restarts: 0 };
         assert_eq!(beyond.as_reported(true, true), RunEnd::LeaseLost);
+        let missed = RunEnd::SpecMissed {
+            reason: String::new(),
+        };
+        assert_eq!(missed.as_reported(true, true), RunEnd::LeaseLost);
         let long = RunEnd::FailedToStart {
             reason: "é".repeat(REASON_CHARS_MAX + 1),
         };

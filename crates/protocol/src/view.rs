@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::money::{
     BalanceView, Book, DeviceEarnings, EarningsView, EntryKind, EntryView, LeaseEarnings,
+    RefundReason, RefundView,
 };
 pub use crate::rent::{DeviceRules, Kind, RulesChange};
 use crate::spec::{DeviceClass, JobSpec};
@@ -435,6 +436,8 @@ pub struct JobView {
     pub log_bytes: u64,
     /// The matching rounds in which the market was asked to place it, the newest 20 of them, oldest first.
     pub rounds: Vec<u64>,
+    /// What is given back without being asked for, oldest first.
+    pub refunds: Vec<RefundView>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -459,6 +462,8 @@ pub struct LeaseView {
     pub end: Option<RunEnd>,
     pub seconds: Seconds,
     pub charged: Amount,
+    /// Of it, what was given back.
+    pub refunded: Amount,
     /// Paid for at most so many seconds.
     pub funded: Seconds,
 }

@@ -48,7 +48,7 @@ const COMPARISONS: &[(IncidentKind, &str)] = &[
     (
         IncidentKind::Held,
         "SELECT b.id AS subject, COALESCE(h.kept, 0) AS expected, b.balance AS found FROM books b LEFT JOIN ( \
-            SELECT account, CAST(SUM(reserved - paid) AS BIGINT) AS kept FROM holds WHERE released = 0 GROUP BY account \
+            SELECT account, CAST(SUM(reserved - paid - returned) AS BIGINT) AS kept FROM holds WHERE released = 0 GROUP BY account \
          ) h ON b.id = 'held:' || h.account WHERE b.id LIKE 'held:%' AND b.balance <> COALESCE(h.kept, 0)",
     ),
     (
@@ -63,10 +63,12 @@ const COMPARISONS: &[(IncidentKind, &str)] = &[
         "SELECT h.job AS subject, CAST(COALESCE(SUM(l.charged), 0) AS BIGINT) AS expected, h.paid AS found \
          FROM holds h LEFT JOIN leases l ON l.job = h.job GROUP BY h.job, h.paid HAVING h.paid <> COALESCE(SUM(l.charged), 0)",
     ),
+    // What no lease uses is released with the job, or has a time at which it goes back.
     (
         IncidentKind::HoldOpen,
-        "SELECT h.id AS subject, CAST(0 AS BIGINT) AS expected, h.reserved - h.paid AS found FROM holds h \
-         JOIN jobs j ON j.id = h.job WHERE h.released = 0 AND j.ended_at IS NOT NULL \
+        "SELECT h.id AS subject, CAST(0 AS BIGINT) AS expected, h.reserved - h.paid - h.returned AS found FROM holds h \
+         JOIN jobs j ON j.id = h.job WHERE h.released = 0 \
+         AND (j.ended_at IS NOT NULL OR (h.expires_at IS NULL AND h.reserved - h.paid - h.returned > 0)) \
          AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.job = j.id AND l.live = 1)",
     ),
     (
@@ -81,6 +83,21 @@ const COMPARISONS: &[(IncidentKind, &str)] = &[
          COALESCE((SELECT balance FROM books WHERE id = 'platform:payouts_in_transit'), 0) AS found WHERE \
          COALESCE((SELECT SUM(amount) FROM payouts WHERE state IN ('requested', 'approved', 'frozen', 'sent')), 0) <> \
          COALESCE((SELECT balance FROM books WHERE id = 'platform:payouts_in_transit'), 0)",
+    ),
+    (
+        IncidentKind::LeaseRefunds,
+        "SELECT x.id AS subject, CASE WHEN x.back > x.charged THEN x.charged ELSE x.back END AS expected, \
+            CASE WHEN x.back > x.charged THEN x.back ELSE x.refunded END AS found FROM ( \
+            SELECT l.id, l.charged, l.refunded, CAST( \
+                COALESCE((SELECT SUM(amount - owed) FROM refunds WHERE lease = l.id), 0) \
+                + COALESCE((SELECT SUM(refunded) FROM disputes WHERE lease = l.id), 0) AS BIGINT) AS back \
+            FROM leases l WHERE l.refunded > 0 OR l.id IN (SELECT lease FROM refunds) \
+                OR l.id IN (SELECT lease FROM disputes) \
+         ) x WHERE x.back <> x.refunded OR x.back > x.charged",
+    ),
+    (
+        IncidentKind::RefundOwed,
+        "SELECT lease AS subject, CAST(0 AS BIGINT) AS expected, owed AS found FROM refunds WHERE owed > 0",
     ),
 ];
 

@@ -75,6 +75,8 @@ fn hold(row: &AnyRow) -> Result<Hold, StoreError> {
         job: row.parse("job")?,
         reserved: row.amount("reserved")?,
         paid: row.amount("paid")?,
+        returned: row.amount("returned")?,
+        expires_at: row.time_opt("expires_at")?,
         released: row.flag("released")?,
     })
 }
@@ -187,9 +189,10 @@ impl Tx {
     /// The database failed.
     pub async fn put_hold(&mut self, hold: &Hold) -> Result<(), StoreError> {
         query(
-            "INSERT INTO holds (id, account, job, reserved, paid, released) VALUES ($1, $2, $3, $4, $5, $6) \
+            "INSERT INTO holds (id, account, job, reserved, paid, released, returned, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
              ON CONFLICT (id) DO UPDATE SET reserved = excluded.reserved, paid = excluded.paid, \
-             released = excluded.released",
+             released = excluded.released, returned = excluded.returned, expires_at = excluded.expires_at",
         )
         .bind(hold.id.to_string())
         .bind(hold.account.to_string())
@@ -197,6 +200,8 @@ impl Tx {
         .bind(hold.reserved.base())
         .bind(hold.paid.base())
         .bind(i64::from(hold.released))
+        .bind(hold.returned.base())
+        .bind(hold.expires_at.map(Timestamp::millis))
         .execute(self.connection())
         .await?;
         Ok(())
@@ -204,6 +209,20 @@ impl Tx {
 }
 
 impl Store {
+    /// Jobs whose hold nothing used until its time was over.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn holds_to_expire(&self, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+        let rows = query(
+            "SELECT job FROM holds WHERE expires_at <= $1 AND released = 0 ORDER BY expires_at, id",
+        )
+        .bind(now.millis())
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(|row| row.parse("job")).collect()
+    }
+
     /// # Errors
     /// The database failed.
     pub async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {

@@ -7,11 +7,20 @@ use metering::{Fees, Head};
 use protocol::rent::Kind;
 use protocol::state::{LeaseState, RunEnd};
 use protocol::view::Receipt;
+use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::query;
 
 use crate::db::{Store, StoreError, Tx};
 use crate::row::{Columns, count, json};
+
+/// A device as it was when the lease was given for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromisedDevice {
+    pub device: DeviceId,
+    pub model: String,
+    pub memory_mib: u64,
+}
 
 #[derive(Debug, Clone)]
 pub struct Lease {
@@ -26,6 +35,8 @@ pub struct Lease {
     pub device: DeviceId,
     /// All its devices, and what each asks.
     pub devices: Vec<(DeviceId, PricePerSecond)>,
+    /// What was hired. Empty for leases of before this was noted.
+    pub promised: Vec<PromisedDevice>,
     pub owner: AccountId,
     pub kind: Kind,
     /// Of all its devices together.
@@ -44,6 +55,8 @@ pub struct Lease {
     pub charged: Amount,
     /// What the owner got so far.
     pub earned: Amount,
+    /// What came back of what was paid. Only the database's is true: it changes after the lease is over, too.
+    pub refunded: Amount,
     pub granted_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
@@ -117,6 +130,7 @@ fn lease(row: &AnyRow) -> Result<Lease, StoreError> {
         node: row.parse("node")?,
         device: row.parse("device")?,
         devices: row.json("devices")?,
+        promised: row.json("promised")?,
         owner: row.parse("owner")?,
         kind: row.word("kind", Kind::parse)?,
         price: row.price("price")?,
@@ -137,6 +151,7 @@ fn lease(row: &AnyRow) -> Result<Lease, StoreError> {
         },
         charged: row.amount("charged")?,
         earned: row.amount("earned")?,
+        refunded: row.amount("refunded")?,
         granted_at: row.time("granted_at")?,
         started_at: row.time_opt("started_at")?,
         ended_at: row.time_opt("ended_at")?,
@@ -197,9 +212,9 @@ impl Tx {
         query(
             "INSERT INTO leases (id, job, account, epoch, node, device, owner, price, fee_requester, fee_owner, state, \
              live, funded, transfer_hash, head_seq, head_hash, seconds, head_last, charged, earned, granted_at, \
-             member, device_count, devices, kind) \
+             member, device_count, devices, kind, promised) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $13, 0, $14, 0, 0, 0, 0, $15, $16, $17, $18, \
-             $19)",
+             $19, $20)",
         )
         .bind(lease.id.to_string())
         .bind(lease.job.to_string())
@@ -223,6 +238,7 @@ impl Tx {
         )?)
         .bind(json("devices", &lease.devices)?)
         .bind(lease.kind.as_str())
+        .bind(json("promised", &lease.promised)?)
         .execute(self.connection())
         .await?;
         let rows: Vec<String> = (2..)

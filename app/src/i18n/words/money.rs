@@ -45,7 +45,6 @@ words! {
     entry_payout: "Payout", "提现";
     entry_paid_out: "Paid out", "已提现";
     entry_returned: "Returned", "已退回";
-    entry_treasury: "Treasury", "金库";
 
     // Billing: its tabs
     billing_tabs: "Parts of billing", "账单分类";
@@ -208,6 +207,11 @@ words! {
     notice_budget: "{} % of the budget “{}” is spent: {} of {}.", "已使用 {} % 的预算“{}”：{} / {}。";
     notice_payout: "Payout of {}: {}.", "提现 {}：{}。";
     notice_deposit: "Deposit of {}: {}.", "充值 {}：{}。";
+    refund_loss_bound: "{} are given back for {}: a lost machine cost more delivered time than your loss bound allows.", "退回 {}，对应 {}：失联机器造成的损失超出了您设定的上限。";
+    refund_spec_missed: "{} are given back for {}: the machine was not what was hired.", "退回 {}，对应 {}：机器与租用的不符。";
+    refund_owed: "Of it {} are still to come.", "其中 {} 尚待支付。";
+    notice_refunded: "Job {}: {}", "任务 {}：{}";
+    notice_taken_back: "{} of your earnings went back to a requester. The machine is not what was hired: {}", "您的收入中 {} 已退还给租用方。机器与租用的不符：{}";
     notice_dispute: "Dispute about lease {}: {}.", "租约 {} 的争议：{}。";
     notice_incident: "Incident {}: {}", "异常 {}：{}";
     notice_search: "{} offers began to match “{}”; the cheapest costs {}.", "有 {} 个报价开始符合“{}”，最低 {}。";

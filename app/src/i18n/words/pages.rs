@@ -142,6 +142,7 @@ words! {
     market_before: "Back", "上一页";
     market_next: "More", "下一页";
     need_wait: "If nothing matches, wait", "若无匹配则等待";
+    need_loss_bound: "Loss bound", "损失上限";
     event_waiting: "Waiting for an offer", "等待报价";
     job_waits: "Nothing matches yet. It waits in the market until {} and costs nothing meanwhile.", "目前没有匹配的报价。任务将在市场中等待至 {}，期间不收费。";
     quote_waits: "Nothing matches now; the job would wait in the market.", "目前没有匹配；任务将在市场中等待。";
@@ -357,6 +358,7 @@ words! {
     end_time: "It reached its time limit of {}.", "已达到 {} 的时间上限。";
     end_user: "Stopped by you.", "由您停止。";
     end_funds: "The balance ran out; it was stopped in time. Nothing is owed.", "余额用尽，已及时停止，没有欠款。";
+    end_spec_missed: "The machine is not what was hired: {}", "机器与租用的不符：{}";
     end_preempted: "Taken back for a job that pays the full price; it goes on elsewhere.", "设备已被支付全价的任务收回，本任务将在别处继续。";
     end_drained: "The owner's machine went into maintenance.", "机主的机器进入维护。";
     end_lost: "The machine was lost; its silence is not billed.", "机器失联，失联期间不收费。";

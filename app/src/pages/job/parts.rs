@@ -182,6 +182,12 @@ pub async fn cost(id: &str) -> Result<AnyView, Fault> {
         ];
         table(t.leases_title(), columns, rows)
     };
+    let refunds = job.refunds.iter().map(|refund| {
+        let (reason, seconds) = (refund.reason, refund.seconds);
+        let told = wording::refund(reason, seconds, refund.amount, refund.owed, t);
+        notice(Tone::Warn, told)
+    });
+    let refunds = refunds.parts();
     Ok(view! {
         <dl class="figures">
             {fact(t.cost_spent(), format::io(summary.spent))}
@@ -191,6 +197,7 @@ pub async fn cost(id: &str) -> Result<AnyView, Fault> {
             {fact(t.cost_limit_left(), format::duration(left, t))}
         </dl>
         <p class="hint my-3 prose">{t.cost_note()}</p>
+        {refunds}
         <h2 class="mb-3">{t.leases_title()}</h2>
         {leases}
     }

@@ -83,6 +83,21 @@ fn sentence(notice: &Notice, t: &'static Words) -> String {
         Notice::JobOutOfFunds { name, cost, .. } => {
             fill(t.notice_out_of_funds(), &[name, &format::io(*cost)])
         }
+        Notice::JobRefunded {
+            name,
+            reason,
+            seconds,
+            amount,
+            owed,
+            ..
+        } => {
+            let refund = wording::refund(*reason, *seconds, *amount, *owed, t);
+            fill(t.notice_refunded(), &[name, &refund])
+        }
+        Notice::LeaseRefunded { amount, detail, .. } => fill(
+            t.notice_taken_back(),
+            &[&format::io(*amount), &told(detail, locale())],
+        ),
         Notice::BalanceRunway {
             runway_seconds,
             per_hour,

@@ -18,6 +18,7 @@ mod notices;
 mod payouts;
 mod preempt;
 mod quotes;
+mod refunds;
 mod rounds;
 mod searches;
 mod simulation;

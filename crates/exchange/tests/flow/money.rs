@@ -281,3 +281,70 @@ async fn sqlite_keeps_what_it_acknowledged_through_a_power_loss() {
         .unwrap();
     assert_eq!(store.sqlite_synchronous().await.unwrap(), 2, "FULL");
 }
+
+#[tokio::test]
+async fn money_that_no_lease_uses_goes_back_while_the_job_waits_on() {
+    for backend in backends() {
+        let mut world = World::with(backend, |settings| {
+            settings.requeue_patience = Seconds::new(30);
+        })
+        .await;
+        let (rita, otto) = world.people("10").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let waits = spec("[limits]\nwait_seconds = 86400\nmax_restarts = 3");
+        let job = world.exchange.submit(&rita, waits, None, None).await;
+        let job = job.unwrap().summary.id;
+        worker.start(&world).await;
+        worker.work(&world, 5).await;
+        let held = world.exchange.balance(&rita).await.unwrap().held;
+        assert!(!held.is_zero());
+        // As long as it runs, nothing expires.
+        worker.work(&world, 40).await;
+        assert!(!world.exchange.balance(&rita).await.unwrap().held.is_zero());
+        worker.disconnect(&world).await;
+        worker.runs.clear();
+        world.pass(8_000);
+        world.tick().await;
+        let lost = world.exchange.job(&rita, job).await.unwrap();
+        assert_eq!(lost.summary.state, JobState::Matching);
+        let spent = lost.summary.spent.base();
+        world.pass(29_000);
+        world.tick().await;
+        let before = world.exchange.balance(&rita).await.unwrap();
+        assert!(!before.held.is_zero(), "another place is hoped for");
+        assert_eq!(world.exchange.reconcile().await.unwrap(), 0);
+        // A process that dies in between changes nothing.
+        world.crash().await;
+        world.pass(1_500);
+        for _ in 0..3 {
+            world.tick().await;
+        }
+        let after = world.exchange.balance(&rita).await.unwrap();
+        assert_eq!(after.held, Amount::ZERO);
+        assert_eq!(after.available.base(), 1_000_000_000 - spent);
+        let view = world.exchange.job(&rita, job).await.unwrap();
+        assert_eq!(view.summary.state, JobState::Matching, "it waits on");
+        let told = view.events.last().unwrap();
+        assert!(told.detail.contains("free again"), "{told:?}");
+        assert_eq!(world.exchange.reconcile().await.unwrap(), 0);
+        // Its turn comes: money is set aside anew, and the job runs to its end.
+        worker.connect(&world, None).await.unwrap();
+        worker.beat(&world).await;
+        world.tick().await;
+        worker.start(&world).await;
+        worker.work(&world, 7).await;
+        worker.end(&world, FINISHED).await;
+        let view = world.exchange.job(&rita, job).await.unwrap();
+        assert_eq!(view.summary.state, JobState::Finished);
+        assert_eq!(view.summary.seconds, Seconds::new(52));
+        let end = world.exchange.balance(&rita).await.unwrap();
+        assert_eq!(end.held, Amount::ZERO);
+        assert_eq!(
+            end.available.base(),
+            1_000_000_000 - view.summary.spent.base()
+        );
+        assert_eq!(world.exchange.reconcile().await.unwrap(), 0);
+        assert_eq!(world.sum_of_books().await, 0);
+    }
+}

@@ -191,6 +191,27 @@ impl World {
         sum
     }
 
+    /// Money of the platform's own, from outside.
+    pub async fn fill_treasury(&self, base: i64) {
+        let store = store::Store::open(&self.settings.database_url)
+            .await
+            .expect("opens");
+        let transfer = ledger::Transfer {
+            key: format!("test:treasury:{base}"),
+            from: ledger::BookId::Outside,
+            to: ledger::BookId::Treasury,
+            amount: Amount::try_from_base(base).expect("in range"),
+            kind: protocol::money::EntryKind::Deposit,
+            job: None,
+        };
+        let now = self.clock.now();
+        let id = kernel::TransferId::new(now, rand::random());
+        let mut tx = store.begin().await.expect("begins");
+        tx.post_all(&[(id, transfer)], now).await.expect("posts");
+        tx.commit().await.expect("commits");
+        store.close().await;
+    }
+
     pub async fn available(&self, actor: &Actor) -> i64 {
         self.exchange
             .balance(actor)
@@ -252,6 +273,8 @@ pub struct Worker {
     pub devices: usize,
     /// What its receipts tell of its energy.
     pub watts: Option<u64>,
+    /// Of each: class, model, memory.
+    pub device: (DeviceClass, &'static str, u64),
     pub session: Option<NodeSession>,
     inbox: mpsc::Receiver<ToWorker>,
     pub runs: Vec<Run>,
@@ -278,6 +301,7 @@ impl Worker {
             group: None,
             devices: 1,
             watts: None,
+            device: (DeviceClass::Cpu, "Test CPU", 8_000),
             session: None,
             inbox: mpsc::channel(1).1,
             runs: Vec::new(),
@@ -319,9 +343,9 @@ impl Worker {
             devices: (0..self.devices)
                 .map(|n| DeviceFacts {
                     uuid: format!("CPU-{}-{n}", self.name),
-                    class: DeviceClass::Cpu,
-                    model: "Test CPU".into(),
-                    memory_mib: 8_000,
+                    class: self.device.0,
+                    model: self.device.1.into(),
+                    memory_mib: self.device.2,
                     details: protocol::worker::DeviceDetails::default(),
                 })
                 .collect(),

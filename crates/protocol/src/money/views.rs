@@ -96,8 +96,6 @@ pub enum EntryKind {
     PaidOut,
     /// Could not be paid out, or was not: it came back.
     Returned,
-    /// The platform moved its own money.
-    Treasury,
 }
 
 words!(EntryKind {
@@ -115,8 +113,38 @@ words!(EntryKind {
     Payout = "payout",
     PaidOut = "paid_out",
     Returned = "returned",
-    Treasury = "treasury",
 });
+
+/// Why something is given back without being asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RefundReason {
+    /// A lost node cost the job more delivered seconds than `limits.loss_bound_seconds`.
+    LossBound,
+    /// The machine was not what was hired.
+    SpecMissed,
+}
+
+words!(RefundReason {
+    LossBound = "loss_bound",
+    SpecMissed = "spec_missed",
+});
+
+/// What was given back of a lease without being asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RefundView {
+    pub lease: LeaseId,
+    pub reason: RefundReason,
+    /// Delivered seconds that it is for.
+    pub seconds: Seconds,
+    pub amount: Amount,
+    /// Of it, what is still to come.
+    pub owed: Amount,
+    pub at: Timestamp,
+    pub paid_at: Option<Timestamp>,
+}
 
 /// What an account's books held at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -348,6 +376,10 @@ pub enum IncidentKind {
     LeaseOutlivesJob,
     /// Payouts in transit are not what the open payouts say.
     PayoutsInTransit,
+    /// What was given back of a lease is not what refunds and rulings say, or more than was paid for it.
+    LeaseRefunds,
+    /// The platform's books could not pay a refund yet.
+    RefundOwed,
 }
 
 words!(IncidentKind {
@@ -360,6 +392,8 @@ words!(IncidentKind {
     HoldOpen = "hold_open",
     LeaseOutlivesJob = "lease_outlives_job",
     PayoutsInTransit = "payouts_in_transit",
+    LeaseRefunds = "lease_refunds",
+    RefundOwed = "refund_owed",
 });
 
 /// A difference that was found; nothing mends it but a person.

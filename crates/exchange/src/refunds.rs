@@ -1,0 +1,242 @@
+//! What is given back without being asked for: seconds that a lost node cost a job beyond its bound, and all of a lease
+//! whose machine was not what was hired. Each once a lease, posted as new transfers. What the platform's books cannot pay
+//! is owed, stands as an incident, and is paid when they can.
+
+use kernel::{Amount, LeaseId, Seconds, Timestamp};
+use ledger::{BookId, LedgerError, plans};
+use protocol::money::{EntryKind, RefundReason};
+use protocol::notice::Notice;
+use protocol::spec::DeviceClass;
+use protocol::state::{JobStep, RunEnd};
+use store::{Device, Job, Lease, Refund, Tx};
+
+use crate::desk::Exchange;
+use crate::error::Error;
+use crate::limits::start_of_day;
+
+/// Of those that are owed, so many are tried in one round.
+const OWED_AT_ONCE: u32 = 100;
+
+/// Why a lease's machine is not what was hired, by what its worker says of it now. `None`: it is.
+pub(crate) fn spec_missed(lease: &Lease, devices: &[Device]) -> Option<String> {
+    lease.promised.iter().find_map(|promised| {
+        let now = devices
+            .iter()
+            .find(|device| device.id == promised.device && device.present);
+        let Some(now) = now else {
+            return Some(format!("the {} is not there any more.", promised.model));
+        };
+        if now.model != promised.model {
+            return Some(format!(
+                "it shows a {} where a {} was hired.",
+                now.model, promised.model
+            ));
+        }
+        // A CPU's memory is its host's, and is not what is hired.
+        let less = now.class == DeviceClass::Gpu && now.memory_mib < promised.memory_mib;
+        less.then(|| {
+            format!(
+                "its {} shows {} MiB of memory where {} MiB were hired.",
+                now.model, now.memory_mib, promised.memory_mib
+            )
+        })
+    })
+}
+
+/// Delivered seconds that are lost beyond what the job allows, of a lease that is over.
+fn beyond_bound(job: &Job, lease: &Lease, saved: Seconds) -> Seconds {
+    let Some(bound) = job.spec.limits.loss_bound_seconds else {
+        return Seconds::ZERO;
+    };
+    let lost = lease.head.seconds.minus_or_zero(saved);
+    lost.minus_or_zero(Seconds::new(bound))
+}
+
+/// What was paid for a lease's last seconds.
+fn paid_for_last(lease: &Lease, seconds: Seconds) -> Amount {
+    let cost = |seconds| lease.fees.cost(lease.price, seconds);
+    let all = lease.head.seconds;
+    cost(all).minus_or_zero(cost(all.minus_or_zero(seconds)))
+}
+
+impl Exchange {
+    /// Gives back what a lease that is over has cost its job in vain, in the caller's transaction and before the lease's
+    /// earnings mature.
+    pub(crate) async fn give_back(
+        &self,
+        tx: &mut Tx,
+        job: &Job,
+        lease: &Lease,
+        end: &RunEnd,
+    ) -> Result<(), Error> {
+        // The market's notice is for writing a checkpoint; a requester's own stop loses nothing to a machine; and what one
+        // pays oneself is no loss.
+        let lost = end.job_step() == JobStep::Lost && *end != RunEnd::Preempted;
+        if !lost || job.stop_requested || lease.owner == lease.account || lease.charged.is_zero() {
+            return Ok(());
+        }
+        let given = tx.given(lease.id).await?;
+        let open = lease.charged.minus_or_zero(given.back);
+        let (reason, seconds) = match end {
+            RunEnd::SpecMissed { .. } => (RefundReason::SpecMissed, lease.head.seconds),
+            _ => (
+                RefundReason::LossBound,
+                beyond_bound(job, lease, given.saved),
+            ),
+        };
+        let amount = paid_for_last(lease, seconds).min(open);
+        if amount.is_zero() {
+            return Ok(());
+        }
+        let now = self.now();
+        let mut refund = Refund {
+            lease: lease.id,
+            reason,
+            job: job.id,
+            account: job.account,
+            seconds,
+            charged: lease.charged,
+            amount,
+            owed: amount,
+            at: now,
+            paid_at: None,
+        };
+        if let RunEnd::SpecMissed { reason } = end {
+            let from_owner = self.take_from_owner(tx, &refund, lease).await?;
+            refund.owed = amount.minus_or_zero(from_owner);
+            let notice = Notice::LeaseRefunded {
+                lease: lease.id,
+                node: lease.node,
+                amount: from_owner,
+                detail: reason.clone(),
+            };
+            self.notify(tx, lease.owner, notice).await?;
+        }
+        if self.platform_gives(tx, &refund, lease, now).await? {
+            refund.owed = Amount::ZERO;
+            refund.paid_at = Some(now);
+        }
+        tx.insert_refund(&refund).await?;
+        let paid = amount.minus_or_zero(refund.owed);
+        tx.add_refunded(lease.id, paid).await?;
+        let notice = Notice::JobRefunded {
+            job: job.id,
+            name: job.spec.name.clone(),
+            lease: lease.id,
+            reason,
+            seconds,
+            amount,
+            owed: refund.owed,
+        };
+        self.notify(tx, job.account, notice).await?;
+        tracing::info!(job = %job.id, lease = %lease.id, reason = reason.as_str(), %amount, owed = %refund.owed, "given back");
+        Ok(())
+    }
+
+    /// What the owner earned with the refunded seconds, as far as it is still here.
+    async fn take_from_owner(
+        &self,
+        tx: &mut Tx,
+        refund: &Refund,
+        lease: &Lease,
+    ) -> Result<Amount, Error> {
+        let plan = plan(refund, lease);
+        let share = plan.owner_share(lease.earned, lease.charged);
+        let maturity = tx.maturity(lease.id).await?;
+        let maturity = maturity.ok_or(Error::NotFound("the lease"))?;
+        let earned = share.min(maturity.earned.minus_or_zero(maturity.matured));
+        let there = tx.balance(BookId::Withdrawable(lease.owner)).await?;
+        let matured = share.minus_or_zero(earned).min(there);
+        self.post_all(tx, &plan.owner_gives(earned, matured), refund.at)
+            .await?;
+        // What is taken here does not mature.
+        let so_far = maturity.matured.checked_add(earned)?;
+        tx.put_matured(lease.id, so_far, refund.at).await?;
+        Ok(earned.checked_add(matured)?)
+    }
+
+    /// Pays what is owed of a refund, all of it or nothing. A day has its limit, so that whoever found a way to be given
+    /// back too much empties no book before somebody looks.
+    async fn platform_gives(
+        &self,
+        tx: &mut Tx,
+        refund: &Refund,
+        lease: &Lease,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        if refund.owed.is_zero() {
+            return Ok(true);
+        }
+        let mut today = Amount::ZERO;
+        for book in [BookId::Fees, BookId::Treasury] {
+            let kinds = &[EntryKind::Refund];
+            let (out, _) = tx
+                .moved_since(book, kinds, kinds, start_of_day(now))
+                .await?;
+            today = today.checked_add(out)?;
+        }
+        if today >= self.inner.settings.refunds_per_day {
+            return Ok(false);
+        }
+        let fees = tx.balance(BookId::Fees).await?;
+        let treasury = tx.balance(BookId::Treasury).await?;
+        match plan(refund, lease).platform_gives(refund.owed, fees, treasury) {
+            Ok(plan) => {
+                self.post_all(tx, &plan, now).await?;
+                Ok(true)
+            }
+            Err(LedgerError::Insufficient { .. }) => Ok(false),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Pays refunds that are owed, the longest owed first, as far as the platform's books can.
+    pub(crate) async fn pay_owed(&self) -> Result<(), Error> {
+        for lease in self.inner.store.owed_refunds(OWED_AT_ONCE).await? {
+            let _turn = self.inner.desk.lock().await;
+            self.pay_one(lease).await?;
+        }
+        Ok(())
+    }
+
+    async fn pay_one(&self, id: LeaseId) -> Result<(), Error> {
+        let Some(lease) = self.inner.store.lease(id).await? else {
+            return Ok(());
+        };
+        let now = self.now();
+        let mut tx = self.inner.store.begin().await?;
+        let Some(refund) = tx.owed_refund(id).await? else {
+            return Ok(());
+        };
+        if !self.platform_gives(&mut tx, &refund, &lease, now).await? {
+            return Ok(());
+        }
+        tx.pay_refund(id, now).await?;
+        tx.add_refunded(id, refund.owed).await?;
+        let job = tx
+            .job(refund.job)
+            .await?
+            .ok_or(Error::NotFound("the job"))?;
+        let notice = Notice::JobRefunded {
+            job: job.id,
+            name: job.spec.name,
+            lease: id,
+            reason: refund.reason,
+            seconds: refund.seconds,
+            amount: refund.amount,
+            owed: Amount::ZERO,
+        };
+        self.notify(&mut tx, refund.account, notice).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+fn plan(refund: &Refund, lease: &Lease) -> plans::Refund {
+    plans::Refund {
+        lease: refund.lease,
+        job: refund.job,
+        requester: refund.account,
+        owner: lease.owner,
+        amount: refund.amount,
+    }
+}

@@ -1,0 +1,169 @@
+//! What is given back of leases without being asked for, and what that is reckoned from.
+
+use kernel::{AccountId, Amount, JobId, LeaseId, Seconds, Timestamp};
+use protocol::money::{RefundReason, RefundView};
+use sqlx::any::AnyRow;
+use sqlx::query;
+
+use crate::db::{Store, StoreError, Tx};
+use crate::row::{Columns, count};
+
+/// Given back, or owed, of one lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refund {
+    pub lease: LeaseId,
+    pub reason: RefundReason,
+    pub job: JobId,
+    pub account: AccountId,
+    /// Delivered seconds that it is for.
+    pub seconds: Seconds,
+    /// What had been paid for the lease.
+    pub charged: Amount,
+    pub amount: Amount,
+    /// Of it, what the platform's books could not pay yet.
+    pub owed: Amount,
+    pub at: Timestamp,
+    pub paid_at: Option<Timestamp>,
+}
+
+/// What a refund of a lease depends on, besides what memory knows of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Given {
+    /// Of its seconds, those that the newest checkpoint keeps.
+    pub saved: Seconds,
+    /// Refunds and rulings, paid or owed, and what open disputes claim.
+    pub back: Amount,
+}
+
+fn refund(row: &AnyRow) -> Result<Refund, StoreError> {
+    Ok(Refund {
+        lease: row.parse("lease")?,
+        reason: row.word("reason", RefundReason::parse)?,
+        job: row.parse("job")?,
+        account: row.parse("account")?,
+        seconds: row.seconds("seconds")?,
+        charged: row.amount("charged")?,
+        amount: row.amount("amount")?,
+        owed: row.amount("owed")?,
+        at: row.time("at")?,
+        paid_at: row.time_opt("paid_at")?,
+    })
+}
+
+impl Tx {
+    /// A checkpoint has arrived that keeps so many seconds of a lease; a lower number changes nothing.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn put_saved(&mut self, lease: LeaseId, seconds: Seconds) -> Result<(), StoreError> {
+        query("UPDATE leases SET saved = $1 WHERE id = $2 AND saved < $3")
+            .bind(count("saved", seconds.get())?)
+            .bind(lease.to_string())
+            .bind(count("saved", seconds.get())?)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn given(&mut self, lease: LeaseId) -> Result<Given, StoreError> {
+        let row = query(
+            "SELECT l.saved, l.refunded + CAST(COALESCE((SELECT SUM(owed) FROM refunds WHERE lease = l.id), 0) AS BIGINT) \
+             + CAST(COALESCE((SELECT SUM(claimed) FROM disputes WHERE lease = l.id AND state = 'open'), 0) AS BIGINT) \
+             AS back FROM leases l WHERE l.id = $1",
+        )
+        .bind(lease.to_string())
+        .fetch_one(self.connection())
+        .await?;
+        Ok(Given {
+            saved: row.seconds("saved")?,
+            back: row.amount("back")?,
+        })
+    }
+
+    /// # Errors
+    /// A conflict: the lease has one already.
+    pub async fn insert_refund(&mut self, new: &Refund) -> Result<(), StoreError> {
+        query(
+            "INSERT INTO refunds (lease, reason, job, account, seconds, charged, amount, owed, at, paid_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(new.lease.to_string())
+        .bind(new.reason.as_str())
+        .bind(new.job.to_string())
+        .bind(new.account.to_string())
+        .bind(count("seconds", new.seconds.get())?)
+        .bind(new.charged.base())
+        .bind(new.amount.base())
+        .bind(new.owed.base())
+        .bind(new.at.millis())
+        .bind(new.paid_at.map(Timestamp::millis))
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// What was owed is paid.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn pay_refund(&mut self, lease: LeaseId, now: Timestamp) -> Result<(), StoreError> {
+        query("UPDATE refunds SET owed = 0, paid_at = $1 WHERE lease = $2")
+            .bind(now.millis())
+            .bind(lease.to_string())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// The refund of a lease of which something is owed still.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn owed_refund(&mut self, lease: LeaseId) -> Result<Option<Refund>, StoreError> {
+        let row = query("SELECT * FROM refunds WHERE lease = $1 AND owed > 0")
+            .bind(lease.to_string())
+            .fetch_optional(self.connection())
+            .await?;
+        row.as_ref().map(refund).transpose()
+    }
+}
+
+impl Store {
+    /// Leases of whose refunds something is owed, the longest owed first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn owed_refunds(&self, limit: u32) -> Result<Vec<LeaseId>, StoreError> {
+        let rows = query("SELECT lease FROM refunds WHERE owed > 0 ORDER BY at, lease LIMIT $1")
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(|row| row.parse("lease")).collect()
+    }
+
+    /// Of a job, oldest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn refunds_of_job(&self, job: JobId) -> Result<Vec<RefundView>, StoreError> {
+        let rows = query("SELECT * FROM refunds WHERE job = $1 ORDER BY at, lease")
+            .bind(job.to_string())
+            .fetch_all(self.readers())
+            .await?;
+        let view = |row: &AnyRow| {
+            let refund = refund(row)?;
+            Ok(RefundView {
+                lease: refund.lease,
+                reason: refund.reason,
+                seconds: refund.seconds,
+                amount: refund.amount,
+                owed: refund.owed,
+                at: refund.at,
+                paid_at: refund.paid_at,
+            })
+        };
+        rows.iter().map(view).collect()
+    }
+}
