@@ -38,6 +38,8 @@ pub struct LaunchForm {
     pub restarts: String,
     /// Minutes to wait for an offer; empty or 0: not at all.
     pub wait: String,
+    /// Minutes of delivered work that a lost machine may cost; empty: no bound.
+    pub loss_bound: String,
     /// A query of the market, for all else.
     pub filter: String,
     /// Devices on each node, and nodes; empty for one.
@@ -56,7 +58,7 @@ pub struct LaunchForm {
 }
 
 /// Where the specification's fields stand in the form.
-pub const FIELDS: [(&str, &str); 20] = [
+pub const FIELDS: [(&str, &str); 21] = [
     ("name", "name"),
     ("command", "command"),
     ("env", "env"),
@@ -75,6 +77,7 @@ pub const FIELDS: [(&str, &str); 20] = [
     ("placement.countries", "countries"),
     ("placement.filter", "filter"),
     ("limits.wait_seconds", "wait"),
+    ("limits.loss_bound_seconds", "loss_bound"),
     ("resources.count", "count"),
     ("placement.nodes", "nodes"),
 ];
@@ -204,6 +207,11 @@ impl LaunchForm {
             restarts: spec.limits.max_restarts.to_string(),
             filter: spec.placement.filter.clone().unwrap_or_default(),
             wait: spec.limits.wait_seconds.div_ceil(60).to_string(),
+            loss_bound: spec
+                .limits
+                .loss_bound_seconds
+                .map(|seconds| seconds.div_ceil(60).to_string())
+                .unwrap_or_default(),
             count: spec.resources.count.to_string(),
             nodes: spec.placement.nodes.to_string(),
             near: String::new(),
@@ -300,6 +308,10 @@ impl LaunchForm {
                     "limits.max_restarts",
                     limits.max_restarts,
                 ),
+                loss_bound_seconds: optional(&self.loss_bound).map(|minutes| {
+                    read.number(&minutes, "limits.loss_bound_seconds", 0_u64)
+                        .saturating_mul(60)
+                }),
                 wait_seconds: read
                     .number(&self.wait, "limits.wait_seconds", 0_u64)
                     .saturating_mul(60),

@@ -420,6 +420,7 @@ fn limit_fields(form: &Fields, fault: Signal<Option<Fault>>) -> AnyView {
                 <div class="grid gap-4 grid-cols-2 mt-2">
                     {number(form, fault, "pids", t.need_pids(), None)}
                     {number(form, fault, "restarts", t.need_restarts(), None)}
+                    {number(form, fault, "loss_bound", t.need_loss_bound(), Some(t.unit_min()))}
                 </div>
             </details>
             <details>

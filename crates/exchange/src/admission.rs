@@ -347,6 +347,7 @@ impl Exchange {
                 since: now,
                 last_beat: now,
                 silent: false,
+                look: i64::MAX,
             };
             for claim in &hello.leases {
                 let ours = memory.leases.get(&claim.lease);
@@ -392,6 +393,7 @@ impl Exchange {
                     load: None,
                 },
             );
+            memory.look_at_node(id, now.plus_millis(settings.lease_life_ms()));
             memory.refresh_offers(id);
             (connection, forgotten)
         };

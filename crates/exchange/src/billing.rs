@@ -131,12 +131,17 @@ impl Exchange {
             .publish(Topic::Job(live.lease.job), Live::Receipt { seq, lease });
     }
 
+    /// A lease with no more funded seconds ahead runs low.
+    pub(crate) fn low_mark(&self) -> Seconds {
+        Seconds::new(self.inner.settings.escrow_window.get() / 2)
+    }
+
     /// Whether a lease has used half of what was set aside for it, and may go on.
     pub(crate) fn runs_low(&self, live: &LeaseLive) -> bool {
         let ahead = live.lease.funded.minus_or_zero(live.seconds());
         live.lease.state == LeaseState::Active
             && live.stop.is_none()
-            && ahead.get() <= self.inner.settings.escrow_window.get() / 2
+            && ahead <= self.low_mark()
             && live.lease.funded < live.spec.duration()
     }
 

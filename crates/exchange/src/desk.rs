@@ -17,6 +17,7 @@ use protocol::worker::{HostLoad, Phase, StopReason, ToWorker};
 use store::{Device, Lease, LogRow, Node, Promise, RoundHead, SampleRow, Store};
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::due::Due;
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::leases::LeaseEnd;
@@ -70,6 +71,11 @@ pub(crate) struct Memory {
     pub book: Journal,
     pub nodes: HashMap<NodeId, NodeLive>,
     pub leases: HashMap<LeaseId, LeaseLive>,
+    /// When each is to be looked at next, and each linked node: a tick touches what is due, not all that lives.
+    pub due: Due<LeaseId>,
+    pub due_nodes: Due<NodeId>,
+    /// The live leases of an account's jobs.
+    pub of_account: HashMap<AccountId, BTreeSet<LeaseId>>,
     /// The jobs that have a live lease.
     pub jobs: HashMap<JobId, JobLive>,
     /// Those of spot jobs.
@@ -112,6 +118,8 @@ pub(crate) struct Link {
     pub last_beat: Timestamp,
     /// Leases stop being renewed for good when the node is silent for their life; so does its offer.
     pub silent: bool,
+    /// The step at which it is looked at next; as late as can be where none is set.
+    pub look: i64,
 }
 
 /// A job of which something lives.
@@ -157,6 +165,8 @@ pub(crate) struct LeaseLive {
     pub warned: bool,
     pub log_end: u64,
     pub sample_seq: u64,
+    /// The step at which it is looked at next; as late as can be where none is set.
+    pub look: i64,
 }
 
 impl LeaseLive {
@@ -198,26 +208,59 @@ impl LeaseLive {
             .min(self.lease.funded)
     }
 
-    /// Whether it should have been over by now, and how it ends then: a stop that its worker does not carry out, or a
-    /// run that was never begun.
-    pub fn overdue(&self, now: Timestamp) -> Option<LeaseEnd> {
-        let passed = |since: Timestamp, millis: u64| {
-            now.millis_since(since) >= i64::try_from(millis).unwrap_or(i64::MAX)
+    /// Whether its newest draft adds so much that it is to be posted.
+    pub fn owes_receipt(&self, interval: Seconds) -> bool {
+        let due = self.lease.head.seconds.plus(interval);
+        self.draft
+            .as_ref()
+            .is_some_and(|draft| draft.seconds >= due)
+    }
+
+    /// When it is to be looked at next, if nothing is heard until then but seconds as they pass. At the latest when it
+    /// would expire, which is soon: a stop that is ordered meanwhile takes longer than that to be overdue. What comes
+    /// sooner than by the clock (many seconds in one message) its message has looked at.
+    pub fn next_look(&self, now: Timestamp, interval: Seconds, low: Seconds) -> Timestamp {
+        let after = |seconds: Seconds| now.plus(seconds.minus_or_zero(self.seconds()));
+        let mut next = self
+            .expires
+            .min(after(self.lease.head.seconds.plus(interval)));
+        // One that has no more to be funded is low for good, and nothing comes of it.
+        let fund = after(self.lease.funded.minus_or_zero(low));
+        if fund > now {
+            next = next.min(fund);
+        }
+        match self.overdue_at() {
+            Some((at, _)) => next.min(at),
+            None => next,
+        }
+    }
+
+    /// When it should be over at the latest, and how it ends then: a stop that its worker does not carry out, or a run
+    /// that was never begun.
+    fn overdue_at(&self) -> Option<(Timestamp, LeaseEnd)> {
+        let after = |since: Timestamp, millis: u64| {
+            since.plus_millis(i64::try_from(millis).unwrap_or(i64::MAX))
         };
         match self.stop {
-            Some(stop) if passed(stop.at, stop.grace_ms.saturating_add(UPLOAD_ALLOWANCE_MS)) => {
-                Some(LeaseEnd::Reported(stop.reason.end(&self.spec)))
+            Some(stop) => {
+                let at = after(stop.at, stop.grace_ms.saturating_add(UPLOAD_ALLOWANCE_MS));
+                Some((at, LeaseEnd::Reported(stop.reason.end(&self.spec))))
             }
-            None if self.lease.state == LeaseState::Granted
-                && passed(self.lease.granted_at, START_WITHIN_MS) =>
-            {
+            None if self.lease.state == LeaseState::Granted => {
                 let minutes = START_WITHIN_MS / 60_000;
-                Some(LeaseEnd::Rejected(format!(
-                    "the machine did not start it within {minutes} minutes."
-                )))
+                let why = format!("the machine did not start it within {minutes} minutes.");
+                let at = after(self.lease.granted_at, START_WITHIN_MS);
+                Some((at, LeaseEnd::Rejected(why)))
             }
-            _ => None,
+            None => None,
         }
+    }
+
+    /// How it ends if it should be over by now.
+    pub fn overdue(&self, now: Timestamp) -> Option<LeaseEnd> {
+        self.overdue_at()
+            .filter(|(at, _)| *at <= now)
+            .map(|(_, end)| end)
     }
 }
 
@@ -335,7 +378,13 @@ impl Memory {
         if live.lease.kind == Kind::Spot {
             self.spot.insert(id);
         }
+        self.of_account
+            .entry(live.lease.account)
+            .or_default()
+            .insert(id);
         self.leases.insert(id, live);
+        // At once: whatever it needs, the next tick sees.
+        self.look_at(id, self.now);
         let of_job = self.jobs.entry(job).or_default();
         of_job.log_seq = of_job.log_seq.max(log_seq);
         if !of_job.leases.contains(&id) {
@@ -348,6 +397,12 @@ impl Memory {
     pub fn drop_lease(&mut self, lease: &Lease) {
         self.leases.remove(&lease.id);
         self.spot.remove(&lease.id);
+        if let Some(own) = self.of_account.get_mut(&lease.account) {
+            own.remove(&lease.id);
+            if own.is_empty() {
+                self.of_account.remove(&lease.account);
+            }
+        }
         for (device, _) in &lease.devices {
             self.book.free(*device, lease.job);
             self.keep_promise(*device);
@@ -359,6 +414,29 @@ impl Memory {
             }
         }
         self.refresh_neighbours(lease.node);
+    }
+
+    /// Has a lease looked at, at a moment at the latest.
+    pub fn look_at(&mut self, id: LeaseId, at: Timestamp) {
+        let step = Due::<LeaseId>::step(at);
+        if let Some(live) = self.leases.get_mut(&id)
+            && live.look > step
+        {
+            live.look = step;
+            self.due.put(step, id);
+        }
+    }
+
+    /// The same for a node that is connected.
+    pub fn look_at_node(&mut self, id: NodeId, at: Timestamp) {
+        let step = Due::<NodeId>::step(at);
+        let node = self.nodes.get_mut(&id);
+        if let Some(link) = node.and_then(|live| live.link.as_mut())
+            && link.look > step
+        {
+            link.look = step;
+            self.due_nodes.put(step, id);
+        }
     }
 
     fn refresh_neighbours(&mut self, node: NodeId) {
@@ -388,9 +466,8 @@ impl Memory {
     }
 
     pub fn leases_of_account(&self, account: AccountId) -> impl Iterator<Item = &LeaseLive> {
-        self.leases
-            .values()
-            .filter(move |live| live.lease.account == account)
+        let ids = self.of_account.get(&account).into_iter().flatten();
+        ids.filter_map(|id| self.leases.get(id))
     }
 
     /// The live leases of a job, one for each member that has a place.

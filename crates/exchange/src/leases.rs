@@ -288,6 +288,7 @@ impl Exchange {
             warned: false,
             log_end: 0,
             sample_seq: 0,
+            look: i64::MAX,
         };
         memory.add_lease(live, log_seq);
         memory.send(node, ToWorker::Assign(Box::new(assignment)));
@@ -348,7 +349,9 @@ impl Exchange {
 
     /// Puts what was committed of a lease into memory, and nothing else: heartbeats may have changed the rest.
     pub(crate) fn replace_lease(&self, lease: &Lease) {
-        if let Some(live) = self.memory().leases.get_mut(&lease.id) {
+        let now = self.now();
+        let mut memory = self.memory();
+        if let Some(live) = memory.leases.get_mut(&lease.id) {
             live.lease = lease.clone();
             if live
                 .draft
@@ -358,6 +361,8 @@ impl Exchange {
                 live.draft = None;
             }
         }
+        // What is due of it may be so sooner now.
+        memory.look_at(lease.id, now);
     }
 
     /// Ends a job in the caller's transaction: state, end, and what is left of its hold goes back.

@@ -18,6 +18,7 @@ mod deliver;
 mod deposits;
 mod desk;
 mod disputes;
+mod due;
 mod error;
 mod files;
 mod inspector;

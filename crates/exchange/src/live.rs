@@ -102,6 +102,16 @@ impl LiveHub {
             .is_some_and(|channel| channel.sender.receiver_count() > 0)
     }
 
+    /// All that somebody watches.
+    pub(crate) fn watched_topics(&self) -> Vec<Topic> {
+        let channels = self.lock();
+        let topics = channels.topics.iter();
+        topics
+            .filter(|(_, channel)| channel.sender.receiver_count() > 0)
+            .map(|(topic, _)| *topic)
+            .collect()
+    }
+
     pub(crate) fn publish(&self, topic: Topic, data: Live) {
         let mut channels = self.lock();
         channels.seq = channels.seq.saturating_add(1);

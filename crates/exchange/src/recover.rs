@@ -127,6 +127,7 @@ impl Exchange {
             warned: false,
             log_end,
             sample_seq: store.last_sample_seq(lease.id).await?,
+            look: i64::MAX,
             lease,
         };
         Ok((live, log_seq))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use kernel::{AccountId, JobId, LeaseId, Timestamp};
+use kernel::{AccountId, JobId, LeaseId, NodeId, Timestamp};
 use protocol::live::{Live, Topic};
 use protocol::round::Occasion;
 use protocol::state::RunEnd;
@@ -35,9 +35,7 @@ impl Exchange {
             self.open_record().await,
             self.flush().await,
             self.settle_doubts().await,
-            self.expire().await,
-            self.post_due().await,
-            self.fund_all().await,
+            self.look_after_leases().await,
             self.expire_holds().await,
             self.settle_promises().await,
             self.place_waiting().await,
@@ -147,37 +145,83 @@ impl Exchange {
         }
     }
 
-    /// Ends leases that were not renewed, and takes silent nodes out of the market.
-    async fn expire(&self) -> Result<(), Error> {
+    /// Takes silent nodes out of the market, ends leases that were not renewed, posts receipts of those that delivered an
+    /// interval since their last one, funds those that run low. Looks at what is due alone.
+    async fn look_after_leases(&self) -> Result<(), Error> {
+        self.find_silent();
+        let due = self.find_due();
+        let results = [
+            self.expire(due.over).await,
+            self.post_due(due.post).await,
+            self.fund_all(due.low).await,
+        ];
+        results.into_iter().collect()
+    }
+
+    fn find_silent(&self) {
         let now = self.now();
         let life = self.inner.settings.lease_life_ms();
-        let (over, silent) = {
+        let mut silent = Vec::new();
+        {
             let mut memory = self.memory();
-            let over: Vec<LeaseId> = memory
-                .leases
-                .values()
-                .filter(|live| live.expires <= now || live.overdue(now).is_some())
-                .map(|live| live.lease.id)
-                .collect();
-            let mut silent = Vec::new();
-            for live in memory.nodes.values_mut() {
-                if let Some(link) = live.link.as_mut()
-                    && !link.silent
-                    && now.millis_since(link.last_beat) >= life
-                {
+            for (step, node) in memory.due_nodes.take(now) {
+                let link = memory.nodes.get_mut(&node);
+                let link = link.and_then(|live| live.link.as_mut());
+                let Some(link) = link.filter(|link| link.look == step && !link.silent) else {
+                    continue;
+                };
+                link.look = i64::MAX;
+                if now.millis_since(link.last_beat) >= life {
                     link.silent = true;
-                    silent.push(live.node.id);
+                    silent.push(node);
+                } else {
+                    let next = link.last_beat.plus_millis(life);
+                    memory.look_at_node(node, next);
                 }
             }
             for node in &silent {
                 memory.refresh_offers(*node);
             }
-            (over, silent)
-        };
+        }
         for node in silent {
             tracing::warn!(%node, "a worker is silent; its offers are down until it is heard again");
             self.publish_node(node);
         }
+    }
+
+    /// What of the leases is to be done now. Each is looked at again in the next tick, in case that it fails.
+    fn find_due(&self) -> DueNow {
+        let now = self.now();
+        let settings = &self.inner.settings;
+        let (interval, low) = (settings.receipt_interval, self.low_mark());
+        let mut due = DueNow::default();
+        let mut memory = self.memory();
+        for (step, id) in memory.due.take(now) {
+            let Some(live) = memory.leases.get_mut(&id).filter(|live| live.look == step) else {
+                continue;
+            };
+            let mut next = now;
+            if live.expires <= now || live.overdue(now).is_some() {
+                due.over.push(id);
+            } else {
+                let (owes, low_now) = (live.owes_receipt(interval), self.runs_low(live));
+                if owes {
+                    due.post.push(id);
+                }
+                if low_now {
+                    due.low.insert(live.lease.job);
+                }
+                if !owes && !low_now {
+                    next = live.next_look(now, interval, low);
+                }
+            }
+            live.look = i64::MAX;
+            memory.look_at(id, next);
+        }
+        due
+    }
+
+    async fn expire(&self, over: Vec<LeaseId>) -> Result<(), Error> {
         let mut round = Round::default();
         for lease in over {
             let _turn = self.inner.desk.lock().await;
@@ -196,18 +240,7 @@ impl Exchange {
         round.outcome
     }
 
-    /// Posts the receipts of leases that delivered an interval since their last one.
-    async fn post_due(&self) -> Result<(), Error> {
-        let interval = self.inner.settings.receipt_interval;
-        let due: Vec<LeaseId> = {
-            let memory = self.memory();
-            let due = memory.leases.values().filter(|live| {
-                live.draft
-                    .as_ref()
-                    .is_some_and(|draft| draft.seconds >= live.lease.head.seconds.plus(interval))
-            });
-            due.map(|live| live.lease.id).collect()
-        };
+    async fn post_due(&self, due: Vec<LeaseId>) -> Result<(), Error> {
         let mut round = Round::default();
         for lease in due {
             let _turn = self.inner.desk.lock().await;
@@ -218,12 +251,7 @@ impl Exchange {
         round.outcome
     }
 
-    async fn fund_all(&self) -> Result<(), Error> {
-        let low: BTreeSet<JobId> = {
-            let memory = self.memory();
-            let low = memory.leases.values().filter(|live| self.runs_low(live));
-            low.map(|live| live.lease.job).collect()
-        };
+    async fn fund_all(&self, low: BTreeSet<JobId>) -> Result<(), Error> {
         let mut round = Round::default();
         for job in low {
             let _turn = self.inner.desk.lock().await;
@@ -487,28 +515,31 @@ impl Exchange {
     /// Once a second, for those who watch.
     async fn publish_meters(&self) -> Result<(), Error> {
         let now = self.now();
+        let watched = self.live().watched_topics();
         let accounts: BTreeMap<AccountId, Vec<JobId>> = {
             let mut memory = self.memory();
             if now.millis_since(memory.meters_at) < METER_EVERY_MS {
                 return Ok(());
             }
             memory.meters_at = now;
-            let mut accounts: BTreeMap<AccountId, Vec<JobId>> = BTreeMap::new();
-            for live in memory.leases.values() {
-                accounts
-                    .entry(live.lease.account)
-                    .or_default()
-                    .push(live.lease.job);
-            }
-            accounts
+            let owner = |topic: &Topic| match topic {
+                Topic::Account(account) => Some(*account),
+                Topic::Job(job) => memory
+                    .leases_of_job(*job)
+                    .next()
+                    .map(|live| live.lease.account),
+                Topic::Market | Topic::Node(_) => None,
+            };
+            let accounts: BTreeSet<AccountId> = watched.iter().filter_map(owner).collect();
+            let jobs = |account| {
+                let leases = memory.leases_of_account(account);
+                leases.map(|live| live.lease.job).collect()
+            };
+            let all = accounts.into_iter().map(|account| (account, jobs(account)));
+            all.filter(|(_, jobs): &(_, Vec<JobId>)| !jobs.is_empty())
+                .collect()
         };
         for (account, jobs) in accounts {
-            let watched = |topic| self.live().watched(topic);
-            if !watched(Topic::Account(account))
-                && !jobs.iter().any(|job| watched(Topic::Job(*job)))
-            {
-                continue;
-            }
             let Balances {
                 available, held, ..
             } = self.inner.store.balances(account).await?;
@@ -533,19 +564,19 @@ impl Exchange {
                     .publish(Topic::Job(job), Live::Meter { meter, at: now });
             }
         }
-        let nodes: Vec<_> = {
+        let linked = |node: &NodeId| {
             let memory = self.memory();
             memory
                 .nodes
-                .values()
-                .filter(|live| live.link.is_some())
-                .map(|live| live.node.id)
-                .collect()
+                .get(node)
+                .is_some_and(|live| live.link.is_some())
         };
-        for node in nodes {
-            if self.live().watched(Topic::Node(node))
-                && let Some(view) = self.node_view(node)
-            {
+        let nodes = watched.into_iter().filter_map(|topic| match topic {
+            Topic::Node(node) => Some(node),
+            _ => None,
+        });
+        for node in nodes.filter(linked) {
+            if let Some(view) = self.node_view(node) {
                 self.live().publish(
                     Topic::Node(node),
                     Live::Node {
@@ -556,6 +587,14 @@ impl Exchange {
         }
         Ok(())
     }
+}
+
+/// Leases and jobs for which there is something to do.
+#[derive(Default)]
+struct DueNow {
+    over: Vec<LeaseId>,
+    post: Vec<LeaseId>,
+    low: BTreeSet<JobId>,
 }
 
 /// A walk over many leases or jobs: the first failure is remembered, and the others have their turn all the same.

@@ -12,6 +12,7 @@ use store::{LogRow, SampleRow};
 
 use crate::admission::NodeSession;
 use crate::desk::{Exchange, LeaseLive};
+use crate::due::Due;
 use crate::error::Error;
 use crate::leases::LeaseEnd;
 
@@ -135,6 +136,7 @@ impl Exchange {
     ) -> Result<Vec<ToWorker>, Error> {
         let now = self.now();
         let renewal_ms = self.inner.settings.lease_life_ms();
+        let interval = self.inner.settings.receipt_interval;
         let (mut renewed, mut refused, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         let changed = {
             let mut memory = self.memory();
@@ -149,9 +151,15 @@ impl Exchange {
             let link = link.ok_or(Error::SupersededConnection)?;
             link.last_beat = now;
             let changed = link.silent || node.draining != draining;
+            if link.silent {
+                // Nobody looks at one that is silent.
+                link.look = i64::MAX;
+            }
             link.silent = false;
             node.draining = draining;
             node.load = Some(load);
+            memory.look_at_node(session.node, now.plus_millis(renewal_ms));
+            let mut soon = Vec::new();
             for beat in leases {
                 let claim = LeaseClaim {
                     lease: beat.lease,
@@ -166,6 +174,8 @@ impl Exchange {
                     continue;
                 };
                 live.expires = now.plus_millis(renewal_ms);
+                // A clock that was set back.
+                let early = Due::<LeaseId>::step(live.expires) < live.look;
                 renewed.push(claim);
                 if let Some(stop) = live.stop {
                     answers.push(stop.order(&live.lease));
@@ -178,12 +188,24 @@ impl Exchange {
                         .admits(&receipt, &live.terms(), live.bound(now))
                         .is_ok()
                     {
-                        live.draft = Some(receipt);
+                        // One that comes late takes no second back that was acknowledged.
+                        let newer = live.draft.as_ref().is_none_or(|draft| {
+                            draft.seq != receipt.seq || draft.seconds <= receipt.seconds
+                        });
+                        if newer {
+                            live.draft = Some(receipt);
+                        }
                     } else if receipt.seq != expected {
                         // It has not heard of the last one: a message was lost with an older connection.
                         answers.push(posted(live));
                     }
                 }
+                if early || live.owes_receipt(interval) || self.runs_low(live) {
+                    soon.push(beat.lease);
+                }
+            }
+            for lease in soon {
+                memory.look_at(lease, now);
             }
             if changed {
                 memory.refresh_offers(session.node);

@@ -144,7 +144,13 @@ impl Store {
                 // A read or write follows at once; a ping before each would double the round trips.
                 .test_before_acquire(backend == Backend::Postgres);
             match backend {
-                Backend::Postgres => pool,
+                // Whatever the server's or the role's default: what is acknowledged is on the disk.
+                Backend::Postgres => pool.after_connect(|connection, _| {
+                    Box::pin(async move {
+                        let sure = "SET synchronous_commit = on";
+                        connection.execute(sure).await.map(|_| ())
+                    })
+                }),
                 Backend::Sqlite => pool.after_connect(|connection, _| {
                     Box::pin(async move {
                         let pragmas = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
@@ -224,14 +230,32 @@ impl Store {
         Ok(())
     }
 
-    /// What SQLite's `PRAGMA synchronous` says on the writer; 2 is FULL. For the test that guards it.
+    /// How sure a commit is, as each connection says that there is or can be: of SQLite `journal_mode/synchronous`, of which
+    /// `wal/2` is WAL with FULL; of Postgres `synchronous_commit/fsync`. The writing one first. For the test that guards it.
     ///
     /// # Errors
-    /// The database does not answer, or is no SQLite.
-    pub async fn sqlite_synchronous(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("PRAGMA synchronous")
-            .fetch_one(&self.writer)
-            .await?)
+    /// The database does not answer.
+    pub async fn durability(&self) -> Result<Vec<String>, StoreError> {
+        let sql = match self.backend {
+            Backend::Sqlite => {
+                "SELECT journal_mode || '/' || synchronous FROM pragma_journal_mode, pragma_synchronous"
+            }
+            Backend::Postgres => {
+                "SELECT current_setting('synchronous_commit') || '/' || current_setting('fsync')"
+            }
+        };
+        let mut all = Vec::new();
+        for pool in [&self.writer, &self.readers] {
+            // All at once, so that each is another one.
+            let mut taken = Vec::new();
+            for _ in 0..pool.options().get_max_connections() {
+                taken.push(pool.acquire().await?);
+            }
+            for connection in &mut taken {
+                all.push(sqlx::query_scalar(sql).fetch_one(&mut **connection).await?);
+            }
+        }
+        Ok(all)
     }
 
     pub async fn close(&self) {

@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod deliveries;
 mod faults;
 mod files;
 mod invoices;

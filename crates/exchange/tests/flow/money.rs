@@ -274,15 +274,6 @@ async fn a_stop_ends_a_job_and_returns_the_rest() {
 }
 
 #[tokio::test]
-async fn sqlite_keeps_what_it_acknowledged_through_a_power_loss() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = store::Store::open(&format!("sqlite://{}/x.db", folder.path().display()))
-        .await
-        .unwrap();
-    assert_eq!(store.sqlite_synchronous().await.unwrap(), 2, "FULL");
-}
-
-#[tokio::test]
 async fn money_that_no_lease_uses_goes_back_while_the_job_waits_on() {
     for backend in backends() {
         let mut world = World::with(backend, |settings| {

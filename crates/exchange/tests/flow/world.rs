@@ -2,6 +2,7 @@
 //!
 //! Runs on SQLite, and on Postgres too when `IOG_TEST_POSTGRES` names a server.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -279,6 +280,8 @@ pub struct Worker {
     inbox: mpsc::Receiver<ToWorker>,
     pub runs: Vec<Run>,
     pub seen: Vec<ToWorker>,
+    /// The most seconds that it delivered under each lease, whatever became of them.
+    pub delivered: BTreeMap<LeaseId, u64>,
     beats: u64,
 }
 
@@ -306,6 +309,7 @@ impl Worker {
             inbox: mpsc::channel(1).1,
             runs: Vec::new(),
             seen: Vec::new(),
+            delivered: BTreeMap::new(),
             beats: 0,
         }
     }
@@ -475,7 +479,8 @@ impl Worker {
         (lease, epoch)
     }
 
-    pub async fn beat(&mut self, world: &World) {
+    /// What a heartbeat says now.
+    pub fn beat_message(&mut self) -> FromWorker {
         self.beats += 1;
         let leases = self
             .runs
@@ -486,25 +491,35 @@ impl Worker {
                 receipt: run.receipt(&self.key, false),
             })
             .collect();
-        let message = FromWorker::Heartbeat {
+        FromWorker::Heartbeat {
             seq: self.beats,
             draining: false,
             load: HostLoad::default(),
             leases,
-        };
+        }
+    }
+
+    pub async fn beat(&mut self, world: &World) {
+        let message = self.beat_message();
         match self.send(world, message).await {
             Ok(()) | Err(Error::SupersededConnection) => {}
             Err(other) => panic!("a heartbeat failed: {other}"),
         }
     }
 
-    /// Delivers seconds one by one, as the clock goes, within what is paid for.
+    /// One more second of each run, within what is paid for.
+    pub fn deliver(&mut self) {
+        for run in &mut self.runs {
+            run.seconds = (run.seconds + 1).min(run.funded);
+            self.delivered.insert(run.assignment.lease, run.seconds);
+        }
+    }
+
+    /// Delivers seconds one by one, as the clock goes.
     pub async fn work(&mut self, world: &World, seconds: u64) {
         for _ in 0..seconds {
             world.pass(1_000);
-            for run in &mut self.runs {
-                run.seconds = (run.seconds + 1).min(run.funded);
-            }
+            self.deliver();
             self.beat(world).await;
             world.tick().await;
             self.read();
