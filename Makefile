@@ -1,5 +1,5 @@
 # One line each; the work is in scripts/.
-.PHONY: help setup build run demo test lint e2e bench clean
+.PHONY: help setup build run demo test lint e2e bench soak clean
 
 help:  ; @sed -n 's/^\([a-z0-9]*\): .*#: /  make \1\t/p' Makefile | grep -v 'make help'
 setup: ; @scripts/setup.sh run test e2e       #: install what is missing (run and test do it themselves)
@@ -10,4 +10,5 @@ test:  ; @scripts/test.sh                     #: every check and test
 lint:  ; @scripts/lint.sh                     #: format, lints, licences
 e2e:   ; @scripts/test.sh e2e                 #: the journeys in a browser alone
 bench: ; @scripts/bench.sh                    #: measure, beside a floor or a peer
+soak:  ; @scripts/soak.sh                     #: the proofs of the books at full length (hours)
 clean: ; @scripts/clean.sh                    #: remove what was built; data and tools stay

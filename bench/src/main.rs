@@ -6,7 +6,9 @@
 //!
 //! `bench` runs all rows; `bench submit_start receipts` those whose names begin so.
 
+mod billing;
 mod floor;
+mod ledger;
 mod matching;
 mod rebuild;
 mod receipts;
@@ -39,6 +41,12 @@ async fn main() {
     }
     if wanted("receipts_verify") {
         rows.push(receipts::measure());
+    }
+    if wanted("ledger_durable") {
+        rows.push(ledger::measure().await);
+    }
+    if wanted("billing_tick_100k") {
+        rows.push(billing::measure().await);
     }
     row::report(&rows);
 }

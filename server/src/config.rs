@@ -15,7 +15,7 @@ const BUILT_IN: &str = include_str!("../../Leptos.toml");
 const FILE: &str = "Leptos.toml";
 
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
-pub const KEYS: [&str; 39] = [
+pub const KEYS: [&str; 40] = [
     "data_dir",
     "database_url",
     "public_url",
@@ -30,6 +30,7 @@ pub const KEYS: [&str; 39] = [
     "disputes_open_max",
     "approval_ttl_s",
     "reconcile_interval_s",
+    "refunds_per_day_io",
     "escrow_window_s",
     "escrow_minimum_s",
     "funds_low_s",
@@ -216,6 +217,9 @@ fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         disputes_open_max: read.number("disputes_open_max", 1, 1_000, d.disputes_open_max),
         approval_ttl: read.seconds("approval_ttl_s", 60, 2_592_000, d.approval_ttl),
         reconcile_interval: read.seconds("reconcile_interval_s", 1, 86_400, d.reconcile_interval),
+        refunds_per_day: read
+            .amount("refunds_per_day_io")
+            .unwrap_or(d.refunds_per_day),
         escrow_window: read.seconds("escrow_window_s", 1, 86_400, d.escrow_window),
         escrow_minimum: read.seconds("escrow_minimum_s", 1, 86_400, d.escrow_minimum),
         funds_low: read.seconds("funds_low_s", 1, 86_400, d.funds_low),

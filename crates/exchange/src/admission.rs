@@ -360,12 +360,12 @@ impl Exchange {
                 }
             }
             let claimed = |lease: LeaseId| hello.leases.iter().any(|claim| claim.lease == lease);
-            let of_node = memory
-                .leases
-                .values_mut()
-                .filter(|live| live.lease.node == id);
+            let of_node = memory.of_node.get(&id).cloned().unwrap_or_default();
             let mut forgotten = Vec::new();
-            for live in of_node {
+            for lease in of_node {
+                let Some(live) = memory.leases.get_mut(&lease) else {
+                    continue;
+                };
                 if let Some(why) = spec_missed(&live.lease, &devices) {
                     forgotten.push((live.lease.id, LeaseEnd::SpecMissed(why)));
                 } else if claimed(live.lease.id) {

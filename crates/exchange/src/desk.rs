@@ -74,8 +74,9 @@ pub(crate) struct Memory {
     /// When each is to be looked at next, and each linked node: a tick touches what is due, not all that lives.
     pub due: Due<LeaseId>,
     pub due_nodes: Due<NodeId>,
-    /// The live leases of an account's jobs.
+    /// The live leases of an account's jobs, and those on a node.
     pub of_account: HashMap<AccountId, BTreeSet<LeaseId>>,
+    pub of_node: HashMap<NodeId, BTreeSet<LeaseId>>,
     /// The jobs that have a live lease.
     pub jobs: HashMap<JobId, JobLive>,
     /// Those of spot jobs.
@@ -333,17 +334,24 @@ fn group(name: &str) -> Arc<str> {
     name.trim().to_lowercase().replace('_', " ").into()
 }
 
+/// A lease is not among those of this key any more.
+fn forget<K: std::hash::Hash + Eq>(of: &mut HashMap<K, BTreeSet<LeaseId>>, key: K, id: LeaseId) {
+    if let Some(own) = of.get_mut(&key) {
+        own.remove(&id);
+        if own.is_empty() {
+            of.remove(&key);
+        }
+    }
+}
+
 impl Memory {
     /// Brings the offers of a node up to date.
     pub fn refresh_offers(&mut self, node: NodeId) {
         let Some(live) = self.nodes.get(&node) else {
             return;
         };
-        let leases: Vec<&LeaseLive> = self
-            .leases
-            .values()
-            .filter(|own| own.lease.node == node)
-            .collect();
+        let ids = self.of_node.get(&node).into_iter().flatten();
+        let leases: Vec<&LeaseLive> = ids.filter_map(|id| self.leases.get(id)).collect();
         for device in &live.devices {
             if !device.present {
                 self.book.remove(device.id);
@@ -382,6 +390,7 @@ impl Memory {
             .entry(live.lease.account)
             .or_default()
             .insert(id);
+        self.of_node.entry(node).or_default().insert(id);
         self.leases.insert(id, live);
         // At once: whatever it needs, the next tick sees.
         self.look_at(id, self.now);
@@ -397,12 +406,8 @@ impl Memory {
     pub fn drop_lease(&mut self, lease: &Lease) {
         self.leases.remove(&lease.id);
         self.spot.remove(&lease.id);
-        if let Some(own) = self.of_account.get_mut(&lease.account) {
-            own.remove(&lease.id);
-            if own.is_empty() {
-                self.of_account.remove(&lease.account);
-            }
-        }
+        forget(&mut self.of_account, lease.account, lease.id);
+        forget(&mut self.of_node, lease.node, lease.id);
         for (device, _) in &lease.devices {
             self.book.free(*device, lease.job);
             self.keep_promise(*device);

@@ -501,7 +501,8 @@ impl Exchange {
         // counted.
         let counted = run_end != RunEnd::Preempted
             && !matches!(end, LeaseEnd::Unheard | LeaseEnd::SpecMissed(_));
-        self.give_back(&mut tx, &job, &live.lease, &run_end).await?;
+        self.give_back(&mut tx, &job, &live.lease, step, &run_end)
+            .await?;
         self.after_member(&mut tx, &mut job, step, run_end, counted)
             .await?;
         self.mature(&mut tx, id, now).await?;

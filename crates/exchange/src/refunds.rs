@@ -67,11 +67,12 @@ impl Exchange {
         tx: &mut Tx,
         job: &Job,
         lease: &Lease,
+        step: JobStep,
         end: &RunEnd,
     ) -> Result<(), Error> {
         // The market's notice is for writing a checkpoint; a requester's own stop loses nothing to a machine; and what one
         // pays oneself is no loss.
-        let lost = end.job_step() == JobStep::Lost && *end != RunEnd::Preempted;
+        let lost = step == JobStep::Lost && *end != RunEnd::Preempted;
         if !lost || job.stop_requested || lease.owner == lease.account || lease.charged.is_zero() {
             return Ok(());
         }

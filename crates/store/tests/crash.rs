@@ -2,11 +2,7 @@
 //! again, and at the end each is there once. And each connection is asked how sure its commits are.
 //!
 //! `IOG_SOAK_KILLS` and `IOG_SOAK_TRANSFERS` make it longer; scripts/soak.sh does.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test stops at the first surprise"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod place;
 

@@ -31,9 +31,11 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "exchange",
             "kernel",
+            "ledger",
             "market",
             "metering",
             "protocol",
+            "store",
             "test-support",
         ],
     ),

@@ -3,7 +3,7 @@
 //! `IOG_SOAK_DELIVERIES` and `IOG_SOAK_SEED` choose how many and which; scripts/soak.sh runs a million.
 
 use exchange::Actor;
-use kernel::{JobId, Seconds};
+use kernel::{Amount, JobId, Seconds};
 use metering::Fees;
 use metering::receipt::{public_key, verify_chain};
 use protocol::state::{JobState, RunEnd};
@@ -13,6 +13,7 @@ use crate::simulation::{Dice, length};
 use crate::world::{Worker, World, backends, spec};
 
 const WORKERS: u8 = 4;
+const CREDIT_IO: &str = "100000";
 
 /// Messages on their way, of one worker.
 #[derive(Default)]
@@ -40,121 +41,143 @@ impl Wire {
     }
 }
 
+/// By itself: nothing but seconds times price, and the two fees.
+#[derive(Default)]
 struct Oracle {
     seconds: u64,
-    price: i64,
     spent: i64,
+    earned: i64,
 }
 
-/// By itself: nothing but seconds times price, and the two fees.
 impl Oracle {
-    fn check(&mut self, seconds: u64) -> (i64, i64) {
-        let gross = i128::from(self.price) * i128::from(seconds);
-        let fee = |up: i128| i64::try_from((gross * 25 + up) / 10_000).unwrap();
-        let gross_base = i64::try_from(gross).unwrap();
+    /// What a lease's requester pays, for so many seconds.
+    fn lease(&mut self, price: i64, seconds: u64) -> i64 {
+        let gross = i128::from(price) * i128::from(seconds);
+        let base = |gross: i128| i64::try_from(gross).unwrap();
+        let pays = base(gross + (gross * 25 + 9_999) / 10_000);
         self.seconds += seconds;
-        self.spent += gross_base + fee(9_999);
-        (gross_base + fee(9_999), gross_base - fee(0))
+        self.spent += pays;
+        self.earned += base(gross - gross * 25 / 10_000);
+        pays
+    }
+}
+
+struct Run {
+    world: World,
+    dice: Dice,
+    rita: Actor,
+    workers: Vec<(Worker, Wire)>,
+    oracle: Oracle,
+    arrived: u64,
+    restarts: u64,
+    jobs: u64,
+}
+
+impl Run {
+    async fn new(backend: &str, seed: u64) -> (Self, Actor) {
+        let world = World::with(backend, |settings| {
+            settings.receipt_interval = Seconds::new(7);
+            settings.escrow_window = Seconds::new(1_000);
+        })
+        .await;
+        let (rita, otto) = world.people(CREDIT_IO).await;
+        let mut workers = Vec::new();
+        for n in 1..=WORKERS {
+            let mut worker = Worker::new(n, 20_000 + i64::from(n));
+            worker.join(&world, &otto).await;
+            workers.push((worker, Wire::default()));
+        }
+        let run = Self {
+            world,
+            dice: Dice(seed),
+            rita,
+            workers,
+            oracle: Oracle::default(),
+            arrived: 0,
+            restarts: 0,
+            jobs: 0,
+        };
+        (run, otto)
+    }
+
+    /// A second of all workers, as it is heard of.
+    async fn second(&mut self) {
+        self.world.pass(1_000);
+        let (world, dice) = (&self.world, &mut self.dice);
+        for (worker, wire) in &mut self.workers {
+            for run in &mut worker.runs {
+                run.seconds += u64::from(dice.roll(8) > 0);
+            }
+            wire.send(&worker.beat_message(), dice);
+            self.arrived += wire.arrive(world, worker, dice).await;
+            // The socket is alive, whatever becomes of the rest.
+            worker.beat(world).await;
+        }
+        self.world.tick().await;
+        if self.dice.roll(40) == 0 {
+            self.world.crash().await;
+            self.restarts += 1;
+            for (worker, _) in &mut self.workers {
+                worker.connect(&self.world, None).await.expect("comes back");
+            }
+        }
+    }
+
+    /// All jobs end, each with its last receipt; and what is still on its way finds a lease that is over.
+    async fn end(&mut self) {
+        let world = &self.world;
+        for (worker, wire) in &mut self.workers {
+            worker.read();
+            let run = worker.runs.last().expect("it runs still");
+            let (job, delivered) = (run.assignment.job, run.seconds);
+            let price = run.assignment.price.per_second().base();
+            worker.end(world, RunEnd::Exited { code: 0 }).await;
+            let pays = self.oracle.lease(price, delivered);
+            let view = world.exchange.job(&self.rita, job).await.unwrap();
+            assert_eq!(view.summary.state, JobState::Finished);
+            assert_eq!(view.summary.seconds.get(), delivered, "{job}");
+            assert_eq!(view.summary.spent.base(), pays, "{job}");
+            for message in std::mem::take(&mut wire.0) {
+                worker.send(world, message).await.expect("is taken");
+                self.arrived += 1;
+            }
+            worker.seen.clear();
+            if self.jobs.is_multiple_of(16) {
+                check_chain(world, &self.rita, job).await;
+            }
+            self.jobs += 1;
+        }
     }
 }
 
 async fn run(backend: &str) {
-    let (deliveries, seed) = (
-        length("IOG_SOAK_DELIVERIES", 20_000),
-        length("IOG_SOAK_SEED", 1),
-    );
-    let mut dice = Dice(seed);
-    let mut world = World::with(backend, |settings| {
-        settings.receipt_interval = Seconds::new(7);
-        settings.escrow_window = Seconds::new(1_000);
-    })
-    .await;
-    let credit = 10_000_000_000_000;
-    let (rita, otto) = world.people("100000").await;
-    let mut workers: Vec<Worker> = (1..=WORKERS)
-        .map(|n| Worker::new(n, 20_000 + i64::from(n)))
-        .collect();
-    for worker in &mut workers {
-        worker.join(&world, &otto).await;
-    }
-    let mut wires: Vec<Wire> = workers.iter().map(|_| Wire::default()).collect();
-    let (mut arrived, mut restarts, mut jobs, mut earned) = (0, 0, 0_u64, 0);
-    let mut oracle = Oracle {
-        seconds: 0,
-        price: 0,
-        spent: 0,
-    };
-    while arrived < deliveries {
-        let mut ids: Vec<JobId> = Vec::new();
-        for _ in &workers {
-            let job = world.exchange.submit(&rita, spec(""), None, None).await;
-            ids.push(job.expect("a device is free").summary.id);
+    let deliveries = length("IOG_SOAK_DELIVERIES", 20_000);
+    let seed = length("IOG_SOAK_SEED", 1);
+    let (mut run, otto) = Run::new(backend, seed).await;
+    let credit = Amount::parse_io(CREDIT_IO).unwrap().base();
+    while run.arrived < deliveries {
+        for _ in 0..WORKERS {
+            let job = run.world.exchange.submit(&run.rita, spec(""), None, None);
+            job.await.expect("a device is free");
         }
-        for worker in &mut workers {
-            worker.start(&world).await;
+        for (worker, _) in &mut run.workers {
+            worker.start(&run.world).await;
         }
-        let long = 20 + dice.roll(60);
-        for _ in 0..long {
-            world.pass(1_000);
-            for (worker, wire) in workers.iter_mut().zip(&mut wires) {
-                for run in &mut worker.runs {
-                    run.seconds += u64::from(dice.roll(8) > 0);
-                }
-                wire.send(&worker.beat_message(), &mut dice);
-                arrived += wire.arrive(&world, worker, &mut dice).await;
-                // The socket is alive, whatever becomes of the rest.
-                worker.beat(&world).await;
-            }
-            world.tick().await;
-            if dice.roll(40) == 0 {
-                world.crash().await;
-                restarts += 1;
-                for worker in &mut workers {
-                    worker.connect(&world, None).await.expect("comes back");
-                }
-            }
+        for _ in 0..20 + run.dice.roll(60) {
+            run.second().await;
         }
-        for (worker, wire) in workers.iter_mut().zip(&mut wires) {
-            worker.read();
-            let run = worker.runs.last().expect("it runs still");
-            let (job, delivered) = (run.assignment.job, run.seconds);
-            oracle.price = run.assignment.price.per_second().base();
-            worker.end(&world, RunEnd::Exited { code: 0 }).await;
-            let (pays, gets) = oracle.check(delivered);
-            earned += gets;
-            let view = world.exchange.job(&rita, job).await.unwrap();
-            assert_eq!(view.summary.state, JobState::Finished, "seed {seed}");
-            assert_eq!(view.summary.seconds.get(), delivered, "seed {seed}, {job}");
-            assert_eq!(view.summary.spent.base(), pays, "seed {seed}, {job}");
-            // What is still on its way finds a lease that is over.
-            for message in std::mem::take(&mut wire.0) {
-                worker.send(&world, message).await.expect("is taken");
-                arrived += 1;
-            }
-            worker.seen.clear();
-            if jobs % 16 == 0 {
-                check_chain(&world, &rita, job).await;
-            }
-            jobs += 1;
-        }
-        let balance = world.exchange.balance(&rita).await.unwrap();
+        run.end().await;
+        let balance = run.world.exchange.balance(&run.rita).await.unwrap();
         assert_eq!(balance.held.base(), 0);
-        assert_eq!(
-            balance.available.base(),
-            credit - oracle.spent,
-            "seed {seed}"
-        );
-        let made = world.exchange.balance(&otto).await.unwrap();
-        assert_eq!(
-            made.withdrawable.base() + made.earned.base(),
-            earned,
-            "seed {seed}"
-        );
+        assert_eq!(balance.available.base(), credit - run.oracle.spent);
+        let made = run.world.exchange.balance(&otto).await.unwrap();
+        let made = made.withdrawable.base() + made.earned.base();
+        assert_eq!(made, run.oracle.earned);
     }
-    assert_eq!(world.exchange.reconcile().await.unwrap(), 0);
+    assert_eq!(run.world.exchange.reconcile().await.unwrap(), 0);
     println!(
-        "{backend}: {arrived} deliveries of {jobs} leases, {restarts} restarts, seed {seed}: {} s billed, as the oracle says",
-        oracle.seconds
+        "{backend}: {} deliveries of {} leases, {} restarts, seed {seed}: {} s billed, as the oracle says",
+        run.arrived, run.jobs, run.restarts, run.oracle.seconds
     );
 }
 

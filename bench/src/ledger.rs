@@ -1,0 +1,162 @@
+//! Durable transfers: posted through the store in linked groups of a thousand, with keys, balances, numbers and hashes, beside
+//! the same rows written by a plain SQLite client that checks nothing. Both commit each group with `synchronous=FULL` into the
+//! same schema. What counts is CPU time; the wall clock of a shared disk says little.
+
+use kernel::{AccountId, Amount, Timestamp, TransferId};
+use ledger::{BookId, Transfer};
+use protocol::money::EntryKind;
+use rusqlite::{Connection, params};
+use rustix::time::{ClockId, clock_gettime};
+use store::Store;
+use tokio::time::Instant;
+
+use crate::row::{Goal, Row};
+
+const GROUP: u32 = 1_000;
+const GROUPS: u32 = 40;
+const ACCOUNTS: u32 = 2_000;
+/// One by one, to see what a group saves.
+const SINGLE: u32 = 400;
+
+/// CPU time of all threads of this process, seconds.
+pub fn cpu() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "seconds of a benchmark, far below 2^52"
+    )]
+    let (seconds, rest) = (time.tv_sec as f64, time.tv_nsec as f64);
+    seconds + rest / 1e9
+}
+
+fn at() -> Timestamp {
+    Timestamp::from_millis(1_795_000_000_000)
+}
+
+fn bytes(n: u32) -> [u8; 10] {
+    let mut bytes = [0; 10];
+    bytes[6..].copy_from_slice(&n.to_be_bytes());
+    bytes
+}
+
+fn book(n: u32) -> BookId {
+    BookId::Available(AccountId::new(at(), bytes(n % ACCOUNTS)))
+}
+
+/// The first give everybody something, the others go round.
+fn transfer(n: u32) -> (TransferId, Transfer) {
+    let (from, to, base) = if n < ACCOUNTS {
+        (BookId::DemoSource, book(n), 1_000_000_000)
+    } else {
+        let other = n.wrapping_mul(2_654_435_761) >> 8;
+        (
+            book(n),
+            book(n + 1 + other % (ACCOUNTS - 1)),
+            1 + i64::from(n % 97),
+        )
+    };
+    let transfer = Transfer {
+        key: format!("bench:{n}"),
+        from,
+        to,
+        amount: Amount::try_from_base(base).unwrap_or_default(),
+        kind: EntryKind::Charge,
+        job: None,
+    };
+    (TransferId::new(at(), bytes(n)), transfer)
+}
+
+async fn post(store: &Store, from: u32, count: u32) {
+    let linked: Vec<_> = (from..from + count).map(transfer).collect();
+    let mut tx = store.begin().await.expect("begins");
+    let new = tx.post_all(&linked, at()).await.expect("posts");
+    assert_eq!(new, linked.len(), "each is new");
+    tx.commit().await.expect("commits");
+}
+
+/// A group by a plain client: the row, and its two balances.
+fn raw(database: &mut Connection, from: u32, count: u32) -> rusqlite::Result<()> {
+    let tx = database.transaction()?;
+    {
+        let mut insert = tx.prepare_cached(
+            "INSERT INTO transfers (id, key, from_book, to_book, amount, kind, job, at, seq, from_after, to_after, hash) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?8, 0, 0, ?9)",
+        )?;
+        let mut add = tx.prepare_cached(
+            "INSERT INTO books (id, balance, may_be_negative) VALUES (?1, ?2, 1) \
+             ON CONFLICT (id) DO UPDATE SET balance = balance + ?2",
+        )?;
+        let hash = "0".repeat(64);
+        for n in from..from + count {
+            let (id, transfer) = transfer(n);
+            let (give, take) = (transfer.from.to_string(), transfer.to.to_string());
+            let base = transfer.amount.base();
+            // The books first, as rows of transfers name them.
+            add.execute(params![give, -base])?;
+            add.execute(params![take, base])?;
+            insert.execute(params![
+                id.to_string(),
+                transfer.key,
+                give,
+                take,
+                base,
+                transfer.kind.as_str(),
+                at().millis(),
+                n + 1,
+                hash
+            ])?;
+        }
+    }
+    tx.commit()
+}
+
+pub async fn measure() -> Row {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (ours, others) = (folder.path().join("ours.db"), folder.path().join("raw.db"));
+    let url = |path: &std::path::Path| format!("sqlite://{}", path.display());
+    // The same schema, indexes and triggers for both.
+    let plain = Store::open(&url(&others)).await.expect("opens");
+    plain.close().await;
+    let store = Store::open(&url(&ours)).await.expect("opens");
+    let mut database = Connection::open(&others).expect("opens");
+    database
+        .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON")
+        .expect("is set");
+    let first = ACCOUNTS / GROUP;
+    for group in 0..first {
+        post(&store, group * GROUP, GROUP).await;
+        raw(&mut database, group * GROUP, GROUP).expect("posts");
+    }
+    // In turn, so that both meet the same machine.
+    let (mut cpu_ours, mut cpu_raw) = (0.0, 0.0);
+    let begun = Instant::now();
+    for group in first..first + GROUPS {
+        let from = cpu();
+        post(&store, group * GROUP, GROUP).await;
+        cpu_ours += cpu() - from;
+        let from = cpu();
+        raw(&mut database, group * GROUP, GROUP).expect("posts");
+        cpu_raw += cpu() - from;
+    }
+    let both = begun.elapsed();
+    let next = (first + GROUPS) * GROUP;
+    let begun = Instant::now();
+    for n in 0..SINGLE {
+        post(&store, next + n, 1).await;
+    }
+    let single = f64::from(SINGLE) / begun.elapsed().as_secs_f64();
+    assert_eq!(store.sum_of_books().await.ok(), Some(0));
+    store.close().await;
+    println!(
+        "  {} transfers in groups of {GROUP} each way took {both:.1?} of wall time together; one by one ours commits {single:.0}/s",
+        GROUPS * GROUP
+    );
+    let all = f64::from(GROUPS * GROUP);
+    Row::new(
+        "ledger_durable",
+        "/cpu s",
+        all / cpu_ours,
+        ("raw SQLite, the same rows", all / cpu_raw),
+        &Goal::RatioAtLeast(1.0),
+    )
+}
