@@ -371,6 +371,21 @@ mod tests {
     }
 
     #[test]
+    fn a_sum_that_is_not_zero_would_be_seen() {
+        let books = Books {
+            balances: BTreeMap::from([(BookId::Fees, 3), (BookId::Treasury, 4)]),
+            ..Books::default()
+        };
+        assert_eq!(books.sum(), 7);
+        let most = [BookId::Fees, BookId::Treasury].map(|book| (book, i64::MAX));
+        let books = Books {
+            balances: most.into(),
+            ..Books::default()
+        };
+        assert_eq!(books.sum(), 2 * i128::from(i64::MAX));
+    }
+
+    #[test]
     fn nothing_and_too_much_are_refused() {
         let a = BookId::Available(account(1));
         for wrong in [
