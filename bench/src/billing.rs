@@ -206,6 +206,7 @@ fn receipt(worker: &Worker, one: &Rented, seconds: u64) -> Option<Receipt> {
         seconds: Seconds::new(seconds),
         price,
         amount: price.times(Seconds::new(seconds)).ok()?,
+        energy_mj: None,
         last: false,
         issued_at: at(),
         previous: head.hash,
