@@ -9,13 +9,15 @@ use config::{Config as Source, File, FileFormat};
 use exchange::Settings;
 use kernel::{Amount, BasisPoints, Seconds};
 use leptos::config::LeptosOptions;
+use lettre::message::Mailbox;
+use lettre::{AsyncSmtpTransport, Tokio1Executor};
 
 /// The file as it was when this binary was built: what holds where no file is found.
 const BUILT_IN: &str = include_str!("../../Leptos.toml");
 const FILE: &str = "Leptos.toml";
 
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
-pub const KEYS: [&str; 40] = [
+pub const KEYS: [&str; 42] = [
     "data_dir",
     "database_url",
     "public_url",
@@ -50,6 +52,8 @@ pub const KEYS: [&str; 40] = [
     "requests_per_second",
     "trust_forwarded",
     "webhooks_local",
+    "smtp_url",
+    "mail_from",
     "bundle_quota_bytes",
     "bundle_files_max",
     "disk_free_min_bytes",
@@ -65,9 +69,25 @@ pub struct Config {
     pub settings: Settings,
     pub leptos: LeptosOptions,
     pub limits: Limits,
+    /// Absent: no e-mails are sent.
+    pub mail: Option<Mail>,
     /// A filter of `tracing_subscriber::EnvFilter`.
     pub log: String,
     pub log_json: bool,
+}
+
+/// Who carries e-mails, and whose they are.
+#[derive(Clone)]
+pub struct Mail {
+    /// It may hold a password.
+    pub smtp_url: String,
+    pub from: Mailbox,
+}
+
+impl std::fmt::Debug for Mail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mail from {}", self.from)
+    }
 }
 
 /// How often one client may ask.
@@ -112,7 +132,9 @@ impl Config {
         let leptos = leptos::config::get_config_from_str(text)
             .map_err(|error| ConfigError(vec![format!("the leptos table (LEPTOS_…): {error}")]))?;
         let mut read = Reader::open(text, environment)?;
-        let settings = settings(&mut read, leptos.site_addr);
+        let mut settings = settings(&mut read, leptos.site_addr);
+        let mail = mail(&mut read);
+        settings.email = mail.is_some();
         let limits = Limits {
             sign_in_per_minute: read.number("sign_in_per_minute", 1, 10_000, 10),
             requests_per_second: read.number("requests_per_second", 1, 100_000, 50),
@@ -141,6 +163,7 @@ impl Config {
                 settings,
                 leptos,
                 limits,
+                mail,
                 log,
                 log_json,
             })
@@ -243,8 +266,8 @@ fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         bundle_quota_bytes: read.number("bundle_quota_bytes", 0, 1 << 50, d.bundle_quota_bytes),
         bundle_files_max: read.number("bundle_files_max", 0, 1_000_000, d.bundle_files_max),
         disk_free_min_bytes: read.number("disk_free_min_bytes", 0, 1 << 50, d.disk_free_min_bytes),
-        // Until there is somebody to carry them, none are written.
-        email: d.email,
+        // With whoever carries them.
+        email: false,
         webhooks_local: read.boolean("webhooks_local"),
     };
     if settings.lease_ttl_ms < settings.heartbeat_ms.saturating_mul(2) {
@@ -258,6 +281,37 @@ fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
             .push("IOG_ESCROW_MINIMUM_S: at most IOG_ESCROW_WINDOW_S".to_owned());
     }
     settings
+}
+
+/// Both or neither. The address may hold a password: it is not repeated.
+fn mail(read: &mut Reader) -> Option<Mail> {
+    let url = read.text("smtp_url");
+    let from = read.text("mail_from");
+    let (smtp_url, text) = match (url, from) {
+        (Some(url), Some(from)) => (url, from),
+        (None, None) => return None,
+        _ => {
+            read.problems
+                .push("IOG_SMTP_URL and IOG_MAIL_FROM: set both, or neither".to_owned());
+            return None;
+        }
+    };
+    // In clear only where nobody listens.
+    let secure = smtp_url.starts_with("smtps://")
+        || smtp_url.starts_with("smtp://")
+            && (smtp_url.ends_with("?tls=required") || is_loopback(&smtp_url));
+    if !secure || AsyncSmtpTransport::<Tokio1Executor>::from_url(&smtp_url).is_err() {
+        read.problems.push(
+            "IOG_SMTP_URL: expected smtps://user:password@host or smtp://user:password@host:587?tls=required".to_owned(),
+        );
+        return None;
+    }
+    let Ok(from) = text.parse() else {
+        let expected = "a sender such as IOG <noreply@iog.example>";
+        read.wrong("mail_from", &text, expected);
+        return None;
+    };
+    Some(Mail { smtp_url, from })
 }
 
 fn public_url(read: &mut Reader, site: SocketAddr) -> String {
@@ -556,6 +610,48 @@ mod tests {
         }
         assert_eq!(error.0.len(), 10, "{text}");
         assert!(!text.contains("secret"), "a password must not be repeated");
+    }
+
+    #[test]
+    fn e_mail_needs_a_host_that_nobody_overhears_and_a_sender() {
+        let from = ("IOG_MAIL_FROM", "IOG <noreply@iog.example>");
+        for url in [
+            "smtps://me:secret@mail.example",
+            "smtp://me:secret@mail.example:587?tls=required",
+            "smtp://127.0.0.1:2525",
+        ] {
+            let config = with(&[("IOG_SMTP_URL", url), from]).expect("valid");
+            assert!(config.settings.email && config.mail.is_some(), "{url}");
+            assert!(!format!("{config:?}").contains("secret"));
+        }
+        assert!(!with(&[]).expect("valid").settings.email);
+        for url in [
+            "smtp://me:secret@mail.example",
+            "smtp://me:secret@mail.example?tls=opportunistic",
+            "http://mail.example/secret",
+            "secret",
+        ] {
+            let error = with(&[("IOG_SMTP_URL", url), from]).expect_err("refused");
+            assert!(
+                error.to_string().contains("IOG_SMTP_URL: expected"),
+                "{error}"
+            );
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        let sender = [
+            ("IOG_SMTP_URL", "smtps://mail.example"),
+            ("IOG_MAIL_FROM", "IOG"),
+        ];
+        let error = with(&sender).expect_err("no address");
+        assert!(
+            error.to_string().contains("IOG_MAIL_FROM=IOG: expected"),
+            "{error}"
+        );
+        let error = with(&[from]).expect_err("no host");
+        assert!(
+            error.to_string().contains("set both, or neither"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -260,7 +260,8 @@ async fn serve(exchange: Exchange, config: &Config) -> anyhow::Result<()> {
         telemetry::start_metrics(),
         closing.clone(),
     );
-    let loops = loops::start(&state).context("webhooks cannot be carried")?;
+    let loops = loops::start(&state, config.mail.as_ref())
+        .context("webhooks and e-mails cannot be carried")?;
     let router = http::router(&state);
     let public = &config.settings.public_url;
     if !auth::cookie::is_secure(public) {

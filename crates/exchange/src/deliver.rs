@@ -186,7 +186,7 @@ impl Exchange {
         hook.enabled = !gone;
         tx.update_webhook(&hook).await?;
         if gone {
-            tx.give_up_waiting(target, DeliveryError::SwitchedOff, now)
+            tx.give_up_waiting(hook.account, target, DeliveryError::SwitchedOff, now)
                 .await?;
             let notice = Notice::WebhookDisabled {
                 webhook,

@@ -23,6 +23,7 @@ use crate::journal::Journal;
 use crate::leases::LeaseEnd;
 use crate::live::LiveHub;
 use crate::ports::Entropy;
+use crate::runway::Runways;
 use crate::searches::Watch;
 use crate::settings::Settings;
 
@@ -97,6 +98,7 @@ pub(crate) struct Memory {
     /// How many per cent of each model were hired in the median of the last day.
     pub scarce: BTreeMap<(DeviceClass, String), u32>,
     pub searches: Watch,
+    pub runways: Runways,
     pub meters_at: Timestamp,
     /// When the last tick was, for what depends on the time: schedules.
     pub now: Timestamp,

@@ -4,11 +4,11 @@
 use kernel::{AccountId, Amount, NoticeId, Seconds};
 use protocol::live::{Live, Topic};
 use protocol::notice::{
-    Notice, NoticeView, NotificationSettings, NotificationSettingsView, RUNWAYS_MAX,
+    DeliveryError, Notice, NoticeView, NotificationSettings, NotificationSettingsView, RUNWAYS_MAX,
 };
 use protocol::state::RunEnd;
 use protocol::view::{Page, Scope};
-use store::{Job, NoticeRow, Tx};
+use store::{Address, Job, NoticeRow, Target, Tx};
 
 use crate::actor::Actor;
 use crate::desk::Exchange;
@@ -179,11 +179,17 @@ impl Exchange {
         &self,
         actor: &Actor,
         settings: NotificationSettings,
+        address: Option<Address>,
     ) -> NotificationSettingsView {
+        let asked = address.filter(|address| address.email == actor.email);
+        let asked = asked.as_ref();
         NotificationSettingsView {
             settings,
             email_available: self.inner.settings.email,
             address: actor.email.clone(),
+            address_confirmed: asked.is_some_and(|asked| asked.confirmed_at.is_some()),
+            address_asked_at: asked.map(|asked| asked.asked_at),
+            address_error: asked.and_then(|asked| asked.error),
         }
     }
 
@@ -195,7 +201,8 @@ impl Exchange {
     ) -> Result<NotificationSettingsView, Error> {
         actor.require(Scope::Read)?;
         let wishes = self.inner.store.wishes(actor.account).await?;
-        Ok(self.settings_view(actor, wishes.settings))
+        let address = self.inner.store.address(actor.account).await?;
+        Ok(self.settings_view(actor, wishes.settings, address))
     }
 
     /// # Errors
@@ -211,8 +218,17 @@ impl Exchange {
         let mut wishes = tx.wishes(actor.account).await?;
         wishes.settings = settings.clone();
         tx.put_wishes(&wishes).await?;
+        if settings.email {
+            self.ask_once(&mut tx, actor).await?;
+        } else {
+            let (now, off) = (self.now(), DeliveryError::SwitchedOff);
+            tx.give_up_waiting(actor.account, Target::Email, off, now)
+                .await?;
+        }
+        let address = tx.address(actor.account).await?;
         tx.commit().await?;
-        Ok(self.settings_view(actor, settings))
+        self.memory().runways.look_again(actor.account);
+        Ok(self.settings_view(actor, settings, address))
     }
 
     /// Forgets what is old.

@@ -40,6 +40,7 @@ impl Exchange {
             self.settle_promises().await,
             self.place_waiting().await,
             self.watch_searches().await,
+            self.watch_runways().await,
             self.publish_meters().await,
             self.publish_notices().await,
         ];

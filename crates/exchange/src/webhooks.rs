@@ -108,6 +108,12 @@ pub(crate) fn mac(key: &[u8], text: &[u8]) -> Result<[u8; 32], Error> {
     Ok(mac.finalize().into_bytes().into())
 }
 
+/// As links carry it.
+pub(crate) fn url_base64(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
 pub(crate) fn base64(bytes: &[u8]) -> String {
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.encode(bytes)
@@ -229,7 +235,7 @@ impl Exchange {
         tx.update_webhook(&hook).await?;
         if !hook.enabled {
             let target = Target::Webhook(id);
-            tx.give_up_waiting(target, DeliveryError::SwitchedOff, self.now())
+            tx.give_up_waiting(hook.account, target, DeliveryError::SwitchedOff, self.now())
                 .await?;
         }
         tx.commit().await?;

@@ -168,6 +168,8 @@ pub enum Notice {
         /// The chosen time; the shortest, where several were crossed at once.
         threshold_seconds: Seconds,
         runway_seconds: Seconds,
+        /// When that is over. What runs then is asked to leave a checkpoint and to end.
+        ends_at: Timestamp,
         available: Amount,
         held: Amount,
         /// Of all that runs.
@@ -403,6 +405,12 @@ pub struct NotificationSettingsView {
     pub email_available: bool,
     /// Where e-mails go.
     pub address: String,
+    /// Whether its person said that it is theirs; until then only that question is sent there.
+    pub address_confirmed: bool,
+    /// When the question was sent last.
+    pub address_asked_at: Option<Timestamp>,
+    /// Why the question did not get there.
+    pub address_error: Option<DeliveryError>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

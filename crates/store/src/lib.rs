@@ -10,6 +10,7 @@
 //! writing goes through one connection, so a transaction sees no other writer of this process.
 
 mod accounts;
+mod addresses;
 mod copy;
 mod db;
 mod disputes;
@@ -35,6 +36,7 @@ mod searches;
 mod webhooks;
 
 pub use accounts::{Account, ApiKey, Session};
+pub use addresses::Address;
 pub use copy::{CopiedTable, CopyError, CopyStep, DatabaseCopy, copy_database};
 pub use db::{Backend, Store, StoreError, Tx};
 pub use disputes::Dispute;
@@ -45,7 +47,7 @@ pub use ledger_books::{Balances, BookTotals, ChainEnd, EntryRow};
 pub use limits::Maturity;
 pub use nodes::{Device, JoinToken, Node};
 pub use notices::{NoticeRow, Wishes};
-pub use outbox::{Delivery, DueWebhook, Target};
+pub use outbox::{Delivery, DueMail, DueWebhook, Target};
 pub use output::{Artefact, LogRow, SampleRow, Stored};
 pub use payouts::{Approval, Deposit, Payout};
 pub use prices::{Hired, PricePoint, TradeRow};

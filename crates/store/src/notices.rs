@@ -1,13 +1,18 @@
 //! What accounts are told, and how they want to be told.
 
+use std::collections::BTreeMap;
+
 use kernel::{AccountId, NoticeId, Seconds, Timestamp};
 use protocol::notice::{Event, Language, Notice, NotificationSettings};
 use sqlx::any::AnyRow;
 use sqlx::query;
 
 use crate::db::{Store, StoreError, Tx};
+use crate::ledger_books::list;
 use crate::row::{Columns, before, json};
 
+/// Accounts of one question.
+const ROWS: usize = 500;
 /// The bell counts no further.
 const UNREAD_MAX: i64 = 100;
 
@@ -231,14 +236,29 @@ impl Store {
         row.as_ref().map_or(Ok(Wishes::new(account)), wishes)
     }
 
-    /// Of all accounts that chose something or were warned.
+    /// Of those of many accounts who chose something or were warned.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn all_wishes(&self) -> Result<Vec<Wishes>, StoreError> {
-        let rows = query("SELECT * FROM notification_settings")
-            .fetch_all(self.readers())
-            .await?;
-        rows.iter().map(wishes).collect()
+    pub async fn wishes_of(
+        &self,
+        accounts: &[AccountId],
+    ) -> Result<BTreeMap<AccountId, Wishes>, StoreError> {
+        let mut all = BTreeMap::new();
+        for some in accounts.chunks(ROWS) {
+            let sql = format!(
+                "SELECT * FROM notification_settings WHERE account IN ({})",
+                list(some.len())
+            );
+            let mut select = query(sqlx::AssertSqlSafe(sql)).persistent(false);
+            for account in some {
+                select = select.bind(account.to_string());
+            }
+            for row in select.fetch_all(self.readers()).await? {
+                let wishes = wishes(&row)?;
+                all.insert(wishes.account, wishes);
+            }
+        }
+        Ok(all)
     }
 }

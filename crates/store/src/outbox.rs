@@ -1,7 +1,7 @@
 //! What has to leave the house: one row for a notice and a target, written with its cause.
 
 use kernel::{AccountId, NoticeId, Timestamp, WebhookId};
-use protocol::notice::{DeliveryError, DeliveryState, Event};
+use protocol::notice::{DeliveryError, DeliveryState, Event, Language};
 use sqlx::any::AnyRow;
 use sqlx::query;
 
@@ -98,7 +98,7 @@ impl Tx {
         Ok(())
     }
 
-    /// If the account wants e-mail and has had fewer than `most` since `since`.
+    /// If the account wants e-mail at an address that is its own, and has had fewer than `most` since `since`.
     ///
     /// # Errors
     /// The database failed.
@@ -111,7 +111,9 @@ impl Tx {
         query(
             "INSERT INTO outbox (notice, target, account, state, attempts, created_at, next_at) \
              SELECT $1, 'email', s.account, 'waiting', 0, $2, $3 FROM notification_settings s \
-             WHERE s.account = $4 AND s.email = 1 AND $5 > (SELECT COUNT(*) FROM outbox o \
+             WHERE s.account = $4 AND s.email = 1 AND EXISTS (SELECT 1 FROM addresses d JOIN accounts a \
+             ON a.id = d.account AND a.email = d.email WHERE d.account = s.account AND d.confirmed_at IS NOT NULL) \
+             AND $5 > (SELECT COUNT(*) FROM outbox o \
              WHERE o.account = s.account AND o.target = 'email' AND o.created_at >= $6)",
         )
         .bind(row.id.to_string())
@@ -181,21 +183,24 @@ impl Tx {
         Ok(())
     }
 
-    /// Gives up all that waits for a target.
+    /// Gives up all of the account's that waits for a target.
     ///
     /// # Errors
     /// The database failed.
     pub async fn give_up_waiting(
         &mut self,
+        account: AccountId,
         target: Target,
         error: DeliveryError,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         query(
-            "UPDATE outbox SET state = 'failed', ended_at = $1, error = $2 WHERE target = $3 AND state = 'waiting'",
+            "UPDATE outbox SET state = 'failed', ended_at = $1, error = $2 \
+             WHERE account = $3 AND target = $4 AND state = 'waiting'",
         )
         .bind(now.millis())
         .bind(error.as_str())
+        .bind(account.to_string())
         .bind(target.to_string())
         .execute(self.connection())
         .await?;
@@ -236,7 +241,50 @@ pub struct DueWebhook {
     pub previous: Option<(String, Timestamp)>,
 }
 
+/// What is due by e-mail.
+#[derive(Debug, Clone)]
+pub struct DueMail {
+    pub notice: NoticeRow,
+    pub email: String,
+    pub language: Language,
+}
+
 impl Store {
+    /// What is to be tried now by e-mail, to addresses that are their accounts' own: to each at most `each`.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn due_mails(
+        &self,
+        now: Timestamp,
+        each: u32,
+        limit: u32,
+    ) -> Result<Vec<DueMail>, StoreError> {
+        let rows = query(
+            "SELECT n.id AS id, n.account AS account, n.at AS at, n.body AS body, n.read_at AS read_at, \
+             d.email AS email, d.language AS language FROM \
+             (SELECT o.notice, o.next_at, a.email, s.language, \
+             ROW_NUMBER() OVER (PARTITION BY o.account ORDER BY o.next_at, o.notice) AS turn \
+             FROM outbox o JOIN accounts a ON a.id = o.account JOIN addresses c ON c.account = a.id AND c.email = a.email \
+             JOIN notification_settings s ON s.account = a.id \
+             WHERE o.target = 'email' AND o.state = 'waiting' AND o.next_at <= $1 AND c.confirmed_at IS NOT NULL) d \
+             JOIN notices n ON n.id = d.notice WHERE d.turn <= $2 ORDER BY d.next_at, d.notice LIMIT $3",
+        )
+        .bind(now.millis())
+        .bind(i64::from(each))
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        let due = |row| {
+            Ok(DueMail {
+                notice: crate::notices::notice(row)?,
+                email: row.text("email")?,
+                language: row.word("language", Language::parse)?,
+            })
+        };
+        rows.iter().map(due).collect()
+    }
+
     /// What is to be tried now, to the webhooks that work or to those that fail: to each at most `each`, so that one with
     /// a long queue does not hide the others.
     ///

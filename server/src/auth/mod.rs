@@ -105,6 +105,8 @@ enum Area {
     Page,
     /// REST and the browsers' socket.
     Api,
+    /// Links of e-mails, which carry their own proof; mail programs follow them too.
+    Mail,
 }
 
 fn area(path: &str) -> Area {
@@ -120,6 +122,8 @@ fn area(path: &str) -> Area {
         Area::Public
     } else if path.starts_with("/api/") {
         Area::Api
+    } else if path.starts_with("/mail/") {
+        Area::Mail
     } else {
         Area::Page
     }
@@ -178,7 +182,7 @@ async fn admit(
     }
     state.limits.address(address)?;
     // A program that asks what anybody may ask sends neither a cookie nor an origin: there is nothing to misuse.
-    let program = area == Area::Api
+    let program = matches!(area, Area::Api | Area::Mail)
         && cookie_of(headers).is_none()
         && !headers.contains_key(ORIGIN)
         && !headers.contains_key("sec-fetch-site");

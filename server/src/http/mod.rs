@@ -3,6 +3,7 @@
 pub mod extract;
 pub mod health;
 pub mod layers;
+pub mod letters;
 pub mod pages;
 mod papers;
 pub mod problem;
@@ -39,7 +40,16 @@ pub fn router(state: &AppState) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::figures));
-    let routes = pages::add(api.merge(health), state);
+    let mail = Router::new()
+        .route(
+            "/mail/confirm",
+            get(letters::confirm_page).post(letters::confirm),
+        )
+        .route(
+            "/mail/unsubscribe",
+            get(letters::unsubscribe_page).post(letters::unsubscribe),
+        );
+    let routes = pages::add(api.merge(health).merge(mail), state);
     // The last layer is the outermost. Who asks is known before anything reads a body; errors get their final form
     // before they are compressed; figures and headers see every answer.
     routes

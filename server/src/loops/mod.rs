@@ -2,6 +2,7 @@
 //! made good by the next.
 
 pub mod guard;
+pub mod mail;
 pub mod webhooks;
 
 use std::time::Duration;
@@ -11,33 +12,44 @@ use futures::FutureExt;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::config::Mail;
 use crate::http::problem::Chain;
 use crate::state::{AppState, Closing};
+use mail::Postman;
 use webhooks::Courier;
 
 const TICK_EVERY: Duration = Duration::from_millis(250);
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 const CARRY_EVERY: Duration = Duration::from_millis(250);
+const MAIL_EVERY: Duration = Duration::from_secs(1);
 /// The same failure, four times a second, says nothing new.
 const REPEAT_AFTER: Duration = Duration::from_mins(1);
 
 /// Starts them; they end by themselves when the process closes.
 ///
 /// # Errors
-/// Webhooks cannot be carried: no TLS can be set up.
-pub fn start(state: &AppState) -> reqwest::Result<Vec<JoinHandle<()>>> {
+/// Webhooks or e-mails cannot be carried: no TLS can be set up, or the mail's host cannot be used.
+pub fn start(state: &AppState, mail: Option<&Mail>) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let client = webhooks::client(guard::system(), state.exchange.settings().webhooks_local)?;
-    let couriers = [("webhooks", false), ("failing_webhooks", true)];
-    let couriers = couriers.map(|(name, failing)| {
-        let courier = Courier::new(state.exchange.clone(), client.clone(), failing);
+    let couriers = Courier::both(&state.exchange, &client).map(|courier| {
         let closing = state.closing.clone();
         tokio::spawn(async move {
             let round = || courier.clone().round();
-            every(name, CARRY_EVERY, closing, round).await;
+            every(courier.name(), CARRY_EVERY, closing, round).await;
             courier.settle().await;
         })
     });
-    Ok(reconcilers(state).into_iter().chain(couriers).collect())
+    let mut loops: Vec<JoinHandle<()>> = reconcilers(state).into_iter().chain(couriers).collect();
+    if let Some(mail) = mail {
+        let postman = Postman::new(state.exchange.clone(), mail)?;
+        let closing = state.closing.clone();
+        loops.push(tokio::spawn(async move {
+            let round = || postman.clone().round();
+            every("mail", MAIL_EVERY, closing, round).await;
+            postman.settle().await;
+        }));
+    }
+    Ok(loops)
 }
 
 fn reconcilers(state: &AppState) -> [JoinHandle<()>; 3] {

@@ -60,9 +60,11 @@ struct Bag {
     failing: bool,
     hands: Arc<Semaphore>,
     size: usize,
-    /// What is under way: it stays due until it is answered.
-    carried: Mutex<HashSet<(WebhookId, NoticeId)>>,
+    /// What is under way in either bag: it stays due until it is answered, and a webhook changes sides when it fails.
+    carried: Under,
 }
+
+type Under = Arc<Mutex<HashSet<(WebhookId, NoticeId)>>>;
 
 /// Takes a parcel out of the bag whatever becomes of its task.
 struct Carried {
@@ -84,16 +86,27 @@ impl Bag {
 }
 
 impl Courier {
-    pub fn new(exchange: Exchange, client: Client, failing: bool) -> Self {
-        let size = if failing { FAILING } else { WORKING };
-        Self(Arc::new(Bag {
-            exchange,
-            client,
-            failing,
-            hands: Arc::new(Semaphore::new(size)),
-            size,
-            carried: Mutex::default(),
-        }))
+    /// The one for those that work, and the one for those that fail.
+    pub fn both(exchange: &Exchange, client: &Client) -> [Self; 2] {
+        let carried = Under::default();
+        [(false, WORKING), (true, FAILING)].map(|(failing, size)| {
+            Self(Arc::new(Bag {
+                exchange: exchange.clone(),
+                client: client.clone(),
+                failing,
+                hands: Arc::new(Semaphore::new(size)),
+                size,
+                carried: carried.clone(),
+            }))
+        })
+    }
+
+    pub fn name(&self) -> &'static str {
+        if self.0.failing {
+            "failing_webhooks"
+        } else {
+            "webhooks"
+        }
     }
 
     /// Sets out with what is due, as far as there are hands.
@@ -104,16 +117,20 @@ impl Courier {
         let bag = self.0;
         // What is under way is still due, and must not hide the rest.
         let limit = u32::try_from(bag.size.saturating_mul(2)).unwrap_or(u32::MAX);
+        // What comes back while the list is read stands in it and is done.
+        let before = bag.carried().clone();
         let due = bag.exchange.due_webhooks(bag.failing, EACH, limit).await?;
         for parcel in due {
             let what = (parcel.webhook, parcel.notice);
-            if bag.carried().contains(&what) {
+            if before.contains(&what) {
                 continue;
             }
             let Ok(hand) = bag.hands.clone().try_acquire_owned() else {
                 break;
             };
-            bag.carried().insert(what);
+            if !bag.carried().insert(what) {
+                continue;
+            }
             let carried = Carried {
                 bag: bag.clone(),
                 what,
@@ -199,11 +216,7 @@ fn why(error: &reqwest::Error) -> DeliveryError {
         if let Some(blocked) = at.downcast_ref::<Blocked>() {
             return blocked.0;
         }
-        let within = at
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|within| within.downcast_ref::<rustls::Error>());
-        if at.is::<rustls::Error>() || within.is_some() {
+        if is_tls(at) {
             return DeliveryError::Tls;
         }
         cause = at.source();
@@ -215,6 +228,14 @@ fn why(error: &reqwest::Error) -> DeliveryError {
     } else {
         DeliveryError::Broken
     }
+}
+
+/// An I/O error's `source` leaves out what it wraps, and here one wraps another.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let within = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || within.is_some_and(|within| is_tls(within))
 }
 
 async fn drain(mut response: Response) {

@@ -74,6 +74,7 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("DELETE", "/api/v1/keys/{id}", Person),
     ("GET", "/api/v1/notifications", Scope("read")),
     ("POST", "/api/v1/notifications/read", Person),
+    ("POST", "/api/v1/notifications/confirmation", Person),
     ("GET", "/api/v1/notifications/settings", Scope("read")),
     ("PUT", "/api/v1/notifications/settings", Person),
     ("GET", "/api/v1/webhooks", Scope("read")),

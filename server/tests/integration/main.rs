@@ -10,6 +10,7 @@ mod invoices;
 mod isolation;
 mod journey;
 mod live;
+mod mail;
 mod money;
 mod openapi;
 mod preempt;
@@ -19,6 +20,7 @@ mod races;
 mod receiver;
 mod rounds;
 mod rush;
+mod smtp;
 mod webhooks;
 
 use std::time::Duration;

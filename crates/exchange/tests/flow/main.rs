@@ -11,6 +11,7 @@ mod faults;
 mod files;
 mod invoices;
 mod kinds;
+mod mail;
 mod market;
 mod members;
 mod money;

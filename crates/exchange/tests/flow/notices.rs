@@ -27,7 +27,7 @@ async fn events(world: &World, actor: &Actor) -> Vec<Event> {
 async fn a_job_tells_of_its_start_and_its_end_and_survives_a_crash() {
     for backend in backends() {
         let mut world = World::new(backend).await;
-        let (rita, otto) = world.people("10").await;
+        let (rita, otto) = world.people("100").await;
         let mut worker = Worker::new(1, PRICE);
         worker.join(&world, &otto).await;
         let mut watcher = world
@@ -139,5 +139,71 @@ async fn an_account_says_how_it_wants_to_be_told() {
         };
         let refused = exchange.set_notification_settings(&rita, wrong).await;
         assert!(matches!(refused, Err(Error::Invalid(_))));
+    }
+}
+
+async fn warnings(world: &World, actor: &Actor) -> Vec<(u64, i64)> {
+    let now = world.exchange.now();
+    let notices = told(world, actor).await;
+    let warned = notices.into_iter().filter_map(|notice| match notice {
+        Notice::BalanceRunway {
+            threshold_seconds,
+            runway_seconds,
+            ends_at,
+            ..
+        } => {
+            let left = i64::try_from(runway_seconds.get()).unwrap();
+            assert!(left < i64::try_from(threshold_seconds.get()).unwrap());
+            let passed = ends_at.millis_since(now) / 1_000;
+            assert!((0..=left).contains(&passed), "{passed} of {left}");
+            Some((threshold_seconds.get(), left))
+        }
+        _ => None,
+    });
+    warned.collect()
+}
+
+#[tokio::test]
+async fn a_balance_that_runs_out_is_told_once_a_threshold() {
+    for backend in backends() {
+        let mut world = World::new(backend).await;
+        // 798 s' worth.
+        let (rita, otto) = world.people("0.2").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let submit = world.exchange.submit(&rita, spec(""), None, None);
+        submit.await.unwrap();
+        worker.start(&world).await;
+        worker.work(&world, 5).await;
+        world.tick().await;
+        let first = warnings(&world, &rita).await;
+        assert_eq!(first.len(), 1, "two at once are one: {first:?}");
+        assert_eq!(first[0].0, 3_600);
+        worker.work(&world, 150).await;
+        assert_eq!(warnings(&world, &rita).await.len(), 1);
+        worker.work(&world, 60).await;
+        let second = warnings(&world, &rita).await;
+        assert_eq!(second.len(), 2);
+        let (threshold, left) = second[1];
+        assert_eq!(threshold, 600);
+        assert!((588..600).contains(&left), "at once: {left}");
+
+        // A threshold of one's own is looked at when it is chosen, and a restart forgets nothing.
+        let mine = NotificationSettings {
+            runway_seconds: vec![Seconds::new(590), Seconds::new(60)],
+            ..NotificationSettings::default()
+        };
+        let set = world.exchange.set_notification_settings(&rita, mine);
+        set.await.unwrap();
+        worker.work(&world, 5).await;
+        let third = warnings(&world, &rita).await;
+        assert_eq!(third.len(), 3);
+        assert_eq!(third[2].0, 590);
+        world.crash().await;
+        worker.connect(&world, None).await.unwrap();
+        worker.work(&world, 10).await;
+        assert_eq!(warnings(&world, &rita).await.len(), 3);
+        // The owner spends nothing.
+        assert!(warnings(&world, &otto).await.is_empty());
     }
 }

@@ -79,7 +79,7 @@ fn signature(secret: &str, id: &str, at: &str, body: &str) -> String {
 async fn each_webhook_gets_what_it_listens_to_and_nothing_of_others() {
     for backend in backends() {
         let world = World::new(backend).await;
-        let (rita, otto) = world.people("10").await;
+        let (rita, otto) = world.people("100").await;
         let all = hook(&world, &rita, "https://a.example/", &[]).await.webhook;
         let ended = hook(&world, &rita, "https://b.example/", &[Event::JobEnded])
             .await

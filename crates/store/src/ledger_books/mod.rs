@@ -86,7 +86,7 @@ impl EntryRow {
 }
 
 /// `$1, $2, $3`
-fn list(count: usize) -> String {
+pub(crate) fn list(count: usize) -> String {
     let each = (1..=count).map(|n| format!("${n}"));
     each.collect::<Vec<_>>().join(", ")
 }

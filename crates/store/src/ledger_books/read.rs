@@ -1,5 +1,7 @@
 //! Reading: balances now and then, entries, what the inspector shows.
 
+use std::collections::BTreeMap;
+
 use kernel::{AccountId, Amount, JobId, Timestamp, TransferId};
 use ledger::BookId;
 use protocol::money::{BookView, EntryKind, MovedView};
@@ -11,6 +13,9 @@ use super::{ChainEnd, EntryRow, chain_end, entry, list};
 use crate::db::{Store, StoreError, Tx};
 use crate::receipts::Period;
 use crate::row::{Columns, before};
+
+/// Of one question.
+const ACCOUNTS: usize = 250;
 
 async fn balances(
     connection: &mut AnyConnection,
@@ -140,6 +145,48 @@ impl Store {
     pub async fn balances(&self, account: AccountId) -> Result<Balances, StoreError> {
         let mut reader = self.readers().acquire().await?;
         balances(&mut reader, account).await
+    }
+
+    /// Of many accounts: what is available, and what is held.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn money_of(
+        &self,
+        accounts: &[AccountId],
+    ) -> Result<BTreeMap<AccountId, (Amount, Amount)>, StoreError> {
+        let mut money = BTreeMap::new();
+        for some in accounts.chunks(ACCOUNTS) {
+            let sql = format!(
+                "SELECT id, balance FROM books WHERE id IN ({})",
+                list(some.len().saturating_mul(2))
+            );
+            let mut select = query(sqlx::AssertSqlSafe(sql)).persistent(false);
+            for account in some {
+                select = select
+                    .bind(BookId::Available(*account).to_string())
+                    .bind(BookId::Held(*account).to_string());
+            }
+            for row in select.fetch_all(self.readers()).await? {
+                let balance = row.amount("balance")?;
+                match row.parse("id")? {
+                    BookId::Available(account) => {
+                        money
+                            .entry(account)
+                            .or_insert((Amount::ZERO, Amount::ZERO))
+                            .0 = balance;
+                    }
+                    BookId::Held(account) => {
+                        money
+                            .entry(account)
+                            .or_insert((Amount::ZERO, Amount::ZERO))
+                            .1 = balance;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(money)
     }
 
     /// What a book held at a moment, base units: what its newest transfer up to then left it.

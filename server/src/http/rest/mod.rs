@@ -75,6 +75,7 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(notifications::list))
         .routes(routes!(notifications::read))
         .routes(routes!(notifications::settings, notifications::set))
+        .routes(routes!(notifications::ask))
         .routes(routes!(webhooks::list, webhooks::create))
         .routes(routes!(webhooks::one, webhooks::change, webhooks::delete))
         .routes(routes!(webhooks::rotate))

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use exchange::Exchange;
+use http::StatusCode;
 use kernel::NoticeId;
 use protocol::notice::{NoticesView, NotificationSettings, NotificationSettingsView};
 use protocol::view::Page;
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 use super::{Answer, PageQuery, Refusals};
 use crate::auth::Signed;
 use crate::http::extract::{self, Query};
+use crate::http::problem::Refused;
 
 /// What the account was told in the last 90 days, newest first, and how much of it is unread.
 #[utoipa::path(get, path = "/api/v1/notifications", tag = "notifications", params(PageQuery),
@@ -78,4 +80,16 @@ pub async fn set(
 ) -> Answer<NotificationSettingsView> {
     let set = exchange.set_notification_settings(&actor, settings);
     Ok(Json(set.await?))
+}
+
+/// Sends the question whether the address is yours once more; three times a day at most. Until its link was followed, nothing
+/// else is sent there.
+#[utoipa::path(post, path = "/api/v1/notifications/confirmation", tag = "notifications",
+    responses((status = 202, body = NotificationSettingsView), Refusals), security(("session" = [])))]
+pub async fn ask(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+) -> Result<(StatusCode, Json<NotificationSettingsView>), Refused> {
+    let settings = exchange.ask_address(&actor).await?;
+    Ok((StatusCode::ACCEPTED, Json(settings)))
 }

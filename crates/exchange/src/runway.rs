@@ -1,0 +1,315 @@
+//! Watches how long each account's money lasts, and warns once when that falls below a time that its person chose.
+//!
+//! At an unchanged rate a runway grows shorter by a second each second, so it is known when the next warning can be due at
+//! the earliest; until then only a new rate calls for another look. A look is two reads for hundreds of accounts.
+
+use std::collections::HashMap;
+
+use kernel::{AccountId, Amount, PricePerSecond, Seconds, Timestamp};
+use protocol::notice::Notice;
+use protocol::state::LeaseState;
+use store::Wishes;
+
+use crate::desk::{Exchange, Memory};
+use crate::error::Error;
+use crate::views::{runway, spent};
+
+/// How often the rates are compared.
+const LOOK_EVERY_MS: i64 = 2_000;
+/// Accounts that are looked at in one step; who does not fit comes next.
+const STEP: usize = 2_000;
+/// Money also moves in ways that no rate shows. Nobody is left alone for longer than this, nor for more than half of
+/// what is left.
+const REST_MAX: Seconds = Seconds::new(300);
+const REST_MIN: Seconds = Seconds::new(5);
+
+/// Whose runway is watched: those of whom something runs.
+#[derive(Debug, Default)]
+pub(crate) struct Runways {
+    next: Timestamp,
+    accounts: HashMap<AccountId, Watched>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Watched {
+    rate: PricePerSecond,
+    look_at: Timestamp,
+}
+
+impl Runways {
+    /// Looks again at once: the account wishes otherwise, or its money has changed.
+    pub fn look_again(&mut self, account: AccountId) {
+        if let Some(watched) = self.accounts.get_mut(&account) {
+            watched.look_at = Timestamp::default();
+        }
+    }
+}
+
+/// What is spent of an account's money: a second, and so far without a receipt that was posted.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spending {
+    rate: PricePerSecond,
+    unposted: Amount,
+}
+
+/// What has to be said at a runway, if anything, and of which thresholds the account knows then. A threshold that is
+/// known is said again only after it was left behind, by a tenth, so that a runway which wavers about it says it once.
+/// Where several are crossed at once, the shortest says it all.
+fn crossing(
+    thresholds: &[Seconds],
+    told: &[Seconds],
+    runway: Seconds,
+) -> (Option<Seconds>, Vec<Seconds>) {
+    let is_below = |threshold: &&Seconds| runway < **threshold;
+    let is_left =
+        |threshold: Seconds| runway.get() >= threshold.get().saturating_add(threshold.get() / 10);
+    let shortest = thresholds.iter().filter(is_below).min().copied();
+    let known: Vec<Seconds> = thresholds
+        .iter()
+        .filter(|threshold| {
+            is_below(threshold) || told.contains(threshold) && !is_left(**threshold)
+        })
+        .copied()
+        .collect();
+    (shortest.filter(|shortest| !told.contains(shortest)), known)
+}
+
+/// When the next warning can be due at the earliest.
+fn rest(thresholds: &[Seconds], runway: Seconds) -> Seconds {
+    let next = thresholds
+        .iter()
+        .filter(|threshold| runway >= **threshold)
+        .max();
+    let until = next.map_or(REST_MAX, |next| {
+        runway.minus_or_zero(*next).plus(Seconds::new(1))
+    });
+    let half = Seconds::new(runway.get() / 2);
+    until.min(half).min(REST_MAX).max(REST_MIN)
+}
+
+/// Those who are due, with what they spend.
+fn due(memory: &mut Memory, now: Timestamp) -> HashMap<AccountId, Spending> {
+    let active = |live: &&crate::desk::LeaseLive| live.lease.state == LeaseState::Active;
+    let mut rates: HashMap<AccountId, PricePerSecond> = HashMap::new();
+    for live in memory.leases.values().filter(active) {
+        let rate = rates.entry(live.lease.account).or_default();
+        let own = live.lease.fees.rate(live.lease.price);
+        *rate = rate.checked_add(own).unwrap_or(*rate);
+    }
+    let watched = &mut memory.runways.accounts;
+    watched.retain(|account, _| rates.contains_key(account));
+    for (account, rate) in rates {
+        let new = Watched {
+            rate,
+            look_at: Timestamp::default(),
+        };
+        let known = watched.entry(account).or_insert(new);
+        if known.rate != rate {
+            *known = new;
+        }
+    }
+    let is_due = |(_, watched): &(&AccountId, &Watched)| watched.look_at <= now;
+    let mut due: HashMap<AccountId, Spending> = watched
+        .iter()
+        .filter(is_due)
+        .take(STEP)
+        .map(|(account, watched)| {
+            let spending = Spending {
+                rate: watched.rate,
+                unposted: Amount::ZERO,
+            };
+            (*account, spending)
+        })
+        .collect();
+    if due.is_empty() {
+        return due;
+    }
+    for live in memory.leases.values() {
+        if let Some(spending) = due.get_mut(&live.lease.account) {
+            let open = spent(live).minus_or_zero(live.lease.charged);
+            let unposted = spending.unposted.checked_add(open);
+            spending.unposted = unposted.unwrap_or(Amount::MAX);
+        }
+    }
+    due
+}
+
+impl Exchange {
+    /// Warns those whose money lasts less than they chose.
+    pub(crate) async fn watch_runways(&self) -> Result<(), Error> {
+        let now = self.now();
+        let due = {
+            let mut memory = self.memory();
+            if now < memory.runways.next {
+                return Ok(());
+            }
+            memory.runways.next = now.plus_millis(LOOK_EVERY_MS);
+            due(&mut memory, now)
+        };
+        if due.is_empty() {
+            return Ok(());
+        }
+        let accounts: Vec<AccountId> = due.keys().copied().collect();
+        let money = self.inner.store.money_of(&accounts).await?;
+        let wishes = self.inner.store.wishes_of(&accounts).await?;
+        let mut rests = Vec::with_capacity(due.len());
+        let mut crossed = Vec::new();
+        for (account, spending) in due {
+            let wishes = wishes.get(&account).cloned();
+            let wishes = wishes.unwrap_or_else(|| Wishes::new(account));
+            let (available, held) = money.get(&account).copied().unwrap_or_default();
+            let left = available
+                .checked_add(held)
+                .unwrap_or(Amount::MAX)
+                .minus_or_zero(spending.unposted);
+            // What costs nothing lasts for ever.
+            let runway = runway(left, spending.rate).unwrap_or(Seconds::new(u64::MAX));
+            let thresholds = &wishes.settings.runway_seconds;
+            let (_, known) = crossing(thresholds, &wishes.told, runway);
+            if known != wishes.told {
+                crossed.push((account, spending.rate, available, held, runway));
+            }
+            rests.push((account, now.plus(rest(thresholds, runway))));
+        }
+        if !crossed.is_empty() {
+            let mut tx = self.inner.store.begin().await?;
+            for (account, rate, available, held, runway) in crossed {
+                // Its person may have chosen otherwise meanwhile.
+                let mut wishes = tx.wishes(account).await?;
+                let thresholds = &wishes.settings.runway_seconds;
+                let (shortest, known) = crossing(thresholds, &wishes.told, runway);
+                wishes.told = known;
+                wishes.told_at = now;
+                tx.put_wishes(&wishes).await?;
+                if let Some(threshold) = shortest {
+                    let notice = Notice::BalanceRunway {
+                        threshold_seconds: threshold,
+                        runway_seconds: runway,
+                        ends_at: now.plus(runway),
+                        available,
+                        held,
+                        per_hour: rate.per_hour().unwrap_or(Amount::MAX),
+                    };
+                    self.notify(&mut tx, account, notice).await?;
+                }
+            }
+            tx.commit().await?;
+        }
+        let mut memory = self.memory();
+        for (account, look_at) in rests {
+            if let Some(watched) = memory.runways.accounts.get_mut(&account) {
+                watched.look_at = look_at;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn seconds(all: &[u64]) -> Vec<Seconds> {
+        all.iter().map(|s| Seconds::new(*s)).collect()
+    }
+
+    #[test]
+    fn a_runway_says_each_threshold_once_until_it_is_left_behind() {
+        let thresholds = seconds(&[86_400, 3_600, 600]);
+        let mut told = Vec::new();
+        let mut say = |runway| {
+            let (shortest, known) = crossing(&thresholds, &told, Seconds::new(runway));
+            told = known;
+            shortest.map(Seconds::get)
+        };
+        assert_eq!(say(86_400), None, "not less");
+        assert_eq!(say(86_399), Some(86_400));
+        assert_eq!(say(86_398), None);
+        assert_eq!(say(90_000), None);
+        assert_eq!(say(86_399), None, "it wavers");
+        assert_eq!(say(95_040), None);
+        assert_eq!(say(86_399), Some(86_400), "it was left behind");
+        assert_eq!(say(500), Some(600), "two at once");
+        assert_eq!(say(3_700), None, "one is left behind, one is not");
+        assert_eq!(say(3_599), None, "still known");
+        assert_eq!(say(599), Some(600), "again");
+        assert_eq!(say(u64::MAX), None);
+        assert_eq!(say(0), Some(600));
+    }
+
+    #[test]
+    fn nobody_is_looked_at_too_late_or_too_often() {
+        let thresholds = seconds(&[86_400, 3_600, 600]);
+        let rests = |runway| rest(&thresholds, Seconds::new(runway)).get();
+        assert_eq!(rests(u64::MAX), 300);
+        assert_eq!(rests(86_500), 101);
+        assert_eq!(rests(86_400), 5);
+        assert_eq!(rests(3_500), 300);
+        assert_eq!(rests(640), 41);
+        assert_eq!(rests(300), 150);
+        assert_eq!(rests(0), 5);
+    }
+
+    /// A runway that shrinks with the time, jumps when money comes or goes, and sits near the thresholds.
+    fn runways() -> impl Strategy<Value = Vec<u64>> {
+        let near = prop_oneof![Just(60), Just(600), Just(3_600), Just(86_400)];
+        let one = (near, 80_u64..=125).prop_map(|(threshold, percent)| threshold * percent / 100);
+        prop::collection::vec(prop_oneof![one, 0_u64..200_000], 1..60)
+    }
+
+    proptest! {
+        #[test]
+        fn each_crossing_is_said_and_nothing_else(
+            chosen in prop::collection::btree_set(prop_oneof![Just(60_u64), Just(600), Just(3_600), Just(86_400)], 0..=4),
+            runways in runways(),
+        ) {
+            let thresholds: Vec<Seconds> = chosen.iter().rev().map(|s| Seconds::new(*s)).collect();
+            // The model: for each threshold whether it was left behind since it was known.
+            let mut armed: HashMap<u64, bool> = chosen.iter().map(|s| (*s, true)).collect();
+            let mut told = Vec::new();
+            for runway in runways {
+                let (said, known) = crossing(&thresholds, &told, Seconds::new(runway));
+                let shortest = chosen.iter().copied().find(|s| runway < *s);
+                let expected = shortest.filter(|s| armed[s]);
+                prop_assert_eq!(said.map(Seconds::get), expected);
+                for (threshold, armed) in &mut armed {
+                    if runway < *threshold {
+                        *armed = false;
+                    } else if runway >= threshold + threshold / 10 {
+                        *armed = true;
+                    }
+                    prop_assert_eq!(known.contains(&Seconds::new(*threshold)), !*armed);
+                }
+                told = known;
+            }
+        }
+
+        #[test]
+        fn at_an_unchanged_rate_no_crossing_is_slept_through(
+            chosen in prop::collection::btree_set(60_u64..100_000, 1..=5),
+            begin in 0_u64..200_000,
+        ) {
+            let thresholds: Vec<Seconds> = chosen.iter().rev().map(|s| Seconds::new(*s)).collect();
+            let mut told = Vec::new();
+            let mut runway = begin;
+            let mut said = Vec::new();
+            loop {
+                let (now, known) = crossing(&thresholds, &told, Seconds::new(runway));
+                if let Some(threshold) = now {
+                    // Within the least rest, and the first look apart.
+                    prop_assert!(begin < threshold.get() || threshold.get() - runway <= REST_MIN.get());
+                    said.push(threshold.get());
+                }
+                told = known;
+                if runway == 0 {
+                    break;
+                }
+                runway = runway.saturating_sub(rest(&thresholds, Seconds::new(runway)).get());
+            }
+            let falling = said.windows(2).all(|pair| pair[0] > pair[1]);
+            prop_assert!(falling, "{:?}", said);
+            prop_assert_eq!(said.last(), chosen.first());
+        }
+    }
+}
