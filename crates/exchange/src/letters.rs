@@ -2,7 +2,7 @@
 //! sees more. Plain text, and nothing in a subject that could end its line.
 
 use kernel::{Amount, Seconds, Timestamp};
-use protocol::money::{DepositState, DisputeState, PayoutState};
+use protocol::money::{DepositState, DisputeState, PayoutState, RefundReason};
 use protocol::notice::{Language, Notice};
 use protocol::state::RunEnd;
 
@@ -63,6 +63,7 @@ fn end_zh(end: &RunEnd) -> String {
         RunEnd::FailedToStart { reason } => format!("未能启动：{reason}"),
         RunEnd::NoCapacity { reason } => format!("没有及时找到设备：{reason}"),
         RunEnd::JobOver => "任务的另一个成员结束了它。".into(),
+        RunEnd::SpecMissed { reason } => format!("机器与租用的不符：{reason}"),
         RunEnd::TooManyRestarts { restarts } => format!("已重启 {restarts} 次，达到上限。"),
     }
 }
@@ -164,14 +165,36 @@ fn en(notice: &Notice) -> (String, String) {
                 at(*ends_at)
             ),
         ),
-        Notice::BudgetReached {
-            budget,
-            percent,
-            spent,
-            limit,
+        Notice::JobRefunded {
+            name,
+            seconds,
+            amount,
+            owed,
+            reason,
+            ..
         } => (
-            format!("{percent} % of {budget} is spent"),
-            format!("{} of {} is spent of {budget}.", io(*spent), io(*limit)),
+            format!("{} is given back for job {name}", io(*amount)),
+            format!(
+                "{} is given back for {} of your job {name}: {}.{}",
+                io(*amount),
+                lasts(*seconds, Language::En),
+                match reason {
+                    RefundReason::LossBound => "they were lost beyond the bound that you chose",
+                    RefundReason::SpecMissed => "the machine was not what was hired",
+                },
+                if owed.is_zero() {
+                    String::new()
+                } else {
+                    format!(" Of it, {} is still to come.", io(*owed))
+                }
+            ),
+        ),
+        Notice::LeaseRefunded { amount, detail, .. } => (
+            format!("{} of your earnings was taken back", io(*amount)),
+            format!(
+                "Your machine was not what was hired: {detail}\nWhat it earned with that lease, {}, went back to the requester.",
+                io(*amount)
+            ),
         ),
         Notice::PayoutUpdated {
             state,
@@ -299,14 +322,36 @@ fn zh(notice: &Notice) -> (String, String) {
                 at(*ends_at)
             ),
         ),
-        Notice::BudgetReached {
-            budget,
-            percent,
-            spent,
-            limit,
+        Notice::JobRefunded {
+            name,
+            seconds,
+            amount,
+            owed,
+            reason,
+            ..
         } => (
-            format!("{budget} 已用 {percent} %"),
-            format!("{budget} 已用 {}，上限 {}。", io(*spent), io(*limit)),
+            format!("任务 {name} 退回 {}", io(*amount)),
+            format!(
+                "任务 {name} 的 {} 退回 {}：{}。{}",
+                lasts(*seconds),
+                io(*amount),
+                match reason {
+                    RefundReason::LossBound => "丢失的时间超过您设定的上限",
+                    RefundReason::SpecMissed => "机器与租用的不符",
+                },
+                if owed.is_zero() {
+                    String::new()
+                } else {
+                    format!("其中 {} 稍后到账。", io(*owed))
+                }
+            ),
+        ),
+        Notice::LeaseRefunded { amount, detail, .. } => (
+            format!("收回了您的收益 {}", io(*amount)),
+            format!(
+                "您的机器与租用的不符：{detail}\n该租约的收益 {} 已退回租用者。",
+                io(*amount)
+            ),
         ),
         Notice::PayoutUpdated {
             state,

@@ -4,7 +4,6 @@ use kernel::{AccountId, Amount, PricePerSecond, Seconds, Timestamp, TransferId};
 use ledger::{BookId, Transfer};
 use protocol::money::{
     BalanceView, Book, DeviceEarnings, EarningsView, EntryKind, EntryView, LeaseEarnings,
-    PayoutState,
 };
 use protocol::state::LeaseState;
 use protocol::view::{Meter, Page, Scope};

@@ -1,8 +1,8 @@
 //! What an account is told: in the portal, by e-mail, and through webhooks. docs/webhooks.md shows each as JSON.
 
 use kernel::{
-    AccountId, Amount, DepositId, DisputeId, IncidentId, JobId, LeaseId, NodeId, NoticeId, PayoutId,
-    SearchId, Seconds, Timestamp, WebhookId,
+    AccountId, Amount, DepositId, DisputeId, IncidentId, JobId, LeaseId, NodeId, NoticeId,
+    PayoutId, SearchId, Seconds, Timestamp, WebhookId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -35,8 +35,6 @@ pub enum Event {
     LeaseRefunded,
     #[serde(rename = "balance.runway")]
     BalanceRunway,
-    #[serde(rename = "budget.reached")]
-    BudgetReached,
     #[serde(rename = "payout.updated")]
     PayoutUpdated,
     #[serde(rename = "deposit.updated")]
@@ -54,7 +52,7 @@ pub enum Event {
 }
 
 impl Event {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 14] = [
         Self::JobStarted,
         Self::JobEnded,
         Self::JobFundsLow,
@@ -62,7 +60,6 @@ impl Event {
         Self::JobRefunded,
         Self::LeaseRefunded,
         Self::BalanceRunway,
-        Self::BudgetReached,
         Self::PayoutUpdated,
         Self::DepositUpdated,
         Self::DisputeUpdated,
@@ -81,7 +78,6 @@ impl Event {
             Self::JobRefunded => "job.refunded",
             Self::LeaseRefunded => "lease.refunded",
             Self::BalanceRunway => "balance.runway",
-            Self::BudgetReached => "budget.reached",
             Self::PayoutUpdated => "payout.updated",
             Self::DepositUpdated => "deposit.updated",
             Self::DisputeUpdated => "dispute.updated",
@@ -175,15 +171,6 @@ pub enum Notice {
         /// Of all that runs.
         per_hour: Amount,
     },
-    /// So much was spent of a budget.
-    #[serde(rename = "budget.reached")]
-    BudgetReached {
-        /// What it bounds, as the person named it.
-        budget: String,
-        percent: u32,
-        spent: Amount,
-        limit: Amount,
-    },
     #[serde(rename = "payout.updated")]
     PayoutUpdated {
         payout: PayoutId,
@@ -259,7 +246,6 @@ impl Notice {
             Self::JobRefunded { .. } => Event::JobRefunded,
             Self::LeaseRefunded { .. } => Event::LeaseRefunded,
             Self::BalanceRunway { .. } => Event::BalanceRunway,
-            Self::BudgetReached { .. } => Event::BudgetReached,
             Self::PayoutUpdated { .. } => Event::PayoutUpdated,
             Self::DepositUpdated { .. } => Event::DepositUpdated,
             Self::DisputeUpdated { .. } => Event::DisputeUpdated,
@@ -313,9 +299,7 @@ impl Notice {
             | Self::JobOutOfFunds { job, .. }
             | Self::JobRefunded { job, .. }
             | Self::DisputeUpdated { job: Some(job), .. } => format!("/jobs/{job}"),
-            Self::BalanceRunway { .. }
-            | Self::BudgetReached { .. }
-            | Self::DepositUpdated { .. } => "/billing".into(),
+            Self::BalanceRunway { .. } | Self::DepositUpdated { .. } => "/billing".into(),
             Self::PayoutUpdated { .. }
             | Self::LeaseRefunded { .. }
             | Self::DisputeUpdated { job: None, .. } => "/earnings".into(),

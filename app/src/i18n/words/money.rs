@@ -204,7 +204,6 @@ words! {
     notice_funds_low: "Job “{}” has money for {} more, then it is stopped.", "任务“{}”的资金还可支撑 {}，之后将被停止。";
     notice_out_of_funds: "Job “{}” was stopped: its money was used up. It cost {}.", "任务“{}”因资金用尽而停止，花费 {}。";
     notice_runway: "The balance lasts {} at {} an hour.", "余额还可支撑 {}（每小时 {}）。";
-    notice_budget: "{} % of the budget “{}” is spent: {} of {}.", "已使用 {} % 的预算“{}”：{} / {}。";
     notice_payout: "Payout of {}: {}.", "提现 {}：{}。";
     notice_deposit: "Deposit of {}: {}.", "充值 {}：{}。";
     refund_loss_bound: "{} are given back for {}: a lost machine cost more delivered time than your loss bound allows.", "退回 {}，对应 {}：失联机器造成的损失超出了您设定的上限。";

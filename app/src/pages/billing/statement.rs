@@ -68,7 +68,10 @@ pub async fn view(actor: &Actor, day: Option<&str>, t: &'static Words) -> Result
         (format!("{invoice}?format=pdf"), t.invoice_pdf()),
         (invoice.clone(), t.invoice_json()),
         (format!("{invoice}?format=csv"), t.invoice_csv()),
-        (format!("/api/v1/billing/ledger?format=csv&{within}"), t.ledger_csv()),
+        (
+            format!("/api/v1/billing/ledger?format=csv&{within}"),
+            t.ledger_csv(),
+        ),
         (format!("/api/v1/billing/ledger?{within}"), t.ledger_json()),
     ];
     Ok(view! {

@@ -109,20 +109,6 @@ fn sentence(notice: &Notice, t: &'static Words) -> String {
                 &format::io_to_pay(*per_hour),
             ],
         ),
-        Notice::BudgetReached {
-            budget,
-            percent,
-            spent,
-            limit,
-        } => fill(
-            t.notice_budget(),
-            &[
-                &percent.to_string(),
-                budget,
-                &format::io(*spent),
-                &format::io(*limit),
-            ],
-        ),
         Notice::PayoutUpdated {
             state,
             amount,

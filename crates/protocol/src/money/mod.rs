@@ -37,5 +37,5 @@ pub use views::{
     ApprovalView, BalanceView, Book, BookBalance, BookView, ChainView, DayView, DepositView,
     DeviceEarnings, DisputeView, EarningsView, EntryKind, EntryView, EvidenceView, IncidentKind,
     IncidentView, LeaseEarnings, Limits, LimitsView, MovedView, Party, PayoutView, PeriodView,
-    ProofView, StatementView, TransferView,
+    ProofView, RefundReason, RefundView, StatementView, TransferView,
 };
