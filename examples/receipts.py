@@ -79,9 +79,10 @@ def billed(exchange):
         expect(time.monotonic() < until, f"{job} is still {summary['state']}")
         time.sleep(0.3)
     expect(summary["state"] == "finished", f"{job} {summary['state']}")
-    expect(summary["spent"] > 0, "nothing was charged")
-    print(f"1. {job} ran {summary['seconds']} s and cost {io_text(summary['spent'])}")
-    return job, summary["spent"]
+    spent = int(summary["spent"])
+    expect(spent > 0, "nothing was charged")
+    print(f"1. {job} ran {summary['seconds']} s and cost {io_text(spent)}")
+    return job, spent
 
 
 def checked(exchange, job, spent, folder):
@@ -104,22 +105,27 @@ def checked(exchange, job, spent, folder):
     print(f"   {min(FORGERIES, len(digits))} forgeries of one digit each: all found")
 
 
+def available(exchange):
+    return int(exchange.call("GET", "/api/v1/balance")["available"])
+
+
 def contested(exchange, admin, job):
     receipt = exchange.call("GET", f"/api/v1/jobs/{job}/receipts")[-1]
-    before = exchange.call("GET", "/api/v1/balance")["available"]
+    before = available(exchange)
     body = {"lease": receipt["receipt"]["lease"], "seq": receipt["receipt"]["seq"], "reason": "The machine did nothing."}
     key = {"Idempotency-Key": str(uuid.uuid4())}
     dispute = exchange.call("POST", "/api/v1/disputes", body, headers=key)
     again = exchange.call("POST", "/api/v1/disputes", body, headers=key)
     expect(again["id"] == dispute["id"], "a repeated request opened a second dispute")
-    print(f"3. {dispute['id']} contests {io_text(dispute['claimed'])}; the records say:")
+    claimed = int(dispute["claimed"])
+    print(f"3. {dispute['id']} contests {io_text(claimed)}; the records say:")
     said = exchange.call("GET", f"/api/v1/disputes/{dispute['id']}")["evidence"]
     print("   " + said[-1]["text"])
     ruled = admin.call("POST", f"/api/v1/admin/disputes/{dispute['id']}/ruling",
                        {"refund": dispute["claimed"], "ruling": "Its log shows nothing."})
     expect(ruled["state"] == "refunded", f"the dispute is {ruled['state']}")
-    after = exchange.call("GET", "/api/v1/balance")["available"]
-    expect(after - before == dispute["claimed"], f"{io_text(after - before)} came back of {io_text(dispute['claimed'])}")
+    after = available(exchange)
+    expect(after - before == claimed, f"{io_text(after - before)} came back of {io_text(claimed)}")
     print(f"4. an admin refunded {io_text(after - before)}, to the last base unit")
     try:
         exchange.call("POST", "/api/v1/disputes", body, headers={"Idempotency-Key": str(uuid.uuid4())})
@@ -139,7 +145,7 @@ def main():
     incidents = admin.call("GET", "/api/v1/admin/incidents?open=true")["items"]
     proof = exchange.call("GET", "/api/v1/ledger/proof")
     expect(not incidents, f"incidents: {incidents}")
-    expect(proof["sum"] == 0, f"the books come to {proof['sum']}")
+    expect(int(proof["sum"]) == 0, f"the books come to {proof['sum']}")
     print(f"5. {proof['seq']} transfers, {proof['books']} books, sum {proof['sum']}; no incident")
 
 
