@@ -119,7 +119,15 @@ impl Exchange {
                 "a demo server gives credit; on this one that",
             ));
         };
-        self.post_demo_credit(actor.account, amount).await?;
+        // What was given before may have been another amount.
+        if !self
+            .inner
+            .store
+            .was_posted(&demo_key(actor.account))
+            .await?
+        {
+            self.post_demo_credit(actor.account, amount).await?;
+        }
         self.balance(actor).await
     }
 
