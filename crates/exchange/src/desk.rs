@@ -337,11 +337,11 @@ fn group(name: &str) -> Arc<str> {
 }
 
 /// A lease is not among those of this key any more.
-fn forget<K: std::hash::Hash + Eq>(of: &mut HashMap<K, BTreeSet<LeaseId>>, key: K, id: LeaseId) {
-    if let Some(own) = of.get_mut(&key) {
+fn forget<K: std::hash::Hash + Eq>(of: &mut HashMap<K, BTreeSet<LeaseId>>, key: &K, id: LeaseId) {
+    if let Some(own) = of.get_mut(key) {
         own.remove(&id);
         if own.is_empty() {
-            of.remove(&key);
+            of.remove(key);
         }
     }
 }
@@ -408,8 +408,8 @@ impl Memory {
     pub fn drop_lease(&mut self, lease: &Lease) {
         self.leases.remove(&lease.id);
         self.spot.remove(&lease.id);
-        forget(&mut self.of_account, lease.account, lease.id);
-        forget(&mut self.of_node, lease.node, lease.id);
+        forget(&mut self.of_account, &lease.account, lease.id);
+        forget(&mut self.of_node, &lease.node, lease.id);
         for (device, _) in &lease.devices {
             self.book.free(*device, lease.job);
             self.keep_promise(*device);

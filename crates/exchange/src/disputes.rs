@@ -113,6 +113,15 @@ impl Exchange {
                 format!("more than nothing and at most {paid}, which was paid for it"),
             ));
         }
+        // Seconds are given back once, unasked or by a ruling.
+        if let Some(refund) = tx.refund_of(lease.id).await?
+            && receipt.seconds > lease.head.seconds.minus_or_zero(refund.seconds)
+        {
+            return Err(Error::Conflict(format!(
+                "the last {} seconds of this machine were given back already, and this receipt is among them",
+                refund.seconds.get()
+            )));
+        }
         // Of a lease never more is given back than was paid for it, unasked or by a ruling.
         let back = tx.given(lease.id).await?.back;
         let left = lease.charged.minus_or_zero(back);

@@ -4,7 +4,7 @@
 
 use kernel::{Amount, LeaseId, Seconds, Timestamp};
 use ledger::{BookId, LedgerError, plans};
-use protocol::money::{EntryKind, RefundReason};
+use protocol::money::{DisputeState, RefundReason};
 use protocol::notice::Notice;
 use protocol::spec::DeviceClass;
 use protocol::state::{JobStep, RunEnd};
@@ -76,6 +76,10 @@ impl Exchange {
         if !lost || job.stop_requested || lease.owner == lease.account || lease.charged.is_zero() {
             return Ok(());
         }
+        // Another member ended the job, or it was to end: nothing starts again.
+        if job.end.is_some() {
+            return Ok(());
+        }
         let given = tx.given(lease.id).await?;
         let open = lease.charged.minus_or_zero(given.back);
         let (reason, seconds) = match end {
@@ -85,7 +89,12 @@ impl Exchange {
                 beyond_bound(job, lease, given.saved),
             ),
         };
-        let amount = paid_for_last(lease, seconds).min(open);
+        // Of these seconds some may be contested, or given back by a ruling.
+        let from = lease.head.seconds.minus_or_zero(seconds);
+        let contested = self.contested_after(tx, lease.id, from).await?;
+        let amount = paid_for_last(lease, seconds)
+            .minus_or_zero(contested)
+            .min(open);
         if amount.is_zero() {
             return Ok(());
         }
@@ -113,7 +122,9 @@ impl Exchange {
             };
             self.notify(tx, lease.owner, notice).await?;
         }
-        if self.platform_gives(tx, &refund, lease, now).await? {
+        // Who waits longer is paid first.
+        let others_wait = !self.inner.store.owed_refunds(1).await?.is_empty();
+        if !others_wait && self.platform_gives(tx, &refund, lease, now).await? {
             refund.owed = Amount::ZERO;
             refund.paid_at = Some(now);
         }
@@ -132,6 +143,30 @@ impl Exchange {
         self.notify(tx, job.account, notice).await?;
         tracing::info!(job = %job.id, lease = %lease.id, reason = reason.as_str(), %amount, owed = %refund.owed, "given back");
         Ok(())
+    }
+
+    /// What disputes have, or ask, of the seconds of a lease after the first ones.
+    async fn contested_after(
+        &self,
+        tx: &mut Tx,
+        lease: LeaseId,
+        from: Seconds,
+    ) -> Result<Amount, Error> {
+        let mut sum = Amount::ZERO;
+        for dispute in tx.disputes_of_lease(lease).await? {
+            let pair = tx.receipt_pair(lease, dispute.seq).await?;
+            let within = pair
+                .first()
+                .is_some_and(|(receipt, ..)| receipt.seconds > from);
+            let taken = match dispute.state {
+                DisputeState::Open => dispute.claimed,
+                _ => dispute.refunded,
+            };
+            if within {
+                sum = sum.checked_add(taken)?;
+            }
+        }
+        Ok(sum)
     }
 
     /// What the owner earned with the refunded seconds, as far as it is still here.
@@ -168,15 +203,12 @@ impl Exchange {
         if refund.owed.is_zero() {
             return Ok(true);
         }
-        let mut today = Amount::ZERO;
+        let mut today = refund.owed;
         for book in [BookId::Fees, BookId::Treasury] {
-            let kinds = &[EntryKind::Refund];
-            let (out, _) = tx
-                .moved_since(book, kinds, kinds, start_of_day(now))
-                .await?;
+            let out = tx.refunded_since(book, start_of_day(now)).await?;
             today = today.checked_add(out)?;
         }
-        if today >= self.inner.settings.refunds_per_day {
+        if today > self.inner.settings.refunds_per_day {
             return Ok(false);
         }
         let fees = tx.balance(BookId::Fees).await?;
@@ -191,26 +223,29 @@ impl Exchange {
         }
     }
 
-    /// Pays refunds that are owed, the longest owed first, as far as the platform's books can.
+    /// Pays refunds that are owed, the longest owed first, as far as the platform's books can; nobody is passed over.
     pub(crate) async fn pay_owed(&self) -> Result<(), Error> {
         for lease in self.inner.store.owed_refunds(OWED_AT_ONCE).await? {
             let _turn = self.inner.desk.lock().await;
-            self.pay_one(lease).await?;
+            if !self.pay_one(lease).await? {
+                break;
+            }
         }
         Ok(())
     }
 
-    async fn pay_one(&self, id: LeaseId) -> Result<(), Error> {
+    /// `false`: it cannot be paid now.
+    async fn pay_one(&self, id: LeaseId) -> Result<bool, Error> {
         let Some(lease) = self.inner.store.lease(id).await? else {
-            return Ok(());
+            return Ok(true);
         };
         let now = self.now();
         let mut tx = self.inner.store.begin().await?;
         let Some(refund) = tx.owed_refund(id).await? else {
-            return Ok(());
+            return Ok(true);
         };
         if !self.platform_gives(&mut tx, &refund, &lease, now).await? {
-            return Ok(());
+            return Ok(false);
         }
         tx.pay_refund(id, now).await?;
         tx.add_refunded(id, refund.owed).await?;
@@ -228,7 +263,8 @@ impl Exchange {
             owed: Amount::ZERO,
         };
         self.notify(&mut tx, refund.account, notice).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(true)
     }
 }
 

@@ -120,6 +120,18 @@ impl Tx {
             .await
     }
 
+    /// About the receipts of one lease.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn disputes_of_lease(&mut self, lease: LeaseId) -> Result<Vec<Dispute>, StoreError> {
+        let rows = query("SELECT * FROM disputes WHERE lease = $1 ORDER BY id")
+            .bind(lease.to_string())
+            .fetch_all(self.connection())
+            .await?;
+        rows.iter().map(dispute).collect()
+    }
+
     /// How many an account has open.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What is given back of leases without being asked for, and what that is reckoned from.
 
 use kernel::{AccountId, Amount, JobId, LeaseId, Seconds, Timestamp};
+use ledger::BookId;
 use protocol::money::{RefundReason, RefundView};
 use sqlx::any::AnyRow;
 use sqlx::query;
@@ -80,6 +81,36 @@ impl Tx {
             saved: row.seconds("saved")?,
             back: row.amount("back")?,
         })
+    }
+
+    /// What a book of the platform's gave back since a moment. It looks at what left the book alone: what came in is a
+    /// transfer for each receipt.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn refunded_since(
+        &mut self,
+        book: BookId,
+        since: Timestamp,
+    ) -> Result<Amount, StoreError> {
+        let row = query(
+            "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total FROM transfers \
+             WHERE from_book = $1 AND at >= $2 AND kind = 'refund'",
+        )
+        .bind(book.to_string())
+        .bind(since.millis())
+        .fetch_one(self.connection())
+        .await?;
+        row.amount("total")
+    }
+
+    /// The one of a lease.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn refund_of(&mut self, lease: LeaseId) -> Result<Option<Refund>, StoreError> {
+        self.one("SELECT * FROM refunds WHERE lease = $1", lease, refund)
+            .await
     }
 
     /// # Errors

@@ -87,10 +87,18 @@ fn page(words: &Words, language: Language, status: StatusCode) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"{lang}\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
-         <meta name=\"referrer\" content=\"no-referrer\"><title>{title}</title></head>\
+         <title>{title}</title></head>\
          <body><main><h1>{title}</h1><p>{text}</p>{button}<p><a href=\"/notifications\">IOG</a></p></main></body></html>"
     );
-    (status, Html(html)).into_response()
+    // Its one button posts to where it came from; nothing else leaves it. The Referrer-Policy is the layers' `same-origin`:
+    // with none at all a browser would send `Origin: null` with the form, and be refused.
+    let policy = "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+    (
+        status,
+        [(http::header::CONTENT_SECURITY_POLICY, policy)],
+        Html(html),
+    )
+        .into_response()
 }
 
 async fn done(

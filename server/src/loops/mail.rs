@@ -149,7 +149,12 @@ async fn post(transport: &AsyncSmtpTransport<Tokio1Executor>, message: Message) 
 
 fn answer(error: &SmtpError) -> Posted {
     let status = error.status().map_or(0, u16::from);
-    if error.is_permanent() {
+    // What the server says of us (no such service, sign in first, a password that is not right) is mended by whoever runs
+    // this one, and must not cost a letter that waits. Only what it says of the letter is final.
+    let of_us = matches!(status, 521 | 530 | 534 | 535 | 538 | 554);
+    if error.is_permanent() && of_us {
+        Posted::Deferred(status)
+    } else if error.is_permanent() {
         Posted::Refused(status)
     } else if error.is_transient() {
         Posted::Deferred(status)

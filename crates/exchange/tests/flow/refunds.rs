@@ -197,7 +197,9 @@ async fn what_the_platform_cannot_pay_is_owed_and_paid_once_when_it_can() {
 #[tokio::test]
 async fn refunds_do_not_empty_the_platforms_books_in_one_day() {
     let world = World::with("sqlite", |settings| {
-        settings.refunds_per_day = Amount::try_from_base(1).unwrap();
+        // One of them, and not a base unit more: no single refund passes the limit either.
+        settings.refunds_per_day =
+            Amount::try_from_base(2 * (cost(100.0) - cost(60.0)) - 1).unwrap();
     })
     .await;
     let (rita, otto) = world.people("10").await;
