@@ -135,7 +135,7 @@ key="$(hash_of "$RAW") $WASM_BINDGEN_VERSION $(content_key package-lock.json) $(
 step "Module of /verify ($FRONT_KIND): compile" compile_verify
 key="$(hash_of "$RAW_VERIFY") $WASM_BINDGEN_VERSION $(content_key package-lock.json) $(content_key scripts/build.sh)"
 [ "$(cat "$WORK/verify.key" 2>/dev/null)" = "$key" ] || step "Module of /verify: wasm-bindgen, wasm-opt" bind_verify "$key"
-key="$(content_key style app package-lock.json)"
+key="$(content_key style app verify package-lock.json)"
 [ "$(cat "$WORK/css.key" 2>/dev/null)" = "$key" ] || step "Stylesheet" style "$key"
 key="$FRONT_KIND $(cat "$WORK/js.key") $(cat "$WORK/verify.key") $(cat "$WORK/css.key") $(content_key "$ASSETS" verify/loader.js)"
 if [ "$(cat "$FRONT/site.key" 2>/dev/null)" != "$key" ] || [ ! -d "$SITE" ]; then step "Site" lay_out "$key"; fi

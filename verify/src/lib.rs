@@ -189,7 +189,7 @@ fn item(root: &Element, finding: &Finding) -> Option<Element> {
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
         .join(" · ");
-    line("hint", &place);
+    line("hint break-words", &place);
     let label = |name: &str| root.get_attribute(name).unwrap_or_default();
     if !finding.expected.is_empty() {
         let text = format!("{} {}", label("data-expected"), finding.expected);
