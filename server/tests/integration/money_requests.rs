@@ -53,6 +53,7 @@ const MOVES_NOTHING: &[(&str, &str)] = &[
     ("POST", "/api/v1/market/searches"),
     ("POST", "/api/v1/nodes/join-tokens"),
     ("POST", "/api/v1/notifications/read"),
+    ("POST", "/api/v1/notifications/confirmation"),
     ("PUT", "/api/v1/notifications/settings"),
     ("POST", "/api/v1/webhooks"),
     ("PATCH", "/api/v1/webhooks/{id}"),
@@ -89,7 +90,7 @@ struct Bank {
     owner: Client,
     ann: Client,
     lease: LeaseId,
-    _workers: [FakeWorker; 2],
+    _worker: FakeWorker,
 }
 
 const SETTINGS: [(&str, &str); 4] = [
@@ -138,13 +139,12 @@ impl Bank {
             (books.earned.is_zero() && !books.withdrawable.is_zero()).then_some(())
         })
         .await;
-        let second = app.fake(&otto, "two", "1").await;
         Self {
             requester: browser(&app, &rita).await,
             owner: browser(&app, &otto).await,
             ann: browser(&app, &boss).await,
             lease: done.leases[0].id,
-            _workers: [worker, second],
+            _worker: worker,
             app,
             rita,
             otto,
@@ -355,30 +355,30 @@ async fn rows(bank: &Bank) -> Vec<Row> {
         let ruling = row("/api/v1/admin/disputes/{id}/ruling", ann, &path, body);
         rows.push(ruling.not(other).posts(transfers));
     }
-    let credit = row(
-        "/api/v1/balance/demo-credit",
-        requester,
-        "/api/v1/balance/demo-credit",
-        Value::Null,
-    );
+    let path = "/api/v1/balance/demo-credit";
+    let credit = row(path, owner, path, Value::Null);
     // By its nature once an account: there is no other request.
     rows.push(Row {
         same: "/available",
         ..credit
     });
-    // Its state and its meter go on; it is the same job.
+    rows
+}
+
+/// Its state and its meter go on; it is the same job.
+fn submission(rita: &Account) -> Row {
+    let path = "/api/v1/jobs";
     let submit = row(
-        "/api/v1/jobs",
+        path,
         &rita.rest,
-        "/api/v1/jobs",
+        path,
         json!({ "spec": job("x", &["true"]) }),
     )
     .not(json!({ "spec": job("y", &["true"]) }));
-    rows.push(Row {
+    Row {
         same: "/id",
         ..submit
-    });
-    rows
+    }
 }
 
 async fn check(bank: &Bank, row: &Row, number: usize) {
@@ -452,7 +452,8 @@ async fn each_money_request_is_done_once() {
             .iter()
             .map(|(method, path)| ((*method).to_owned(), (*path).to_owned()))
             .collect();
-        for row in &rows {
+        let submission = submission(&bank.rita);
+        for row in rows.iter().chain([&submission]) {
             listed.insert(("POST".to_owned(), row.route.to_owned()));
         }
         let known: BTreeSet<(String, String)> = documented.keys().cloned().collect();
@@ -463,6 +464,7 @@ async fn each_money_request_is_done_once() {
         for ((method, path), (money, keyed)) in &documented {
             let row = rows
                 .iter()
+                .chain([&submission])
                 .find(|row| method == "POST" && row.route == path);
             assert_eq!(*money, row.is_some(), "{method} {path}: the tag `money`");
             let wants_key = row.is_some_and(|row| row.other.is_some());
@@ -474,6 +476,15 @@ async fn each_money_request_is_done_once() {
         for (number, row) in rows.iter().enumerate() {
             check(&bank, row, number).await;
         }
+        // Who was given credit already is given none, whatever its amount was.
+        let before = bank.transfers().await;
+        let again = Method::POST;
+        let path = "/api/v1/balance/demo-credit";
+        bank.requester.send(again, path, "", "").await.ok::<Value>();
+        assert_eq!(bank.transfers().await, before);
+        // A worker that says nothing is soon off the market, so it comes now.
+        let _free = bank.app.fake(&bank.otto, "two", "1").await;
+        check(&bank, &submission, rows.len()).await;
         bank.in_order().await;
 
         // Another account's payout and dispute are not there, and an admin's eyes are.
@@ -657,6 +668,7 @@ async fn what_happened_is_accounted_for_over_rest() {
     let spent: i64 = days.iter().map(|day| day.spent.base()).sum();
     assert_eq!((days.len(), spent), (2, given.came.base() - held));
 
+    let _free = bank.app.fake(&bank.otto, "two", "1").await;
     let limits = json!({ "per_day": "100" });
     let set: LimitsView = bank
         .requester
