@@ -114,7 +114,7 @@ async fn run(seed: u64) {
         requesters.push(world.account(name, credit).await);
     }
     let owner = world.account("otto", "0").await;
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         world.fill_treasury(1_000_000).await;
     }
     let store = Store::open(&world.settings.database_url).await.unwrap();
