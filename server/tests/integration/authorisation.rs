@@ -411,8 +411,11 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         device,
         key,
         search,
+        webhook,
         ..
     } = things;
+    // Of a kind that there is none of.
+    let none = |kind: &str, more: &str| Err(format!("id={kind}_{NONE}{more}"));
     let part = |name: &str, arg: &str| Ok(json!({ "name": name, "arg": arg }));
     vec![
         ("make-key", false, form("name=x&read=read")),
@@ -468,8 +471,62 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("part", false, part("earnings", "")),
         ("part", false, part("account", "")),
         ("part", false, part("keys", "")),
-        ("part", false, part("balance", "")),
-        ("part", false, part("entries", "")),
+        ("part", false, part("billing", "")),
+        ("part", false, part("payouts", "")),
+        ("part", false, part("disputes", "")),
+        ("part", false, part("notices", "")),
+        ("part", false, part("notifications", "")),
+        ("part", false, part("admin", "")),
+        ("ask-credit", false, form("amount=1&request=x")),
+        ("limits", false, form("keep=&per_day=&per_month=")),
+        ("payout", false, form("amount=1&address=0xabc&request=x")),
+        ("cancel-payout", false, none("payout", "")),
+        ("convert", false, form("amount=1&request=x")),
+        (
+            "dispute",
+            false,
+            form(&format!("lease=lease_{NONE}&seq=1&claimed=&reason=x")),
+        ),
+        ("evidence", false, none("dispute", "&text=x&admin=false")),
+        ("withdraw-dispute", false, none("dispute", "")),
+        ("read-notices", false, form(&format!("up_to=notice_{NONE}"))),
+        ("notifications", false, form("language=en&runway=")),
+        (
+            "make-webhook",
+            false,
+            form("url=https%3A%2F%2Fexample.com%2F&events="),
+        ),
+        (
+            "switch-webhook",
+            false,
+            form(&format!("id={webhook}&enabled=false")),
+        ),
+        ("rotate-webhook", false, form(&format!("id={webhook}"))),
+        ("delete-webhook", false, form(&format!("id={webhook}"))),
+        ("test-webhook", false, form(&format!("id={webhook}"))),
+        (
+            "redeliver",
+            false,
+            form(&format!("id={webhook}&notice=notice_{NONE}")),
+        ),
+        ("reconcile", false, form("")),
+        ("close-incident", false, none("incident", "&note=x")),
+        ("move-payout", false, none("payout", "&step=approve")),
+        (
+            "propose",
+            false,
+            form(&format!(
+                "payout=payout_{NONE}&action=freeze_payout&reason=x"
+            )),
+        ),
+        ("decide-proposal", false, none("approval", "&confirm=true")),
+        ("decide-deposit", false, none("deposit", "&decision=credit")),
+        (
+            "record-deposit",
+            false,
+            form("email=a%40example.com&amount=1&reference=x"),
+        ),
+        ("rule", false, none("dispute", "&refund=0&ruling=x")),
         ("session", true, Ok(json!({}))),
         (
             "sign-in",
@@ -560,6 +617,20 @@ async fn each_server_function_refuses_those_who_may_not() {
     }
 
     let session = browser(&app, &ada).await;
+    // What admins do is refused to everybody else, whatever they name.
+    for name in [
+        "reconcile",
+        "close-incident",
+        "move-payout",
+        "propose",
+        "decide-proposal",
+        "decide-deposit",
+        "record-deposit",
+        "rule",
+    ] {
+        let (_, _, arguments) = functions.iter().find(|row| row.0 == name).expect("listed");
+        call(&session, name, arguments).await.refused(403);
+    }
     for (name, public, arguments) in &functions {
         for foreign in [
             session.with("origin", "https://evil.example"),
@@ -587,9 +658,15 @@ async fn each_server_function_refuses_those_who_may_not() {
             Ok(value) => value.to_string(),
             Err(form) => form.clone(),
         };
-        let names_a_thing = [&things.job, &things.node, &things.device, &things.key]
-            .iter()
-            .any(|id| text.contains(*id));
+        let names_a_thing = [
+            &things.job,
+            &things.node,
+            &things.device,
+            &things.key,
+            &things.webhook,
+        ]
+        .iter()
+        .any(|id| text.contains(*id));
         if names_a_thing {
             let answer = call(&session, name, arguments).await;
             assert_eq!(
