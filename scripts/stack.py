@@ -226,6 +226,8 @@ class Stack:
         """The server's alone: workers and clients need no way to the books."""
         demo = {
             "IOG_DEMO_CREDIT_IO": os.environ.get("IOG_DEMO_CREDIT_IO", CREDIT_IO),
+            # A demo's jobs earn little.
+            "IOG_PAYOUT_MIN_IO": os.environ.get("IOG_PAYOUT_MIN_IO", "0.0001"),
             "IOG_FAUCET_MAX_IO": os.environ.get("IOG_FAUCET_MAX_IO", FAUCET_IO),
         }
         return self.env(**({"IOG_DATABASE_URL": self.database_url} if self.database_url else {}), **demo, **more)

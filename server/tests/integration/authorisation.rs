@@ -217,8 +217,7 @@ async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer 
         ("PATCH", path) if path.contains("/searches/") => json!({ "seen": true }),
         ("POST", "/api/v1/webhooks") => json!({ "url": "https://example.com/" }),
         ("PATCH", path) if path.contains("/webhooks/") => json!({ "enabled": false }),
-        ("POST", "/api/v1/notifications/read") => json!({}),
-        ("PUT", "/api/v1/billing/limits") => json!({}),
+        ("POST", "/api/v1/notifications/read") | ("PUT", "/api/v1/billing/limits") => json!({}),
         ("PUT", _) => json!({ "email": false, "language": "en", "runway_seconds": [] }),
         ("POST", "/api/v1/keys") => json!({ "name": "x", "scopes": ["read"] }),
         ("GET", path) if path.ends_with("/price-check") => {

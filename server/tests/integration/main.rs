@@ -12,6 +12,7 @@ mod journey;
 mod live;
 mod mail;
 mod money;
+mod money_requests;
 mod openapi;
 mod preempt;
 mod program;

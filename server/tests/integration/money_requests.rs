@@ -52,6 +52,7 @@ const MOVES_NOTHING: &[(&str, &str)] = &[
     ("POST", "/api/v1/keys"),
     ("POST", "/api/v1/market/searches"),
     ("POST", "/api/v1/nodes/join-tokens"),
+    ("POST", "/api/v1/notifications/confirmation"),
     ("POST", "/api/v1/notifications/read"),
     ("POST", "/api/v1/notifications/confirmation"),
     ("PUT", "/api/v1/notifications/settings"),
