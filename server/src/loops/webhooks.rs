@@ -358,8 +358,9 @@ mod tests {
         let home = client(lookup, true).expect("a client");
         let plain = asked(&home, true, format!("https://home.example:{port}/")).await;
         assert_eq!(plain, Err(DeliveryError::Tls));
-        let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let closed = closed.local_addr().expect("an address").port();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let closed = listener.local_addr().expect("an address").port();
+        drop(listener);
         let nobody = asked(&home, true, format!("http://home.example:{closed}/")).await;
         assert_eq!(nobody, Err(DeliveryError::Unreachable));
         let (lookup, _) = names(vec![vec![]]);
