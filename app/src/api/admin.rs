@@ -44,12 +44,12 @@ pub async fn move_payout(id: String, step: String, text: Option<String>) -> Resu
     Ok(())
 }
 
-/// The first of two admins.
+/// The first of two admins. `what`: not `action`, since a field of that name hides the form's own address from scripts.
 #[server(prefix = "/fn", endpoint = "propose")]
-pub async fn propose(payout: String, action: String, reason: String) -> Result<(), Fault> {
+pub async fn propose(payout: String, what: String, reason: String) -> Result<(), Fault> {
     let actor = super::actor().await?;
-    let action = protocol::money::ApprovalAction::parse(&action)
-        .ok_or_else(|| protocol::Problem::field("action", "no such action"))?;
+    let action = protocol::money::ApprovalAction::parse(&what)
+        .ok_or_else(|| protocol::Problem::field("what", "no such action"))?;
     let payout = super::parse_id(&payout)?;
     super::exchange()?
         .propose(&actor, payout, action, &reason)

@@ -515,7 +515,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
             "propose",
             false,
             form(&format!(
-                "payout=payout_{NONE}&action=freeze_payout&reason=x"
+                "payout=payout_{NONE}&what=freeze_payout&reason=x"
             )),
         ),
         ("decide-proposal", false, none("approval", "&confirm=true")),

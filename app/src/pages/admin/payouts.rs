@@ -97,7 +97,7 @@ fn card(payout: &PayoutView, t: &'static Words) -> AnyView {
             action: Propose::url(),
             fields: &[
                 ("payout", id.clone()),
-                ("action", action.as_str().to_owned()),
+                ("what", action.as_str().to_owned()),
             ],
             name: "reason",
             label: t.admin_why(),

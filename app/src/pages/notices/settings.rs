@@ -33,6 +33,8 @@ pub async fn part(query: &str) -> Result<AnyView, Fault> {
     let hooks = exchange.webhooks(&actor).await?;
     let chosen = Asked::of(query).get("webhook");
     let chosen: Option<WebhookId> = chosen.as_deref().map(parse_id).transpose()?;
+    // One that was deleted while its deliveries were open is no error.
+    let chosen = chosen.filter(|id| hooks.iter().any(|hook| hook.id == *id));
     let deliveries = match chosen {
         Some(id) => Some(deliveries(&actor, id, t).await?),
         None => None,
