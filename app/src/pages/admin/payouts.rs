@@ -95,10 +95,7 @@ fn card(payout: &PayoutView, t: &'static Words) -> AnyView {
         Saying {
             id: &format!("{id}-{}", action.as_str()),
             action: Propose::url(),
-            fields: &[
-                ("payout", id.clone()),
-                ("what", action.as_str().to_owned()),
-            ],
+            fields: &[("payout", id.clone()), ("what", action.as_str().to_owned())],
             name: "reason",
             label: t.admin_why(),
             word,
