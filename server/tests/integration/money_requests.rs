@@ -357,7 +357,9 @@ async fn rows(bank: &Bank) -> Vec<Row> {
         rows.push(ruling.not(other).posts(transfers));
     }
     let path = "/api/v1/balance/demo-credit";
-    let credit = row(path, owner, path, Value::Null);
+    // Of somebody to whom nothing else happens.
+    let dora = browser(&bank.app, &bank.app.account("dora", None)).await;
+    let credit = row(path, &dora, path, Value::Null);
     // By its nature once an account: there is no other request.
     rows.push(Row {
         same: "/available",
