@@ -279,18 +279,6 @@ impl Store {
         row.as_ref().map(with_sides).transpose()
     }
 
-    /// Of one job.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn disputes_of_job(&self, job: JobId) -> Result<Vec<Dispute>, StoreError> {
-        let rows = query("SELECT * FROM disputes WHERE job = $1 ORDER BY id")
-            .bind(job.to_string())
-            .fetch_all(self.readers())
-            .await?;
-        rows.iter().map(dispute).collect()
-    }
-
     /// # Errors
     /// The database failed.
     pub async fn evidence(&self, dispute: DisputeId) -> Result<Vec<EvidenceView>, StoreError> {

@@ -120,20 +120,6 @@ impl Store {
         rows.iter().map(|row| row.parse("id")).collect()
     }
 
-    /// What was given back of a job.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn refunded(&self, job: kernel::JobId) -> Result<Amount, StoreError> {
-        let row = query(
-            "SELECT CAST(COALESCE(SUM(refunded), 0) AS BIGINT) AS total FROM leases WHERE job = $1",
-        )
-        .bind(job.to_string())
-        .fetch_one(self.readers())
-        .await?;
-        row.amount("total")
-    }
-
     /// What an owner's books gave back to requesters.
     ///
     /// # Errors
