@@ -27,6 +27,12 @@ locked_version() { # of crate $1, as Cargo.lock has it
 
 WASM_BINDGEN_VERSION=$(locked_version wasm-bindgen)
 NEXTEST_VERSION=0.9.143
+# The Move compiler and VM that tests and the development chain load (as a library, without Node), and mainnet's ABI of 0x1,
+# against which the tests' stand-in for the framework is compared. Neither is shipped: see contracts/README.md, "Licences".
+MOVE_VERSION=0.2.12
+MOVE_ABI_VERSION=1.13.4
+export IOG_MOVE_LIBS=${IOG_MOVE_LIBS:-$TOOLS/move-$MOVE_VERSION}
+export IOG_MOVE_ABI=${IOG_MOVE_ABI:-$TOOLS/move-abi-$MOVE_ABI_VERSION/0x1.json}
 export PATH="$ROOT/node_modules/.bin:$TOOLS/wasm-bindgen-$WASM_BINDGEN_VERSION/bin:$TOOLS/cargo-nextest-$NEXTEST_VERSION/bin:$PATH"
 
 say() { printf '%s\n' "$*"; }

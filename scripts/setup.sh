@@ -3,9 +3,9 @@
 #
 #   scripts/setup.sh [run] [postgres] [test] [e2e]        default: run
 #
-# run       compiler, linker, toolchain, front-end tools, and scikit-learn for the example job
+# run       compiler, linker, toolchain, front-end tools, the development chain's Move VM, and scikit-learn for the example job
 # postgres  run, and Postgres (only its programs: who needs one starts a private cluster)
-# test      postgres, and cargo-nextest
+# test      postgres, cargo-nextest, and mainnet's ABI for the contracts' tests
 # e2e       run, and Chromium, a Chinese font and Playwright
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -113,6 +113,37 @@ node_tools() { # folder
   content_key package-lock.json > node_modules/.installed
 }
 node_ready() { [ "$(cat "$1/node_modules/.installed" 2>/dev/null)" = "$(cd "$1" && content_key package-lock.json)" ]; }
+
+# Out of one npm package only the files named, checked against a pinned hash: installed as a package, the Move libraries would
+# bring 180 others that nothing here runs.
+npm_files() { # folder, package@version, SHA-256 of its archive, files…
+  local to=$1 package=$2 sum=$3 work archive
+  shift 3
+  work=$(mktemp -d "$TOOLS/npm.XXXXXX")
+  archive=$(cd "$work" && npm pack --silent --ignore-scripts "$package")
+  printf '%s  %s\n' "$sum" "$work/$archive" | sha256sum --check --quiet -
+  mkdir "$work/files"
+  tar -xzf "$work/$archive" -C "$work" "${@/#/package/}"
+  (cd "$work/package" && cp "$@" ../files/)
+  rm -rf "$to"
+  mv "$work/files" "$to"
+  rm -rf "$work"
+}
+case $(uname -s)-$(uname -m) in
+  Linux-x86_64) move=x86_64.so ;;
+  Linux-aarch64) move=aarch64.so ;;
+  Darwin-*) move=dylib ;;
+  *) die "no Move VM is published for $(uname -s) on $(uname -m): Linux (x86_64, aarch64) or macOS is needed" ;;
+esac
+# Business Source License 1.1: for tests and the development chain only, its licence beside it, never in a release.
+[ -s "$IOG_MOVE_LIBS/libmovevm.$move" ] || step "Move compiler and VM $MOVE_VERSION" \
+  npm_files "$IOG_MOVE_LIBS" "@initia/builder.js@$MOVE_VERSION" 5673ac3c30333586365b05a3185561cca8220f6f91e162d20adc41c645951b56 \
+  LICENSE "library/libcompiler.$move" "library/libmovevm.$move"
+case $PURPOSES in *" test "*)
+  [ -s "$IOG_MOVE_ABI" ] || step "Mainnet's ABI of the Aptos framework" \
+    npm_files "$(dirname "$IOG_MOVE_ABI")" "@typemove/aptos@$MOVE_ABI_VERSION" \
+    9044dec21251120d8bb0c504fa0e2c8f29e63340587b2335c0157cf57d9dd7fb src/abis/0x1.json ;;
+esac
 
 node_ready . || step "Tailwind and wasm-opt" node_tools .
 case $PURPOSES in *" e2e "*) node_ready end2end || step "Playwright" node_tools end2end ;; esac
