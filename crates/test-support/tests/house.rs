@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("worker", &["kernel", "metering", "protocol"]),
     ("cli", &["kernel", "metering", "protocol"]),
     ("verify", &["metering", "protocol"]),
+    ("devchain", &[]),
     (
         "test-support",
         &["kernel", "metering", "protocol", "worker"],
