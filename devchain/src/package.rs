@@ -87,6 +87,20 @@ struct TestOptions {
 const BYTECODE: u32 = 7;
 const LANGUAGE: &str = "2.1";
 
+/// The package in `move/`, which the program carries with it.
+const SUPPORT_MANIFEST: &str = include_str!("../move/Move.toml");
+const SUPPORT: [(&str, &str); 3] = [
+    (
+        "aptos_coin",
+        include_str!("../move/sources/aptos_coin.move"),
+    ),
+    (
+        "aptos_account",
+        include_str!("../move/sources/aptos_account.move"),
+    ),
+    ("coin", include_str!("../move/sources/coin.move")),
+];
+
 impl Toolkit {
     /// `program` is the binary `iog-devchain`.
     pub fn new(libraries: Libraries, program: impl Into<PathBuf>) -> Self {
@@ -107,18 +121,59 @@ impl Toolkit {
         addresses: &[(&str, Address)],
     ) -> Result<Built, VmError> {
         let copy = copy(package, standin, addresses)?;
-        let (worked, output) = self.child("build", copy.path(), "")?;
+        Ok(Built {
+            modules: self.compile(package, copy.path())?,
+            framework: self.framework(standin)?,
+        })
+    }
+
+    /// Compiles a prepared package.
+    fn compile(&self, called: &Path, package: &Path) -> Result<Vec<Vec<u8>>, VmError> {
+        let (worked, output) = self.child("build", package, "")?;
         if !worked {
             return Err(VmError::Refused(format!(
                 "{} does not compile:\n{output}",
-                package.display()
+                called.display()
             )));
         }
-        let built = only_directory(&copy.path().join("build"))?.join("bytecode_modules");
-        Ok(Built {
-            modules: crate::vm::in_order(modules(&built)?)?,
-            framework: crate::vm::in_order(modules(&built.join("dependencies"))?)?,
-        })
+        let built = only_directory(&package.join("build"))?.join("bytecode_modules");
+        crate::vm::in_order(modules(&built)?)
+    }
+
+    /// The stand-in's own modules. They are compiled by themselves: as another's dependency they would lose their attributes,
+    /// and the VM would refuse their events.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the stand-in does not compile.
+    pub fn framework(&self, standin: &Path) -> Result<Vec<Vec<u8>>, VmError> {
+        let copy = copy(standin, standin, &[])?;
+        self.compile(standin, copy.path())
+    }
+
+    /// What the development chain adds to the stand-in at 0x1, unless the stand-in has it itself: APT, and how to send it.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the sources do not fit the stand-in.
+    pub fn support(&self, standin: &Path, framework: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, VmError> {
+        let mut there = Vec::new();
+        for module in framework {
+            there.push(crate::vm::header(module)?.id.name);
+        }
+        let package = tempfile::tempdir().map_err(at(&std::env::temp_dir()))?;
+        let sources = package.path().join("sources");
+        fs::create_dir(&sources).map_err(at(&sources))?;
+        let manifest = package.path().join("Move.toml");
+        fs::write(&manifest, SUPPORT_MANIFEST).map_err(at(&manifest))?;
+        for (name, text) in SUPPORT {
+            if !there.iter().any(|module| module == name) {
+                let file = sources.join(format!("{name}.move"));
+                fs::write(&file, text).map_err(at(&file))?;
+            }
+        }
+        let faucet = crate::chain::development_address();
+        let addresses = [("devchain_faucet", faucet)];
+        let copy = copy(package.path(), standin, &addresses)?;
+        self.compile(package.path(), copy.path())
     }
 
     /// Runs the package's unit tests; `filter` is part of a test's name, or empty for all.
@@ -232,7 +287,9 @@ fn copy(
         standin.to_string_lossy().into_owned().into(),
     );
     let mut dependencies = toml::Table::new();
-    dependencies.insert("AptosFramework".into(), framework.into());
+    if fs::canonicalize(package).map_err(at(package))? != standin {
+        dependencies.insert("AptosFramework".into(), framework.into());
+    }
     manifest.insert("dependencies".into(), dependencies.into());
     manifest.remove("dev-dependencies");
     for section in ["addresses", "dev-addresses"] {
@@ -288,18 +345,13 @@ fn only_directory(parent: &Path) -> Result<PathBuf, VmError> {
     )))
 }
 
-/// The compiled modules in a folder, and for dependencies in the folders of each package.
+/// The compiled modules in a folder.
 fn modules(folder: &Path) -> Result<Vec<Vec<u8>>, VmError> {
     let mut found = Vec::new();
-    if !folder.is_dir() {
-        return Ok(found);
-    }
     for entry in fs::read_dir(folder).map_err(at(folder))? {
         let path = entry.map_err(at(folder))?.path();
         if path.extension().is_some_and(|extension| extension == "mv") {
             found.push(fs::read(&path).map_err(at(&path))?);
-        } else if path.is_dir() && folder.ends_with("dependencies") {
-            found.append(&mut modules(&path)?);
         }
     }
     Ok(found)

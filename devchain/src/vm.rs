@@ -34,6 +34,7 @@ use serde_json::Value;
 
 pub use bytecode::{Header, header, in_order};
 pub(crate) use ffi::compiler;
+pub(crate) use shape::resolve;
 pub use state::{Change, State};
 
 use crate::types::{Address, ModuleId, ParseError, StructTag, TypeTag};
@@ -218,8 +219,6 @@ impl Failure {
     }
 
     fn read(words: &str, gas_used: u64) -> Self {
-        // With RUST_BACKTRACE the library adds its own call stack, which tells nobody anything.
-        let words = words.split("\nBacktrace").next().unwrap_or(words);
         let aborted = words
             .strip_prefix("VM aborted: location=")
             .and_then(|rest| rest.rsplit_once(", code="))
@@ -317,6 +316,17 @@ impl Vm {
             &StructTag::plain(Address::FRAMEWORK, "timestamp", "CurrentTimeMicroseconds"),
             moment.micros.to_le_bytes().to_vec(),
         );
+    }
+
+    /// The hash of the transaction that follows within the same block.
+    pub fn enter_transaction(&mut self, hash: [u8; 32]) {
+        self.moment.hash = hash;
+    }
+
+    /// The changes of the last call never were.
+    pub fn discard(&mut self) {
+        self.state.discard();
+        self.interfaces.forget();
     }
 
     /// What `0x1::chain_id` tells.

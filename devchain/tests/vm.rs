@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use devchain::package::{Built, Toolkit};
+use devchain::package::Toolkit;
 use devchain::types::Address;
 use devchain::vm::{Call, Libraries, Status, Vm};
 use serde_json::json;
@@ -26,22 +26,14 @@ fn publisher() -> Address {
     "0xcafe".parse().unwrap()
 }
 
-fn build(tools: &Toolkit) -> (Built, Built) {
-    let standin = path("../contracts/standin");
-    let sample = tools
-        .build(&path("tests/move"), &standin, &[("sample", publisher())])
-        .unwrap();
-    let chain = tools.build(&path("move"), &standin, &[]).unwrap();
-    (sample, chain)
-}
-
 fn vm() -> Vm {
     let (libraries, tools) = tools();
-    let (sample, chain) = build(&tools);
-    let mut framework = sample.framework;
-    framework.extend(chain.modules);
-    let mut vm = Vm::start(&libraries, framework).unwrap();
-    vm.publish(publisher(), sample.modules).unwrap();
+    let standin = path("../contracts/standin");
+    let built = tools
+        .build(&path("tests/move"), &standin, &[("sample", publisher())])
+        .unwrap();
+    let mut vm = Vm::start(&libraries, built.framework).unwrap();
+    vm.publish(publisher(), built.modules).unwrap();
     vm
 }
 

@@ -176,7 +176,15 @@ impl Vectors {
     fn result(&self, returned: Owned, error: Owned) -> Result<Vec<u8>, String> {
         let value = self.take(returned).unwrap_or_default();
         match self.take(error) {
-            Some(message) => Err(String::from_utf8_lossy(&message).into_owned()),
+            Some(message) => {
+                // With RUST_BACKTRACE the library adds its own call stacks, which tell nobody anything.
+                let words = String::from_utf8_lossy(&message);
+                Err(words
+                    .split("\nBacktrace:")
+                    .next()
+                    .unwrap_or(&words)
+                    .to_owned())
+            }
             None => Ok(value),
         }
     }

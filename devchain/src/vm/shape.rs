@@ -32,7 +32,7 @@ impl Vm {
     }
 
     /// The names and types of a struct's fields.
-    fn fields(&mut self, tag: &StructTag) -> Option<Vec<(String, TypeTag)>> {
+    pub(crate) fn fields(&mut self, tag: &StructTag) -> Option<Vec<(String, TypeTag)>> {
         let abi = self.interface(&ModuleId::new(tag.address, &tag.module))?;
         let found = abi["structs"]
             .as_array()?
@@ -136,7 +136,7 @@ impl Vm {
 }
 
 /// A type as an interface writes it, with `T0`, `T1`… replaced.
-fn resolve(text: &str, parameters: &[TypeTag]) -> Option<TypeTag> {
+pub(crate) fn resolve(text: &str, parameters: &[TypeTag]) -> Option<TypeTag> {
     let mut whole = String::new();
     let mut word = String::new();
     let finish = |word: &mut String, whole: &mut String| {

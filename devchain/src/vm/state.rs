@@ -80,6 +80,11 @@ impl State {
         self.pending.keys().any(|key| key.get(32) == Some(&CODE))
     }
 
+    /// All of it, for whoever stores it the first time.
+    pub fn entries(&self) -> impl Iterator<Item = (&Vec<u8>, &Vec<u8>)> {
+        self.settled.iter()
+    }
+
     /// How many keys there are.
     pub fn len(&self) -> usize {
         self.settled.len()
