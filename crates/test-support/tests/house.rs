@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("market", &["kernel", "protocol"]),
     ("ledger", &["kernel", "protocol"]),
     ("metering", &["kernel", "protocol"]),
+    ("settlement", &["kernel"]),
     ("store", &["kernel", "ledger", "metering", "protocol"]),
     (
         "exchange",
