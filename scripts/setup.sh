@@ -5,7 +5,7 @@
 #
 # run       compiler, linker, toolchain, front-end tools, the development chain's Move VM, and scikit-learn for the example job
 # postgres  run, and Postgres (only its programs: who needs one starts a private cluster)
-# test      postgres, cargo-nextest, and mainnet's ABI for the contracts' tests
+# test      postgres, cargo-nextest, mainnet's ABI for the contracts' tests, and Aptos's TypeScript client
 # e2e       run, and Chromium, a Chinese font and Playwright
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -146,4 +146,8 @@ case $PURPOSES in *" test "*)
 esac
 
 node_ready . || step "Tailwind and wasm-opt" node_tools .
+# Aptos's own TypeScript client, for the development chain's tests.
+case $PURPOSES in *" test "*)
+  node_ready devchain/tests/ts || step "Aptos's TypeScript client" node_tools devchain/tests/ts ;;
+esac
 case $PURPOSES in *" e2e "*) node_ready end2end || step "Playwright" node_tools end2end ;; esac

@@ -12,7 +12,7 @@ use crate::types::{Address, ModuleId, TypeTag};
 /// A SHA3-256.
 pub type Hash = [u8; 32];
 
-/// The sequence number of every orderless transaction.
+/// The sequence number that most clients give an orderless transaction; the chain does not look at it.
 pub const ORDERLESS: u64 = u64::MAX;
 
 /// SHA3-256 of the parts one after another.

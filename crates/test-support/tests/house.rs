@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("worker", &["kernel", "metering", "protocol"]),
     ("cli", &["kernel", "metering", "protocol"]),
     ("verify", &["metering", "protocol"]),
-    ("devchain", &[]),
+    ("devchain", &["kernel"]),
     (
         "test-support",
         &["kernel", "metering", "protocol", "worker"],

@@ -2,7 +2,7 @@
 
 use super::{Chain, Replay};
 use crate::CHAIN_ID;
-use crate::transaction::{Forged, ORDERLESS, SignedTransaction};
+use crate::transaction::{Forged, SignedTransaction};
 use crate::vm::Status;
 
 /// Of the VM's gas make one unit as clients count it, so that usual limits of clients have the usual meaning.
@@ -146,11 +146,7 @@ impl Chain {
                 }
             }
             Replay::Nonce(nonce) => {
-                if raw.sequence_number != ORDERLESS {
-                    return Err(Refusal::invalid(
-                        "an orderless transaction has the sequence number 18446744073709551615",
-                    ));
-                }
+                // Its sequence number says nothing: clients write different ones there.
                 let used = self.nonces.contains_key(&(raw.sender, nonce));
                 if used || raw.expiration_timestamp_secs > now + ORDERLESS_AHEAD_S {
                     return Err(Refusal::vm("SEQUENCE_NONCE_INVALID", 29));
