@@ -1,5 +1,7 @@
 //! The chain itself: what is accepted, what is in which block, and what became of it.
 
+mod development;
+mod genesis;
 mod rules;
 
 use std::cmp::Ordering;
@@ -7,21 +9,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ed25519_dalek::{Signer, SigningKey};
 use kernel::Clock;
 use serde_json::Value;
 
+pub use development::{apt_metadata, development_address, primary_store};
 pub use rules::{GAS_UNIT, MAX_GAS, MAX_GAS_PRICE, MIN_GAS_PRICE, Refusal};
 
-use crate::package::{Built, Toolkit};
+use crate::package::Toolkit;
 use crate::store::{Batch, Block, Committed, Head, Kind, Store, StoreError, Waiting};
-use crate::transaction::{
-    Authenticator, EntryFunction, Hash, Payload, RawTransaction, Replay, SignedTransaction,
-    ed25519_address, sha3,
-};
-use crate::types::{Address, ModuleId, StructTag, TypeTag};
+use crate::transaction::{Hash, Replay, SignedTransaction, sha3};
+use crate::types::Address;
 use crate::vm::{Call, Event, Libraries, Moment, Status, Vm, VmError};
-use crate::{CHAIN_ID, DEVELOPMENT_KEY};
 
 /// As many transactions go into one block; the others wait for the next.
 const BLOCK_LIMIT: usize = 1_000;
@@ -107,27 +105,6 @@ pub struct Chain {
     arrivals: u64,
 }
 
-/// The development account: it publishes the package, administers it, and its IO feeds the faucet.
-pub fn development_address() -> Address {
-    ed25519_address(development_key().verifying_key().as_bytes())
-}
-
-fn development_key() -> SigningKey {
-    SigningKey::from_bytes(&DEVELOPMENT_KEY)
-}
-
-/// The asset that stands for APT.
-pub fn apt_metadata() -> Address {
-    const NAMED_OBJECT: u8 = 0xFE;
-    Address(sha3(&[&Address::FRAMEWORK.0, b"APT", &[NAMED_OBJECT]]))
-}
-
-/// Where an owner's balance of an asset is kept.
-pub fn primary_store(owner: Address, asset: Address) -> Address {
-    const DERIVED_OBJECT: u8 = 0xFC;
-    Address(sha3(&[&owner.0, &asset.0, &[DERIVED_OBJECT]]))
-}
-
 impl Chain {
     /// Opens a chain; the first time it is made: the framework's stand-in, APT, and the package with its `init_module`s.
     ///
@@ -202,70 +179,6 @@ impl Chain {
             }
         }
         Ok(self.store.commit(&batch)?)
-    }
-
-    fn genesis(&mut self, settings: &Settings, tools: &Toolkit) -> Result<(), ChainError> {
-        let publisher = development_address();
-        let built = match &settings.package {
-            Some(package) => tools.build(
-                package,
-                &settings.standin,
-                &[(settings.named_address.as_str(), publisher)],
-            )?,
-            None => Built {
-                modules: Vec::new(),
-                framework: tools.framework(&settings.standin)?,
-            },
-        };
-        let micros = self.now_micros();
-        let hash = sha3(&[b"iog-devchain genesis"]);
-        self.vm.enter(Moment {
-            height: 0,
-            micros,
-            hash,
-        });
-        self.vm.set_chain_id(CHAIN_ID);
-        let mut framework = built.framework;
-        framework.extend(tools.support(&settings.standin, &framework)?);
-        self.vm.genesis(framework)?;
-        let events = if built.modules.is_empty() {
-            Vec::new()
-        } else {
-            self.vm.publish(publisher, built.modules)?.events
-        };
-        let mut batch = Batch {
-            state: self
-                .vm
-                .state
-                .entries()
-                .map(|(key, value)| (key.clone(), Some(value.clone())))
-                .collect(),
-            ..Batch::default()
-        };
-        let mut head = Head {
-            micros,
-            ..self.head
-        };
-        let outcome = Outcome {
-            success: true,
-            vm_status: EXECUTED.into(),
-            gas_used: 0,
-            events,
-        };
-        let state_change_hash = changes_hash(&batch.state);
-        let committed = seal(&mut head, Kind::Genesis, hash, outcome, state_change_hash);
-        batch.block = Some(Block {
-            height: 0,
-            hash,
-            micros,
-            first: 0,
-            last: 0,
-        });
-        batch.transactions.push((committed, None));
-        batch.head = Some(head);
-        self.store.commit(&batch)?;
-        self.head = head;
-        Ok(())
     }
 
     /// The clock with what the ledger was moved ahead, and never back.
@@ -581,81 +494,6 @@ impl Chain {
     pub fn vm(&mut self) -> &mut Vm {
         &mut self.vm
     }
-
-    /// An owner's balance of a fungible asset.
-    pub fn balance(&mut self, owner: Address, asset: Address) -> u64 {
-        let tag = StructTag::plain(Address::FRAMEWORK, "fungible_asset", "FungibleStore");
-        let resource = self.vm.resource(primary_store(owner, asset), &tag);
-        resource
-            .ok()
-            .flatten()
-            .and_then(|store| store["balance"].as_str()?.parse().ok())
-            .unwrap_or_default()
-    }
-
-    /// The IO asset of the published package, if there is one.
-    pub fn io_metadata(&mut self) -> Option<Address> {
-        let module = ModuleId::new(development_address(), "token");
-        self.vm.state.module(&module)?;
-        let call = Call {
-            module,
-            function: "metadata".into(),
-            type_arguments: Vec::new(),
-            arguments: Vec::new(),
-        };
-        let values = self.vm.view(&call).ok()?;
-        values.first()?["inner"].as_str()?.parse().ok()
-    }
-
-    /// Signs a call as the development account, with the next number that is free.
-    pub fn sign_as_development(&self, function: EntryFunction) -> SignedTransaction {
-        let sender = development_address();
-        let mut number = self.sequence_number(sender);
-        while self.slots.contains_key(&(sender, Replay::Sequence(number))) {
-            number += 1;
-        }
-        let raw = RawTransaction {
-            sender,
-            sequence_number: number,
-            payload: Payload::EntryFunction(function),
-            max_gas_amount: MAX_GAS,
-            gas_unit_price: MIN_GAS_PRICE,
-            expiration_timestamp_secs: self.now_micros() / 1_000_000 + 3_600,
-            chain_id: CHAIN_ID,
-        };
-        let key = development_key();
-        let signature = key.sign(&raw.message()).to_bytes().to_vec();
-        let key = key.verifying_key().to_bytes().to_vec();
-        SignedTransaction {
-            raw,
-            authenticator: Authenticator::Ed25519 { key, signature },
-        }
-    }
-
-    /// The faucet's IO: a real transfer out of the development account.
-    pub fn io_transfer(&self, asset: Address, to: Address, amount: u64) -> SignedTransaction {
-        let metadata = StructTag::plain(Address::FRAMEWORK, "fungible_asset", "Metadata");
-        self.sign_as_development(EntryFunction {
-            module: ModuleId::new(Address::FRAMEWORK, "primary_fungible_store"),
-            function: "transfer".into(),
-            type_arguments: vec![TypeTag::Struct(Box::new(metadata))],
-            arguments: vec![
-                asset.0.to_vec(),
-                to.0.to_vec(),
-                amount.to_le_bytes().to_vec(),
-            ],
-        })
-    }
-
-    /// The faucet's APT: minted by the chain through a function that only the development account may call.
-    pub fn apt_mint(&self, to: Address, amount: u64) -> SignedTransaction {
-        self.sign_as_development(EntryFunction {
-            module: ModuleId::new(Address::FRAMEWORK, "aptos_coin"),
-            function: "mint".into(),
-            type_arguments: Vec::new(),
-            arguments: vec![to.0.to_vec(), amount.to_le_bytes().to_vec()],
-        })
-    }
 }
 
 const EXECUTED: &str = "Executed successfully";
@@ -699,15 +537,5 @@ fn seal(
         state_change_hash,
         event_root_hash,
         accumulator: head.accumulator,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_development_account_is_the_documented_one() {
-        assert_eq!(development_address().long(), crate::DEVELOPMENT_ADDRESS);
     }
 }

@@ -4,6 +4,8 @@ mod control;
 mod page;
 mod rest;
 mod show;
+mod submit;
+mod view;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -116,8 +118,12 @@ impl App {
         });
         match task.await {
             Ok(done) => done,
-            // The work itself panicked: let it be seen as such where it was asked for.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                // The work itself panicked: let it be seen as such where it was asked for.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The process is ending, and nobody will hear an answer.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 
@@ -191,24 +197,65 @@ impl IntoResponse for Refusal {
     }
 }
 
+fn is(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            value
+                .split(';')
+                .next()
+                .is_some_and(|value| value.trim() == wanted)
+        })
+}
+
 /// All routes.
 pub fn router(app: App) -> Router {
-    let v1 = rest::routes()
-        .fallback(|| async { Refusal::new(404, "web_framework_error", "not found") })
+    let v1 =
+        rest::routes().fallback(|| async { Refusal::new(404, "web_framework_error", "not found") });
+    Router::new()
+        .nest("/v1", v1)
+        // `nest` does not match the prefix with a slash alone.
+        .route("/v1/", get(rest::ledger))
+        .layer(middleware::from_fn_with_state(app.clone(), newest_only))
         .layer(middleware::from_fn_with_state(
             app.clone(),
             control::inject_everywhere,
         ))
-        .layer(middleware::from_fn_with_state(app.clone(), ledger_headers));
-    Router::new()
-        .nest("/v1", v1.clone())
-        // `nest` does not match the bare prefix with a slash.
-        .route("/v1/", get(rest::ledger))
+        .layer(middleware::from_fn_with_state(app.clone(), ledger_headers))
         .merge(control::routes())
         .merge(page::routes())
         .route("/healthz", get(|| async { "ok" }))
         .layer(middleware::from_fn(any_origin))
         .with_state(app)
+}
+
+/// Only the newest state is kept: a question about an older one is refused, as on a node that pruned it.
+async fn newest_only(State(app): State<App>, request: Request, next: Next) -> Response {
+    let asked = request
+        .uri()
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("ledger_version="));
+    if let Some(asked) = asked {
+        let newest = app.head.borrow().version;
+        match asked.parse::<u64>() {
+            Ok(version) if version < newest => {
+                let words = format!(
+                    "Ledger version({version}) has been pruned: the development chain keeps only the newest state"
+                );
+                return Refusal::new(410, "version_pruned", words).into_response();
+            }
+            Ok(version) if version > newest => {
+                let words = format!("Ledger version({version}) not found: the newest is {newest}");
+                return Refusal::new(404, "version_not_found", words).into_response();
+            }
+            Ok(_) => {}
+            Err(_) => return Refusal::invalid("ledger_version is a number").into_response(),
+        }
+    }
+    next.run(request).await
 }
 
 /// Where the ledger stands, on every answer of the REST.

@@ -39,7 +39,7 @@ pub use state::{Change, State};
 
 use crate::types::{Address, ModuleId, ParseError, StructTag, TypeTag};
 
-/// Gas that a call may use when nobody says otherwise; a million is thirty times Aptos's own limit.
+/// Gas that a call may use when nobody says otherwise: half of what the chain lets a transaction ask for.
 pub const PLENTY_OF_GAS: u64 = 100_000_000;
 
 /// What can go wrong with the VM or the compiler.

@@ -6,7 +6,7 @@ mod support;
 use devchain::transaction::{Authenticator, Payload, RawTransaction, Script, SignedTransaction};
 use devchain::types::Address;
 use serde_json::{Value, json};
-use support::{Account, Devchain, Reply, function, hash, numbered, orderless, path, transfer};
+use support::{Account, Devchain, Reply, function, hash, numbered, orderless, transfer};
 
 struct World {
     chain: Devchain,
@@ -517,6 +517,14 @@ fn everything_can_be_read_in_aptos_shapes() {
             "resource_not_found",
         ),
         ("/v1/transactions?limit=0", "invalid_input"),
+        (
+            "/v1/accounts/0x5/resources?ledger_version=1",
+            "version_pruned",
+        ),
+        (
+            "/v1/accounts/0x5/resources?ledger_version=999999",
+            "version_not_found",
+        ),
         ("/v1/none", "web_framework_error"),
     ] {
         assert_eq!(chain.get(path).json()["error_code"], code, "{path}");
@@ -701,5 +709,4 @@ fn a_thousand_transactions() {
         watch.elapsed()
     );
     assert_eq!(chain.apt(Address::small(7)), 1_000);
-    assert!(path("tests/move").is_dir());
 }

@@ -16,8 +16,6 @@ pub const MAX_GAS_PRICE: u64 = 10_000_000_000;
 const MIN_GAS: u64 = 2;
 /// A transaction's bytes.
 const MAX_BYTES: usize = 64 * 1024;
-/// Publishing needs more of them.
-const MAX_PUBLISH_BYTES: usize = 1024 * 1024;
 /// How far ahead an orderless transaction may expire, in seconds.
 const ORDERLESS_AHEAD_S: u64 = 100;
 /// Waiting transactions of one sender, with numbers and without, and of all.
@@ -99,19 +97,12 @@ impl Chain {
     /// Everything but the signatures.
     pub(super) fn admit(&self, transaction: &SignedTransaction) -> Result<(), Refusal> {
         let raw = &transaction.raw;
-        let Some(function) = raw.entry_function() else {
+        if raw.entry_function().is_none() {
             return Err(Refusal::invalid(
                 "the development chain runs entry functions only: no scripts, no multisig accounts",
             ));
-        };
-        let publishes =
-            function.module.name == "code" || function.module.name == "object_code_deployment";
-        let limit = if publishes {
-            MAX_PUBLISH_BYTES
-        } else {
-            MAX_BYTES
-        };
-        if transaction.bytes().len() > limit {
+        }
+        if transaction.bytes().len() > MAX_BYTES {
             return Err(Refusal::vm("EXCEEDED_MAX_TRANSACTION_SIZE", 10));
         }
         if raw.chain_id != CHAIN_ID {

@@ -2,36 +2,27 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::control::{self, Treatment};
-use super::{App, show};
-use crate::chain::{Chain, Fate, MIN_GAS_PRICE, Refusal, apt_metadata, development_address};
+use super::{App, show, submit, view};
+use crate::chain::{Chain, MIN_GAS_PRICE, Refusal, apt_metadata, development_address};
 use crate::store::{Committed, StoreError};
-use crate::transaction::{AccountAuthenticator, Authenticator, EntryFunction, SignedTransaction};
-use crate::types::{Address, ModuleId, StructTag, TypeTag};
-use crate::vm::{Call, VmError, resolve};
-use crate::{CHAIN_ID, NOT_APTOS, value};
+use crate::types::{Address, ModuleId, StructTag};
+use crate::vm::VmError;
+use crate::{CHAIN_ID, NOT_APTOS};
 
-/// Bodies are bounded; publishing a package is the largest thing anybody sends.
-const BODY_LIMIT: usize = 2 * 1024 * 1024;
+/// Bodies are bounded: a transaction may have 64 KiB, and what is longer is told so by name.
+const BODY_LIMIT: usize = 1024 * 1024;
 const PAGE: usize = 25;
 const PAGE_LIMIT: usize = 100;
 /// How long `wait_by_hash` waits, as on Aptos.
 const WAIT: Duration = Duration::from_secs(1);
 
-const SIGNED_BCS: &str = "application/x.aptos.signed_transaction+bcs";
-const VIEW_BCS: &str = "application/x.aptos.view_function+bcs";
-const ANSWER_BCS: &str = "application/x-bcs";
-
-type Answer<T = Json<Value>> = Result<T, Refusal>;
+pub type Answer<T = Json<Value>> = Result<T, Refusal>;
 
 pub fn routes() -> Router<App> {
     Router::new()
@@ -51,14 +42,14 @@ pub fn routes() -> Router<App> {
             "/accounts/{address}/transactions",
             get(account_transactions),
         )
-        .route("/transactions", get(transactions).post(submit))
-        .route("/transactions/simulate", post(simulate))
+        .route("/transactions", get(transactions).post(submit::submit))
+        .route("/transactions/simulate", post(submit::simulate))
         .route("/transactions/by_hash/{hash}", get(by_hash))
         .route("/transactions/wait_by_hash/{hash}", get(wait_by_hash))
         .route("/transactions/by_version/{version}", get(by_version))
         .route("/blocks/by_height/{height}", get(block_by_height))
         .route("/blocks/by_version/{version}", get(block_by_version))
-        .route("/view", post(view))
+        .route("/view", post(view::view))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
 }
 
@@ -74,7 +65,7 @@ impl From<VmError> for Refusal {
     }
 }
 
-fn parse<T: std::str::FromStr>(text: &str, what: &str) -> Answer<T>
+pub fn parse<T: std::str::FromStr>(text: &str, what: &str) -> Answer<T>
 where
     T::Err: std::fmt::Display,
 {
@@ -410,197 +401,4 @@ async fn block_by_version(
     let found = blocking(move || store.by_version(version)).await?;
     let found = found.ok_or_else(|| version_not_found(version, newest))?;
     block(&app, found.height, query.with_transactions).await
-}
-
-fn is(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| {
-            value
-                .split(';')
-                .next()
-                .is_some_and(|value| value.trim() == wanted)
-        })
-}
-
-fn read_signed(headers: &HeaderMap, body: &[u8]) -> Answer<SignedTransaction> {
-    if !is(headers, header::CONTENT_TYPE, SIGNED_BCS) {
-        return Err(Refusal::invalid(format!(
-            "the development chain takes transactions in BCS only: content type {SIGNED_BCS}"
-        )));
-    }
-    SignedTransaction::read(body).map_err(|error| {
-        Refusal::invalid(format!(
-            "Failed to deserialize input into SignedTransaction: {error}"
-        ))
-    })
-}
-
-async fn submit(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Answer<Response> {
-    match control::treatment(&app) {
-        Treatment::Refuse(response) => Ok(response),
-        Treatment::Accept(fate) => accept(&app, &headers, &body, fate).await,
-        Treatment::DropReply => {
-            accept(&app, &headers, &body, Fate::Ordinary).await?;
-            control::drop_connection()
-        }
-        Treatment::Twice => {
-            // As if something between had sent it again: the answer is that to the second time.
-            accept(&app, &headers, &body, Fate::Ordinary).await?;
-            app.produce().await?;
-            accept(&app, &headers, &body, Fate::Ordinary).await
-        }
-    }
-}
-
-async fn accept(app: &App, headers: &HeaderMap, body: &[u8], fate: Fate) -> Answer<Response> {
-    let signed = read_signed(headers, body)?;
-    signed.verify()?;
-    let answer = signed.clone();
-    app.accept(signed, fate).await?;
-    let shown = app.with(move |chain| show::pending(chain, &answer)).await;
-    Ok((StatusCode::ACCEPTED, Json(shown)).into_response())
-}
-
-/// Who simulates shows no valid signature: otherwise somebody in between could send what was only to be tried.
-fn refuse_valid(signed: &SignedTransaction) -> Answer<()> {
-    let unsigned = |authenticator: &AccountAuthenticator| match authenticator {
-        AccountAuthenticator::Ed25519 { signature, .. } => signature.iter().all(|byte| *byte == 0),
-        AccountAuthenticator::None => true,
-        _ => false,
-    };
-    let simulated = match &signed.authenticator {
-        Authenticator::Ed25519 { signature, .. } => signature.iter().all(|byte| *byte == 0),
-        Authenticator::SingleSender(sender) => unsigned(sender),
-        _ => false,
-    };
-    if !simulated && signed.verify().is_ok() {
-        return Err(Refusal::invalid(
-            "Simulated transactions must not have a valid signature",
-        ));
-    }
-    Ok(())
-}
-
-async fn simulate(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Answer {
-    let signed = read_signed(&headers, &body)?;
-    refuse_valid(&signed)?;
-    let head = *app.head.borrow();
-    let shown = app
-        .with(move |chain| -> Answer<Value> {
-            let outcome = chain.simulate(&signed)?;
-            let committed = Committed {
-                version: head.version,
-                height: head.height,
-                micros: head.micros,
-                hash: signed.hash(),
-                kind: crate::store::Kind::User {
-                    signed: signed.bytes(),
-                },
-                success: outcome.success,
-                vm_status: outcome.vm_status,
-                gas_used: outcome.gas_used,
-                events: outcome
-                    .events
-                    .into_iter()
-                    .map(|event| (event.tag, event.data.to_string()))
-                    .collect(),
-                state_change_hash: [0; 32],
-                event_root_hash: [0; 32],
-                accumulator: head.accumulator,
-            };
-            Ok(show::transaction(chain, &committed))
-        })
-        .await?;
-    Ok(Json(json!([shown])))
-}
-
-#[derive(Deserialize)]
-struct ViewRequest {
-    function: String,
-    #[serde(default)]
-    type_arguments: Vec<String>,
-    #[serde(default)]
-    arguments: Vec<Value>,
-}
-
-/// Calls a view with arguments in JSON or BCS; the answer is JSON, or BCS if that is asked for.
-async fn view(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Answer<Response> {
-    let in_bcs = is(&headers, header::CONTENT_TYPE, VIEW_BCS);
-    let out_bcs = is(&headers, header::ACCEPT, ANSWER_BCS);
-    app.with(move |chain| -> Answer<Response> {
-        let call = if in_bcs {
-            let function: EntryFunction = bcs::from_bytes(&body).map_err(|error| {
-                Refusal::invalid(format!(
-                    "Failed to deserialize input into ViewRequest: {error}"
-                ))
-            })?;
-            Call {
-                module: function.module,
-                function: function.function,
-                type_arguments: function.type_arguments,
-                arguments: function.arguments,
-            }
-        } else {
-            let request: ViewRequest = serde_json::from_slice(&body).map_err(|error| {
-                Refusal::invalid(format!(
-                    "Failed to deserialize input into ViewRequest: {error}"
-                ))
-            })?;
-            json_call(chain, &request)?
-        };
-        let values = chain.view(&call).map_err(Refusal::invalid)?;
-        if !out_bcs {
-            return Ok(Json(Value::from(values)).into_response());
-        }
-        let types = chain.vm().signature(&call, "return").unwrap_or_default();
-        let mut encoded = Vec::new();
-        for (text, shown) in types.iter().zip(&values) {
-            let tag = resolve(text, &call.type_arguments)
-                .ok_or_else(|| Refusal::internal(format!("the type {text} cannot be read")))?;
-            encoded.push(value::encode(chain.vm(), &tag, shown).map_err(Refusal::internal)?);
-        }
-        let bytes =
-            bcs::to_bytes(&encoded).map_err(|error| Refusal::internal(error.to_string()))?;
-        Ok(([(header::CONTENT_TYPE, ANSWER_BCS)], bytes).into_response())
-    })
-    .await
-}
-
-fn json_call(chain: &mut Chain, request: &ViewRequest) -> Answer<Call> {
-    let mut call: Call = Call::parse(&request.function)
-        .map_err(|error| Refusal::invalid(format!("Invalid function: {error}")))?;
-    for text in &request.type_arguments {
-        call.type_arguments
-            .push(parse::<TypeTag>(text, "type argument")?);
-    }
-    if chain.vm().state.module(&call.module).is_none() {
-        return Err(Refusal::new(
-            404,
-            "module_not_found",
-            format!("Module not found: {}", call.module),
-        ));
-    }
-    let Some(parameters) = chain.vm().signature(&call, "params") else {
-        return Err(Refusal::invalid(format!(
-            "could not find function {}",
-            request.function
-        )));
-    };
-    if parameters.len() != request.arguments.len() {
-        return Err(Refusal::invalid(format!(
-            "expected {} arguments, got {}",
-            parameters.len(),
-            request.arguments.len()
-        )));
-    }
-    for (index, (text, argument)) in parameters.iter().zip(&request.arguments).enumerate() {
-        let tag = resolve(text, &call.type_arguments)
-            .ok_or_else(|| Refusal::invalid(format!("the type {text} cannot be given")))?;
-        let bytes = value::encode(chain.vm(), &tag, argument)
-            .map_err(|words| Refusal::invalid(format!("argument {index}: {words}")))?;
-        call.arguments.push(bytes);
-    }
-    Ok(call)
 }

@@ -33,14 +33,19 @@ pub struct Devchain {
 impl Devchain {
     /// Over a directory, with the sample package; a block each `block_ms`, or on demand (0).
     pub fn start(data: &Path, block_ms: u64) -> Self {
+        Self::with(data, block_ms, "sample", "tests/move")
+    }
+
+    /// With a package of a folder beside this one.
+    pub fn with(data: &Path, block_ms: u64, named_address: &str, package: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_iog-devchain"))
-            .args(["--listen", "127.0.0.1:0", "--named-address", "sample"])
+            .args(["--listen", "127.0.0.1:0", "--named-address", named_address])
             .arg("--block-ms")
             .arg(block_ms.to_string())
             .arg("--data")
             .arg(data)
             .arg("--package")
-            .arg(path("tests/move"))
+            .arg(path(package))
             .arg("--standin")
             .arg(path("../contracts/standin"))
             .stdout(Stdio::piped())
