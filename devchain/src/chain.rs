@@ -146,6 +146,8 @@ impl Chain {
         };
         if loaded.head.is_none() {
             chain.genesis(settings, tools)?;
+        } else if let Some(package) = &settings.package {
+            chain.compare(package, settings, tools);
         }
         chain.restore(loaded.waiting)?;
         Ok(chain)

@@ -120,11 +120,24 @@ impl Toolkit {
         standin: &Path,
         addresses: &[(&str, Address)],
     ) -> Result<Built, VmError> {
-        let copy = copy(package, standin, addresses)?;
         Ok(Built {
-            modules: self.compile(package, copy.path())?,
+            modules: self.modules(package, standin, addresses)?,
             framework: self.framework(standin)?,
         })
+    }
+
+    /// As `build`, without the stand-in.
+    ///
+    /// # Errors
+    /// As `build`.
+    pub fn modules(
+        &self,
+        package: &Path,
+        standin: &Path,
+        addresses: &[(&str, Address)],
+    ) -> Result<Vec<Vec<u8>>, VmError> {
+        let copy = copy(package, standin, addresses)?;
+        self.compile(package, copy.path())
     }
 
     /// Compiles a prepared package.
@@ -172,8 +185,7 @@ impl Toolkit {
         }
         let faucet = crate::chain::development_address();
         let addresses = [("devchain_faucet", faucet)];
-        let copy = copy(package.path(), standin, &addresses)?;
-        self.compile(package.path(), copy.path())
+        self.modules(package.path(), standin, &addresses)
     }
 
     /// Runs the package's unit tests; `filter` is part of a test's name, or empty for all.

@@ -307,6 +307,27 @@ impl Store {
         Ok(found)
     }
 
+    /// The newest transactions that somebody sent, and genesis, oldest first. It looks back over a day of empty blocks.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn latest_of_people(&self, limit: usize) -> Result<Vec<Committed>, StoreError> {
+        const LOOK_BACK: usize = 100_000;
+        let read = self.database.begin_read()?;
+        let mut found: Vec<Committed> = Vec::new();
+        for row in read.open_table(TRANSACTIONS)?.iter()?.rev().take(LOOK_BACK) {
+            let committed: Committed = bcs::from_bytes(row?.1.value())?;
+            if committed.kind != Kind::BlockMetadata {
+                found.push(committed);
+                if found.len() == limit {
+                    break;
+                }
+            }
+        }
+        found.reverse();
+        Ok(found)
+    }
+
     /// What an account sent. Without a start, the newest; always oldest first.
     ///
     /// # Errors

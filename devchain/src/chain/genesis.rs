@@ -1,5 +1,7 @@
 //! How a chain is made.
 
+use std::path::Path;
+
 use super::{
     Chain, ChainError, EXECUTED, Outcome, Settings, changes_hash, development_address, seal,
 };
@@ -7,7 +9,7 @@ use crate::CHAIN_ID;
 use crate::package::{Built, Toolkit};
 use crate::store::{Batch, Block, Head, Kind};
 use crate::transaction::sha3;
-use crate::vm::Moment;
+use crate::vm::{Moment, header};
 
 impl Chain {
     /// The framework's stand-in, APT, and the package with its `init_module`s, as version 0.
@@ -77,5 +79,27 @@ impl Chain {
         self.store.commit(&batch)?;
         self.head = head;
         Ok(())
+    }
+
+    /// Says so when the package is another than the one this chain was made with: it is not published over it.
+    pub(super) fn compare(&self, package: &Path, settings: &Settings, tools: &Toolkit) {
+        let addresses = [(settings.named_address.as_str(), development_address())];
+        let changed = match tools.modules(package, &settings.standin, &addresses) {
+            Ok(modules) => modules.iter().any(|module| match header(module) {
+                Ok(header) => self.vm.state.module(&header.id).as_ref() != Some(module),
+                Err(_) => true,
+            }),
+            Err(error) => {
+                tracing::warn!(%error, "the package does not compile; the chain goes on with what it has");
+                return;
+            }
+        };
+        if changed {
+            tracing::warn!(
+                package = %package.display(),
+                data = %settings.data.display(),
+                "the package was changed after this chain was made or upgraded on it; the chain goes on with what it has"
+            );
+        }
     }
 }

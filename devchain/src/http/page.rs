@@ -18,10 +18,11 @@ use crate::types::Address;
 /// Transactions on a page.
 const ROWS: usize = 50;
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:0 auto;padding:1rem;color-scheme:light dark}\
-    .notice{border:2px solid;padding:.5rem 1rem;border-radius:.5rem}table{border-collapse:collapse;width:100%}\
-    td,th{text-align:left;padding:.25rem .75rem .25rem 0;vertical-align:top}code,pre{overflow-wrap:anywhere;white-space:pre-wrap}\
-    input{font:inherit;width:min(40rem,100%);padding:.25rem}a{overflow-wrap:anywhere}";
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:0 auto;padding:1rem;color-scheme:light dark;overflow-wrap:anywhere}\
+    h1{font-size:1.5rem}.notice{border:2px solid;padding:.5rem 1rem;border-radius:.5rem}table{border-collapse:collapse;width:100%}\
+    td,th{text-align:left;padding:.25rem .75rem .25rem 0;vertical-align:top}pre{white-space:pre-wrap}\
+    input{font:inherit;box-sizing:border-box;width:min(40rem,100%);padding:.5rem}button{font:inherit;padding:.5rem 1rem}\
+    @media(max-width:40rem){thead{display:none}tr{display:block;border-top:1px solid;padding:.5rem 0}td{display:block;padding:0}}";
 
 pub fn routes() -> Router<App> {
     Router::new()
@@ -51,7 +52,7 @@ fn page(title: &str, body: &str) -> Response {
     let title = escape(title);
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{title}</title><style>{STYLE}</style></head><body><p><a href=\"/\">Development chain of IOG</a></p>\
+         <title>{title}</title><style>{STYLE}</style></head><body><p><a href=\"/\">IOG development chain</a></p>\
          <p class=\"notice\" role=\"note\">{NOT_APTOS}</p><h1>{title}</h1>\
          <form action=\"/find\"><label>Address, hash or version<br><input name=\"q\" autocomplete=\"off\"></label> \
          <button>Look</button></form>{body}</body></html>"
@@ -115,11 +116,10 @@ async fn home(State(app): State<App>, headers: HeaderMap) -> Response {
     }
     let head = *app.head.borrow();
     let store = app.store.clone();
-    let start = (head.version + 1).saturating_sub(ROWS as u64);
     let shown = app
         .with(move |chain| -> Result<_, Refusal> {
             let mut shown = Vec::new();
-            for committed in store.range(start, ROWS)? {
+            for committed in store.latest_of_people(ROWS)? {
                 shown.push(show::transaction(chain, &committed));
             }
             Ok((shown, chain.io_metadata(), chain.waiting()))
@@ -134,8 +134,8 @@ async fn home(State(app): State<App>, headers: HeaderMap) -> Response {
         |io| format!("<code>{io}</code>"),
     );
     let body = format!(
-        "<p>Block {}, version {}, ledger time {} s. {waiting} waiting.</p>\
-         <p>Development account {}<br>IO {io}<br>APT <code>{}</code></p><h2>Latest</h2>{}",
+        "<p>Block {}, version {}, ledger time {} s since 1970. {waiting} transactions waiting.</p>\
+         <p>Development account {}<br>IO {io}<br>APT <code>{}</code></p><h2>Latest transactions</h2>{}",
         head.height,
         head.version,
         head.micros / 1_000_000,
@@ -143,7 +143,7 @@ async fn home(State(app): State<App>, headers: HeaderMap) -> Response {
         apt_metadata(),
         table(&shown),
     );
-    page("Blocks", &body)
+    page("Development chain", &body)
 }
 
 #[derive(Deserialize)]
