@@ -148,8 +148,12 @@ pub enum AccountAuthenticator {
         key: AnyPublicKey,
         signature: AnySignature,
     },
-    /// Refused, and therefore not read further.
-    MultiKey(()),
+    MultiKey {
+        keys: Vec<AnyPublicKey>,
+        required: u8,
+        signatures: Vec<AnySignature>,
+        bitmap: Vec<u8>,
+    },
     /// Only to simulate.
     None,
 }
@@ -398,7 +402,7 @@ fn check(address: Address, signer: &AccountAuthenticator, message: &[u8]) -> Res
         }
         AccountAuthenticator::SingleKey { .. } => Err(Forged::Unsupported("secp256k1 keys")),
         AccountAuthenticator::MultiEd25519 { .. } => Err(Forged::Unsupported("multi-Ed25519 keys")),
-        AccountAuthenticator::MultiKey(()) => Err(Forged::Unsupported("multi-key accounts")),
+        AccountAuthenticator::MultiKey { .. } => Err(Forged::Unsupported("multi-key accounts")),
         AccountAuthenticator::None => Err(Forged::InvalidSignature),
     }
 }

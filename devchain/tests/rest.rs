@@ -3,7 +3,10 @@
 
 mod support;
 
-use devchain::transaction::{Authenticator, Payload, RawTransaction, Script, SignedTransaction};
+use devchain::transaction::{
+    AccountAuthenticator, AnyPublicKey, AnySignature, Authenticator, Payload, RawTransaction,
+    Script, SignedTransaction,
+};
 use devchain::types::Address;
 use serde_json::{Value, json};
 use support::{Account, Devchain, Reply, function, hash, numbered, orderless, transfer};
@@ -87,6 +90,40 @@ fn a_forged_or_impossible_transaction_is_refused_by_name() {
         (script.status, script.json()["error_code"].clone()),
         (400, json!("invalid_input"))
     );
+
+    let keys = vec![AnyPublicKey::Secp256k1(vec![4; 65])];
+    for (authenticator, what) in [
+        (
+            Authenticator::MultiEd25519 {
+                key: vec![1; 65],
+                signature: vec![2; 68],
+            },
+            "multi-Ed25519",
+        ),
+        (
+            Authenticator::SingleSender(AccountAuthenticator::SingleKey {
+                key: keys[0].clone(),
+                signature: AnySignature::Secp256k1(vec![3; 64]),
+            }),
+            "secp256k1",
+        ),
+        (
+            Authenticator::SingleSender(AccountAuthenticator::MultiKey {
+                keys,
+                required: 1,
+                signatures: vec![AnySignature::Ed25519(vec![3; 64])],
+                bitmap: vec![0x80, 0, 0, 0],
+            }),
+            "multi-key",
+        ),
+    ] {
+        let unknown = chain.submit(&SignedTransaction {
+            raw: raw(),
+            authenticator,
+        });
+        let words = unknown.json();
+        assert!(words["message"].as_str().unwrap().contains(what), "{words}");
+    }
 
     let mut longer = good.bytes();
     longer.push(0);

@@ -214,7 +214,7 @@ fn account(authenticator: &AccountAuthenticator) -> Value {
             })
         }
         AccountAuthenticator::MultiEd25519 { .. } => json!({"type": "multi_ed25519_signature"}),
-        AccountAuthenticator::MultiKey(()) => json!({"type": "multi_key_signature"}),
+        AccountAuthenticator::MultiKey { .. } => json!({"type": "multi_key_signature"}),
         AccountAuthenticator::None => json!({"type": "no_account_signature"}),
     }
 }
