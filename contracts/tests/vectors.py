@@ -222,6 +222,13 @@ def vectors():
             "channel": show(channel),
             "renter_store": show(user_derived_object(renter, metadata)),
         },
+        # Where `0x1::object_code_deployment::publish` puts the first package of this publisher.
+        "code_object": {
+            "publisher": show(address("0xd0")),
+            "address": show(
+                named_object(address("0xd0"), byte_vector(b"aptos_framework::object_code_deployment") + u64(1))
+            ),
+        },
         "voucher": {
             "secret_key": show(secret),
             "voucher_key": show(public_key(secret)),

@@ -14,7 +14,7 @@ module aptos_framework::account {
 
     const RESOURCE_ACCOUNT: u8 = 255;
 
-    struct Account has key { sequence_number: u64 }
+    struct Account has key, store { sequence_number: u64 }
 
     struct SignerCapability has drop, store { account: address }
 
