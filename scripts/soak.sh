@@ -10,9 +10,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source scripts/postgres.sh
 
 PARTS=("$@")
-[ $# -gt 0 ] || PARTS=(ledger crash deliveries simulation)
+[ $# -gt 0 ] || PARTS=(ledger crash deliveries simulation devchain)
 for part in "${PARTS[@]}"; do
-  case $part in ledger | crash | deliveries | simulation) ;; *) die "unknown part '$part'; known are ledger, crash, deliveries and simulation" ;; esac
+  case $part in ledger | crash | deliveries | simulation | devchain) ;;
+    *) die "unknown part '$part'; known are ledger, crash, deliveries, simulation and devchain" ;;
+  esac
 done
 export IOG_SOAK_SEED=${IOG_SOAK_SEED:-1}
 export IOG_SOAK_LEDGER_OPS=${IOG_SOAK_LEDGER_OPS:-1000000}
@@ -21,7 +23,7 @@ export IOG_SOAK_DELIVERIES=${IOG_SOAK_DELIVERIES:-1000000}
 SEEDS=${IOG_SEEDS:-10000}
 
 # One set of packages for all, so that nothing is compiled twice.
-PACKAGES=(-p ledger -p store -p exchange)
+PACKAGES=(-p ledger -p store -p exchange -p devchain)
 trap stop_postgres EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -29,7 +31,7 @@ trap 'exit 143' TERM
 bash scripts/setup.sh run test
 source scripts/lib.sh
 start_postgres
-step "Proofs: compile" cargo test "${PACKAGES[@]}" --test model --test crash --test flow --no-run
+step "Proofs: compile" cargo test "${PACKAGES[@]}" --test model --test crash --test flow --test durable --no-run
 
 proof() { # test program, name of the test
   local begun=$SECONDS
@@ -60,6 +62,7 @@ for part in "${PARTS[@]}"; do
     crash) proof crash what_was_acknowledged_is_there_after_kill_9 ;;
     deliveries) proof flow what_is_billed_is_what_was_delivered_however_it_arrives ;;
     simulation) simulation ;;
+    devchain) proof durable killed_at_any_moment_nothing_that_was_answered_is_lost ;;
   esac
 done
 say "All held."

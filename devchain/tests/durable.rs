@@ -10,7 +10,7 @@ use devchain::types::Address;
 use serde_json::Value;
 use support::{Account, Devchain, hash, orderless, transfer};
 
-/// Kills in the crash test; each costs a start of the chain.
+/// Kills in the crash test, unless `IOG_SOAK_KILLS` says another number; each costs a start of the chain.
 const KILLS: u64 = 25;
 
 #[test]
@@ -61,7 +61,8 @@ fn killed_at_any_moment_nothing_that_was_answered_is_lost() {
     let mut answered: Vec<SignedTransaction> = Vec::new();
     let mut seen: BTreeMap<u64, String> = BTreeMap::new();
     let mut funded = false;
-    for round in 0..KILLS {
+    let kills = std::env::var("IOG_SOAK_KILLS").map_or(KILLS, |text| text.parse().unwrap());
+    for round in 0..kills {
         let chain = Devchain::start(data.path(), 5);
         if !funded {
             for sender in &senders {
@@ -178,7 +179,7 @@ fn killed_at_any_moment_nothing_that_was_answered_is_lost() {
     assert!(times.values().all(|count| *count == 1));
     assert_eq!(chain.apt(sink), times.len() as u64);
     println!(
-        "{KILLS} kills, {} answered, {} ran, each once",
+        "{kills} kills, {} answered, {} ran, each once",
         answered.len(),
         times.len()
     );
