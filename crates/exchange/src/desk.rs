@@ -30,6 +30,7 @@ use crate::settings::Settings;
 /// After a stop and its grace: for what the job left to be uploaded.
 pub(crate) const UPLOAD_ALLOWANCE_MS: u64 = 90_000;
 /// From the lease to the run: inputs travel and the sandbox is made.
+const EXPORTS_AT_ONCE: usize = 2;
 const START_WITHIN_MS: u64 = 15 * 60_000;
 
 /// The application. Cheap to clone; all clones are one.
@@ -58,6 +59,8 @@ pub(crate) struct Inner {
     pub record: tokio::sync::Mutex<Option<RoundHead>>,
     /// A replay hashes a whole book: one at a time.
     pub replaying: Semaphore,
+    /// Invoices and exports hold what they tell in memory: a few at once.
+    pub exporting: Semaphore,
     /// One look of the reconciler at a time.
     pub reconciling: tokio::sync::Mutex<()>,
     /// The newest proof of the books.
@@ -536,6 +539,7 @@ impl Exchange {
             flushing: tokio::sync::Mutex::default(),
             record: tokio::sync::Mutex::default(),
             replaying: Semaphore::new(1),
+            exporting: Semaphore::new(EXPORTS_AT_ONCE),
             reconciling: tokio::sync::Mutex::default(),
             proof: tokio::sync::Mutex::default(),
             hashing: Semaphore::new(2),

@@ -8,10 +8,11 @@ use kernel::{Amount, BASE_UNITS_PER_IO, Energy, JobId, LeaseId, Seconds, Timesta
 use metering::invoice;
 use protocol::invoice::{
     Currency, Customer, ENTRIES_MAX, EarnedReceipt, EarningsExport, FORMAT, Invoice, InvoiceLease,
-    InvoiceRefund, LedgerExport, RECEIPTS_MAX, Receipted, Subject, Totals,
+    LEASES_MAX, LedgerExport, RECEIPTS_MAX, Receipted, Subject, Totals,
 };
 use protocol::view::{Receipt, Scope};
-use store::{LeaseRow, Period, PostedReceipt, ReceiptsOf, Refunded};
+use store::{LeaseRow, Period, PostedReceipt, ReceiptsOf};
+use tokio::sync::SemaphorePermit;
 
 use crate::actor::Actor;
 use crate::desk::Exchange;
@@ -70,7 +71,17 @@ impl Exchange {
             .account(actor.account)
             .await?
             .ok_or(Error::Unauthenticated)?;
-        let receipts = if store.count_receipts(of, period).await? > RECEIPTS_MAX {
+        let _turn = self.exporting().await?;
+        let (count, leases) = store.count_receipts(of, period).await?;
+        if leases > LEASES_MAX {
+            return Err(Error::invalid(
+                "month",
+                format!(
+                    "these are {leases} leases, and {LEASES_MAX} are the most on one invoice: ask for the invoices of the jobs"
+                ),
+            ));
+        }
+        let receipts = if count > RECEIPTS_MAX {
             Receipted::Ends
         } else {
             Receipted::All
@@ -105,7 +116,7 @@ impl Exchange {
             platform_key: self.platform_key(),
             receipts,
             leases: lines,
-            refunds: refunds.iter().map(refund).collect(),
+            refunds,
             totals: Totals::default(),
             signature: String::new(),
         };
@@ -128,7 +139,8 @@ impl Exchange {
         let period = self.period(from, to)?;
         let store = &self.inner.store;
         let of = ReceiptsOf::Owner(actor.account);
-        let count = store.count_receipts(of, period).await?;
+        let _turn = self.exporting().await?;
+        let (count, _) = store.count_receipts(of, period).await?;
         if count > RECEIPTS_MAX {
             return Err(Error::invalid(
                 "from",
@@ -174,6 +186,7 @@ impl Exchange {
     ) -> Result<LedgerExport, Error> {
         actor.require(Scope::Read)?;
         let period = self.period(from, to)?;
+        let _turn = self.exporting().await?;
         let one_more = ENTRIES_MAX.saturating_add(1);
         let rows = self
             .inner
@@ -196,6 +209,12 @@ impl Exchange {
                 .map(|row| entry_view(actor.account, row))
                 .collect(),
         })
+    }
+
+    /// A turn for a document that may hold tens of thousands of lines in memory.
+    async fn exporting(&self) -> Result<SemaphorePermit<'_>, Error> {
+        let turn = self.inner.exporting.acquire().await;
+        turn.map_err(|error| Error::Internal(error.to_string()))
     }
 
     /// From a moment to before another; all there is, if none is named.
@@ -223,16 +242,6 @@ fn number(subject: &Subject, account: &str) -> String {
     match subject {
         Subject::Job { job, .. } => format!("IOG-{job}"),
         Subject::Month { month, .. } => format!("IOG-{month}-{account}"),
-    }
-}
-
-const fn refund(refunded: &Refunded) -> InvoiceRefund {
-    InvoiceRefund {
-        dispute: refunded.dispute,
-        lease: refunded.lease,
-        seq: refunded.seq,
-        amount: refunded.amount,
-        at: refunded.at,
     }
 }
 

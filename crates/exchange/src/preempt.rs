@@ -18,6 +18,9 @@ use crate::error::Error;
 use crate::members::Wanted;
 use crate::rounds::Asked;
 
+/// Between a device's return and the lease that it was taken back for.
+const AFTER_PROMISE: Seconds = Seconds::new(60);
+
 /// What was written of a notice, for memory, worker and watchers after the commit.
 pub(crate) struct Notice {
     promise: Promise,
@@ -255,9 +258,6 @@ impl Exchange {
         let needed = self.fees().cost(offer.price, least);
         let mut hold = tx.hold(job.id).await?.ok_or(Error::NotFound("the hold"))?;
         let plan = hold.add(needed.minus_or_zero(hold.left()))?;
-        hold.expires_at = Some(self.idle_until());
-        tx.put_hold(&hold).await?;
-        self.post_all(tx, &plan, now).await?;
         let promise = Promise {
             device: offer.device,
             job: job.id,
@@ -266,6 +266,11 @@ impl Exchange {
             at: now,
             until: now.plus(self.inner.settings.spot_notice),
         };
+        // However short the patience is: the money stays for as long as the promise may take, and a tick for its lease.
+        let kept = latest(&promise).plus(AFTER_PROMISE);
+        hold.expires_at = Some(self.idle_until().max(kept));
+        tx.put_hold(&hold).await?;
+        self.post_all(tx, &plan, now).await?;
         let event = |kind, detail| JobEvent {
             at: now,
             kind,

@@ -294,6 +294,15 @@ mod tests {
     }
 
     #[test]
+    fn a_transfer_says_what_job_it_is_of() {
+        let job = JobId::new(kernel::Timestamp::from_millis(1), [1; 10]);
+        let (from, to) = (BookId::Fees, BookId::Treasury);
+        let one = Transfer::new("k".into(), from, to, Amount::ZERO, EntryKind::Fee);
+        assert_eq!(one.job, None);
+        assert_eq!(one.of(job).job, Some(job));
+    }
+
+    #[test]
     fn each_book_has_one_name() {
         let mut names = std::collections::BTreeSet::new();
         for book in BookId::of(account(1)).into_iter().chain(PLATFORM) {

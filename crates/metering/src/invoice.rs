@@ -10,10 +10,14 @@ mod tests;
 
 use ed25519_dalek::{Signer, SigningKey};
 use kernel::{Amount, BASE_UNITS_PER_IO, Energy, LeaseId, Seconds, Timestamp};
-use protocol::invoice::{Finding, Invoice, Rule, SignedReceipt, Subject, Summary, Totals, Verdict};
+use protocol::invoice::{
+    Finding, Invoice, InvoiceRefund, RefundCause, Rule, SignedReceipt, Subject, Summary, Totals,
+    Verdict,
+};
+use protocol::money::RefundReason;
 use protocol::view::Receipt;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use crate::batch::{self, Claim};
@@ -260,40 +264,77 @@ pub fn month_of(month: &str) -> Option<(Timestamp, Timestamp)> {
 }
 
 fn refunds(invoice: &Invoice, lines: &[leases::Line], findings: &mut Findings) {
-    let mut seen = std::collections::BTreeSet::new();
+    let (mut seen, mut disputes) = (BTreeSet::new(), BTreeSet::new());
+    let mut back: BTreeMap<LeaseId, Amount> = BTreeMap::new();
     for (number, refund) in invoice.refunds.iter().enumerate() {
         let place = format!("refunds[{number}]");
-        if !seen.insert(refund.dispute) {
-            findings.add(
-                Rule::Subject,
-                place.clone(),
-                refund.dispute,
-                "",
-                refund.dispute,
-            );
+        let id = refund.lease;
+        // A receipt is disputed once, a lease is refunded once for a reason; the second payment of that has its own time.
+        let (once, dispute) = match &refund.cause {
+            RefundCause::Dispute { dispute, seq } => (Once::Receipt(id, *seq), Some(*dispute)),
+            RefundCause::Automatic { reason, .. } => (Once::Reason(id, *reason, refund.at), None),
+        };
+        if !seen.insert(once) || dispute.is_some_and(|dispute| !disputes.insert(dispute)) {
+            let found = dispute.map_or_else(|| id.to_string(), |dispute| dispute.to_string());
+            findings.add(Rule::Subject, place.clone(), id, "", found);
         }
-        let line = lines.iter().find(|line| line.lease() == refund.lease);
-        // A month may give back what was paid in another.
-        if line.is_none() && matches!(invoice.subject, Subject::Job { .. }) {
-            findings.add(
-                Rule::Subject,
-                format!("{place}.lease"),
-                refund.dispute,
-                "",
-                refund.lease,
-            );
-        }
-        if let Some(charged) = line.and_then(|line| line.charged_for(refund.seq))
-            && refund.amount > charged
-        {
+        when(invoice, refund, &place, findings);
+        let line = lines.iter().find(|line| line.lease() == id);
+        let Some(line) = line else {
+            // A month may give back what was paid in another.
+            if matches!(invoice.subject, Subject::Job { .. }) {
+                findings.add(Rule::Subject, format!("{place}.lease"), id, "", id);
+            }
+            continue;
+        };
+        let paid = match &refund.cause {
+            RefundCause::Dispute { seq, .. } => line.charged_for(*seq),
+            RefundCause::Automatic { .. } => None,
+        };
+        if let Some(charged) = paid.filter(|charged| refund.amount > *charged) {
+            let place = format!("{place}.amount");
             findings.add(
                 Rule::Refund,
-                format!("{place}.amount"),
-                refund.dispute,
+                place,
+                id,
                 charged.base(),
                 refund.amount.base(),
             );
         }
+        let sum = back.entry(id).or_default();
+        *sum = sum.checked_add(refund.amount).unwrap_or(Amount::MAX);
+        // With what was paid for it before this invoice's period.
+        if let Some(paid) = line.paid_until_now().filter(|paid| *sum > *paid) {
+            findings.add(Rule::Refund, place, id, paid.base(), sum.base());
+        }
+    }
+}
+
+/// What is given back once.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Once {
+    Receipt(LeaseId, u64),
+    Reason(LeaseId, RefundReason, Timestamp),
+}
+
+/// Before the invoice was written, and within its month.
+fn when(invoice: &Invoice, refund: &InvoiceRefund, place: &str, findings: &mut Findings) {
+    let place = format!("{place}.at");
+    if refund.at > invoice.issued_at {
+        let expected = format!("≤ {}", invoice.issued_at);
+        findings.add(
+            Rule::Period,
+            place.clone(),
+            refund.lease,
+            expected,
+            refund.at,
+        );
+    }
+    if let Subject::Month { from, until, .. } = &invoice.subject
+        && (refund.at < *from || refund.at >= *until)
+    {
+        let expected = format!("{from} … {until}");
+        findings.add(Rule::Period, place, refund.lease, expected, refund.at);
     }
 }
 

@@ -9,13 +9,15 @@ use kernel::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::money::EntryView;
+use crate::money::{EntryView, RefundReason};
 use crate::state::JobState;
 
 /// `format` of the invoices that are made now.
 pub const FORMAT: &str = "iog.invoice.v1";
 /// More receipts than this are told by their ends only: a month of ten devices would be hundreds of megabytes.
 pub const RECEIPTS_MAX: u64 = 20_000;
+/// Lines of one invoice.
+pub const LEASES_MAX: u64 = 20_000;
 /// Movements in one export of the ledger.
 pub const ENTRIES_MAX: u32 = 50_000;
 
@@ -143,17 +145,34 @@ pub struct SignedReceipt {
     pub posted_at: Timestamp,
 }
 
-/// Given back after a dispute.
+/// Given back of what was paid for a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct InvoiceRefund {
-    pub dispute: DisputeId,
     pub lease: LeaseId,
-    /// Of the receipt that it is about.
-    pub seq: u64,
+    pub cause: RefundCause,
     pub amount: Amount,
     pub at: Timestamp,
+}
+
+/// Why something was given back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum RefundCause {
+    /// A ruling on one receipt.
+    Dispute {
+        dispute: DisputeId,
+        /// Of the receipt that it is about.
+        seq: u64,
+    },
+    /// Without being asked for. What the platform could not pay at once is a second line, with its own time.
+    Automatic {
+        reason: RefundReason,
+        /// Delivered seconds that it is for.
+        seconds: Seconds,
+    },
 }
 
 /// Sums of the lines.
@@ -263,7 +282,7 @@ pub enum Rule {
     Subject,
     /// A receipt was posted outside the month, or before the one before it.
     Period,
-    /// A refund is more than was paid for its receipt.
+    /// A refund is more than was paid for its receipt, or all of a lease's are more than was paid for it.
     Refund,
 }
 

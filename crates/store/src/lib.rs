@@ -53,7 +53,7 @@ pub use payouts::{Approval, Deposit, Payout};
 pub use prices::{Hired, PricePoint, TradeRow};
 pub use promises::Promise;
 pub use quotes::{Quote, QuotedSlot};
-pub use receipts::{Period, PostedReceipt, ReceiptsOf, Refunded};
+pub use receipts::{Period, PostedReceipt, ReceiptsOf};
 pub use refunds::{Given, Refund};
 pub use rounds::{Forget, RoundHead};
 pub use searches::Search;

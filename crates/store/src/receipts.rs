@@ -1,6 +1,8 @@
 //! Posted receipts, of a job or of an account in a period.
 
-use kernel::{AccountId, Amount, DisputeId, JobId, LeaseId, Timestamp};
+use kernel::{AccountId, Amount, JobId, Timestamp};
+use protocol::invoice::{InvoiceRefund, RefundCause};
+use protocol::money::RefundReason;
 use protocol::view::Receipt;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, query};
@@ -16,16 +18,6 @@ pub struct PostedReceipt {
     pub charged: Amount,
     pub posted_at: Timestamp,
     pub worker_key: String,
-}
-
-/// What a decided dispute gave back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refunded {
-    pub dispute: DisputeId,
-    pub lease: LeaseId,
-    pub seq: u64,
-    pub amount: Amount,
-    pub at: Timestamp,
 }
 
 /// Whose receipts.
@@ -68,11 +60,12 @@ impl ReceiptsOf {
         }
     }
 
-    const fn dispute_is(self) -> &'static str {
+    /// Which disputes and refunds, as `d`.
+    const fn given_back_is(self) -> &'static str {
         match self {
-            Self::Job(_) => "job = $1",
-            Self::Requester(_) => "account = $1",
-            Self::Owner(_) => "owner = $1",
+            Self::Job(_) => "d.job = $1",
+            Self::Requester(_) => "d.account = $1",
+            Self::Owner(_) => "d.lease IN (SELECT id FROM leases WHERE owner = $1)",
         }
     }
 
@@ -110,13 +103,17 @@ impl Store {
         rows.iter().map(posted).collect()
     }
 
-    /// How many receipts were posted in a period.
+    /// How many receipts were posted in a period, and of how many leases.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn count_receipts(&self, of: ReceiptsOf, period: Period) -> Result<u64, StoreError> {
+    pub async fn count_receipts(
+        &self,
+        of: ReceiptsOf,
+        period: Period,
+    ) -> Result<(u64, u64), StoreError> {
         let sql = format!(
-            "SELECT COUNT(*) AS receipts FROM receipts r JOIN leases l ON l.id = r.lease \
+            "SELECT COUNT(*) AS receipts, COUNT(DISTINCT r.lease) AS leases FROM receipts r JOIN leases l ON l.id = r.lease \
              WHERE {} AND r.posted_at >= $2 AND r.posted_at < $3",
             of.lease_is()
         );
@@ -126,7 +123,7 @@ impl Store {
             .bind(period.until.millis())
             .fetch_one(self.readers())
             .await?;
-        row.unsigned("receipts")
+        Ok((row.unsigned("receipts")?, row.unsigned("leases")?))
     }
 
     /// The receipts posted in a period, lease by lease and oldest first, and of each lease the last one before it. `ends`: of
@@ -186,7 +183,7 @@ impl Store {
         rows.iter().map(crate::leases::named).collect()
     }
 
-    /// What was given back to a requester in a period, oldest first.
+    /// What was given back in a period, oldest first: by rulings, and without being asked for as it was posted.
     ///
     /// # Errors
     /// The database failed.
@@ -194,11 +191,18 @@ impl Store {
         &self,
         of: ReceiptsOf,
         period: Period,
-    ) -> Result<Vec<Refunded>, StoreError> {
+    ) -> Result<Vec<InvoiceRefund>, StoreError> {
+        // The keys are those of `ledger::plans::Refund`.
         let sql = format!(
-            "SELECT id, lease, seq, refunded, decided_at FROM disputes \
-             WHERE {} AND refunded > 0 AND decided_at >= $2 AND decided_at < $3 ORDER BY decided_at, id",
-            of.dispute_is()
+            "SELECT d.lease, d.id AS dispute, d.seq, NULL AS reason, NULL AS seconds, d.refunded AS amount, d.decided_at AS at \
+             FROM disputes d WHERE {of} AND d.refunded > 0 AND d.decided_at >= $2 AND d.decided_at < $3 \
+             UNION ALL \
+             SELECT d.lease, NULL, NULL, d.reason, d.seconds, CAST(SUM(t.amount) AS BIGINT), t.at \
+             FROM refunds d JOIN transfers t ON t.key IN ('refund:' || d.lease || ':earned', 'refund:' || d.lease || ':withdrawable', \
+             'refund:' || d.lease || ':fees', 'refund:' || d.lease || ':treasury') \
+             WHERE {of} AND t.at >= $2 AND t.at < $3 GROUP BY d.lease, d.reason, d.seconds, t.at \
+             ORDER BY at, lease",
+            of = of.given_back_is()
         );
         let rows = query(AssertSqlSafe(sql))
             .bind(of.id())
@@ -207,12 +211,21 @@ impl Store {
             .fetch_all(self.readers())
             .await?;
         let read = |row: &AnyRow| {
-            Ok(Refunded {
-                dispute: row.parse("id")?,
+            let cause = match row.parse_opt("dispute")? {
+                Some(dispute) => RefundCause::Dispute {
+                    dispute,
+                    seq: row.unsigned("seq")?,
+                },
+                None => RefundCause::Automatic {
+                    reason: row.word("reason", RefundReason::parse)?,
+                    seconds: row.seconds("seconds")?,
+                },
+            };
+            Ok(InvoiceRefund {
                 lease: row.parse("lease")?,
-                seq: row.unsigned("seq")?,
-                amount: row.amount("refunded")?,
-                at: row.time("decided_at")?,
+                cause,
+                amount: row.amount("amount")?,
+                at: row.time("at")?,
             })
         };
         rows.iter().map(read).collect()

@@ -3,7 +3,7 @@
 use exchange::Error;
 use kernel::{Amount, Energy, Seconds, Timestamp};
 use metering::invoice::{check, month_of};
-use protocol::invoice::{Invoice, Receipted, Subject, Summary};
+use protocol::invoice::{Invoice, Receipted, RefundCause, Subject, Summary};
 use protocol::state::RunEnd;
 use protocol::view::{Book, EntryKind};
 
@@ -205,7 +205,13 @@ async fn what_was_given_back_stands_on_the_invoice() {
             .unwrap();
         let summary = checked(&world, &invoice);
         assert_eq!(summary.totals.refunded, base(700_000));
-        assert_eq!(invoice.refunds[0].dispute, opened.id);
+        assert_eq!(
+            invoice.refunds[0].cause,
+            RefundCause::Dispute {
+                dispute: opened.id,
+                seq: 1
+            }
+        );
         let month = world
             .exchange
             .month_invoice(&rita, "2026-11")

@@ -2,6 +2,7 @@
 
 use exchange::Actor;
 use kernel::{Amount, JobId, Seconds};
+use protocol::invoice::RefundCause;
 use protocol::money::{IncidentKind, RefundReason};
 use protocol::notice::{Event, Notice};
 use protocol::spec::DeviceClass;
@@ -102,6 +103,31 @@ async fn seconds_lost_beyond_the_bound_are_given_back_and_the_owner_keeps_them()
         assert_eq!(left, 1_000_000_000 - cost(100.0) - cost(60.0) + amount);
         assert_eq!(world.exchange.reconcile().await.unwrap(), 0);
         assert_eq!(world.sum_of_books().await, 0);
+        // It stands on the job's invoice and on the month's.
+        world.pass(1_000);
+        for invoice in [
+            world.exchange.job_invoice(&rita, job).await.unwrap(),
+            world
+                .exchange
+                .month_invoice(&rita, "2026-11")
+                .await
+                .unwrap(),
+        ] {
+            let cause = RefundCause::Automatic {
+                reason: RefundReason::LossBound,
+                seconds: Seconds::new(40),
+            };
+            let lines: Vec<_> = invoice
+                .refunds
+                .iter()
+                .map(|one| (one.cause.clone(), one.amount.base()))
+                .collect();
+            assert_eq!(lines, [(cause, amount)]);
+            let charged = invoice.totals.charged.base();
+            assert_eq!(charged - amount, 1_000_000_000 - left);
+            let verdict = metering::invoice::verify(&invoice, None);
+            assert!(verdict.fits, "{:?}", verdict.findings);
+        }
     }
 }
 

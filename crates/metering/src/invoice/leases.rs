@@ -170,6 +170,13 @@ impl Line<'_> {
             .map(|one| one.charged)
     }
 
+    /// What had been paid for the lease with the last receipt that is here.
+    pub(super) fn paid_until_now(&self) -> Option<Amount> {
+        let last = self.receipts.iter().chain(&self.opening);
+        let seconds = last.map(|one| one.witnessed.receipt.seconds).max()?;
+        Some(self.fees?.cost(self.told.price, seconds))
+    }
+
     /// What is not signed says nothing.
     pub(super) fn drop_forged(&mut self, forged: &[String]) {
         if forged.is_empty() {

@@ -3,7 +3,7 @@ use crate::Fees;
 use crate::receipt::{Head, countersign, sign_worker};
 use kernel::{AccountId, BasisPoints, DeviceId, DisputeId, Epoch, JobId, NodeId, PricePerSecond};
 use proptest::prelude::*;
-use protocol::invoice::{Currency, Customer, InvoiceLease, InvoiceRefund, Receipted};
+use protocol::invoice::{Currency, Customer, InvoiceLease, InvoiceRefund, Receipted, RefundCause};
 use protocol::state::JobState;
 
 const FEE: u16 = 25;
@@ -427,12 +427,23 @@ fn the_ends_alone_tell_the_money() {
 
 #[test]
 fn refunds_are_of_receipts_that_were_paid() {
-    let refund = |lease: LeaseId, seq: u64, base: i64| InvoiceRefund {
-        dispute: DisputeId::new(at(0), [9; 10]),
+    let ruled = |lease: LeaseId, dispute: u8, seq: u64, base: i64| InvoiceRefund {
         lease,
-        seq,
+        cause: RefundCause::Dispute {
+            dispute: DisputeId::new(at(0), [dispute; 10]),
+            seq,
+        },
         amount: amount(base),
         at: at(100_000),
+    };
+    let unasked = |lease: LeaseId, base: i64, millis: i64| InvoiceRefund {
+        lease,
+        cause: RefundCause::Automatic {
+            reason: RefundReason::LossBound,
+            seconds: Seconds::new(10),
+        },
+        amount: amount(base),
+        at: at(millis),
     };
     let with = |refunds: Vec<InvoiceRefund>| {
         let mut invoice = two_leases();
@@ -441,14 +452,86 @@ fn refunds_are_of_receipts_that_were_paid() {
         rules(&found(&sign(invoice, &platform()).expect("signs")))
     };
     let first = two_leases().leases[0].lease;
-    assert_eq!(with(vec![refund(first, 2, 1_000)]), []);
-    assert_eq!(with(vec![refund(first, 2, 100_000_000)]), [Rule::Refund]);
-    let strange = LeaseId::new(at(1), [0; 10]);
-    assert_eq!(with(vec![refund(strange, 2, 1)]), [Rule::Subject]);
+    let (charged, last) = (
+        two_leases().leases[0].charged,
+        two_leases().leases[0].receipts.clone(),
+    );
+    let of_last = last.last().expect("receipts").charged;
+    let seq = u64::try_from(last.len()).expect("few");
+    let one_more = |paid: Amount| paid.base() + 1;
+    assert_eq!(with(vec![ruled(first, 1, seq, of_last.base())]), []);
     assert_eq!(
-        with(vec![refund(first, 2, 1), refund(first, 2, 1)]),
+        with(vec![ruled(first, 1, seq, one_more(of_last))]),
+        [Rule::Refund]
+    );
+    let strange = LeaseId::new(at(1), [0; 10]);
+    assert_eq!(with(vec![ruled(strange, 1, 2, 1)]), [Rule::Subject]);
+    // A receipt is disputed once; a dispute is about one receipt.
+    for second in [ruled(first, 1, 1, 1), ruled(first, 2, 2, 1)] {
+        assert_eq!(with(vec![ruled(first, 1, 2, 1), second]), [Rule::Subject]);
+    }
+    // All of a lease's together are no more than was paid for it.
+    let all = charged.base();
+    assert_eq!(with(vec![unasked(first, all, 90_000)]), []);
+    assert_eq!(
+        with(vec![unasked(first, all - 1, 90_000), ruled(first, 1, 2, 1)]),
+        []
+    );
+    assert_eq!(
+        with(vec![unasked(first, all, 90_000), ruled(first, 1, 2, 1)]),
+        [Rule::Refund]
+    );
+    // What was owed is paid later, once.
+    assert_eq!(
+        with(vec![unasked(first, 1, 90_000), unasked(first, 1, 95_000)]),
+        []
+    );
+    assert_eq!(
+        with(vec![unasked(first, 1, 90_000), unasked(first, 1, 90_000)]),
         [Rule::Subject]
     );
+    assert_eq!(two_leases().issued_at, at(9_000_000));
+    assert_eq!(with(vec![unasked(first, 1, 9_000_000)]), []);
+    assert_eq!(with(vec![unasked(first, 1, 9_000_001)]), [Rule::Period]);
+}
+
+#[test]
+fn a_months_refunds_are_of_the_month_and_of_all_that_was_paid() {
+    let (from, until) = month_of("2026-11").expect("a month");
+    let line = across();
+    let opening = line.opening.clone().expect("begun before").bytes;
+    let opening = receipt::from_bytes(&hex::decode(opening).expect("hex")).expect("bytes");
+    let before = cost(line.price, opening.seconds.get());
+    let with = |base: i64, moment: Timestamp, ends: bool| {
+        let mut invoice = month(vec![line.clone()]);
+        if ends {
+            invoice.receipts = Receipted::Ends;
+            let mut last = invoice.leases[0].receipts.pop().expect("receipts");
+            last.charged = line.charged;
+            invoice.leases[0].receipts = vec![last];
+        }
+        invoice.issued_at = until.plus_millis(10);
+        invoice.refunds = vec![InvoiceRefund {
+            lease: line.lease,
+            cause: RefundCause::Automatic {
+                reason: RefundReason::SpecMissed,
+                seconds: Seconds::new(1),
+            },
+            amount: amount(base),
+            at: moment,
+        }];
+        invoice.totals = sum(&invoice).expect("in range");
+        rules(&found(&sign(invoice, &platform()).expect("signs")))
+    };
+    // What was paid in the month before can come back in this one.
+    let paid = before.base() + line.charged.base();
+    for ends in [false, true] {
+        assert_eq!(with(paid, from, ends), []);
+        assert_eq!(with(paid + 1, from, ends), [Rule::Refund]);
+    }
+    assert_eq!(with(1, from.plus_millis(-1), false), [Rule::Period]);
+    assert_eq!(with(1, until.plus_millis(-1), false), []);
+    assert_eq!(with(1, until, false), [Rule::Period]);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! hold Western letters only; a name in others is shown as "?" on the page and stands whole in the JSON, which is the original.
 
 use pdf_writer::{Content, Finish, Name, Pdf, Rect, Ref, Str, TextStr};
-use protocol::invoice::{Invoice, InvoiceLease, InvoiceRefund, Subject};
+use protocol::invoice::{Invoice, InvoiceLease, InvoiceRefund, RefundCause, Subject};
+use protocol::money::RefundReason;
 
 const WIDTH: f32 = 595.0;
 const HEIGHT: f32 = 842.0;
@@ -105,14 +106,23 @@ fn lease(paper: &mut Paper, line: &InvoiceLease) {
 
 fn refund(paper: &mut Paper, refund: &InvoiceRefund) {
     paper.room_for(30.0);
-    paper.text(MARGIN, Font::Regular, 9.0, "Given back after a dispute");
+    let (title, small) = match &refund.cause {
+        RefundCause::Dispute { dispute, seq } => (
+            "Given back after a dispute",
+            format!("{dispute}, receipt {seq} of {}", refund.lease),
+        ),
+        RefundCause::Automatic { reason, seconds } => (
+            match reason {
+                RefundReason::LossBound => "Given back: lost beyond the loss bound",
+                RefundReason::SpecMissed => "Given back: the machine was not what was hired",
+            },
+            format!("{} s of {}", seconds.get(), refund.lease),
+        ),
+    };
+    paper.text(MARGIN, Font::Regular, 9.0, title);
     let amount = format!("-{}", refund.amount.to_io());
     paper.right(WIDTH - MARGIN, Font::Regular, 9.0, &amount);
     paper.down(11.0);
-    let small = format!(
-        "{}, receipt {} of {}",
-        refund.dispute, refund.seq, refund.lease
-    );
     paper.text(MARGIN, Font::Regular, 7.0, &small);
     paper.down(15.0);
 }

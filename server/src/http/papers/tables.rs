@@ -1,7 +1,7 @@
 //! What stands in which column. Sums are in IO, written out; times as everywhere.
 
 use kernel::{Amount, Energy};
-use protocol::invoice::{EarningsExport, Invoice};
+use protocol::invoice::{EarningsExport, Invoice, RefundCause};
 use protocol::view::{Book, EntryView};
 
 use super::csv::{Cell, Csv};
@@ -25,7 +25,7 @@ pub fn invoice(invoice: &Invoice) -> String {
         "line",
         "job",
         "lease",
-        "dispute",
+        "because",
         "model",
         "devices",
         "price_io_per_second",
@@ -67,12 +67,18 @@ pub fn invoice(invoice: &Invoice) -> String {
         ]);
     }
     for refund in &invoice.refunds {
+        let (because, seconds) = match &refund.cause {
+            RefundCause::Dispute { dispute, .. } => (Cell::from(*dispute), none()),
+            RefundCause::Automatic { reason, seconds } => {
+                (Cell::from(reason.as_str()), Cell::from(seconds.get()))
+            }
+        };
         csv.row(&[
             number(),
             Cell::from("refund"),
             none(),
             Cell::from(refund.lease),
-            Cell::from(refund.dispute),
+            because,
             none(),
             none(),
             none(),
@@ -80,7 +86,7 @@ pub fn invoice(invoice: &Invoice) -> String {
             Cell::from(refund.at),
             Cell::from(refund.at),
             none(),
-            none(),
+            seconds,
             none(),
             none(),
             none(),
