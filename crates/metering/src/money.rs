@@ -72,7 +72,7 @@ impl Fees {
             .map(|charge| charge.requester_pays)
     }
 
-    /// What the owner gets each second, after the fee, rounded down.
+    /// What the owner gets each second, after the fee; the fee is rounded down.
     pub fn owner_rate(self, price: PricePerSecond) -> PricePerSecond {
         let each = self.charge(price, Seconds::new(1));
         each.map_or(price, |charge| {
@@ -129,6 +129,16 @@ mod tests {
         assert_eq!(charge.requester_pays.base(), 90_225_000);
         assert_eq!(charge.owner_gets.base(), 89_775_000);
         assert_eq!(charge.platform_gets.base(), 450_000);
+        let all_in = fees(25, 25).per_hour(price(25_000));
+        assert_eq!(all_in, Ok(charge.requester_pays));
+    }
+
+    #[test]
+    fn a_seconds_rates_round_against_whom_they_are_shown_to() {
+        // 0.25 % of 25,001 is 62.5.
+        let (fees, price) = (fees(25, 25), price(25_001));
+        assert_eq!(fees.rate(price).per_second().base(), 25_064);
+        assert_eq!(fees.owner_rate(price).per_second().base(), 24_939);
     }
 
     #[test]

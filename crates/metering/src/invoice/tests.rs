@@ -351,6 +351,68 @@ fn receipts_that_are_missing_repeated_reordered_or_forged_are_found() {
     );
 }
 
+#[test]
+fn what_is_not_signed_says_nothing_and_a_broken_link_names_the_hash_it_should() {
+    // Whoever signs the last receipt anew with another key changes no sum but those of the line.
+    let by_another = |all: &mut Vec<SignedReceipt>| {
+        all[2].worker_signature = all[1].worker_signature.clone();
+    };
+    let found = cheated(|invoice| by_another(&mut invoice.leases[0].receipts));
+    let sums = ["seconds", "energy_mj", "gross", "charged", "fee"];
+    let mut expected = vec![
+        (Rule::WorkerSignature, "leases[0].receipts[2]".to_owned()),
+        (Rule::Countersignature, "leases[0].receipts[2]".to_owned()),
+    ];
+    expected.extend(sums.map(|name| (Rule::LineSum, format!("leases[0].{name}"))));
+    assert_eq!(found, expected);
+    // No signature at all.
+    let found = cheated(|invoice| invoice.leases[0].receipts[2].worker_signature.clear());
+    assert_eq!(found[0].0, Rule::WorkerSignature);
+
+    let mut invoice = two_leases();
+    let line = &mut invoice.leases[0];
+    let broken = |all: &mut Vec<SignedReceipt>| {
+        let mut receipt =
+            receipt::from_bytes(&hex::decode(&all[2].bytes).expect("hex")).expect("bytes");
+        receipt.previous = "ab".repeat(32);
+        let receipt = sign_worker(receipt, &worker()).expect("signs");
+        let receipt = countersign(receipt, &worker().verifying_key(), &platform()).expect("signs");
+        all[2] = carried(&receipt, all[2].charged, all[2].posted_at).expect("signed");
+    };
+    broken(&mut line.receipts);
+    let mut before =
+        receipt::from_bytes(&hex::decode(&line.receipts[1].bytes).expect("hex")).expect("bytes");
+    before
+        .worker_signature
+        .clone_from(&line.receipts[1].worker_signature);
+    before.platform_signature = Some(line.receipts[1].platform_signature.clone());
+    let hash = receipt::hash(&before).expect("signed");
+    let verdict = verify(&sign(invoice, &platform()).expect("signs"), None);
+    let link = &verdict.findings[0];
+    assert_eq!(
+        (link.rule, link.expected.as_str(), link.found.as_str()),
+        (Rule::Link, hash.as_str(), "ab".repeat(32).as_str())
+    );
+    assert_eq!(verdict.findings.len(), 1, "{:?}", verdict.findings);
+}
+
+#[test]
+fn receipts_may_be_posted_at_one_moment_and_never_backwards() {
+    let at_once = cheated(|invoice| {
+        let all = &mut invoice.leases[0].receipts;
+        all[1].posted_at = all[2].posted_at;
+    });
+    assert_eq!(at_once, []);
+    let back = cheated(|invoice| {
+        let all = &mut invoice.leases[0].receipts;
+        all[1].posted_at = all[2].posted_at.plus_millis(1);
+    });
+    assert_eq!(
+        back,
+        [(Rule::Period, "leases[0].receipts[2].posted_at".to_owned())]
+    );
+}
+
 fn month(leases: Vec<InvoiceLease>) -> Invoice {
     let (from, until) = month_of("2026-11").expect("a month");
     let mut invoice = document(leases);

@@ -183,11 +183,24 @@ fn the_platform_signs_only_what_the_worker_signed() {
         countersign(unsigned, &worker.verifying_key(), &platform),
         Err(ReceiptError::WorkerSignature)
     );
+    let signed = chain(&[5]).remove(0);
+    assert_eq!(verify_platform(&signed, &platform.verifying_key()), Ok(()));
+    assert_eq!(
+        verify_platform(&signed, &worker.verifying_key()),
+        Err(ReceiptError::PlatformSignature)
+    );
     let by_another = sign_worker(draft(&Head::default(), 5, false), &platform).expect("valid");
     assert_eq!(
         countersign(by_another, &worker.verifying_key(), &platform),
         Err(ReceiptError::WorkerSignature)
     );
+}
+
+#[test]
+fn less_energy_is_said_in_words() {
+    let less = |got| ChainError::EnergyBackwards { got, had: 7 }.to_string();
+    assert!(less(Some(5)).starts_with("5 mJ "), "{}", less(Some(5)));
+    assert!(less(None).starts_with("untold mJ "), "{}", less(None));
 }
 
 #[test]
@@ -197,6 +210,18 @@ fn nothing_follows_the_last_and_nothing_passes_the_bound() {
     assert_eq!(
         head.admits(&draft(&head, 11, false), &terms, Seconds::new(10)),
         Err(ChainError::TooMany { got: 11, bound: 10 })
+    );
+    let (ten, nine) = (Seconds::new(10), Seconds::new(9));
+    assert_eq!(head.admits(&draft(&head, 10, false), &terms, ten), Ok(()));
+    // The last receipt may tell of no second more.
+    let had = Head {
+        seconds: ten,
+        ..Head::default()
+    };
+    assert_eq!(had.admits(&draft(&had, 10, true), &terms, ten), Ok(()));
+    assert_eq!(
+        had.admits(&draft(&had, 9, true), &terms, nine),
+        Err(ChainError::Backwards { got: 9, had: 10 })
     );
     let ended = Head {
         last: true,
