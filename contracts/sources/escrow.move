@@ -59,7 +59,6 @@ module iog::escrow {
     /// Seconds between asking for the close and the first moment it can be finished: 1 day.
     const CHALLENGE_S: u64 = 86_400;
     const SIGNATURE_BYTES: u64 = 64;
-    const KEY_BYTES: u64 = 32;
     const VOUCHER_PREFIX: vector<u8> = b"IOG_VOUCHER_V1::";
     const ESCROW_SEED: vector<u8> = b"IOG_ESCROW";
 
@@ -172,7 +171,6 @@ module iog::escrow {
         renter: &signer, number: u64, voucher_key: vector<u8>, deposit: u64
     ) acquires Escrow {
         assert!(!roles::paused(), E_PAUSED);
-        assert!(vector::length(&voucher_key) == KEY_BYTES, E_BAD_KEY);
         // A key that the chain's strict check never accepts would let a renter sign vouchers that look good and pay nothing.
         let usable = ed25519::new_validated_public_key_from_bytes(voucher_key);
         assert!(option::is_some(&usable), E_BAD_KEY);

@@ -9,9 +9,11 @@
 /// R5.  A line that cannot be paid is skipped with an event that says why; the other lines are paid.
 /// R6.  What leaves the vault is what the events of the batch say was paid, line by line and in sum.
 /// R7.  Nobody owns the vault: only `pay` takes out of it.
+/// R8.  On one day (UTC) no more leaves the vault than the administrator's limit, so that a stolen settler's key cannot empty it.
+///      At the start there is no limit.
 ///
 /// Why a line was skipped: 1 its amount is zero; 2 the vault does not hold enough for it; 3 the payee's store is frozen;
-/// 4 the payee is the zero address or the vault itself.
+/// 4 the payee is the zero address or the vault itself; 5 the day's limit does not leave enough.
 module iog::settlement {
     use std::signer;
     use std::vector;
@@ -20,6 +22,7 @@ module iog::settlement {
     use aptos_framework::event;
     use aptos_framework::fungible_asset;
     use aptos_framework::primary_fungible_store;
+    use aptos_framework::timestamp;
     use iog::roles;
     use iog::token;
 
@@ -39,10 +42,14 @@ module iog::settlement {
     const E_LINES: u64 = 7;
     /// The batch was applied before.
     const E_BATCH_KNOWN: u64 = 8;
+    /// The caller is not the administrator.
+    const E_NOT_ADMIN: u64 = 9;
 
     const TAG_BYTES: u64 = 16;
     const BATCH_BYTES: u64 = 32;
     const LINES_MAX: u64 = 256;
+    const DAY_S: u64 = 86_400;
+    const NO_LIMIT: u64 = 18_446_744_073_709_551_615;
     const VAULT_SEED: vector<u8> = b"IOG_VAULT";
 
     /// Not skipped.
@@ -51,11 +58,17 @@ module iog::settlement {
     const SKIP_VAULT: u64 = 2;
     const SKIP_FROZEN: u64 = 3;
     const SKIP_PAYEE: u64 = 4;
+    const SKIP_LIMIT: u64 = 5;
 
     struct Vault has key {
         account: SignerCapability,
         /// What each batch did, kept for ever: this is what makes a batch apply once.
-        batches: Table<vector<u8>, Outcome>
+        batches: Table<vector<u8>, Outcome>,
+        /// Base units that may leave on one day.
+        limit: u64,
+        /// The day of the last batch, counted from 1970-01-01, and the base units that left on it.
+        day: u64,
+        spent: u64
     }
 
     struct Outcome has copy, drop, store { paid: u64, skipped: u64, total: u64 }
@@ -76,6 +89,10 @@ module iog::settlement {
     /// A batch was applied: lines paid, lines skipped, base units paid.
     struct Settled has drop, store { batch: vector<u8>, paid: u64, skipped: u64, total: u64 }
 
+    #[event]
+    /// The administrator set how many base units may leave on one day.
+    struct LimitChanged has drop, store { from: u64, to: u64 }
+
     fun init_module(publisher: &signer) {
         token::ensure(publisher);
         let (_, account) = account::create_resource_account(publisher, VAULT_SEED);
@@ -83,7 +100,7 @@ module iog::settlement {
         primary_fungible_store::ensure_primary_store_exists(
             account::get_signer_capability_address(&account), token::metadata()
         );
-        move_to(publisher, Vault { account, batches: table::new() });
+        move_to(publisher, Vault { account, batches: table::new(), limit: NO_LIMIT, day: 0, spent: 0 });
     }
 
     // ---- Views -----------------------------------------------------------------------------------------------------------
@@ -112,6 +129,14 @@ module iog::settlement {
         let nothing = Outcome { paid: 0, skipped: 0, total: 0 };
         let outcome = *table::borrow_with_default(&borrow_global<Vault>(@iog).batches, batch, &nothing);
         (outcome.paid, outcome.skipped, outcome.total)
+    }
+
+    #[view]
+    /// Base units that may leave on one day, and those that still may today.
+    public fun daily_limit(): (u64, u64) acquires Vault {
+        let state = borrow_global<Vault>(@iog);
+        let spent = if (state.day == today()) state.spent else 0;
+        (state.limit, if (spent < state.limit) state.limit - spent else 0)
     }
 
     // ---- In and out ------------------------------------------------------------------------------------------------------
@@ -144,6 +169,7 @@ module iog::settlement {
         let metadata = token::metadata();
         let vault = vault_address();
         let left = vault_balance();
+        let (_, room) = daily_limit();
         let total = 0;
         let reasons = vector[];
         for (line in 0..lines) {
@@ -153,15 +179,22 @@ module iog::settlement {
                 else if (payee == @0x0 || payee == vault) SKIP_PAYEE
                 else if (primary_fungible_store::is_frozen(payee, metadata)) SKIP_FROZEN
                 else if (amount > left) SKIP_VAULT
+                else if (amount > room) SKIP_LIMIT
                 else PAYABLE;
             if (reason == PAYABLE) {
                 left = left - amount;
+                room = room - amount;
                 total = total + amount;
             };
             vector::push_back(&mut reasons, reason);
         };
 
         let state = borrow_global_mut<Vault>(@iog);
+        if (state.day != today()) {
+            state.day = today();
+            state.spent = 0;
+        };
+        state.spent = state.spent + total;
         let account = account::create_signer_with_capability(&state.account);
         let purse = primary_fungible_store::withdraw(&account, metadata, total);
         let paid = 0;
@@ -181,6 +214,18 @@ module iog::settlement {
         table::add(&mut state.batches, batch, Outcome { paid, skipped, total });
         event::emit(Settled { batch, paid, skipped, total });
     }
+
+    /// Sets how many base units may leave the vault on one day (UTC); it holds from now on, for what has left today too.
+    /// Aborts with E_NOT_ADMIN.
+    public entry fun set_daily_limit(admin: &signer, limit: u64) acquires Vault {
+        assert!(signer::address_of(admin) == roles::admin(), E_NOT_ADMIN);
+        let state = borrow_global_mut<Vault>(@iog);
+        let from = state.limit;
+        state.limit = limit;
+        event::emit(LimitChanged { from, to: limit });
+    }
+
+    fun today(): u64 { timestamp::now_seconds() / DAY_S }
 
     #[test_only]
     public fun init_for_test(publisher: &signer) { init_module(publisher) }

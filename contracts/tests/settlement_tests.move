@@ -20,6 +20,8 @@ module iog::settlement_tests {
 
     struct Skipped has drop { batch: vector<u8>, line: u64, payee: address, amount: u64, reason: u64 }
 
+    struct LimitChanged has drop { from: u64, to: u64 }
+
     struct Settled has drop { batch: vector<u8>, paid: u64, skipped: u64, total: u64 }
 
     fun tag(): vector<u8> { stage::bytes(7, 16) }
@@ -357,5 +359,82 @@ module iog::settlement_tests {
             primary_fungible_store::primary_store(@iog, token::metadata()),
             1
         );
+    }
+
+    // ---- R8
+
+    #[test]
+    fun r8_at_the_start_there_is_no_limit() {
+        begin(10);
+        let (limit, room) = settlement::daily_limit();
+        assert!(limit == 18_446_744_073_709_551_615 && room == limit);
+    }
+
+    #[test]
+    fun r8_what_passes_the_days_limit_is_skipped() {
+        let (admin, settler) = begin(1_000);
+        settlement::set_daily_limit(&admin, 100);
+        assert!(
+            stage::same(
+                event::emitted_events<settlement::LimitChanged>(),
+                vector[LimitChanged { from: 18_446_744_073_709_551_615, to: 100 }]
+            )
+        );
+        settlement::pay(&settler, batch(1), vector[@0xa, @0xb, @0xc], vector[60, 41, 40]);
+        assert!(stage::balance(@0xa) == 60);
+        assert!(stage::balance(@0xb) == 0);
+        assert!(stage::balance(@0xc) == 40);
+        assert!(
+            stage::same(
+                event::emitted_events<settlement::Skipped>(),
+                vector[Skipped { batch: batch(1), line: 1, payee: @0xb, amount: 41, reason: 5 }]
+            )
+        );
+        let (limit, room) = settlement::daily_limit();
+        assert!(limit == 100 && room == 0);
+    }
+
+    #[test]
+    fun r8_the_limit_counts_over_batches_and_begins_again_at_midnight() {
+        let (admin, settler) = begin(1_000);
+        settlement::set_daily_limit(&admin, 100);
+        settlement::pay(&settler, batch(1), vector[@0xa], vector[70]);
+        settlement::pay(&settler, batch(2), vector[@0xa], vector[20]);
+        let (_, room) = settlement::daily_limit();
+        assert!(room == 10);
+        // The tests begin at 21:20: 9,600 seconds before midnight.
+        stage::wait(9_599);
+        let (_, room) = settlement::daily_limit();
+        assert!(room == 10);
+        settlement::pay(&settler, batch(3), vector[@0xa], vector[11]);
+        assert!(stage::balance(@0xa) == 90);
+        stage::wait(1);
+        let (_, room) = settlement::daily_limit();
+        assert!(room == 100);
+        settlement::pay(&settler, batch(4), vector[@0xa], vector[99]);
+        assert!(stage::balance(@0xa) == 189);
+        let (_, room) = settlement::daily_limit();
+        assert!(room == 1);
+    }
+
+    #[test]
+    fun r8_a_limit_below_what_has_left_leaves_nothing() {
+        let (admin, settler) = begin(1_000);
+        settlement::pay(&settler, batch(1), vector[@0xa], vector[70]);
+        settlement::set_daily_limit(&admin, 50);
+        let (limit, room) = settlement::daily_limit();
+        assert!(limit == 50 && room == 0);
+        settlement::pay(&settler, batch(2), vector[@0xa], vector[1]);
+        assert!(stage::balance(@0xa) == 70);
+        settlement::set_daily_limit(&admin, 71);
+        settlement::pay(&settler, batch(3), vector[@0xa], vector[1]);
+        assert!(stage::balance(@0xa) == 71);
+    }
+
+    #[test]
+    #[expected_failure(abort_code = settlement::E_NOT_ADMIN)]
+    fun r8_a_settler_sets_no_limit() {
+        let (_, settler) = begin(10);
+        settlement::set_daily_limit(&settler, 5);
     }
 }

@@ -161,6 +161,15 @@ fn the_whole_package_is_upgraded_by_its_rule_and_keeps_its_state() {
     );
 }
 
+/// A transaction on Aptos has 64 KiB, and `roles::upgrade` takes the whole package in one; its metadata takes its part too.
+#[test]
+fn the_package_fits_into_one_transaction() {
+    let built = build("0xcafe".parse().unwrap());
+    let size: usize = built.modules.iter().map(Vec::len).sum();
+    println!("the modules have {size} bytes");
+    assert!(size < 32_768);
+}
+
 #[test]
 fn gas_of_a_batch_is_bounded_by_its_lines() {
     let mut chain = Chain::start();
@@ -360,6 +369,10 @@ impl World {
                 }
                 (who, with(with(with(call, &batch), &payees), &amounts))
             }
+            "settlement::set_daily_limit" => {
+                let limit = self.random.of(&[u64::MAX, 3_000_000_000_000]);
+                (who, with(call, &limit))
+            }
             "escrow::open" => {
                 let call = with(call, &self.random.below(6));
                 let call = with(call, &self.key.verifying_key().to_bytes().to_vec());
@@ -471,13 +484,13 @@ fn entries(chain: &mut Chain) -> Vec<String> {
 fn no_sequence_of_calls_passes_the_cap_or_loses_a_base_unit() {
     let mut succeeded: BTreeMap<String, u32> = BTreeMap::new();
     let mut names = Vec::new();
-    for seed in 1..=6 {
+    for seed in 1..=4 {
         let mut world = World::start(seed);
         if seed > 1 {
             world.chain.seal();
         }
         names = entries(&mut world.chain);
-        for step in 0..800 {
+        for step in 0..500 {
             if world.random.below(6) == 0 {
                 let seconds = world.random.below(12 * DAY_S);
                 world.chain.vm.advance(seconds);
@@ -493,7 +506,7 @@ fn no_sequence_of_calls_passes_the_cap_or_loses_a_base_unit() {
                 world.check_holdings(step);
             }
         }
-        world.check_holdings(800);
+        world.check_holdings(500);
     }
     println!("calls that succeeded: {succeeded:?}");
     for name in names {
