@@ -223,7 +223,7 @@ impl Exchange {
         Ok(view)
     }
 
-    async fn tell_deposit(&self, tx: &mut Tx, deposit: &Deposit) -> Result<(), Error> {
+    pub(crate) async fn tell_deposit(&self, tx: &mut Tx, deposit: &Deposit) -> Result<(), Error> {
         let notice = Notice::DepositUpdated {
             deposit: deposit.id,
             state: deposit.state,

@@ -61,6 +61,8 @@ pub(crate) struct Inner {
     pub replaying: Semaphore,
     /// Invoices and exports hold what they tell in memory: a few at once.
     pub exporting: Semaphore,
+    /// One round with the chain at a time.
+    pub settling: tokio::sync::Mutex<()>,
     /// One look of the reconciler at a time.
     pub reconciling: tokio::sync::Mutex<()>,
     /// The newest proof of the books.
@@ -540,6 +542,7 @@ impl Exchange {
             record: tokio::sync::Mutex::default(),
             replaying: Semaphore::new(1),
             exporting: Semaphore::new(EXPORTS_AT_ONCE),
+            settling: tokio::sync::Mutex::default(),
             reconciling: tokio::sync::Mutex::default(),
             proof: tokio::sync::Mutex::default(),
             hashing: Semaphore::new(2),

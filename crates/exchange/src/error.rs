@@ -59,6 +59,8 @@ pub enum Error {
     Money(#[from] MoneyError),
     #[error("the books refused it: {0}")]
     Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Chain(#[from] settlement::ChainError),
     #[error("{0}")]
     Internal(String),
 }
@@ -114,7 +116,7 @@ impl Error {
             Self::InsufficientFunds { .. } | Self::OverLimit { .. } => Code::InsufficientFunds,
             Self::Conflict(_) | Self::SupersededConnection => Code::Conflict,
             Self::TooLarge(_) => Code::TooLarge,
-            Self::Unavailable(_) => Code::Unavailable,
+            Self::Unavailable(_) | Self::Chain(_) => Code::Unavailable,
             Self::IdempotencyMismatch => Code::IdempotencyMismatch,
             _ => Code::Internal,
         };

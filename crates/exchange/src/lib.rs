@@ -53,6 +53,7 @@ mod rules;
 mod runway;
 mod searches;
 mod settings;
+mod settle;
 mod tick;
 mod views;
 mod webhooks;

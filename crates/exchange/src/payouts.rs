@@ -3,7 +3,7 @@
 //! The door for a chain is here: it takes payouts that are approved, and says what became of them with
 //! [`Exchange::move_payout`]. Until there is one, admins do it by hand.
 
-use kernel::{Amount, ApprovalId, PayoutId};
+use kernel::{AccountId, Amount, ApprovalId, PayoutId};
 use ledger::{BookId, plans};
 use protocol::money::{
     ApprovalAction, ApprovalView, PayoutMove, PayoutState, PayoutStep, PayoutView,
@@ -234,18 +234,24 @@ impl Exchange {
         let mut payout = payout
             .filter(|payout| payout.account == actor.account)
             .ok_or(Error::NotFound("the payout"))?;
-        self.step(&mut tx, actor, &mut payout, PayoutStep::Cancel)
-            .await?;
+        self.step(
+            &mut tx,
+            Some(actor.account),
+            &mut payout,
+            PayoutStep::Cancel,
+        )
+        .await?;
         let view = payout.view(None);
         once.answer(self, &mut tx, actor, &view).await?;
         tx.commit().await?;
         Ok(view)
     }
 
-    async fn step(
+    /// `by`: an admin or its owner; nobody when the platform does it by itself.
+    pub(crate) async fn step(
         &self,
         tx: &mut Tx,
-        actor: &Actor,
+        by: Option<AccountId>,
         payout: &mut Payout,
         step: PayoutStep,
     ) -> Result<(), Error> {
@@ -254,7 +260,7 @@ impl Exchange {
             .step(step)
             .map_err(|wrong| Error::Conflict(wrong.to_string()))?;
         payout.changed_at = self.now();
-        payout.changed_by = Some(actor.account);
+        payout.changed_by = by;
         tx.update_payout(payout).await?;
         let end = plans::payout_end(payout.id, payout.account, payout.amount, payout.state);
         if let Some(transfer) = end {
@@ -336,7 +342,7 @@ impl Exchange {
                 PayoutStep::Refuse
             }
         };
-        self.step(&mut tx, actor, &mut payout, step)
+        self.step(&mut tx, Some(actor.account), &mut payout, step)
             .await
             .map_err(|error| match error {
                 Error::Store(error) if error.is_conflict() => Error::invalid(
@@ -448,8 +454,13 @@ impl Exchange {
         }
         if confirm {
             approval.confirmed_by = Some(actor.account);
-            self.step(&mut tx, actor, &mut payout, step_of(approval.action))
-                .await?;
+            self.step(
+                &mut tx,
+                Some(actor.account),
+                &mut payout,
+                step_of(approval.action),
+            )
+            .await?;
         } else {
             approval.dropped = true;
         }

@@ -22,6 +22,8 @@ pub struct Settings {
     pub faucet_max: Option<Amount>,
     /// A payout is at least this much.
     pub payout_min: Amount,
+    /// Payouts up to this much need no admin. `None`: each waits for one.
+    pub payout_auto_max: Option<Amount>,
     /// So many payouts of one account may be under way.
     pub payouts_open_max: u64,
     /// So long after it was posted a receipt may be contested.
@@ -87,6 +89,7 @@ impl Default for Settings {
             demo_credit: None,
             faucet_max: None,
             payout_min: Amount::try_from_base(1_000_000).unwrap_or(Amount::ZERO),
+            payout_auto_max: None,
             payouts_open_max: 10,
             dispute_window: Seconds::new(7 * 86_400),
             disputes_open_max: 20,

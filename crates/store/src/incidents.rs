@@ -133,6 +133,17 @@ impl Store {
                 all.push(Difference::of(*kind, row)?);
             }
         }
+        all.extend(
+            self.chain_faults()
+                .await?
+                .into_iter()
+                .map(|fault| Difference {
+                    kind: IncidentKind::OnChain,
+                    subject: fault.subject,
+                    expected: fault.expected,
+                    found: fault.found,
+                }),
+        );
         let sum = self.sum_of_books().await?;
         if sum != 0 {
             all.push(Difference {

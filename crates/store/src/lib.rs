@@ -11,6 +11,7 @@
 
 mod accounts;
 mod addresses;
+mod chain;
 mod copy;
 mod db;
 mod disputes;
@@ -37,6 +38,7 @@ mod webhooks;
 
 pub use accounts::{Account, ApiKey, Session};
 pub use addresses::Address;
+pub use chain::{BatchRow, ChainFault, OutgoingRow, Purpose, Unclaimed};
 pub use copy::{CopiedTable, CopyError, CopyStep, DatabaseCopy, copy_database};
 pub use db::{Backend, Store, StoreError, Tx};
 pub use disputes::Dispute;

@@ -103,7 +103,7 @@ fn deposit(row: &AnyRow) -> Result<Deposit, StoreError> {
     })
 }
 
-fn payout(row: &AnyRow) -> Result<Payout, StoreError> {
+pub(crate) fn payout(row: &AnyRow) -> Result<Payout, StoreError> {
     Ok(Payout {
         id: row.parse("id")?,
         account: row.parse("account")?,

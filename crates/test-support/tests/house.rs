@@ -11,11 +11,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ledger", &["kernel", "protocol"]),
     ("metering", &["kernel", "protocol"]),
     ("settlement", &["kernel"]),
-    ("store", &["kernel", "ledger", "metering", "protocol"]),
+    (
+        "store",
+        &["kernel", "ledger", "metering", "protocol", "settlement"],
+    ),
     (
         "exchange",
         &[
-            "kernel", "ledger", "market", "metering", "protocol", "store",
+            "kernel",
+            "ledger",
+            "market",
+            "metering",
+            "protocol",
+            "settlement",
+            "store",
         ],
     ),
     ("app", &["exchange", "kernel", "protocol"]),

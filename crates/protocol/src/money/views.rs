@@ -380,6 +380,8 @@ pub enum IncidentKind {
     LeaseRefunds,
     /// The platform's books could not pay a refund yet.
     RefundOwed,
+    /// The chain and the books differ, or a transaction does not get through.
+    OnChain,
 }
 
 words!(IncidentKind {
@@ -394,6 +396,7 @@ words!(IncidentKind {
     PayoutsInTransit = "payouts_in_transit",
     LeaseRefunds = "lease_refunds",
     RefundOwed = "refund_owed",
+    OnChain = "on_chain",
 });
 
 /// A difference that was found; nothing mends it but a person.

@@ -83,11 +83,20 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn balance(&mut self, book: BookId) -> Result<Amount, StoreError> {
+        let base = self.signed_balance(book).await?;
+        Amount::try_from_base(base).map_err(|error| StoreError::corrupt("balance", error))
+    }
+
+    /// Of one that may be negative too.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn signed_balance(&mut self, book: BookId) -> Result<i64, StoreError> {
         let row = query("SELECT balance FROM books WHERE id = $1")
             .bind(book.to_string())
             .fetch_optional(self.connection())
             .await?;
-        row.map_or(Ok(Amount::ZERO), |row| row.amount("balance"))
+        row.map_or(Ok(0), |row| row.int("balance"))
     }
 
     /// Of an account: each of its books, with what this transaction changed.

@@ -1,0 +1,207 @@
+//! What is owed goes out over a chain, and what comes in over it is credited, each once.
+//!
+//! A round reads the chain's events into the books, looks after the transactions that are under way, and makes batches of the
+//! payouts that are approved. It takes no input: one that failed or was killed is made good by the next. What the chain
+//! says and the books do not, or the other way round, stands as a fault until it is right again (an incident `on_chain`), and
+//! nothing is guessed.
+
+mod events;
+mod outgoing;
+
+use std::collections::BTreeMap;
+
+use kernel::PayoutId;
+use ledger::BookId;
+use protocol::money::{PayoutState, PayoutStep};
+use settlement::batch::{LINES_MAX, plan};
+use settlement::chain::Order;
+use settlement::outgoing::assign;
+use settlement::{Batch, Chain};
+use store::{ChainFault, Purpose, Tx};
+
+use crate::desk::Exchange;
+use crate::error::Error;
+
+/// The subject of the fault that the vault holds less than what waits, and of the one that it differs from the books.
+const VAULT_EMPTY: &str = "vault: payouts wait";
+const VAULT_BOOKS: &str = "vault: books";
+/// Approved without an admin in one round.
+const APPROVED_AT_ONCE: u32 = 1_000;
+
+/// How the events of a contract are counted: by the chain's number and the contract's address.
+fn cursor_of(chain: &dyn Chain) -> String {
+    format!("{}:{}", chain.number(), chain.contract())
+}
+
+impl Exchange {
+    /// One round. The payouts that are approved by then go out.
+    ///
+    /// # Errors
+    /// The chain or the database does not answer; what was done until then stands.
+    pub async fn settle(&self, chain: &dyn Chain) -> Result<(), Error> {
+        let _turn = self.inner.settling.lock().await;
+        self.read_events(chain).await?;
+        self.look_after(chain).await?;
+        self.approve_small().await?;
+        self.send_batches(chain).await
+    }
+
+    /// Compares what the contract's vault holds with what the books say came in and has not gone out.
+    ///
+    /// # Errors
+    /// The chain or the database does not answer.
+    pub async fn compare_vault(&self, chain: &dyn Chain) -> Result<(), Error> {
+        let _turn = self.inner.settling.lock().await;
+        self.read_events(chain).await?;
+        let held = chain.balances().await?;
+        // What happened while it was asked would look like a difference; the next comparison sees it settled.
+        if self.read_events(chain).await? > 0 {
+            return Ok(());
+        }
+        let mut tx = self.inner.store.begin().await?;
+        let books = tx.signed_balance(BookId::Outside).await?.saturating_neg();
+        let found = held.vault.base();
+        if books == found {
+            tx.drop_chain_fault(VAULT_BOOKS).await?;
+        } else {
+            let fault = ChainFault {
+                subject: VAULT_BOOKS.to_owned(),
+                expected: books.to_string(),
+                found: found.to_string(),
+            };
+            tx.put_chain_fault(&fault, self.now()).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Payouts that need no admin's eyes.
+    async fn approve_small(&self) -> Result<(), Error> {
+        let Some(most) = self.inner.settings.payout_auto_max else {
+            return Ok(());
+        };
+        let small = self
+            .inner
+            .store
+            .requested_payouts(most, APPROVED_AT_ONCE)
+            .await?;
+        for id in small {
+            let mut tx = self.inner.store.begin().await?;
+            // It may have been frozen or cancelled meanwhile.
+            let still = |payout: &store::Payout| payout.state == PayoutState::Requested;
+            if let Some(mut payout) = tx.payout(id).await?.filter(still) {
+                self.step(&mut tx, None, &mut payout, PayoutStep::Approve)
+                    .await?;
+                tx.commit().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_batches(&self, chain: &dyn Chain) -> Result<(), Error> {
+        let store = &self.inner.store;
+        let mut under_way = BTreeMap::new();
+        for row in store.open_outgoing().await? {
+            let busy = under_way.entry(row.sender).or_insert(0_usize);
+            *busy = busy.saturating_add(1);
+        }
+        let senders = assign(&chain.senders(), &under_way, LINES_MAX);
+        let most = senders.len().saturating_mul(LINES_MAX);
+        let lines = store
+            .approved_lines(u32::try_from(most).unwrap_or(u32::MAX))
+            .await?;
+        if lines.is_empty() {
+            return self.vault_suffices().await;
+        }
+        let mut free = chain.balances().await?.vault;
+        for open in store.open_batches().await? {
+            free = free.minus_or_zero(open.total);
+        }
+        let plan = plan(lines, LINES_MAX, free)
+            .map_err(|error| Error::Internal(format!("payouts make no batch: {error}")))?;
+        match plan.waiting.first() {
+            None => self.vault_suffices().await?,
+            Some(first) => {
+                let fault = ChainFault {
+                    subject: VAULT_EMPTY.to_owned(),
+                    expected: first.amount.base().to_string(),
+                    found: free.base().to_string(),
+                };
+                self.chain_fault(&fault).await?;
+            }
+        }
+        for (batch, sender) in plan.batches.iter().zip(senders) {
+            let signed = chain
+                .prepare(Order::Pay(batch), sender, self.random())
+                .await?;
+            if !self.book(batch, &signed).await? {
+                continue;
+            }
+            self.hand_over(chain, signed.hash, &signed.bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// The batch, its payouts and its signed bytes, all or nothing. `false`: one of its payouts was frozen or cancelled since.
+    async fn book(&self, batch: &Batch, signed: &settlement::chain::Signed) -> Result<bool, Error> {
+        let now = self.now();
+        let mut tx = self.inner.store.begin().await?;
+        tx.insert_batch(batch, now).await?;
+        for (line, number) in batch.lines().iter().zip(0_u64..) {
+            let payout = tx.payout(line.payout).await?;
+            let Some(mut payout) = payout.filter(|one| one.state == PayoutState::Approved) else {
+                return Ok(false);
+            };
+            tx.put_line(payout.id, batch.id(), number).await?;
+            self.step(&mut tx, None, &mut payout, PayoutStep::Send)
+                .await?;
+        }
+        tx.insert_outgoing(signed, Purpose::Payouts(batch.id()), now)
+            .await?;
+        tx.commit().await?;
+        tracing::info!(batch = %batch.id(), lines = batch.lines().len(), total = %batch.total(), transaction = %signed.hash, "a batch of payouts goes out");
+        Ok(true)
+    }
+
+    async fn vault_suffices(&self) -> Result<(), Error> {
+        self.chain_right(VAULT_EMPTY).await
+    }
+
+    pub(crate) async fn chain_fault(&self, fault: &ChainFault) -> Result<(), Error> {
+        let mut tx = self.inner.store.begin().await?;
+        tx.put_chain_fault(fault, self.now()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn chain_right(&self, subject: &str) -> Result<(), Error> {
+        let faults = self.inner.store.chain_faults().await?;
+        if faults.iter().any(|fault| fault.subject == subject) {
+            let mut tx = self.inner.store.begin().await?;
+            tx.drop_chain_fault(subject).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// A payout ended on the chain.
+    async fn end_payout(
+        &self,
+        tx: &mut Tx,
+        id: PayoutId,
+        reference: String,
+        skipped: Option<u64>,
+    ) -> Result<(), Error> {
+        let payout = tx.payout(id).await?;
+        let mut payout = payout.ok_or(Error::NotFound("the payout"))?;
+        payout.reference = Some(reference);
+        let step = match skipped {
+            None => PayoutStep::Confirm,
+            Some(reason) => {
+                payout.note = format!(
+                    "The chain could not pay to this address (reason {reason} of the contract; docs/settlement.md). The money is back."
+                );
+                PayoutStep::Fail
+            }
+        };
+        self.step(tx, None, &mut payout, step).await
+    }
+}
