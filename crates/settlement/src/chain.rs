@@ -148,7 +148,7 @@ pub struct Balances {
     pub vault: Amount,
     /// What each of the platform's accounts has left for fees, in the chain's smallest coins.
     pub fees: Vec<(Address, u64)>,
-    /// The version at which it was so.
+    /// What happened up to here is in it; perhaps what came just after it too.
     pub version: u64,
 }
 
@@ -163,7 +163,11 @@ pub struct Supply {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Channel {
     pub renter: Address,
+    /// Ed25519; it signs the channel's vouchers.
+    pub voucher_key: [u8; 32],
     pub balance: Amount,
+    /// Its rest was paid back; it does nothing more.
+    pub is_closed: bool,
     /// Until when its owner waits for vouchers; absent while it is open.
     pub closing_until: Option<Timestamp>,
 }
@@ -264,6 +268,11 @@ pub trait Chain: Send + Sync {
 
     /// The accounts that send payouts, and how many transactions each may have under way.
     fn senders(&self) -> Vec<Sender>;
+
+    /// The account that publishes reports and hands in vouchers.
+    fn reporter(&self) -> Option<Address> {
+        self.senders().first().map(|sender| sender.address)
+    }
 
     /// # Errors
     /// The node does not answer, or not as one of this chain.

@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ledger", &["kernel", "protocol"]),
     ("metering", &["kernel", "protocol"]),
     ("settlement", &["kernel"]),
+    ("chain-aptos", &["kernel", "settlement"]),
     (
         "store",
         &["kernel", "ledger", "metering", "protocol", "settlement"],
