@@ -101,7 +101,7 @@ def package(to):
 
 
 def outcome(to, module):
-    program = [str(TARGET / "debug/iog-devchain"), "move-compiler", "test", str(to), f"--filter={module}_tests"]
+    program = [str(TARGET / "debug/iog-devchain"), "move-compiler", "check", str(to), f"--filter={module}_tests"]
     try:
         ran = subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE_S, env=os.environ | {"MOVE_HOME": str(to / ".move")})
     except subprocess.TimeoutExpired:

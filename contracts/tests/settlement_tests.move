@@ -81,6 +81,12 @@ module iog::settlement_tests {
     }
 
     #[test]
+    fun r1_one_base_unit_is_a_deposit() {
+        settlement::deposit(&stage::begin(), tag(), 1);
+        assert!(settlement::vault_balance() == 1);
+    }
+
+    #[test]
     #[expected_failure(abort_code = settlement::E_ZERO)]
     fun r1_nothing_is_no_deposit() {
         settlement::deposit(&stage::begin(), tag(), 0);
