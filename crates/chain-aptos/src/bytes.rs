@@ -171,3 +171,135 @@ pub fn hash(signed: &[u8]) -> Digest {
     let prefix = Digest::of(&[TRANSACTION]);
     Digest::of(&[prefix.as_bytes(), &[USER_TRANSACTION], signed])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::{Amount, PayoutId};
+    use proptest::prelude::*;
+    use settlement::chain::{Deed, Order};
+    use settlement::{Batch, Line, Tag};
+
+    use crate::call;
+    use crate::settings::address_of;
+
+    #[derive(Deserialize)]
+    struct Vector {
+        name: String,
+        raw: String,
+        to_sign: String,
+        sender: Address,
+        sender_authenticator: String,
+        signed: String,
+        hash: Digest,
+    }
+
+    fn vectors() -> Vec<Vector> {
+        serde_json::from_str(include_str!("../tests/vectors/transactions.json")).expect("vectors")
+    }
+
+    fn key(byte: u8) -> SigningKey {
+        SigningKey::from_bytes(&[byte; 32])
+    }
+
+    fn contract() -> Address {
+        Address::from_bytes([0xc0; 32])
+    }
+
+    /// As the script beside the vectors makes them.
+    fn raw(vector: &Vector) -> Raw {
+        let amount = |base| Amount::try_from_base(base).expect("in range");
+        let sponsored = vector.name.starts_with("sponsored");
+        let function = if sponsored {
+            let tag = Tag::try_from([7; 16].as_slice()).expect("16 bytes");
+            let deed = Deed::Deposit {
+                tag,
+                amount: amount(500),
+            };
+            call::of_deed(contract(), &deed)
+        } else {
+            let amounts = [1, 20_000_000_000, Amount::MAX.base()];
+            let lines = amounts.into_iter().zip(3_u8..).map(|(base, byte)| Line {
+                payout: PayoutId::from_bytes([byte; 16]),
+                payee: Address::from_bytes([byte; 32]),
+                amount: amount(base),
+            });
+            // Three payees cannot all have so much in one batch; the last one's share is put in below.
+            let mut lines: Vec<Line> = lines.collect();
+            lines[2].amount = amount(1);
+            let batch = Batch::try_new(lines).expect("a batch");
+            call::of_order(contract(), Order::Pay(&batch)).map(|mut call| {
+                call.arguments[0] = bcs::to_bytes([6_u8; 32].as_slice()).expect("bytes");
+                let all = Amount::MAX.base().unsigned_abs();
+                call.arguments[2] =
+                    bcs::to_bytes(&[1, 20_000_000_000, all].as_slice()).expect("bytes");
+                call
+            })
+        };
+        let (number, nonce) = match vector.name.as_str() {
+            "numbered" => (9, None),
+            "orderless" => (ORDERLESS, Some(77)),
+            _ => (ORDERLESS, Some(78)),
+        };
+        Raw {
+            sender: *vector.sender.as_bytes(),
+            number,
+            payload: Payload::new(function.expect("a call"), nonce),
+            gas_units: 1_234,
+            gas_price: 100,
+            expires: 1_790_000_000,
+            chain: 4,
+        }
+    }
+
+    #[test]
+    fn transactions_are_the_official_ones_to_the_byte() {
+        let vectors = vectors();
+        assert_eq!(vectors.len(), 4);
+        for vector in vectors {
+            let name = &vector.name;
+            let raw = raw(&vector).to_bytes().expect("bytes");
+            assert_eq!(hex::encode(&raw), vector.raw, "{name}");
+            let theirs = hex::decode(&vector.sender_authenticator).expect("hex");
+            let signed = if name.starts_with("sponsored") {
+                let payer = address_of(&key(2));
+                let message = to_sign_for(&raw, &payer);
+                assert_eq!(hex::encode(&message), vector.to_sign, "{name}");
+                let ours = authenticator(&key(2), key(2).sign(&message).to_bytes());
+                sponsored(&raw, &theirs, &payer, &ours)
+            } else {
+                assert_eq!(hex::encode(to_sign(&raw)), vector.to_sign, "{name}");
+                assert_eq!(address_of(&key(1)), vector.sender);
+                signed(&raw, &key(1))
+            };
+            assert_eq!(hex::encode(&signed), vector.signed, "{name}");
+            assert_eq!(hash(&signed), vector.hash, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_never_sent_is_never_read() {
+        let mut bytes = hex::decode(&vectors()[0].raw).expect("hex");
+        let read: Raw = bcs::from_bytes(&bytes).expect("one of ours");
+        assert_eq!(read, raw(&vectors()[0]));
+        for kind in [0, 1, 3, 5] {
+            bytes[40] = kind;
+            assert!(bcs::from_bytes::<Raw>(&bytes).is_err(), "{kind}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_or_are_read_in_two_ways(
+            tail in proptest::collection::vec(any::<u8>(), 0..60),
+            cut in 0_usize..200,
+        ) {
+            let mut bytes = hex::decode(&vectors()[1].raw).expect("hex");
+            bytes.truncate(cut);
+            bytes.extend(tail);
+            if let Ok(raw) = bcs::from_bytes::<Raw>(&bytes) {
+                prop_assert_eq!(raw.to_bytes().expect("bytes"), bytes);
+            }
+        }
+    }
+}

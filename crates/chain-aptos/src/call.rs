@@ -92,6 +92,13 @@ pub fn of_order(contract: Address, order: Order<'_>) -> Result<EntryFunction, Ch
     }
 }
 
+/// What the contract's admin calls to give a role.
+pub fn of_role(contract: Address, role: &str, to: Address) -> Result<EntryFunction, ChainError> {
+    Arguments::new()
+        .with(to.as_bytes())
+        .of(contract, "roles", &format!("add_{role}"))
+}
+
 pub fn of_deed(contract: Address, deed: &Deed) -> Result<EntryFunction, ChainError> {
     let arguments = Arguments::new();
     match deed {

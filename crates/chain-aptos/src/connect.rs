@@ -1,11 +1,20 @@
 //! Whether it is the right chain, the right contract, and whether our accounts may do what they are for.
 
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
 use kernel::Amount;
 use serde_json::json;
-use settlement::ChainError;
+use settlement::chain::{Chain as _, Signed};
+use settlement::{ChainError, Outgoing};
 
-use crate::client::Aptos;
-use crate::settings::Settings;
+use crate::bytes;
+use crate::call;
+use crate::client::{Aptos, Draft, encoded, finished};
+use crate::settings::{Settings, address_of};
+
+/// From look to look, while roles are given.
+const LOOK: Duration = Duration::from_millis(300);
 
 impl Aptos {
     /// Connects, and refuses what would go wrong later.
@@ -18,6 +27,54 @@ impl Aptos {
         aptos.check_contract().await?;
         aptos.check_roles().await?;
         Ok(aptos)
+    }
+
+    /// Gives our accounts the roles that they lack, as the contract's admin: what `make run` does on the development chain. On a
+    /// network, whoever holds the admin's key does it by hand, once.
+    ///
+    /// # Errors
+    /// As [`Aptos::connect`]; `admin` is not the contract's admin.
+    pub async fn appoint(
+        settings: Settings,
+        admin: &SigningKey,
+        random: [u8; 8],
+    ) -> Result<(), ChainError> {
+        let aptos = Self::new(settings)?;
+        aptos.check_chain().await?;
+        aptos.check_contract().await?;
+        let mut number = u64::from_le_bytes(random);
+        while let Err(ChainError::NotAllowed { sender, role }) = aptos.check_roles().await {
+            number = number.wrapping_add(1);
+            let draft = Draft {
+                sender: address_of(admin),
+                function: call::of_role(aptos.settings.contract, role, sender)?,
+                random: number.to_le_bytes(),
+            };
+            let raw = aptos.plan(draft, |raw| bytes::unsigned(raw, admin)).await?;
+            let signed = finished(&raw, bytes::signed(&encoded(&raw)?, admin));
+            aptos.carry_through(&signed).await?;
+        }
+        aptos.check_roles().await
+    }
+
+    /// Sends it and waits for its end, for what is done again from the start if this process dies.
+    async fn carry_through(&self, signed: &Signed) -> Result<(), ChainError> {
+        let mut state = Outgoing::Signed;
+        while !state.is_final() {
+            if state.may_be_sent() {
+                self.submit(&signed.bytes).await?;
+                state = state.sent();
+            }
+            tokio::time::sleep(LOOK).await;
+            let sighting = self.look_up(signed.hash).await?;
+            state = state
+                .after(signed.expires_at, &sighting)
+                .map_err(|error| ChainError::Answer(error.to_string()))?;
+        }
+        match state {
+            Outgoing::Landed { .. } => Ok(()),
+            state => Err(ChainError::Refused(state.to_string())),
+        }
     }
 
     async fn check_chain(&self) -> Result<(), ChainError> {

@@ -47,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "market",
             "metering",
             "protocol",
+            "settlement",
             "store",
             "test-support",
         ],
