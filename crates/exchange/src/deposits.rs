@@ -8,7 +8,7 @@ use ledger::plans;
 use protocol::money::{DepositState, DepositStep, DepositView};
 use protocol::notice::Notice;
 use protocol::view::{Page, Scope};
-use store::{Deposit, StoreError, Tx};
+use store::{Deposit, StoreError, Tx, Unclaimed};
 
 use crate::actor::Actor;
 use crate::desk::Exchange;
@@ -19,6 +19,7 @@ use crate::payouts::{note, page, reference};
 const CREDIT_ROUTE: &str = "POST /api/v1/deposits";
 const RECORD_ROUTE: &str = "POST /api/v1/admin/deposits";
 const DECIDE_ROUTE: &str = "POST /api/v1/admin/deposits/{id}/decision";
+const CLAIM_ROUTE: &str = "POST /api/v1/admin/deposits/{id}/claim";
 const SHOWN: u32 = 200;
 
 impl Exchange {
@@ -217,6 +218,66 @@ impl Exchange {
             self.post_all(&mut tx, &[transfer], now).await?;
         }
         let view = deposit.view(None);
+        self.tell_deposit(&mut tx, &deposit).await?;
+        once.answer(self, &mut tx, actor, &view).await?;
+        tx.commit().await?;
+        Ok(view)
+    }
+
+    /// What came in over the chain for nobody who is known here.
+    ///
+    /// # Errors
+    /// Not an admin.
+    pub async fn unclaimed_deposits(&self, actor: &Actor) -> Result<Vec<Unclaimed>, Error> {
+        actor.require_admin()?;
+        Ok(self.inner.store.unclaimed(SHOWN).await?)
+    }
+
+    /// Says whose it is; it is credited.
+    ///
+    /// # Errors
+    /// Not an admin, or the admin's own account; an unknown account; it is claimed already.
+    pub async fn claim_deposit(
+        &self,
+        actor: &Actor,
+        id: DepositId,
+        email: &str,
+        key: Option<&str>,
+    ) -> Result<DepositView, Error> {
+        actor.require_admin()?;
+        let once = Once::new(CLAIM_ROUTE, key, &(id, email))?;
+        let account = self.inner.store.account_by_email(email.trim()).await?;
+        let account = account.ok_or_else(|| Error::invalid("email", "no account has it"))?;
+        if account.id == actor.account {
+            return Err(Error::Forbidden("another admin"));
+        }
+        let mut tx = self.inner.store.begin().await?;
+        if let Some(answer) = once.answered(&mut tx, actor).await? {
+            return Ok(answer);
+        }
+        let unclaimed = tx.take_unclaimed(id).await?;
+        let unclaimed = unclaimed.ok_or(Error::NotFound("a deposit that waits for its account"))?;
+        let now = self.now();
+        let deposit = Deposit {
+            id,
+            account: account.id,
+            amount: unclaimed.amount,
+            state: DepositState::Credited,
+            demo: false,
+            reference: Some(unclaimed.reference.clone()),
+            requested_at: unclaimed.at,
+            decided_at: Some(now),
+            decided_by: Some(actor.account),
+            note: String::new(),
+        };
+        tx.insert_deposit(&deposit).await?;
+        tx.update_deposit(&deposit).await?;
+        let end = plans::deposit_end(id, account.id, deposit.amount, false, true);
+        self.post_all(&mut tx, &end.into_iter().collect::<Vec<_>>(), now)
+            .await?;
+        tx.drop_chain_fault(&format!("deposit: {}", unclaimed.reference))
+            .await?;
+        let view = deposit.view(Some(account.email));
         self.tell_deposit(&mut tx, &deposit).await?;
         once.answer(self, &mut tx, actor, &view).await?;
         tx.commit().await?;

@@ -199,6 +199,16 @@ impl Exchange {
         Ok(page(views, limit, |payout| payout.id))
     }
 
+    /// How many of the account's payouts are not over.
+    ///
+    /// # Errors
+    /// The key lacks `read`.
+    pub async fn payouts_open(&self, actor: &Actor) -> Result<u64, Error> {
+        actor.require(Scope::Read)?;
+        let mut tx = self.inner.store.begin().await?;
+        Ok(tx.count_open_payouts(actor.account).await?)
+    }
+
     /// # Errors
     /// The key lacks `read`; not this account's, unless an admin asks.
     pub async fn payout(&self, actor: &Actor, id: PayoutId) -> Result<PayoutView, Error> {

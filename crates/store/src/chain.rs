@@ -130,6 +130,21 @@ fn batch(row: &AnyRow) -> Result<BatchRow, StoreError> {
     })
 }
 
+fn unclaimed(row: &AnyRow) -> Result<Unclaimed, StoreError> {
+    let tag = row.text_opt("tag")?.map(|tag| {
+        let bytes = hex_bytes("tag", &tag)?;
+        Tag::try_from(bytes.as_slice()).map_err(|error| StoreError::corrupt("tag", error))
+    });
+    Ok(Unclaimed {
+        id: row.parse("id")?,
+        reference: row.text("reference")?,
+        sender: row.parse("sender")?,
+        tag: tag.transpose()?,
+        amount: row.amount("amount")?,
+        at: row.time("at")?,
+    })
+}
+
 fn line(row: &AnyRow) -> Result<Line, StoreError> {
     Ok(Line {
         payout: row.parse("id")?,
@@ -300,6 +315,15 @@ impl Tx {
         Ok(())
     }
 
+    /// It is somebody's now.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn take_unclaimed(&mut self, id: DepositId) -> Result<Option<Unclaimed>, StoreError> {
+        let sql = "DELETE FROM unclaimed_deposits WHERE id = $1 RETURNING *";
+        self.one(sql, id, unclaimed).await
+    }
+
     /// Something is wrong, as it was found now.
     ///
     /// # Errors
@@ -441,22 +465,7 @@ impl Store {
             .bind(i64::from(limit))
             .fetch_all(self.readers())
             .await?;
-        let read = |row: &AnyRow| {
-            let tag = row.text_opt("tag")?;
-            let tag = tag.map(|tag| {
-                let bytes = hex_bytes("tag", &tag)?;
-                Tag::try_from(bytes.as_slice()).map_err(|error| StoreError::corrupt("tag", error))
-            });
-            Ok(Unclaimed {
-                id: row.parse("id")?,
-                reference: row.text("reference")?,
-                sender: row.parse("sender")?,
-                tag: tag.transpose()?,
-                amount: row.amount("amount")?,
-                at: row.time("at")?,
-            })
-        };
-        rows.iter().map(read).collect()
+        rows.iter().map(unclaimed).collect()
     }
 
     /// # Errors

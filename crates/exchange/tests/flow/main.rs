@@ -23,6 +23,7 @@ mod quotes;
 mod refunds;
 mod rounds;
 mod searches;
+mod settle;
 mod simulation;
 mod slots;
 mod webhooks;

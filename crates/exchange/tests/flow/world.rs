@@ -192,11 +192,21 @@ impl World {
         sum
     }
 
+    /// What is available becomes what can be withdrawn, as if it had been earned.
+    pub async fn make_withdrawable(&self, of: &Actor, base: i64) {
+        let transfer = ledger::Transfer {
+            key: format!("test:earned:{}", of.account),
+            from: ledger::BookId::Available(of.account),
+            to: ledger::BookId::Withdrawable(of.account),
+            amount: Amount::try_from_base(base).expect("in range"),
+            kind: protocol::money::EntryKind::Matured,
+            job: None,
+        };
+        self.post(transfer).await;
+    }
+
     /// Money of the platform's own, from outside.
     pub async fn fill_treasury(&self, base: i64) {
-        let store = store::Store::open(&self.settings.database_url)
-            .await
-            .expect("opens");
         let transfer = ledger::Transfer {
             key: format!("test:treasury:{base}"),
             from: ledger::BookId::Outside,
@@ -205,6 +215,13 @@ impl World {
             kind: protocol::money::EntryKind::Deposit,
             job: None,
         };
+        self.post(transfer).await;
+    }
+
+    async fn post(&self, transfer: ledger::Transfer) {
+        let store = store::Store::open(&self.settings.database_url)
+            .await
+            .expect("opens");
         let now = self.clock.now();
         let id = kernel::TransferId::new(now, rand::random());
         let mut tx = store.begin().await.expect("begins");
