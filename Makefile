@@ -4,7 +4,7 @@
 help:  ; @sed -n 's/^\([a-z0-9]*\): .*#: /  make \1\t/p' Makefile | grep -v 'make help'
 setup: ; @scripts/setup.sh run test e2e       #: install what is missing (run and test do it themselves)
 build: ; @scripts/setup.sh run && scripts/build.sh   #: the site, the server and the worker
-run:   ; @scripts/run.sh                      #: server, two workers and a first real job; Ctrl-C stops (DB=postgres: on a Postgres of its own)
+run:   ; @scripts/run.sh                      #: chain, server, two workers and a first real job; Ctrl-C stops (DB=postgres: on a Postgres of its own; CHAIN=none)
 demo:  ; @scripts/demo.sh                     #: a job is billed, verified offline, disputed and refunded
 test:  ; @scripts/test.sh                     #: every check and test
 lint:  ; @scripts/lint.sh                     #: format, lints, licences

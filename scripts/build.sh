@@ -125,7 +125,7 @@ size_of_module() {
 compile_programs() {
   local flags=()
   [ "$PROFILE" = dev ] || flags+=(--release)
-  cargo build --package "$SERVER" --package worker --package cli --bins "${flags[@]}"
+  cargo build --package "$SERVER" --package worker --package cli --package devchain --bins "${flags[@]}"
 }
 
 # ---- In order; a step whose inputs are what they were is passed over ---------------------------------------------------

@@ -5,21 +5,23 @@
 #   scripts/soak.sh                      all
 #   scripts/soak.sh ledger simulation    these
 #
-# IOG_SOAK_SEED (1) chooses the run. Lengths: IOG_SOAK_LEDGER_OPS, IOG_SOAK_KILLS and IOG_SOAK_TRANSFERS, IOG_SOAK_DELIVERIES, IOG_SEEDS.
+# IOG_SOAK_SEED (1) chooses the run. Lengths: IOG_SOAK_LEDGER_OPS, IOG_SOAK_KILLS and IOG_SOAK_TRANSFERS, IOG_SOAK_DELIVERIES, IOG_SEEDS,
+# IOG_SOAK_PAYOUTS.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source scripts/postgres.sh
 
 PARTS=("$@")
-[ $# -gt 0 ] || PARTS=(ledger crash deliveries simulation devchain)
+[ $# -gt 0 ] || PARTS=(ledger crash deliveries simulation devchain payouts)
 for part in "${PARTS[@]}"; do
-  case $part in ledger | crash | deliveries | simulation | devchain) ;;
-    *) die "unknown part '$part'; known are ledger, crash, deliveries, simulation and devchain" ;;
+  case $part in ledger | crash | deliveries | simulation | devchain | payouts) ;;
+    *) die "unknown part '$part'; known are ledger, crash, deliveries, simulation, devchain and payouts" ;;
   esac
 done
 export IOG_SOAK_SEED=${IOG_SOAK_SEED:-1}
 export IOG_SOAK_LEDGER_OPS=${IOG_SOAK_LEDGER_OPS:-1000000}
 export IOG_SOAK_KILLS=${IOG_SOAK_KILLS:-200} IOG_SOAK_TRANSFERS=${IOG_SOAK_TRANSFERS:-10000}
 export IOG_SOAK_DELIVERIES=${IOG_SOAK_DELIVERIES:-1000000}
+export IOG_SOAK_PAYOUTS=${IOG_SOAK_PAYOUTS:-10000}
 SEEDS=${IOG_SEEDS:-10000}
 
 # One set of packages for all, so that nothing is compiled twice.
@@ -55,6 +57,16 @@ simulation() {
   return $rc
 }
 
+# The whole server and the chain as processes; compiled with the workspace, as the tests are.
+payouts() {
+  bash scripts/build.sh
+  export IOG_SERVER_BIN=$TARGET/debug/iog-server IOG_WORKER_BIN=$TARGET/debug/iog-worker IOG_DEVCHAIN_BIN=$TARGET/debug/iog-devchain
+  local begun=$SECONDS
+  cargo test -q --workspace --test integration -- chain::each_payout_is_paid_once --nocapture --test-threads=1 |
+    grep -v '^$\|^running\|^test result\|^\.*$'
+  say "  each payout is paid once: $(spent "$begun")"
+}
+
 for part in "${PARTS[@]}"; do
   say "$part"
   case $part in
@@ -63,6 +75,7 @@ for part in "${PARTS[@]}"; do
     deliveries) proof flow what_is_billed_is_what_was_delivered_however_it_arrives ;;
     simulation) simulation ;;
     devchain) proof durable killed_at_any_moment_nothing_that_was_answered_is_lost ;;
+    payouts) payouts ;;
   esac
 done
 say "All held."

@@ -1,7 +1,7 @@
-"""The whole of IOG on this machine: a server on the embedded database or a Postgres of its own, two owners' workers, and a
-requester.
+"""The whole of IOG on this machine: a development chain, a server on the embedded database or a Postgres of its own, two owners'
+workers, and a requester.
 
-    stack.py [--data DIR] [--port N] [--database postgres] [--example DIR] [--again]       `make run`: stay until Ctrl-C
+    stack.py [--data DIR] [--port N] [--database postgres] [--chain none] [--example DIR] [--again]   `make run`: stay until Ctrl-C
     stack.py --data DIR … -- command…                                run a command against it, then stop (`make e2e`)
     stack.py --check                                                 say whether workers could isolate jobs for this user
 
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -36,6 +37,17 @@ OWNERS = [
 ADMINS = [{"name": "Dee", "email": "dee@example.com"}, {"name": "Eli", "email": "eli@example.com"}]
 # What each account may take once, and what it may ask of the faucet at once. Not real money; a server of its own gives none.
 CREDIT_IO, FAUCET_IO = "50", "100"
+# The development chain's account (docs/devchain.md), and a second one that pays out. Neither is a secret: the chain is worth nothing.
+DEVELOPMENT = "0x7d4f89603f89f6eb34576e75d937a9b85c3802d760a86572f386d19e028f58df"
+SETTLERS = {
+    DEVELOPMENT: b"IOG development key, not secret!".hex(),
+    "0x23a64c03f01077da67b6e5e21fcdffd8ade93a2903481d2e6246cf1679adb4a2": b"IOG second settler, not secret!!".hex(),
+}
+CHAIN_ID = 4
+# What the vault begins with, in base units: demo credit comes from nowhere, and whoever earned it is paid out of this.
+VAULT = 100_000 * 10**8
+# A deposit with this tag is the platform's own.
+PLATFORM_TAG = "0x" + "00" * 16
 READY_SECONDS, DRAIN_SECONDS, STOP_SECONDS = 60, 20, 15
 PR_SET_PDEATHSIG = 1
 CGROUPS = Path("/sys/fs/cgroup")
@@ -132,15 +144,17 @@ class Stack:
         self.site = args.site.resolve()
         self.wanted_port = args.port
         self.wanted_database = args.database
+        self.with_chain = args.chain == "dev" and not os.environ.get("IOG_CHAIN_URL")
         self.data.mkdir(parents=True, exist_ok=True)
         self.data.chmod(0o700)
         (self.data / "log").mkdir(exist_ok=True)
         self.lock = open(self.data / "lock", "w")
-        self.postgres, self.server, self.workers = None, None, []
+        self.postgres, self.chain, self.server, self.workers = None, None, None, []
         self.database_url = None
         self.state_file = self.data / "demo.json"
         self.state = {}
         self.url = ""
+        self.chain_url = ""
 
     # ---- What is remembered ------------------------------------------------------------------------------------
 
@@ -192,9 +206,56 @@ class Stack:
         self.database_url = cluster.url
         say(f"  Postgres listens on 127.0.0.1:{cluster.port}, for this machine alone")
 
-    def free_port(self):
-        wanted = self.wanted_port or self.state.get("port") or 3000
-        for port in [wanted, *range(3000, 3100)]:
+    def start_chain(self):
+        """A chain of the folder's own, with the contracts on it, accounts that may pay out, and IO in the vault."""
+        port = self.state["chain_port"] = self.free_port(self.state.get("chain_port"), 8080)
+        self.chain_url = f"http://127.0.0.1:{port}"
+        command = [
+            self.programs / "iog-devchain", "--listen", f"127.0.0.1:{port}", "--data", self.data / "devchain", "--package", ROOT / "contracts",
+            "--block-ms", "1000",
+        ]
+        self.chain = Child("The development chain", command, self.data / "log" / "devchain.log", dict(os.environ, NO_COLOR="1"))
+        self.wait_for("The development chain", self.chain, lambda: self.ask_chain("/v1")["chain_id"] == CHAIN_ID)
+        self.remember()
+        for settler in SETTLERS:
+            if not self.view("roles::is_settler", settler):
+                self.chain_call("roles::add_settler", settler)
+                self.ask_chain("/mint?" + urllib.parse.urlencode({"address": settler, "amount": 100 * 10**8, "asset": "apt"}), {})
+        # The first settler publishes reports too.
+        if not self.view("roles::is_reporter", DEVELOPMENT):
+            self.chain_call("roles::add_reporter", DEVELOPMENT)
+        if self.view("settlement::vault_balance") == "0":
+            self.chain_call("settlement::deposit", PLATFORM_TAG, str(VAULT))
+
+    def ask_chain(self, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.chain_url + path, data=data, headers={"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read())
+
+    def view(self, function, *arguments):
+        return self.ask_chain("/v1/view", {"function": f"{DEVELOPMENT}::{function}", "type_arguments": [], "arguments": arguments})[0]
+
+    def chain_call(self, function, *arguments):
+        done = self.ask_chain("/devchain/call", {"function": function, "arguments": arguments})
+        if not done.get("success"):
+            raise Trouble(f"{function} failed on the development chain: {done.get('vm_status', done)}")
+
+    def chain_env(self):
+        """An address is what any other network would take too: set IOG_CHAIN_URL and its companions, and this chain is not started."""
+        if not self.chain:
+            return {}
+        return {
+            "IOG_CHAIN_URL": self.chain_url + "/v1",
+            "IOG_CHAIN_ID": str(CHAIN_ID),
+            "IOG_CHAIN_CONTRACT": DEVELOPMENT,
+            "IOG_CHAIN_SETTLER_KEYS": " ".join(SETTLERS.values()),
+            "IOG_CHAIN_FEE_PAYER_KEY": SETTLERS[DEVELOPMENT],
+        }
+
+    def free_port(self, wanted, first):
+        wanted = wanted or first
+        for port in [wanted, *range(first, first + 100)]:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -204,7 +265,7 @@ class Stack:
             if port != wanted:
                 say(f"  Port {wanted} is taken; using {port}.")
             return port
-        raise Trouble("no port from 3000 to 3099 is free; choose one with PORT=…")
+        raise Trouble(f"no port from {first} to {first + 99} is free; the server's can be chosen with PORT=…")
 
     def env(self, **more):
         defaults = {
@@ -230,7 +291,8 @@ class Stack:
             "IOG_PAYOUT_MIN_IO": os.environ.get("IOG_PAYOUT_MIN_IO", "0.0001"),
             "IOG_FAUCET_MAX_IO": os.environ.get("IOG_FAUCET_MAX_IO", FAUCET_IO),
         }
-        return self.env(**({"IOG_DATABASE_URL": self.database_url} if self.database_url else {}), **demo, **more)
+        database = {"IOG_DATABASE_URL": self.database_url} if self.database_url else {}
+        return self.env(**database, **self.chain_env(), **demo, **more)
 
     def admin(self, *command, **env):
         """One of the server's own subcommands; returns its last word, which is the id, key or token."""
@@ -346,11 +408,14 @@ class Stack:
 
     def start(self):
         self.claim()
-        self.state["port"] = self.free_port()
+        self.state["port"] = self.free_port(self.wanted_port or self.state.get("port"), 3000)
         self.url = f"http://127.0.0.1:{self.state['port']}"
         begun = time.monotonic()
         if self.choose_database() == "postgres":
             self.start_postgres()
+        if self.with_chain:
+            self.start_chain()
+            say(f"  Development chain at {self.chain_url}, with the contracts at {DEVELOPMENT[:10]}… ({time.monotonic() - begun:.1f} s)")
         self.make_accounts()
         self.start_server()
         say(f"  Server ready at {self.url} ({time.monotonic() - begun:.1f} s)")
@@ -361,6 +426,8 @@ class Stack:
     def sign_ins(self):
         say()
         say(f"  Portal      {self.url}")
+        if self.chain:
+            say(f"  Chain       {self.chain_url} (not Aptos: worth nothing)")
         for email, account in self.state["accounts"].items():
             role = "requester" if email == REQUESTER["email"] else "admin" if email in [admin["email"] for admin in ADMINS] else "owner"
             say(f"  {role:<10}  {email:<18} {account['password']}")
@@ -384,10 +451,10 @@ class Stack:
 
     def needed(self):
         """Without these nothing goes on."""
-        return [child for child in (self.server, self.postgres) if child]
+        return [child for child in (self.server, self.chain, self.postgres) if child]
 
     def stop(self, hard=False):
-        """Workers first, so that they can still tell the server how their work ended; the database last."""
+        """Workers first, so that they can still tell the server how their work ended; chain and database last."""
         if hard:
             for child in [*self.workers, *self.needed()]:
                 if child.running():
@@ -419,6 +486,7 @@ def arguments():
     about.add_argument("--programs", type=Path, default=ROOT / "target" / "debug")
     about.add_argument("--site", type=Path, default=ROOT / "target" / "site")
     about.add_argument("--database", choices=["sqlite", "postgres"], help="default: what the data folder began with, then sqlite")
+    about.add_argument("--chain", choices=["dev", "none"], default="dev", help="none: payouts and deposits by hand; IOG_CHAIN_URL in the environment: that one")
     about.add_argument("--example", type=Path, help="a folder with a job.toml, submitted once")
     about.add_argument("--again", action="store_true", help="submit the example even if it ran before")
     about.add_argument("--check", action="store_true", help="only say whether workers could isolate jobs for this user")
@@ -433,7 +501,7 @@ def run_command(stack, command):
     """The command finds the stack by these names; see end2end/playwright.config.ts."""
     accounts = stack.state["accounts"]
     env = stack.env(
-        BASE_URL=stack.url, IOG_API_KEY=stack.state["api_key"], IOG_SERVER=stack.url,
+        BASE_URL=stack.url, IOG_DEVCHAIN_URL=stack.chain_url, IOG_API_KEY=stack.state["api_key"], IOG_SERVER=stack.url,
         IOG_REQUESTER_EMAIL=REQUESTER["email"], IOG_REQUESTER_PASSWORD=accounts[REQUESTER["email"]]["password"],
         IOG_OWNER_EMAIL=OWNERS[0]["email"], IOG_OWNER_PASSWORD=accounts[OWNERS[0]["email"]]["password"],
         IOG_ADMIN_EMAIL=ADMINS[0]["email"], IOG_ADMIN_PASSWORD=accounts[ADMINS[0]["email"]]["password"],

@@ -86,6 +86,23 @@ fn pay(batch: u8, lines: &[(Address, u64)]) -> EntryFunction {
 const GAS_PER_PAYOUT: u64 = 700;
 
 #[test]
+fn the_development_account_calls_on_request() {
+    let world = world();
+    let call = |function: &str, arguments: Value| {
+        let body = json!({"function": function, "arguments": arguments});
+        world.chain.post("/devchain/call", &body)
+    };
+    let deposit = json!([format!("0x{}", "00".repeat(16)), "500"]);
+    let done = call("settlement::deposit", deposit).json();
+    assert_eq!(done["success"], true, "{done}");
+    assert_eq!(events(&done, "Deposited")[0]["amount"], "500");
+    let refused = call("settlement::deposit", json!(["0x00", "500"])).json();
+    assert_eq!(refused["success"], false, "the tag is too short: {refused}");
+    assert_eq!(call("settlement::deposit", json!(["500"])).status, 400);
+    assert_eq!(call("nothing::here", json!([])).status, 404);
+}
+
+#[test]
 fn a_deposit_comes_in_and_a_batch_goes_out_once() {
     let world = world();
     let (admin, settler, bob) = (Account::publisher(), Account::new(1), Account::new(2));

@@ -89,7 +89,7 @@ test('a receipt is contested, an admin refunds it, and both sides read why', asy
   await expect(page.locator('.data')).toContainText('Refund');
 });
 
-test('earnings are withdrawn: refused, frozen by two, thawed, sent and paid', async ({ page }) => {
+test('earnings are withdrawn: refused, frozen by two, thawed, and paid over the chain', async ({ page }) => {
   const requester = await as(page, 'requester');
   await paidJob(requester);
   await requester.context().close();
@@ -133,14 +133,11 @@ test('earnings are withdrawn: refused, frozen by two, thawed, sent and paid', as
   await one.locator('.card', { hasText: 'Thaw payout' }).locator('button', { hasText: 'Confirm' }).click();
   await expect(first(one)).toContainText('Waits for an admin');
   await first(one).locator('button', { hasText: 'Approve' }).click();
-  await expect(first(one)).toContainText('Approved');
-  await first(one).locator('summary').click();
-  const send = first(one).locator('form', { hasText: 'Mark as sent' });
-  await send.locator('input[name=text]').fill(`tx-${Date.now()}`);
-  await send.locator('button').click();
-  await expect(first(one)).toContainText('Sent');
-  await first(one).locator('button', { hasText: 'It has arrived' }).click();
-  await expect(first(one)).toContainText('Paid');
+  // The chain takes it from there.
+  await expect(async () => {
+    await one.reload();
+    await expect(first(one)).toContainText('Paid');
+  }).toPass({ timeout: 30_000 });
   await Promise.all([one.context().close(), two.context().close()]);
   await page.reload();
   await expect(page.locator('.data tbody tr', { hasText: 'Paid' }).first()).toBeVisible();

@@ -11,6 +11,7 @@
 //! restart would lose.
 
 pub mod auth;
+pub mod chain;
 pub mod config;
 pub mod copy;
 pub mod gateway;

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use exchange::{Actor, Exchange, SystemClock, SystemEntropy};
 use kernel::Amount;
 use protocol::view::{Role, Scope};
+use server::chain::Link;
 use server::copy::CopyDatabase;
 use server::replay::Replay;
 use server::state::{AppState, Closing};
@@ -246,6 +247,10 @@ async fn serve(exchange: Exchange, config: &Config) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("LEPTOS_SITE_ADDR={address} cannot be listened on"))?;
+    let chain = match &config.chain {
+        Some(chain) => Some(Link::open(chain).await.context("IOG_CHAIN_…")?),
+        None => None,
+    };
     // Only the process that has the port: another command beside it must not take its uploads away.
     exchange.clear_incoming();
     // Who connects meanwhile is heard after it: five seconds for a million offers.
@@ -258,6 +263,7 @@ async fn serve(exchange: Exchange, config: &Config) -> anyhow::Result<()> {
         exchange.clone(),
         config,
         telemetry::start_metrics(),
+        chain,
         closing.clone(),
     );
     let loops = loops::start(&state, config.mail.as_ref())

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::auth::limits::RateLimits;
 use crate::auth::sockets::Sockets;
+use crate::chain::Link;
 use crate::config::{Config, Limits};
 
 /// Cheap to clone: handles only.
@@ -20,6 +21,8 @@ pub struct AppState {
     pub limits: Arc<RateLimits>,
     pub sockets: Sockets,
     pub metrics: PrometheusHandle,
+    /// Absent: payouts and deposits are done by hand.
+    pub chain: Option<Link>,
     pub closing: Closing,
 }
 
@@ -46,6 +49,7 @@ impl AppState {
         exchange: Exchange,
         config: &Config,
         metrics: PrometheusHandle,
+        chain: Option<Link>,
         closing: Closing,
     ) -> Self {
         let Limits {
@@ -65,6 +69,7 @@ impl AppState {
             )),
             sockets: Sockets::new(sockets_per_address, sockets_max),
             metrics,
+            chain,
             closing,
         }
     }

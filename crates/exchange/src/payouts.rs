@@ -336,6 +336,11 @@ impl Exchange {
         if payout.account == actor.account {
             return Err(Error::Forbidden("another admin"));
         }
+        if tx.is_in_batch(id).await? {
+            return Err(Error::Conflict(
+                "it went out over the chain, which alone says what becomes of it".to_owned(),
+            ));
+        }
         let step = match change {
             PayoutMove::Approve => PayoutStep::Approve,
             PayoutMove::Send { reference: text } => {

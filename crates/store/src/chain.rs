@@ -298,6 +298,26 @@ impl Tx {
         Ok(())
     }
 
+    /// Whether what came in under this reference is in the books.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn is_deposit_known(&mut self, reference: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT id FROM deposits WHERE reference = $1 UNION ALL SELECT id FROM unclaimed_deposits WHERE reference = $1";
+        let found = query(sql).bind(reference);
+        Ok(found.fetch_optional(self.connection()).await?.is_some())
+    }
+
+    /// Whether a payout went out over the chain, which then says what becomes of it.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn is_in_batch(&mut self, payout: PayoutId) -> Result<bool, StoreError> {
+        let sql = "SELECT id FROM payouts WHERE id = $1 AND batch IS NOT NULL";
+        let found = query(sql).bind(payout.to_string());
+        Ok(found.fetch_optional(self.connection()).await?.is_some())
+    }
+
     /// # Errors
     /// A conflict: its reference is there already.
     pub async fn insert_unclaimed(&mut self, new: &Unclaimed) -> Result<(), StoreError> {

@@ -201,6 +201,18 @@ impl TestApp {
         number.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
+    /// A change to the database itself, for what no program does.
+    pub async fn execute(&self, sql: &'static str) {
+        sqlx::any::install_default_drivers();
+        let sqlite = format!("sqlite://{}/data/iog.db", self.folder.path().display());
+        let url = self.database_url.as_deref().unwrap_or(&sqlite);
+        let mut connection = sqlx::AnyConnection::connect(url)
+            .await
+            .expect("the database answers");
+        let done = sqlx::query(sql).execute(&mut connection).await;
+        done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
     /// A new account with all scopes on its key and, if said, so much IO to spend.
     pub fn account(&self, name: &str, credit_io: Option<&str>) -> Account {
         let credit = credit_io.map(|credit| ["--demo-credit-io", credit]);

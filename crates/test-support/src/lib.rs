@@ -5,13 +5,14 @@
 //! what it asked when an answer is not as expected. Deliberately absent: assertions about IOG, which stand in the tests.
 //! A dev-dependency only; nothing here runs in production.
 //!
-//! Programs: `IOG_SERVER_BIN` and `IOG_WORKER_BIN`, otherwise `iog-server` and `iog-worker` beside the test's own folder
-//! (build them first: `cargo build -p server -p worker`). Databases: SQLite in the test's folder, or, with
+//! Programs: `IOG_SERVER_BIN`, `IOG_WORKER_BIN` and `IOG_DEVCHAIN_BIN`, otherwise `iog-server`, `iog-worker` and `iog-devchain` beside
+//! the test's own folder (build them first: `cargo build -p server -p worker -p devchain`). Databases: SQLite in the test's folder, or, with
 //! `IOG_TEST_POSTGRES` (an address whose user may create databases), what [`Database::from_env`] says.
 
 mod account;
 mod app;
 mod client;
+mod devchain;
 mod fake;
 mod fleet;
 mod live;
@@ -22,6 +23,7 @@ mod process;
 pub use account::Account;
 pub use app::{Database, TestApp};
 pub use client::{Answer, Client, job, shell};
+pub use devchain::Devchain;
 pub use fake::{Chain, FakeWorker, Talk};
 pub use fleet::Fleet;
 pub use live::LiveSocket;

@@ -29,7 +29,17 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("app", &["exchange", "kernel", "protocol"]),
-    ("server", &["app", "exchange", "kernel", "protocol"]),
+    (
+        "server",
+        &[
+            "app",
+            "chain-aptos",
+            "exchange",
+            "kernel",
+            "protocol",
+            "settlement",
+        ],
+    ),
     ("worker", &["kernel", "metering", "protocol"]),
     ("cli", &["kernel", "metering", "protocol"]),
     ("verify", &["metering", "protocol"]),

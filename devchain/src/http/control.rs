@@ -11,9 +11,10 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{App, show};
+use super::view::{ViewRequest, json_call};
+use super::{App, rest, show};
 use crate::chain::{Fate, Refusal};
-use crate::transaction::SignedTransaction;
+use crate::transaction::{EntryFunction, SignedTransaction};
 use crate::types::Address;
 
 /// Time can be moved by so much at once: ten years.
@@ -147,6 +148,7 @@ pub fn routes() -> Router<App> {
         .route("/devchain/advance", post(advance))
         .route("/devchain/block", post(block))
         .route("/devchain/release", post(release))
+        .route("/devchain/call", post(call))
 }
 
 #[derive(Deserialize)]
@@ -230,6 +232,29 @@ async fn release(State(app): State<App>) -> Json<Value> {
     Json(json!({"released": released}))
 }
 
+/// The development account calls an entry function; a name without an address is one of the package. Answers with the
+/// transaction when it is in a block, whether it succeeded or not.
+async fn call(
+    State(app): State<App>,
+    Json(mut request): Json<ViewRequest>,
+) -> Result<Json<Value>, Refusal> {
+    if request.function.split("::").count() == 2 {
+        request.function = format!("{}::{}", crate::DEVELOPMENT_ADDRESS, request.function);
+    }
+    let hash = send(&app, move |chain| {
+        let call = json_call(chain, &request)?;
+        Ok(chain.sign_as_development(EntryFunction {
+            module: call.module,
+            function: call.function,
+            type_arguments: call.type_arguments,
+            arguments: call.arguments,
+        }))
+    })
+    .await?;
+    app.produce().await?;
+    Ok(Json(rest::find(&app, &show::hexadecimal(&hash)).await?.0))
+}
+
 /// Which of the two the faucet gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -266,12 +291,18 @@ async fn give(app: &App, mint: &Mint) -> Result<Vec<String>, Refusal> {
     let (amount, asset) = (mint.amount, mint.asset);
     let mut hashes = Vec::new();
     if asset != Some(Asset::Io) {
-        hashes.push(send(app, move |chain| Some(chain.apt_mint(to, amount))).await?);
+        hashes.push(send(app, move |chain| Ok(chain.apt_mint(to, amount))).await?);
     }
     if asset != Some(Asset::Apt) {
         let sent = send(app, move |chain| {
-            let io = chain.io_metadata()?;
-            Some(chain.io_transfer(io, to, amount))
+            let io = chain.io_metadata().ok_or_else(|| {
+                Refusal::new(
+                    404,
+                    "module_not_found",
+                    "no package with IO is published here",
+                )
+            })?;
+            Ok(chain.io_transfer(io, to, amount))
         })
         .await;
         match (sent, asset) {
@@ -289,16 +320,12 @@ async fn give(app: &App, mint: &Mint) -> Result<Vec<String>, Refusal> {
 /// Signs and accepts in one go, so that two requests never take the same number.
 async fn send(
     app: &App,
-    make: impl FnOnce(&mut crate::chain::Chain) -> Option<SignedTransaction> + Send + 'static,
+    make: impl FnOnce(&mut crate::chain::Chain) -> Result<SignedTransaction, Refusal> + Send + 'static,
 ) -> Result<crate::transaction::Hash, Refusal> {
     let mut accepted = app
-        .with(move |chain| match make(chain) {
-            Some(signed) => chain.accept(signed, Fate::Ordinary),
-            None => Err(Refusal::new(
-                404,
-                "module_not_found",
-                "no package with IO is published here",
-            )),
+        .with(move |chain| {
+            let signed = make(chain)?;
+            chain.accept(signed, Fate::Ordinary)
         })
         .await?;
     app.save(accepted.row.take()).await?;

@@ -281,7 +281,7 @@ fn version_not_found(version: u64, newest: u64) -> Refusal {
 }
 
 /// The transaction as committed or waiting.
-async fn find(app: &App, text: &str) -> Answer<(Value, bool)> {
+pub async fn find(app: &App, text: &str) -> Answer<(Value, bool)> {
     let hash =
         show::read_hash(text).ok_or_else(|| Refusal::invalid(format!("Invalid hash: {text:?}")))?;
     let store = app.store.clone();

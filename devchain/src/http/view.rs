@@ -20,8 +20,8 @@ const VIEW_BCS: &str = "application/x.aptos.view_function+bcs";
 const ANSWER_BCS: &str = "application/x-bcs";
 
 #[derive(Deserialize)]
-struct ViewRequest {
-    function: String,
+pub struct ViewRequest {
+    pub function: String,
     #[serde(default)]
     type_arguments: Vec<String>,
     #[serde(default)]
@@ -71,7 +71,8 @@ pub async fn view(State(app): State<App>, headers: HeaderMap, body: Bytes) -> An
     .await
 }
 
-fn json_call(chain: &mut Chain, request: &ViewRequest) -> Answer<Call> {
+/// A call with its arguments in JSON, as many as the function has besides its signers.
+pub fn json_call(chain: &mut Chain, request: &ViewRequest) -> Answer<Call> {
     let mut call: Call = Call::parse(&request.function)
         .map_err(|error| Refusal::invalid(format!("Invalid function: {error}")))?;
     for text in &request.type_arguments {
@@ -85,12 +86,13 @@ fn json_call(chain: &mut Chain, request: &ViewRequest) -> Answer<Call> {
             format!("Module not found: {}", call.module),
         ));
     }
-    let Some(parameters) = chain.vm().signature(&call, "params") else {
+    let Some(mut parameters) = chain.vm().signature(&call, "params") else {
         return Err(Refusal::invalid(format!(
             "could not find function {}",
             request.function
         )));
     };
+    parameters.retain(|text| !matches!(text.as_str(), "signer" | "&signer"));
     if parameters.len() != request.arguments.len() {
         return Err(Refusal::invalid(format!(
             "expected {} arguments, got {}",

@@ -1,6 +1,7 @@
 //! The background reconcilers. Each takes no input and re-reads state, so that one that was late, failed or was killed is
 //! made good by the next.
 
+pub mod chain;
 pub mod guard;
 pub mod mail;
 pub mod webhooks;
@@ -40,6 +41,12 @@ pub fn start(state: &AppState, mail: Option<&Mail>) -> anyhow::Result<Vec<JoinHa
         })
     });
     let mut loops: Vec<JoinHandle<()>> = reconcilers(state).into_iter().chain(couriers).collect();
+    loops.extend(
+        state
+            .chain
+            .iter()
+            .flat_map(|link| chain::start(state, link)),
+    );
     if let Some(mail) = mail {
         let postman = Postman::new(state.exchange.clone(), mail)?;
         let closing = state.closing.clone();

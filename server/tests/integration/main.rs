@@ -1,9 +1,10 @@
 //! The server as a whole: the real program, real workers where work is done, spoken ones where only words matter.
 //!
-//! One binary, because linking a server is slow. The programs must be built first: `cargo build -p server -p worker`.
+//! One binary, because linking a server is slow. The programs must be built first: `cargo build -p server -p worker -p devchain`.
 
 mod api;
 mod authorisation;
+mod chain;
 mod crash;
 mod gateway;
 mod invoices;

@@ -93,6 +93,10 @@ impl Exchange {
             );
             return Ok(self.post_all(tx, &[transfer], now).await?);
         }
+        // The cursor may have been set back, as by a backup that is older than the books.
+        if tx.is_deposit_known(&reference).await? {
+            return Ok(());
+        }
         let account = match tag {
             Some(tag) => self.inner.store.account(tag.account()).await?,
             None => None,

@@ -1,0 +1,52 @@
+//! Money over the chain: what came in is credited, what is owed goes out, and both sides are compared.
+
+use tokio::task::JoinHandle;
+
+use super::every;
+use crate::chain::Link;
+use crate::http::problem::Chain as Causes;
+use crate::state::AppState;
+
+/// Starts both loops.
+pub fn start(state: &AppState, link: &Link) -> [JoinHandle<()>; 2] {
+    let (settling, comparing) = (state.clone(), state.clone());
+    let (to_settle, to_compare) = (link.clone(), link.clone());
+    [
+        tokio::spawn(async move {
+            let period = to_settle.config().interval;
+            let round = || settle(settling.clone(), to_settle.clone());
+            every("settle", period, settling.closing.clone(), round).await;
+        }),
+        tokio::spawn(async move {
+            let period = to_compare.config().compare;
+            let round = || compare(comparing.clone(), to_compare.clone());
+            every("vault", period, comparing.closing.clone(), round).await;
+        }),
+    ]
+}
+
+/// A round that stands still ends with the process: the next one makes it good, as after a crash.
+async fn settle(state: AppState, link: Link) -> Result<(), exchange::Error> {
+    let round = async {
+        let aptos = link.aptos().await?;
+        state.exchange.settle(aptos).await
+    };
+    tokio::select! {
+        done = round => {
+            link.note(done.as_ref().err().map(|error| Causes(error).to_string()));
+            done
+        }
+        () = state.closing.wait() => Ok(()),
+    }
+}
+
+async fn compare(state: AppState, link: Link) -> Result<(), exchange::Error> {
+    let round = async {
+        let aptos = link.aptos().await?;
+        state.exchange.compare_vault(aptos).await
+    };
+    tokio::select! {
+        done = round => done,
+        () = state.closing.wait() => Ok(()),
+    }
+}
