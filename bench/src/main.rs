@@ -10,6 +10,7 @@ mod billing;
 mod floor;
 mod ledger;
 mod matching;
+mod payouts;
 mod rebuild;
 mod receipts;
 mod row;
@@ -41,6 +42,9 @@ async fn main() {
     }
     if wanted("receipts_verify") {
         rows.push(receipts::measure());
+    }
+    if wanted("payouts_5000") {
+        rows.extend(payouts::measure());
     }
     if wanted("ledger_durable") {
         rows.push(ledger::measure().await);

@@ -49,6 +49,9 @@ impl Row {
             Goal::RatioAtLeast(share) => {
                 (format!("at least {share} of the other"), ratio >= *share)
             }
+            Goal::RatioAtMost(share) if *share >= 1.0 => {
+                (format!("at most {share} times the other"), ratio <= *share)
+            }
             Goal::RatioAtMost(share) => (
                 format!("at most 1/{:.0} of the other", 1.0 / share),
                 ratio <= *share,
