@@ -367,6 +367,8 @@ impl World {
                     payees.push(self.anybody());
                     amounts.push(self.random.amount());
                 }
+                let settlers = self.chain.view(&self.chain.call("roles::settlers"));
+                let who = settlers.get(0).map_or(who, address);
                 (who, with(with(with(call, &batch), &payees), &amounts))
             }
             "settlement::set_daily_limit" => {
