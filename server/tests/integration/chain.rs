@@ -126,7 +126,13 @@ impl Bank {
             .send(Method::POST, "/api/v1/admin/ledger/reconcile", "", "")
             .await
             .ok();
-        assert_eq!(found, json!([]));
+        // A batch that needed many attempts was told, and is right since.
+        let was_told = |one: &Value| {
+            let expected = one["expected"].as_str().unwrap_or_default();
+            !one["gone_at"].is_null() && expected.starts_with("settled at attempt")
+        };
+        let found = found.as_array().expect("incidents");
+        assert!(found.iter().all(was_told), "{found:?}");
         let proof: Value = self.app.anyone().get("/api/v1/ledger/proof").await.ok();
         assert_eq!(proof["sum"], 0);
         assert_eq!(self.app.count("SELECT COUNT(*) FROM chain_faults").await, 0);
@@ -327,6 +333,8 @@ async fn ask(client: &Client, number: usize, amount: i64, wallet: &str) {
     }
 }
 
+/// So slow that they go out in many batches.
+const PACE: Duration = Duration::from_millis(50);
 const FAULTS: [&str; 6] = [
     "drop_reply",
     "status_429",
@@ -402,9 +410,12 @@ async fn each_payout_is_paid_once_whatever_fails_and_whoever_is_killed() {
         let client = bank.owner.clone();
         let asking = tokio::spawn(async move {
             futures::stream::iter(requests)
-                .for_each_concurrent(8, |(number, amount, to)| {
+                .for_each_concurrent(2, |(number, amount, to)| {
                     let client = client.clone();
-                    async move { ask(&client, number, amount, &to).await }
+                    async move {
+                        ask(&client, number, amount, &to).await;
+                        sleep(PACE).await;
+                    }
                 })
                 .await;
         });
@@ -429,7 +440,8 @@ async fn each_payout_is_paid_once_whatever_fails_and_whoever_is_killed() {
                 bank.app.log()
             );
             bank.chain.advance(PAST_EXPIRY_S).await;
-            sleep(Duration::from_secs(1)).await;
+            // What is signed now has time to land.
+            sleep(Duration::from_secs(2)).await;
         }
         bank.chain.advance(PAST_EXPIRY_S).await;
         bank.in_order().await;
