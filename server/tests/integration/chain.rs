@@ -361,7 +361,7 @@ impl Bank {
             2 | 3 => {
                 self.chain
                     .advance(random.random_range(5..PAST_EXPIRY_S))
-                    .await
+                    .await;
             }
             4..=6 => {
                 let fault = FAULTS[random.random_range(0..FAULTS.len())];
