@@ -12,8 +12,14 @@ use super::list;
 use crate::db::{Backend, Store, StoreError, Tx};
 use crate::row::{Columns, count};
 
-/// Rows of one statement: twelve values each, and SQLite takes 32,766 of them.
-const ROWS: usize = 500;
+/// Rows of one statement. A statement of so many is prepared once and kept; SQLite looks a parameter's name up among all those
+/// before it, so that longer ones cost more for each row.
+const ROWS: usize = 64;
+
+/// Whether a statement of so many rows comes again often enough to be kept: the full ones, and the usual few.
+const fn is_kept(rows: usize) -> bool {
+    rows == ROWS || rows <= 4
+}
 
 /// `($1, $2), ($3, $4)`: so many rows of so many values, each cast to its type where Postgres could not know it.
 fn rows(count: usize, casts: &[&str]) -> String {
@@ -81,7 +87,7 @@ impl Tx {
                 "SELECT key, from_book, to_book, amount FROM transfers WHERE key IN ({})",
                 list(some.len())
             );
-            let mut select = query(sqlx::AssertSqlSafe(sql)).persistent(some.len() <= 4);
+            let mut select = query(sqlx::AssertSqlSafe(sql)).persistent(is_kept(some.len()));
             for (_, transfer) in some {
                 select = select.bind(&transfer.key);
             }
@@ -129,7 +135,7 @@ impl Tx {
                 "SELECT id, balance FROM books WHERE id IN ({})",
                 list(some.len())
             );
-            let mut select = query(sqlx::AssertSqlSafe(sql)).persistent(some.len() <= 6);
+            let mut select = query(sqlx::AssertSqlSafe(sql)).persistent(is_kept(some.len()));
             for (_, name) in some {
                 select = select.bind(name);
             }
@@ -157,7 +163,7 @@ impl Tx {
                 "INSERT INTO transfers (id, key, from_book, to_book, amount, kind, job, at, seq, from_after, to_after, hash) VALUES {}",
                 rows(some.len(), &[""; 12])
             );
-            let mut insert = query(sqlx::AssertSqlSafe(sql)).persistent(some.len() <= 3);
+            let mut insert = query(sqlx::AssertSqlSafe(sql)).persistent(is_kept(some.len()));
             for ((id, transfer), after) in some {
                 end.seq = end.seq.saturating_add(1);
                 end.hash = chain::hash(end.hash, end.seq, at, *id, transfer);
@@ -193,7 +199,7 @@ impl Tx {
                 "INSERT INTO books (id, balance, may_be_negative) VALUES {}",
                 rows(some.len(), &[""; 3])
             );
-            let mut insert = query(sqlx::AssertSqlSafe(sql)).persistent(some.len() <= 2);
+            let mut insert = query(sqlx::AssertSqlSafe(sql)).persistent(is_kept(some.len()));
             for (book, balance) in some {
                 insert = insert
                     .bind(book.to_string())
@@ -209,7 +215,7 @@ impl Tx {
                  WHERE books.id = v.id AND books.balance = v.before",
                 rows(some.len(), &["TEXT", "BIGINT", "BIGINT"])
             );
-            let mut update = query(sqlx::AssertSqlSafe(sql)).persistent(some.len() <= 4);
+            let mut update = query(sqlx::AssertSqlSafe(sql)).persistent(is_kept(some.len()));
             for (book, balance) in some {
                 update = update
                     .bind(book.to_string())
