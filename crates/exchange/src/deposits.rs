@@ -1,7 +1,7 @@
 //! Money in: deposits, and the demo's faucet.
 //!
-//! The door for a chain is here: it reports deposits with [`Exchange::record_deposit`] and
-//! [`Exchange::decide_deposit`]. Until there is one, admins do both by hand.
+//! Over a chain they are credited by its events (`settle/events.rs`). Without one admins do it by hand, with
+//! [`Exchange::record_deposit`] and [`Exchange::decide_deposit`].
 
 use kernel::{Amount, DepositId};
 use ledger::plans;

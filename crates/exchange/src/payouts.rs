@@ -1,7 +1,7 @@
 //! Money out: payouts of earnings, and what two admins decide about them.
 //!
-//! The door for a chain is here: it takes payouts that are approved, and says what became of them with
-//! [`Exchange::move_payout`]. Until there is one, admins do it by hand.
+//! With a chain configured, those that are approved go out over it (`settle.rs`), and it alone says what became of them.
+//! Without one admins do it by hand, with [`Exchange::move_payout`].
 
 use kernel::{AccountId, Amount, ApprovalId, PayoutId};
 use ledger::{BookId, plans};

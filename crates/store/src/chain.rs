@@ -419,18 +419,6 @@ impl Store {
         rows.iter().map(batch).collect()
     }
 
-    /// The newest ones.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn batches(&self, limit: u32) -> Result<Vec<BatchRow>, StoreError> {
-        let rows = query("SELECT * FROM payout_batches ORDER BY made_at DESC, id LIMIT $1")
-            .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await?;
-        rows.iter().map(batch).collect()
-    }
-
     /// The lines of a batch, in order.
     ///
     /// # Errors

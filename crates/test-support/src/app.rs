@@ -191,24 +191,23 @@ impl TestApp {
 
     /// A number out of the database itself, for what no page and no route tells.
     pub async fn count(&self, sql: &'static str) -> i64 {
-        sqlx::any::install_default_drivers();
-        let sqlite = format!("sqlite://{}/data/iog.db", self.folder.path().display());
-        let url = self.database_url.as_deref().unwrap_or(&sqlite);
-        let mut connection = sqlx::AnyConnection::connect(url)
-            .await
-            .expect("the database answers");
+        let mut connection = self.connection().await;
         let number = sqlx::query_scalar(sql).fetch_one(&mut connection).await;
         number.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// A change to the database itself, for what no program does.
-    pub async fn execute(&self, sql: &'static str) {
+    async fn connection(&self) -> sqlx::AnyConnection {
         sqlx::any::install_default_drivers();
         let sqlite = format!("sqlite://{}/data/iog.db", self.folder.path().display());
         let url = self.database_url.as_deref().unwrap_or(&sqlite);
-        let mut connection = sqlx::AnyConnection::connect(url)
+        sqlx::AnyConnection::connect(url)
             .await
-            .expect("the database answers");
+            .expect("the database answers")
+    }
+
+    /// A change to the database itself, for what no program does.
+    pub async fn execute(&self, sql: &'static str) {
+        let mut connection = self.connection().await;
         let done = sqlx::query(sql).execute(&mut connection).await;
         done.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
