@@ -26,6 +26,17 @@ const BLOCK_MS: u32 = 100;
 /// Past the expiry of all that is signed, and past the second look that proves absence.
 const PAST_EXPIRY_S: u64 = 75;
 
+/// A server that settles on this chain and compares every second.
+async fn app_over(chain: &Devchain, database: Database, more: &[(&str, &str)]) -> TestApp {
+    let own = chain.settings();
+    let named = own.iter().map(|(name, text)| (*name, text.as_str()));
+    let settings: Vec<(&str, &str)> = named
+        .chain([("IOG_CHAIN_COMPARE_S", "1")])
+        .chain(more.iter().copied())
+        .collect();
+    TestApp::start_with(database, &settings).await
+}
+
 struct Bank {
     chain: Devchain,
     app: TestApp,
@@ -41,21 +52,15 @@ impl Bank {
     async fn open(database: Database, seconds: u64) -> Self {
         let chain = Devchain::start(BLOCK_MS).await;
         chain.deposit(PLATFORM, VAULT).await;
-        let own = chain.settings();
-        let mut settings: Vec<(&str, &str)> = own
-            .iter()
-            .map(|(name, text)| (*name, text.as_str()))
-            .collect();
-        settings.extend([
+        let settings = [
             ("IOG_CHAIN_INTERVAL_MS", "100"),
-            ("IOG_CHAIN_COMPARE_S", "1"),
             ("IOG_PAYOUT_AUTO_MAX_IO", "1"),
             ("IOG_PAYOUT_MIN_IO", "0.000001"),
             ("IOG_PAYOUTS_OPEN_MAX", "1000"),
             // Killed again and again; no job is to be lost to that.
             ("IOG_LEASE_TTL_MS", "30000"),
-        ]);
-        let app = TestApp::start_with(database, &settings).await;
+        ];
+        let app = app_over(&chain, database, &settings).await;
         let (rita, otto) = (app.account("rita", Some("500")), app.account("otto", None));
         let boss = app.admin_account("ann");
         let mut worker = app.fake(&otto, "one", "360").await;
@@ -148,16 +153,8 @@ fn wallet(number: usize) -> String {
 async fn a_deposit_on_the_chain_is_credited_once_however_often_it_is_read() {
     for database in Database::from_env() {
         let mut chain = Devchain::start(BLOCK_MS).await;
-        let own = chain.settings();
-        let mut settings: Vec<(&str, &str)> = own
-            .iter()
-            .map(|(name, text)| (*name, text.as_str()))
-            .collect();
-        settings.extend([
-            ("IOG_CHAIN_INTERVAL_MS", "50"),
-            ("IOG_CHAIN_COMPARE_S", "1"),
-        ]);
-        let mut app = TestApp::start_with(database, &settings).await;
+        let settings = [("IOG_CHAIN_INTERVAL_MS", "50")];
+        let mut app = app_over(&chain, database, &settings).await;
         let (rita, boss) = (app.account("rita", None), app.admin_account("ann"));
         let id: AccountId = rita.id.parse().expect("an id");
         let available = || async { rita.balance().await.available.base() };
@@ -257,12 +254,7 @@ async fn with_each_fault_of_the_chain_a_payout_is_paid_once() {
 #[tokio::test]
 async fn a_wrong_chain_or_contract_is_refused_at_start_and_one_that_is_away_is_waited_for() {
     let mut chain = Devchain::start(0).await;
-    let own = chain.settings();
-    let settings: Vec<(&str, &str)> = own
-        .iter()
-        .map(|(name, text)| (*name, text.as_str()))
-        .collect();
-    let mut app = TestApp::start_with(Database::Sqlite, &settings).await;
+    let mut app = app_over(&chain, Database::Sqlite, &[]).await;
     app.kill_server();
     let refused = [
         ("IOG_CHAIN_ID", "2", "serves chain 4"),

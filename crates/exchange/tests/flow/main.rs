@@ -7,6 +7,7 @@
 
 mod access;
 mod deliveries;
+mod double;
 mod faults;
 mod files;
 mod invoices;

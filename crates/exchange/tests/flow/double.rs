@@ -1,0 +1,348 @@
+//! A chain for tests that forgets, delays, loses answers and fails.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use kernel::{Amount, Timestamp};
+use settlement::chain::{
+    Balances, Channel, Deed, Event, EventKind, Events, Head, Order, Signed, Submitted, Supply,
+    Unsigned,
+};
+use settlement::outgoing::{Landing, Presence, Sender};
+use settlement::report::Heading;
+use settlement::{Address, Batch, Chain, ChainError, Digest, Sighting, Tag, Week};
+
+pub fn io(base: i64) -> Amount {
+    Amount::try_from_base(base).unwrap()
+}
+
+/// What the double does next, instead of what it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It takes the transaction, and the answer is lost.
+    Answer,
+    /// It says that it took it, and forgets it.
+    Forget,
+    /// It never hears of it.
+    Away,
+    /// It runs it, and it fails.
+    Fail,
+    /// It runs it late.
+    Late,
+    /// The next reading of events is refused.
+    Events,
+}
+
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub at: i64,
+    pub vault: i64,
+    /// By hash: the batch and the expiry.
+    pub known: BTreeMap<[u8; 32], (Batch, Timestamp)>,
+    pub pending: Vec<([u8; 32], u32)>,
+    pub landed: BTreeMap<[u8; 32], Landing>,
+    pub batches: Vec<Digest>,
+    pub events: Vec<Event>,
+    pub version: u64,
+    pub paid: BTreeMap<(Digest, u64), i64>,
+    pub faults: Vec<Fault>,
+    /// Addresses that cannot be paid.
+    pub frozen: Vec<Address>,
+    pub signed: u64,
+    pub submissions: u64,
+}
+
+/// The chain itself; its state is open to tests.
+pub struct Double(Mutex<Ledger>);
+
+const START: i64 = 1_795_000_000_000;
+
+impl Double {
+    pub fn new() -> Self {
+        let ledger = Ledger {
+            at: START,
+            ..Ledger::default()
+        };
+        Self(Mutex::new(ledger))
+    }
+
+    pub fn with<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
+        change(&mut self.0.lock().unwrap())
+    }
+
+    fn event(ledger: &mut Ledger, transaction: Digest, index: u64, kind: EventKind) {
+        let (version, at) = (ledger.version, Timestamp::from_millis(ledger.at));
+        ledger.events.push(Event {
+            version,
+            index,
+            transaction,
+            at,
+            kind,
+        });
+    }
+
+    pub fn deposit(&self, tag: Option<Tag>, base: i64) -> Digest {
+        self.with(|ledger| {
+            ledger.version += 1;
+            ledger.vault += base;
+            let hash = Digest::of(&[b"deposit", &ledger.version.to_be_bytes()]);
+            let (from, amount) = (Address::from_bytes([77; 32]), io(base));
+            Self::event(ledger, hash, 1, EventKind::Deposited { from, tag, amount });
+            hash
+        })
+    }
+
+    /// A block after so many milliseconds.
+    pub fn block(&self, millis: i64) {
+        self.with(|ledger| {
+            ledger.at += millis;
+            let pending = std::mem::take(&mut ledger.pending);
+            for (hash, wait) in pending {
+                if wait > 0 {
+                    ledger.pending.push((hash, wait - 1));
+                    continue;
+                }
+                let (batch, expires_at) = ledger.known[&hash].clone();
+                if Timestamp::from_millis(ledger.at) > expires_at
+                    || ledger.landed.contains_key(&hash)
+                {
+                    continue;
+                }
+                ledger.version += 1;
+                let fails = ledger.faults.last() == Some(&Fault::Fail);
+                if fails {
+                    ledger.faults.pop();
+                }
+                // As the contract: a batch is applied once.
+                let success = !fails && !ledger.batches.contains(&batch.id());
+                if success {
+                    Self::apply(ledger, Digest::from_bytes(hash), &batch);
+                }
+                let landing = Landing {
+                    version: ledger.version,
+                    success,
+                    status: if success { "Executed" } else { "Out of gas" }.to_owned(),
+                    gas_used: 7,
+                };
+                ledger.landed.insert(hash, landing);
+            }
+        });
+    }
+
+    fn apply(ledger: &mut Ledger, hash: Digest, batch: &Batch) {
+        let id = batch.id();
+        ledger.batches.push(id);
+        let (mut paid, mut skipped, mut total) = (0, 0, Amount::ZERO);
+        for (line, number) in batch.lines().iter().zip(0_u64..) {
+            let (payee, amount) = (line.payee, line.amount);
+            if ledger.frozen.contains(&payee) || ledger.vault < amount.base() {
+                skipped += 1;
+                let kind = EventKind::Skipped {
+                    batch: id,
+                    line: number,
+                    payee,
+                    amount,
+                    reason: 2,
+                };
+                Self::event(ledger, hash, number, kind);
+                continue;
+            }
+            ledger.vault -= amount.base();
+            *ledger.paid.entry((id, number)).or_default() += amount.base();
+            (paid, total) = (paid + 1, total.checked_add(amount).unwrap());
+            let kind = EventKind::Paid {
+                batch: id,
+                line: number,
+                payee,
+                amount,
+            };
+            Self::event(ledger, hash, number, kind);
+        }
+        let kind = EventKind::Settled {
+            batch: id,
+            paid,
+            skipped,
+            total,
+        };
+        Self::event(ledger, hash, u64::from(u32::MAX), kind);
+    }
+
+    fn away<T>() -> Result<T, ChainError> {
+        Err(ChainError::Unreachable("cut".into()))
+    }
+}
+
+#[async_trait]
+impl Chain for Double {
+    fn number(&self) -> u8 {
+        4
+    }
+
+    fn contract(&self) -> Address {
+        Address::from_bytes([9; 32])
+    }
+
+    fn senders(&self) -> Vec<Sender> {
+        let most = 2;
+        [1, 2]
+            .map(|n| Sender {
+                address: Address::from_bytes([n; 32]),
+                most,
+            })
+            .into()
+    }
+
+    async fn head(&self) -> Result<Head, ChainError> {
+        Ok(self.with(|ledger| Head {
+            version: ledger.version,
+            oldest: 0,
+            at: Timestamp::from_millis(ledger.at),
+        }))
+    }
+
+    async fn prepare(
+        &self,
+        order: Order<'_>,
+        sender: Address,
+        random: [u8; 8],
+    ) -> Result<Signed, ChainError> {
+        let Order::Pay(batch) = order else {
+            return Self::away();
+        };
+        Ok(self.with(|ledger| {
+            ledger.signed += 1;
+            let hash = Digest::of(&[batch.id().as_bytes(), &random, &ledger.signed.to_be_bytes()]);
+            let expires_at = Timestamp::from_millis(ledger.at).plus_millis(60_000);
+            ledger
+                .known
+                .insert(*hash.as_bytes(), (batch.clone(), expires_at));
+            Signed {
+                bytes: hash.as_bytes().to_vec(),
+                hash,
+                sender,
+                expires_at,
+                fee_max: 1_000,
+            }
+        }))
+    }
+
+    async fn submit(&self, signed: &[u8]) -> Result<Submitted, ChainError> {
+        let hash: [u8; 32] = signed.try_into().unwrap();
+        self.with(|ledger| {
+            ledger.submissions += 1;
+            let known = ledger.pending.iter().any(|(one, _)| *one == hash)
+                || ledger.landed.contains_key(&hash);
+            if known {
+                return Ok(Submitted::Known);
+            }
+            match ledger.faults.last().copied() {
+                Some(Fault::Away) => {
+                    ledger.faults.pop();
+                    Self::away()
+                }
+                Some(Fault::Forget) => {
+                    ledger.faults.pop();
+                    Ok(Submitted::Accepted)
+                }
+                Some(Fault::Answer) => {
+                    ledger.faults.pop();
+                    ledger.pending.push((hash, 0));
+                    Self::away()
+                }
+                Some(Fault::Late) => {
+                    ledger.faults.pop();
+                    ledger.pending.push((hash, 20));
+                    Ok(Submitted::Accepted)
+                }
+                _ => {
+                    ledger.pending.push((hash, 0));
+                    Ok(Submitted::Accepted)
+                }
+            }
+        })
+    }
+
+    async fn look_up(&self, hash: Digest) -> Result<Sighting, ChainError> {
+        Ok(self.with(|ledger| {
+            let hash = *hash.as_bytes();
+            let presence = match ledger.landed.get(&hash) {
+                Some(landing) => Presence::Landed(landing.clone()),
+                None if ledger.pending.iter().any(|(one, _)| *one == hash) => Presence::Pending,
+                None => Presence::Unknown,
+            };
+            Sighting {
+                ledger_at: Timestamp::from_millis(ledger.at),
+                presence,
+            }
+        }))
+    }
+
+    async fn events(&self, from: u64, versions_max: u16) -> Result<Events, ChainError> {
+        self.with(|ledger| {
+            if ledger.faults.last() == Some(&Fault::Events) {
+                ledger.faults.pop();
+                return Self::away();
+            }
+            let last = (from + u64::from(versions_max)).min(ledger.version + 1);
+            let within = |event: &&Event| (from..last).contains(&event.version);
+            Ok(Events {
+                events: ledger.events.iter().filter(within).cloned().collect(),
+                next: last.max(from),
+                head: Head {
+                    version: ledger.version,
+                    oldest: 0,
+                    at: Timestamp::from_millis(ledger.at),
+                },
+            })
+        })
+    }
+
+    async fn balances(&self) -> Result<Balances, ChainError> {
+        Ok(self.with(|ledger| Balances {
+            vault: io(ledger.vault),
+            fees: Vec::new(),
+            version: ledger.version,
+        }))
+    }
+
+    async fn supply(&self) -> Result<Supply, ChainError> {
+        Self::away()
+    }
+
+    async fn holding(&self, _: Address) -> Result<Amount, ChainError> {
+        Self::away()
+    }
+
+    async fn is_settled(&self, batch: Digest) -> Result<bool, ChainError> {
+        Ok(self.with(|ledger| ledger.batches.contains(&batch)))
+    }
+
+    async fn report(&self, _: Week, _: Option<u64>) -> Result<Option<Heading>, ChainError> {
+        Self::away()
+    }
+
+    async fn channel_address(&self, _: Address, _: u64) -> Result<Address, ChainError> {
+        Self::away()
+    }
+
+    async fn channel(&self, _: Address) -> Result<Option<Channel>, ChainError> {
+        Self::away()
+    }
+
+    async fn redeemed(&self, _: Address, _: Address) -> Result<Amount, ChainError> {
+        Self::away()
+    }
+
+    async fn key_of(&self, _: Address) -> Result<Option<Digest>, ChainError> {
+        Self::away()
+    }
+
+    async fn propose(&self, _: Address, _: &Deed, _: [u8; 8]) -> Result<Unsigned, ChainError> {
+        Self::away()
+    }
+
+    fn sponsor(&self, _: &[u8], _: &[u8]) -> Result<Signed, ChainError> {
+        Self::away()
+    }
+}
