@@ -16,6 +16,8 @@ pub mod model;
 pub mod nodes;
 pub mod not_found;
 pub mod notices;
+#[cfg(feature = "ssr")]
+mod on_chain;
 pub mod price;
 pub mod rounds;
 pub mod searches;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use kernel::{Amount, BasisPoints, Seconds};
 use metering::Fees;
 
+use crate::network::Network;
+
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Keys, bundles, artefacts, and the database when it is SQLite.
@@ -67,6 +69,8 @@ pub struct Settings {
     pub bundle_files_max: u64,
     /// Uploads are refused while the disk has less than this free.
     pub disk_free_min_bytes: u64,
+    /// The chain that pays and credits, as people are told of it. `None`: it is done by hand.
+    pub network: Option<Network>,
     /// Whether e-mails are sent.
     pub email: bool,
     /// Whether webhooks may lead to this machine, over plain HTTP too. Never where others have accounts.
@@ -114,6 +118,7 @@ impl Default for Settings {
             bundle_quota_bytes: 2 * 1_024 * 1_024 * 1_024,
             bundle_files_max: 64,
             disk_free_min_bytes: 1_024 * 1_024 * 1_024,
+            network: None,
             email: false,
             webhooks_local: false,
         }

@@ -37,6 +37,7 @@ impl Deposit {
             demo: self.demo,
             requested_at: self.requested_at,
             decided_at: self.decided_at,
+            reference: self.reference.clone(),
             note: self.note.clone(),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chain_aptos::{Settings, secret_key};
 use ed25519_dalek::SigningKey;
+use exchange::{Explorer, Network};
 use settlement::Address;
 
 use super::reader::Reader;
@@ -16,11 +17,13 @@ const NEEDED: [&str; 4] = [
     "chain_settler_keys",
 ];
 /// Of no use without a chain.
-const MORE: [&str; 4] = [
+const MORE: [&str; 6] = [
     "chain_reporter_key",
     "chain_fee_payer_key",
     "chain_gas_units_max",
     "chain_gas_price_max",
+    "chain_explorer",
+    "chain_explorer_account",
 ];
 /// Before a file's path, where a key could stand.
 const FILE: &str = "file:";
@@ -32,6 +35,8 @@ const KEYS_EXPECTED: &str = "secret keys of Ed25519, each 64 digits 0-9 a-f, sep
 pub struct Chain {
     /// It holds secret keys.
     pub aptos: Settings,
+    /// What people are told of it.
+    pub network: Network,
     /// From one round of settlement to the next.
     pub interval: Duration,
     /// From one comparison of vault and books to the next.
@@ -83,7 +88,9 @@ pub(super) fn chain(read: &mut Reader) -> Option<Chain> {
         one_key(read, "chain_reporter_key"),
         one_key(read, "chain_fee_payer_key"),
     );
-    let mut aptos = Settings::new(url?, number, contract?);
+    let (url, contract) = (url?, contract?);
+    let network = network(read, &url, number, contract);
+    let mut aptos = Settings::new(url, number, contract);
     aptos.settlers = settlers;
     aptos.reporter = reporter;
     aptos.fee_payer = fee_payer;
@@ -92,6 +99,7 @@ pub(super) fn chain(read: &mut Reader) -> Option<Chain> {
     ceiling.price = read.number("chain_gas_price_max", 1, 1_000_000, ceiling.price);
     Some(Chain {
         aptos,
+        network,
         interval: Duration::from_millis(interval),
         compare: Duration::from_secs(compare),
     })
@@ -111,6 +119,44 @@ fn node(read: &mut Reader) -> Option<String> {
         return None;
     }
     Some(text.trim_end_matches('/').to_owned())
+}
+
+/// What is public of it. A node's path may hold a key.
+fn network(read: &mut Reader, url: &str, number: u8, contract: Address) -> Network {
+    let uri = url.parse::<http::Uri>().unwrap_or_default();
+    let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.authority());
+    // And so may what stands before the host.
+    let host = host.map_or("", |host| {
+        host.as_str().rsplit('@').next().unwrap_or_default()
+    });
+    let node = format!("{scheme}://{host}");
+    let mut explorer = Explorer::of(number, &node);
+    if let Some(set) = template(read, "chain_explorer", false) {
+        explorer.transaction = Some(set);
+    }
+    if let Some(set) = template(read, "chain_explorer_account", true) {
+        explorer.account = Some(set);
+    }
+    Network {
+        node,
+        number,
+        contract,
+        explorer,
+    }
+}
+
+fn template(read: &mut Reader, name: &str, account: bool) -> Option<String> {
+    let text = read.text(name)?;
+    if !Explorer::is_template(&text, account) {
+        let expected = if account {
+            "a page's address that holds {address}, such as https://explorer.aptoslabs.com/account/{address}?network=testnet"
+        } else {
+            "a page's address that holds {hash}, such as https://explorer.aptoslabs.com/txn/{hash}?network=testnet"
+        };
+        read.wrong(name, &text, expected);
+        return None;
+    }
+    Some(text)
 }
 
 fn contract(read: &mut Reader) -> Option<Address> {

@@ -87,6 +87,7 @@ impl Config {
         let mail = mail::mail(&mut read);
         settings.email = mail.is_some();
         let chain = chain::chain(&mut read);
+        settings.network = chain.as_ref().map(|chain| chain.network.clone());
         let limits = Limits {
             sign_in_per_minute: read.number("sign_in_per_minute", 1, 10_000, 10),
             requests_per_second: read.number("requests_per_second", 1, 100_000, 50),

@@ -1,7 +1,7 @@
 //! What settings are called.
 
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
-pub const KEYS: [&str; 53] = [
+pub const KEYS: [&str; 55] = [
     "data_dir",
     "database_url",
     "public_url",
@@ -21,6 +21,8 @@ pub const KEYS: [&str; 53] = [
     "chain_fee_payer_key",
     "chain_gas_units_max",
     "chain_gas_price_max",
+    "chain_explorer",
+    "chain_explorer_account",
     "chain_interval_ms",
     "chain_compare_s",
     "dispute_window_s",

@@ -68,6 +68,8 @@ pub(super) fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         bundle_quota_bytes: read.number("bundle_quota_bytes", 0, 1 << 50, d.bundle_quota_bytes),
         bundle_files_max: read.number("bundle_files_max", 0, 1_000_000, d.bundle_files_max),
         disk_free_min_bytes: read.number("disk_free_min_bytes", 0, 1 << 50, d.disk_free_min_bytes),
+        // Told by the chain's own settings.
+        network: None,
         // With whoever carries them.
         email: false,
         webhooks_local: read.boolean("webhooks_local"),

@@ -240,6 +240,36 @@ fn a_chain_is_named_in_full_or_not_at_all() {
 }
 
 #[test]
+fn what_is_on_the_chain_is_linked_and_no_key_of_a_node_is_told() {
+    let network = |more: &[(&str, &str)]| {
+        let mut pairs = CHAIN.to_vec();
+        pairs.retain(|(known, _)| more.iter().all(|(name, _)| name != known));
+        pairs.extend(more);
+        with(&pairs).expect("valid").settings.network
+    };
+    assert!(with(&[]).expect("valid").settings.network.is_none());
+    let testnet = network(&[]).expect("a network");
+    assert_eq!(testnet.node, "https://api.testnet.aptoslabs.com");
+    let page = |kind: &str| format!("https://explorer.aptoslabs.com/{kind}?network=testnet");
+    let explorer = testnet.explorer;
+    assert_eq!(explorer.transaction, Some(page("txn/{hash}")));
+    assert_eq!(explorer.account, Some(page("account/{address}")));
+    let own = "https://scan.example/{hash}";
+    let private = network(&[
+        (
+            "IOG_CHAIN_URL",
+            "https://me:secret@node.example:8443/v2/secret/v1",
+        ),
+        ("IOG_CHAIN_ID", "77"),
+        ("IOG_CHAIN_EXPLORER", own),
+    ]);
+    let private = private.expect("a network");
+    assert_eq!(private.node, "https://node.example:8443");
+    assert_eq!(private.explorer.transaction.as_deref(), Some(own));
+    assert_eq!(private.explorer.account, None);
+}
+
+#[test]
 fn what_is_wrong_with_a_chain_is_said_without_its_keys() {
     let changed = |name: &str, value: &str| {
         let mut pairs = CHAIN.to_vec();
@@ -271,6 +301,16 @@ fn what_is_wrong_with_a_chain_is_said_without_its_keys() {
             "/nowhere/at/all: ",
         ),
         ("IOG_CHAIN_GAS_PRICE_MAX", "0", "a whole number from 1"),
+        (
+            "IOG_CHAIN_EXPLORER",
+            "https://scan.example/",
+            "a page's address that holds {hash}",
+        ),
+        (
+            "IOG_CHAIN_EXPLORER_ACCOUNT",
+            "https://scan.example/{hash}",
+            "a page's address that holds {address}",
+        ),
     ] {
         let error = changed(name, value).expect_err(name);
         assert!(error.contains(name) && error.contains(words), "{error}");

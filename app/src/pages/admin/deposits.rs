@@ -1,6 +1,6 @@
 //! Deposits and requests of the demo's faucet, of all accounts.
 
-use exchange::Actor;
+use exchange::{Actor, Exchange};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use protocol::money::{DepositStep, DepositView};
@@ -12,14 +12,18 @@ use crate::components::{Field, Parts, Submit, Tone, notice, tag};
 use crate::fault::{Fault, form_fault};
 use crate::format;
 use crate::i18n::Words;
-use crate::pages::{field_error, wording};
+use crate::pages::{field_error, on_chain, wording};
 
 pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
-    let deposits = exchange()?.all_deposits(actor).await?;
+    let exchange = exchange()?;
+    let deposits = exchange.all_deposits(actor).await?;
     let list = if deposits.is_empty() {
         notice(Tone::Idle, t.admin_no_deposits())
     } else {
-        deposits.iter().map(|deposit| card(deposit, t)).parts()
+        deposits
+            .iter()
+            .map(|deposit| card(&exchange, deposit, t))
+            .parts()
     };
     let fault = Post::to::<RecordDeposit>().fault();
     Ok(view! {
@@ -42,10 +46,13 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
     .into_any())
 }
 
-fn card(deposit: &DepositView, t: &'static Words) -> AnyView {
+fn card(exchange: &Exchange, deposit: &DepositView, t: &'static Words) -> AnyView {
     let id = deposit.id.to_string();
     let demo = deposit.demo.then(|| tag(t.deposit_demo()));
     let said = (!deposit.note.is_empty()).then(|| view! { <p>{deposit.note.clone()}</p> });
+    let came_in = deposit.reference.as_ref().map(|reference| {
+        view! { <p class="hint">{t.col_reference()}" "{on_chain::reference(exchange, reference)}</p> }
+    });
     let decide = deposit.state.step(DepositStep::Credit).is_ok().then(|| {
         let refuse = Saying {
             id: &id,
@@ -68,6 +75,7 @@ fn card(deposit: &DepositView, t: &'static Words) -> AnyView {
                 {wording::deposit_state(deposit.state, t)}
             </div>
             <p>{deposit.email.clone()}<span class="hint">" · "{format::moment(deposit.requested_at)}</span></p>
+            {came_in}
             {said}
             {decide}
         </section>

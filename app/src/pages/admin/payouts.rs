@@ -1,6 +1,6 @@
 //! Payouts of all accounts, and what waits for a second admin.
 
-use exchange::Actor;
+use exchange::{Actor, Exchange};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use protocol::money::{ApprovalAction, ApprovalView, PayoutStep, PayoutView};
@@ -12,7 +12,7 @@ use crate::components::{Parts, Tone, notice};
 use crate::fault::{Fault, form_fault};
 use crate::format;
 use crate::i18n::{Words, fill};
-use crate::pages::wording;
+use crate::pages::{on_chain, wording};
 
 pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
     let exchange = exchange()?;
@@ -33,7 +33,10 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
     let list = if payouts.is_empty() {
         notice(Tone::Idle, t.admin_no_payouts())
     } else {
-        payouts.iter().map(|payout| card(payout, t)).parts()
+        payouts
+            .iter()
+            .map(|payout| card(&exchange, payout, t))
+            .parts()
     };
     let refused = [
         Post::to::<MovePayout>(),
@@ -69,7 +72,7 @@ fn proposal(approval: &ApprovalView, t: &'static Words) -> AnyView {
     .into_any()
 }
 
-fn card(payout: &PayoutView, t: &'static Words) -> AnyView {
+fn card(exchange: &Exchange, payout: &PayoutView, t: &'static Words) -> AnyView {
     let id = payout.id.to_string();
     let fact = |label: &'static str, value: String, class: &'static str| {
         view! { <div class="contents"><dt>{label}</dt><dd class=class>{value}</dd></div> }
@@ -116,10 +119,10 @@ fn card(payout: &PayoutView, t: &'static Words) -> AnyView {
         {may(PayoutStep::Freeze).then(|| propose(ApprovalAction::FreezePayout, t.admin_freeze()))}
         {may(PayoutStep::Thaw).then(|| propose(ApprovalAction::ThawPayout, t.admin_thaw()))}
     };
-    let reference = payout
-        .reference
-        .clone()
-        .map(|reference| fact(t.col_reference(), reference, "mono"));
+    let reference = payout.reference.as_ref().map(|reference| {
+        let shown = on_chain::reference(exchange, reference);
+        view! { <div class="contents"><dt>{t.col_reference()}</dt><dd>{shown}</dd></div> }
+    });
     let said = (!payout.note.is_empty()).then(|| fact(t.col_note(), payout.note.clone(), ""));
     let decide = (!payout.state.is_final()).then(|| {
         view! {

@@ -1,6 +1,6 @@
 //! What there is, how to get more, and what jobs may take of it.
 
-use exchange::Actor;
+use exchange::{Actor, Exchange};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use protocol::money::{DepositView, LimitsView};
@@ -13,7 +13,7 @@ use crate::components::{
 use crate::fault::{Fault, form_fault};
 use crate::format;
 use crate::i18n::{Words, fill};
-use crate::pages::{field_error, wording};
+use crate::pages::{field_error, on_chain, wording};
 use crate::session::reading;
 
 pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
@@ -56,7 +56,7 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
             {faucet}
             {no_way}
             {budgets(&limits, t)}
-            {deposit_list(&deposits, t)}
+            {deposit_list(&exchange, &deposits, t)}
         </div>
     }
     .into_any())
@@ -106,7 +106,7 @@ fn budgets(view: &LimitsView, t: &'static Words) -> AnyView {
     .into_any()
 }
 
-fn deposit_list(deposits: &[DepositView], t: &'static Words) -> AnyView {
+fn deposit_list(exchange: &Exchange, deposits: &[DepositView], t: &'static Words) -> AnyView {
     if deposits.is_empty() {
         return ().into_any();
     }
@@ -114,12 +114,18 @@ fn deposit_list(deposits: &[DepositView], t: &'static Words) -> AnyView {
         .iter()
         .map(|deposit| {
             let demo = deposit.demo.then(|| tag(t.deposit_demo()));
+            let said = match &deposit.reference {
+                Some(reference) if deposit.note.is_empty() => {
+                    on_chain::reference(exchange, reference)
+                }
+                _ => deposit.note.clone().into_any(),
+            };
             row(vec![
                 Cell::title(
                     view! { <span class="flex items-center gap-2">{format::io(deposit.amount)}{demo}</span> },
                 ),
                 Cell::new(t.col_state(), wording::deposit_state(deposit.state, t)),
-                Cell::new(t.col_note(), deposit.note.clone()),
+                Cell::new(t.col_note(), said),
                 Cell::end(t.col_when(), format::moment(deposit.requested_at)),
             ])
         })

@@ -1,5 +1,6 @@
 //! Withdrawing and converting, and the payouts so far, as the server writes them.
 
+use exchange::Exchange;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use protocol::money::{EarningsView, PayoutStep, PayoutView};
@@ -10,7 +11,7 @@ use crate::components::{Cell, Column, Field, Kind, Parts, Submit, Tone, notice, 
 use crate::fault::{Fault, form_fault};
 use crate::format;
 use crate::i18n::{Words, fill, words};
-use crate::pages::{after, downloads, field_error, wording};
+use crate::pages::{after, downloads, field_error, on_chain, wording};
 
 pub async fn part() -> Result<AnyView, Fault> {
     let actor = actor().await?;
@@ -50,7 +51,7 @@ pub async fn part() -> Result<AnyView, Fault> {
             <section>
                 <h2 class="mb-3">{t.payouts_title()}</h2>
                 {form_fault(Post::to::<CancelPayout>().fault(), &[])}
-                {list(&made.payouts, t)}
+                {list(&exchange, &made.payouts, t)}
                 {downloads(&[
                     (format!("/api/v1/earnings/export?format=csv&{since}"), t.earnings_csv()),
                     (format!("/api/v1/earnings/export?{since}"), t.earnings_json()),
@@ -102,7 +103,7 @@ fn convert(newest: Option<String>, t: &'static Words) -> AnyView {
     .into_any()
 }
 
-fn list(payouts: &[PayoutView], t: &'static Words) -> AnyView {
+fn list(exchange: &Exchange, payouts: &[PayoutView], t: &'static Words) -> AnyView {
     if payouts.is_empty() {
         return notice(Tone::Idle, t.payouts_none());
     }
@@ -119,13 +120,15 @@ fn list(payouts: &[PayoutView], t: &'static Words) -> AnyView {
                 }
             });
             let said = match &payout.reference {
-                Some(reference) if payout.note.is_empty() => reference.clone(),
-                _ => payout.note.clone(),
+                Some(reference) if payout.note.is_empty() => {
+                    on_chain::reference(exchange, reference)
+                }
+                _ => payout.note.clone().into_any(),
             };
             row(vec![
                 Cell::title(format::io(payout.amount)),
                 Cell::new(t.col_state(), wording::payout_state(payout.state, t)),
-                Cell::wide(t.col_wallet(), view! { <span class="mono" title=payout.address.clone()>{short(&payout.address)}</span> }),
+                Cell::wide(t.col_wallet(), on_chain::account(exchange, &payout.address)),
                 Cell::wide(t.col_note(), said),
                 Cell::end(t.col_asked(), format::moment(payout.requested_at)),
                 Cell::action(back),
@@ -141,15 +144,4 @@ fn list(payouts: &[PayoutView], t: &'static Words) -> AnyView {
         Column::action(t.payout_cancel()),
     ];
     table(t.payouts_title(), columns, rows)
-}
-
-/// `0x12ab…90cd`: enough to tell a wallet from another; the whole stands in its title.
-pub fn short(address: &str) -> String {
-    match (
-        address.get(..6),
-        address.get(address.len().saturating_sub(4)..),
-    ) {
-        (Some(begin), Some(end)) => format!("{begin}…{end}"),
-        _ => address.to_owned(),
-    }
 }

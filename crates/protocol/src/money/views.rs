@@ -261,6 +261,8 @@ pub struct DepositView {
     pub demo: bool,
     pub requested_at: Timestamp,
     pub decided_at: Option<Timestamp>,
+    /// Under which it came in: over a chain, the transaction's hash, a colon and the place of its event.
+    pub reference: Option<String>,
     /// Why it was refused.
     pub note: String,
 }

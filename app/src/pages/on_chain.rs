@@ -1,0 +1,46 @@
+//! What is on a chain, as a link to a page that shows it.
+
+use exchange::Exchange;
+use leptos::prelude::*;
+
+/// `0x12ab…90cd`: enough to tell a wallet from another; the whole stands in its title.
+pub fn short(address: &str) -> String {
+    match (
+        address.get(..6),
+        address.get(address.len().saturating_sub(4)..),
+    ) {
+        (Some(begin), Some(end)) if address.len() > 12 => format!("{begin}…{end}"),
+        _ => address.to_owned(),
+    }
+}
+
+/// A reference of the outside world: a transaction of the chain leads to its page; what an admin wrote is shown as it is.
+pub fn reference(exchange: &Exchange, text: &str) -> AnyView {
+    let network = exchange.settings().network.as_ref();
+    let href = network.and_then(|network| network.explorer.of_reference(text));
+    let hash = text.split(':').next().unwrap_or_default();
+    match href {
+        Some(href) => link(href, hash),
+        None => view! { <span class="mono break-all">{text.to_owned()}</span> }.into_any(),
+    }
+}
+
+/// An address of the chain.
+pub fn account(exchange: &Exchange, address: &str) -> AnyView {
+    let network = exchange.settings().network.as_ref();
+    let parsed = address.parse().ok();
+    let href = network
+        .zip(parsed)
+        .and_then(|(network, parsed)| network.explorer.of_account(parsed));
+    match href {
+        Some(href) => link(href, address),
+        None => {
+            view! { <span class="mono" title=address.to_owned()>{short(address)}</span> }.into_any()
+        }
+    }
+}
+
+fn link(href: String, whole: &str) -> AnyView {
+    view! { <a class="mono" href=href rel="external noopener" title=whole.to_owned()>{short(whole)}</a> }
+        .into_any()
+}
