@@ -434,6 +434,10 @@ impl Chain for Aptos {
         }))
     }
 
+    async fn vault(&self) -> Result<Address, ChainError> {
+        parsed(&self.view("settlement::vault_address", json!([])).await?, 0)
+    }
+
     async fn channel_address(&self, renter: Address, number: u64) -> Result<Address, ChainError> {
         let arguments = json!([renter.to_string(), number.to_string()]);
         parsed(&self.view("escrow::channel_address", arguments).await?, 0)

@@ -57,6 +57,7 @@ mod settings;
 mod settle;
 mod tick;
 mod views;
+mod wallet_deeds;
 mod webhooks;
 mod workers;
 

@@ -121,6 +121,8 @@ ids! {
     IncidentId = "incident", "incident";
     /// What two admins decide together.
     ApprovalId = "approval", "approval";
+    /// Something that a person's wallet does on the chain.
+    DeedId = "deed", "deed";
     /// A price that was promised for a minute.
     QuoteId = "quote", "quote";
     /// A query of the market that an account keeps.

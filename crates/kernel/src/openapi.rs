@@ -7,8 +7,8 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, 
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::{
-    AccountId, Amount, ApprovalId, ArtefactId, DepositId, DeviceId, DisputeId, Energy, Epoch,
-    HoldId, IncidentId, JobId, JoinTokenId, KeyId, LeaseId, NodeId, NoticeId, PayoutId,
+    AccountId, Amount, ApprovalId, ArtefactId, DeedId, DepositId, DeviceId, DisputeId, Energy,
+    Epoch, HoldId, IncidentId, JobId, JoinTokenId, KeyId, LeaseId, NodeId, NoticeId, PayoutId,
     PricePerSecond, QuoteId, SearchId, Seconds, SessionId, Timestamp, TransferId, WebhookId,
 };
 
@@ -51,7 +51,7 @@ macro_rules! id_schema {
 }
 
 id_schema! {
-    DepositId PayoutId DisputeId IncidentId ApprovalId AccountId SessionId KeyId JoinTokenId NodeId DeviceId JobId LeaseId HoldId TransferId QuoteId SearchId NoticeId WebhookId ArtefactId
+    DeedId DepositId PayoutId DisputeId IncidentId ApprovalId AccountId SessionId KeyId JoinTokenId NodeId DeviceId JobId LeaseId HoldId TransferId QuoteId SearchId NoticeId WebhookId ArtefactId
 }
 
 schema! {

@@ -333,6 +333,12 @@ pub trait Chain: Send + Sync {
     async fn report(&self, week: Week, version: Option<u64>)
     -> Result<Option<Heading>, ChainError>;
 
+    /// The contract's vault, as a payee: what a channel pays to it is in the vault.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    async fn vault(&self) -> Result<Address, ChainError>;
+
     /// The address of a renter's channel, whether it was opened or not.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use kernel::{Amount, DepositId, PayoutId, Timestamp};
+use kernel::{Amount, DeedId, DepositId, PayoutId, Timestamp};
 use settlement::chain::Signed;
 use settlement::{Address, Batch, Digest, Line, Outgoing, Tag};
 use sqlx::any::AnyRow;
@@ -18,12 +18,20 @@ use crate::row::{Columns, count};
 pub enum Purpose {
     /// The batch with this id.
     Payouts(Digest),
+    /// What a person's wallet signed.
+    Deed(DeedId),
+    /// A voucher of this channel, for this payee, up to this sum.
+    Redeem(Address, Address, Amount),
 }
 
 impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Payouts(batch) => write!(f, "payouts:{batch}"),
+            Self::Deed(deed) => write!(f, "deed:{deed}"),
+            Self::Redeem(channel, payee, sum) => {
+                write!(f, "redeem:{channel}:{payee}:{}", sum.base())
+            }
         }
     }
 }
@@ -32,9 +40,23 @@ impl FromStr for Purpose {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no purpose of a transaction");
-        let batch = text.strip_prefix("payouts:").ok_or_else(wrong)?;
-        batch.parse().map(Self::Payouts).map_err(|_| wrong())
+        let voucher = |rest: &str| {
+            let (channel, rest) = rest.split_once(':')?;
+            let (payee, sum) = rest.split_once(':')?;
+            let sum = Amount::try_from_base(sum.parse().ok()?).ok()?;
+            Some(Self::Redeem(
+                channel.parse().ok()?,
+                payee.parse().ok()?,
+                sum,
+            ))
+        };
+        let read = text.split_once(':').and_then(|(kind, rest)| match kind {
+            "payouts" => rest.parse().ok().map(Self::Payouts),
+            "deed" => rest.parse().ok().map(Self::Deed),
+            "redeem" => voucher(rest),
+            _ => None,
+        });
+        read.ok_or_else(|| format!("{text:?} is no purpose of a transaction"))
     }
 }
 

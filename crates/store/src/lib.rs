@@ -34,6 +34,7 @@ mod rounds;
 mod row;
 mod samples;
 mod searches;
+mod wallet_deeds;
 mod webhooks;
 
 pub use accounts::{Account, ApiKey, Session};
@@ -59,4 +60,5 @@ pub use receipts::{Period, PostedReceipt, ReceiptsOf};
 pub use refunds::{Given, Refund};
 pub use rounds::{Forget, RoundHead};
 pub use searches::Search;
+pub use wallet_deeds::WalletDeed;
 pub use webhooks::Webhook;

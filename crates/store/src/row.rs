@@ -108,6 +108,12 @@ pub trait Columns {
         Amount::try_from_base(self.int(column)?).map_err(|error| StoreError::corrupt(column, error))
     }
 
+    fn amount_opt(&self, column: &'static str) -> Result<Option<Amount>, StoreError> {
+        let read =
+            |base| Amount::try_from_base(base).map_err(|error| StoreError::corrupt(column, error));
+        self.int_opt(column)?.map(read).transpose()
+    }
+
     fn price(&self, column: &'static str) -> Result<PricePerSecond, StoreError> {
         self.amount(column).map(PricePerSecond::from_amount)
     }

@@ -70,7 +70,7 @@ impl Exchange {
     }
 
     /// A refusal or a lost answer says nothing: the look-up tells.
-    pub(super) async fn hand_over(
+    pub(crate) async fn hand_over(
         &self,
         chain: &dyn Chain,
         hash: Digest,

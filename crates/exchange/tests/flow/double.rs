@@ -1,5 +1,7 @@
 //! A chain for tests that forgets, delays, loses answers and fails.
 
+mod acts;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -12,6 +14,8 @@ use settlement::chain::{
 use settlement::outgoing::{Landing, Presence, Sender};
 use settlement::report::Heading;
 use settlement::{Address, Batch, Chain, ChainError, Digest, Sighting, Tag, Week};
+
+pub use acts::{Act, Escrow};
 
 pub fn io(base: i64) -> Amount {
     Amount::try_from_base(base).unwrap()
@@ -34,12 +38,19 @@ pub enum Fault {
     Events,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
     pub at: i64,
     pub vault: i64,
-    /// By hash: the batch and the expiry.
-    pub known: BTreeMap<[u8; 32], (Batch, Timestamp)>,
+    /// By hash: what it does and its expiry.
+    pub known: BTreeMap<[u8; 32], (Act, Timestamp)>,
+    /// What was made for wallets and is not signed.
+    pub proposed: BTreeMap<[u8; 32], (Act, Timestamp)>,
+    /// Escrow channels by their address; what each payee has had.
+    pub channels: BTreeMap<Address, Escrow>,
+    pub redeemed: BTreeMap<(Address, Address), i64>,
+    /// What came to each address, and what left it.
+    pub wallets: BTreeMap<Address, i64>,
     pub pending: Vec<([u8; 32], u32)>,
     pub landed: BTreeMap<[u8; 32], Landing>,
     pub batches: Vec<Digest>,
@@ -103,7 +114,7 @@ impl Double {
                     ledger.pending.push((hash, wait - 1));
                     continue;
                 }
-                let (batch, expires_at) = ledger.known[&hash].clone();
+                let (act, expires_at) = ledger.known[&hash].clone();
                 if Timestamp::from_millis(ledger.at) > expires_at
                     || ledger.landed.contains_key(&hash)
                 {
@@ -114,15 +125,16 @@ impl Double {
                 if fails {
                     ledger.faults.pop();
                 }
-                // As the contract: a batch is applied once.
-                let success = !fails && !ledger.batches.contains(&batch.id());
-                if success {
-                    Self::apply(ledger, Digest::from_bytes(hash), &batch);
-                }
+                let run = if fails {
+                    Err("Out of gas")
+                } else {
+                    Self::run(ledger, Digest::from_bytes(hash), &act)
+                };
+                let success = run.is_ok();
                 let landing = Landing {
                     version: ledger.version,
                     success,
-                    status: if success { "Executed" } else { "Out of gas" }.to_owned(),
+                    status: run.err().unwrap_or("Executed").to_owned(),
                     gas_used: 7,
                 };
                 ledger.landed.insert(hash, landing);
@@ -150,6 +162,7 @@ impl Double {
             }
             ledger.vault -= amount.base();
             *ledger.paid.entry((id, number)).or_default() += amount.base();
+            *ledger.wallets.entry(payee).or_default() += amount.base();
             (paid, total) = (paid + 1, total.checked_add(amount).unwrap());
             let kind = EventKind::Paid {
                 batch: id,
@@ -207,16 +220,17 @@ impl Chain for Double {
         sender: Address,
         random: [u8; 8],
     ) -> Result<Signed, ChainError> {
-        let Order::Pay(batch) = order else {
-            return Self::away();
+        let act = match order {
+            Order::Pay(batch) => Act::Pay(batch.clone()),
+            Order::Redeem(voucher) => Act::Redeem(voucher.clone()),
+            Order::Publish(_) => return Self::away(),
         };
+        self.try_run(&act)?;
         Ok(self.with(|ledger| {
             ledger.signed += 1;
-            let hash = Digest::of(&[batch.id().as_bytes(), &random, &ledger.signed.to_be_bytes()]);
+            let hash = Digest::of(&[sender.as_bytes(), &random, &ledger.signed.to_be_bytes()]);
             let expires_at = Timestamp::from_millis(ledger.at).plus_millis(60_000);
-            ledger
-                .known
-                .insert(*hash.as_bytes(), (batch.clone(), expires_at));
+            ledger.known.insert(*hash.as_bytes(), (act, expires_at));
             Signed {
                 bytes: hash.as_bytes().to_vec(),
                 hash,
@@ -322,27 +336,71 @@ impl Chain for Double {
         Self::away()
     }
 
-    async fn channel_address(&self, _: Address, _: u64) -> Result<Address, ChainError> {
-        Self::away()
+    async fn vault(&self) -> Result<Address, ChainError> {
+        Ok(acts::VAULT)
     }
 
-    async fn channel(&self, _: Address) -> Result<Option<Channel>, ChainError> {
-        Self::away()
+    async fn channel_address(&self, renter: Address, number: u64) -> Result<Address, ChainError> {
+        Ok(acts::channel_address(renter, number))
     }
 
-    async fn redeemed(&self, _: Address, _: Address) -> Result<Amount, ChainError> {
-        Self::away()
+    async fn channel(&self, channel: Address) -> Result<Option<Channel>, ChainError> {
+        Ok(self.with(|ledger| ledger.channels.get(&channel).map(Escrow::told)))
+    }
+
+    async fn redeemed(&self, channel: Address, payee: Address) -> Result<Amount, ChainError> {
+        Ok(self.with(|ledger| {
+            let had = ledger.redeemed.get(&(channel, payee));
+            io(had.copied().unwrap_or(0))
+        }))
     }
 
     async fn key_of(&self, _: Address) -> Result<Option<Digest>, ChainError> {
         Self::away()
     }
 
-    async fn propose(&self, _: Address, _: &Deed, _: [u8; 8]) -> Result<Unsigned, ChainError> {
-        Self::away()
+    async fn propose(
+        &self,
+        person: Address,
+        deed: &Deed,
+        random: [u8; 8],
+    ) -> Result<Unsigned, ChainError> {
+        let act = Act::Deed(person, deed.clone());
+        self.try_run(&act)?;
+        Ok(self.with(|ledger| {
+            ledger.signed += 1;
+            let hash = Digest::of(&[person.as_bytes(), &random, &ledger.signed.to_be_bytes()]);
+            let expires_at = Timestamp::from_millis(ledger.at).plus_millis(60_000);
+            ledger.proposed.insert(*hash.as_bytes(), (act, expires_at));
+            Unsigned {
+                bytes: hash.as_bytes().to_vec(),
+                to_sign: hash.as_bytes().to_vec(),
+                fee_payer: Address::from_bytes([3; 32]),
+                expires_at,
+            }
+        }))
     }
 
-    fn sponsor(&self, _: &[u8], _: &[u8]) -> Result<Signed, ChainError> {
-        Self::away()
+    /// Here a wallet's signature is its address.
+    fn sponsor(&self, unsigned: &[u8], wallet: &[u8]) -> Result<Signed, ChainError> {
+        let hash: [u8; 32] = unsigned.try_into().unwrap();
+        self.with(|ledger| {
+            let (act, expires_at) = ledger.proposed[&hash].clone();
+            let Act::Deed(person, _) = &act else {
+                return Self::away();
+            };
+            let sender = *person;
+            if wallet != sender.as_bytes() {
+                return Err(ChainError::NotOurs("the signature does not fit".into()));
+            }
+            ledger.known.insert(hash, (act, expires_at));
+            Ok(Signed {
+                bytes: hash.to_vec(),
+                hash: Digest::from_bytes(hash),
+                sender,
+                expires_at,
+                fee_max: 1_000,
+            })
+        })
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod deeds;
 mod deliveries;
 mod double;
 mod faults;

@@ -9,7 +9,7 @@ use crate::double::{Double, Fault, io};
 use crate::world::{World, backends};
 
 /// A round of both: the chain makes a block, the exchange looks. The chain may be away.
-async fn round(world: &World, chain: &Double, millis: i64) {
+pub async fn round(world: &World, chain: &Double, millis: i64) {
     world.pass(millis);
     chain.block(millis);
     match world.exchange.settle(chain).await {

@@ -28,6 +28,7 @@ macro_rules! words {
 
 mod states;
 mod views;
+mod wallet;
 
 pub use states::{
     ApprovalAction, DepositState, DepositStep, DisputeState, DisputeStep, PayoutMove, PayoutState,
@@ -39,3 +40,4 @@ pub use views::{
     IncidentView, LeaseEarnings, Limits, LimitsView, MovedView, Party, PayoutView, PeriodView,
     ProofView, RefundReason, RefundView, StatementView, TransferView,
 };
+pub use wallet::{DeedKind, DeedProposal, DeedState, DeedView};
