@@ -60,6 +60,14 @@ bind_verify() {
   printf '%s' "$1" > "$WORK/verify.key"
 }
 
+# What speaks with wallets, and apart from it what only a deposit needs: each name carries a hash of what is in it.
+bundle_wallet() {
+  rm -rf "$WORK/wallet"
+  (cd wallet && esbuild wallet.js --bundle --minify --splitting --format=esm --platform=browser --log-level=warning \
+    --alias:poseidon-lite=./absent.js --entry-names=wallet.[hash] --chunk-names=wallet-[name].[hash] --outdir="$WORK/wallet")
+  printf '%s' "$1" > "$WORK/wallet.key"
+}
+
 bind() {
   rm -rf "$WORK/js"
   wasm-bindgen --target web --no-typescript --out-name "$NAME" --out-dir "$WORK/js" "$RAW"
@@ -98,12 +106,16 @@ lay_out() {
   vjs=$(hash_of "$WORK/verify/hashed.js")
   cp "$WORK/verify/hashed.js" "$new/$PKG/verify.$vjs.js"
   sed "s/verify\.js/verify.$vjs.js/" verify/loader.js > "$new/$PKG/verify.js"
+  cp "$WORK"/wallet/*.js "$new/$PKG/"
+  local entry
+  entry=$(cd "$WORK/wallet" && echo wallet.*.js)
+  printf 'import "./%s";\n' "$entry" > "$new/$PKG/wallet.js"
   css=$(hash_of "$WORK/$NAME.css")
   cp "$WORK/$NAME.css" "$new/$PKG/$NAME.$css.css"
   if [ "$FRONT_KIND" = release ]; then
     # The server hands these out as they are instead of compressing the same bytes for each visitor.
     brotli --quality=11 --keep "$new/$PKG/$NAME.$wasm.wasm" "$new/$PKG/$NAME.$js.js" "$new/$PKG/$NAME.$css.css" \
-      "$new/$PKG/verify.$vwasm.wasm" "$new/$PKG/verify.$vjs.js"
+      "$new/$PKG/verify.$vwasm.wasm" "$new/$PKG/verify.$vjs.js" "$new/$PKG"/wallet[.-]*.*.js
   fi
   printf 'js: %s\nwasm: %s\ncss: %s\n' "$js" "$wasm" "$css" > "$FRONT/hash.txt"
   rm -rf "$SITE"
@@ -135,9 +147,11 @@ key="$(hash_of "$RAW") $WASM_BINDGEN_VERSION $(content_key package-lock.json) $(
 step "Module of /verify ($FRONT_KIND): compile" compile_verify
 key="$(hash_of "$RAW_VERIFY") $WASM_BINDGEN_VERSION $(content_key package-lock.json) $(content_key scripts/build.sh)"
 [ "$(cat "$WORK/verify.key" 2>/dev/null)" = "$key" ] || step "Module of /verify: wasm-bindgen, wasm-opt" bind_verify "$key"
+key="$(content_key wallet package-lock.json) $(content_key scripts/build.sh)"
+[ "$(cat "$WORK/wallet.key" 2>/dev/null)" = "$key" ] || step "Script for wallets" bundle_wallet "$key"
 key="$(content_key style app verify package-lock.json)"
 [ "$(cat "$WORK/css.key" 2>/dev/null)" = "$key" ] || step "Stylesheet" style "$key"
-key="$FRONT_KIND $(cat "$WORK/js.key") $(cat "$WORK/verify.key") $(cat "$WORK/css.key") $(content_key "$ASSETS" verify/loader.js)"
+key="$FRONT_KIND $(cat "$WORK/js.key") $(cat "$WORK/verify.key") $(cat "$WORK/wallet.key") $(cat "$WORK/css.key") $(content_key "$ASSETS" verify/loader.js)"
 if [ "$(cat "$FRONT/site.key" 2>/dev/null)" != "$key" ] || [ ! -d "$SITE" ]; then step "Site" lay_out "$key"; fi
 [ "$FRONT_KIND" = dev ] || size_of_module
 

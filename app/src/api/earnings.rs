@@ -6,11 +6,16 @@ use crate::fault::Fault;
 
 /// `request` makes a second press the same payout.
 #[server(prefix = "/fn", endpoint = "payout")]
-pub async fn request_payout(amount: String, address: String, request: String) -> Result<(), Fault> {
+pub async fn request_payout(
+    amount: String,
+    #[server(default)] address: String,
+    request: String,
+) -> Result<(), Fault> {
     let actor = super::actor().await?;
     let amount = super::amount("amount", &amount)?;
+    let to = Some(address.as_str()).filter(|address| !address.is_empty());
     super::exchange()?
-        .request_payout(&actor, amount, &address, Some(&request))
+        .request_payout(&actor, amount, to, Some(&request))
         .await?;
     super::answer_form("/earnings");
     Ok(())

@@ -16,6 +16,7 @@ pub mod notices;
 pub mod parts;
 pub mod searches;
 pub mod session;
+pub mod wallets;
 
 pub use call::{
     Answer, Ask, Data, Post, PostForm, ask, data, decode, form_data, send_form, send_form_to, then,

@@ -11,7 +11,7 @@ use crate::fault::Fault;
 pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
     use crate::pages::{
         account, admin, billing, disputes, earnings, job, jobs, market, model, nodes, notices,
-        price, rounds, searches, verify,
+        price, rounds, searches, verify, wallet,
     };
     let view = match name.as_str() {
         "market" => market::part(&arg).await?,
@@ -32,6 +32,8 @@ pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
         "earnings" => earnings::part().await?,
         "account" => account::who_part().await?,
         "keys" => account::keys_part().await?,
+        "wallets" => account::wallets_part().await?,
+        "wallet-sign-in" => wallet::sign_in_part(&arg)?,
         "billing" => billing::part(&arg).await?,
         "payouts" => earnings::payouts_part().await?,
         "disputes" => disputes::part(&arg).await?,

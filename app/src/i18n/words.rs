@@ -21,6 +21,7 @@ macro_rules! words {
 mod money;
 mod pages;
 mod verify;
+mod wallet;
 
 /// The words of one language.
 #[derive(Debug)]
@@ -41,7 +42,11 @@ impl Words {
 /// All of them, for tests.
 #[cfg(test)]
 pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
-    pages::ALL.iter().chain(money::ALL).chain(verify::ALL)
+    pages::ALL
+        .iter()
+        .chain(money::ALL)
+        .chain(verify::ALL)
+        .chain(wallet::ALL)
 }
 
 /// Sentences of the server that people meet in forms, with their Chinese; see `fault.rs`.

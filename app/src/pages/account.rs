@@ -2,6 +2,8 @@
 
 #[cfg(feature = "ssr")]
 mod part;
+#[cfg(feature = "ssr")]
+mod wallets;
 
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -20,6 +22,8 @@ use crate::fault::form_fault;
 use crate::i18n::words;
 #[cfg(feature = "ssr")]
 pub use part::{keys_part, who_part};
+#[cfg(feature = "ssr")]
+pub use wallets::wallets_part;
 
 /// The account and its money are two sides of one place.
 pub fn me_tabs() -> AnyView {
@@ -46,11 +50,18 @@ struct Secret {
 pub fn page() -> impl IntoView {
     let t = words();
     let who = Fragment::new("account", String::new);
+    let wallets = Fragment::new("wallets", String::new);
+    super::wallet::load();
+    crate::session::watch_notices(move || {
+        wallets.refresh();
+        who.refresh();
+    });
     view! {
         <PageHead title=t.account_title()/>
         {me_tabs()}
         <div class="grid gap-6">
             {who.view(|t| skeleton_rows(t.loading(), 1))}
+            {wallets.view(|t| skeleton_rows(t.loading(), 1))}
             {keys()}
             {sign_outs()}
         </div>

@@ -1,6 +1,8 @@
 //! What the owner's devices have made, and the ways to take it out.
 
 #[cfg(feature = "ssr")]
+mod address;
+#[cfg(feature = "ssr")]
 mod part;
 #[cfg(feature = "ssr")]
 mod payouts;

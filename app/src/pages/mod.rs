@@ -23,6 +23,7 @@ pub mod rounds;
 pub mod searches;
 pub mod sign_in;
 pub mod verify;
+pub mod wallet;
 #[cfg(feature = "ssr")]
 mod wording;
 
@@ -39,6 +40,21 @@ use crate::components::{failed, notice, part, shape};
 use crate::fault::Fault;
 use crate::i18n::{Words, locale, words};
 use crate::live::{Link, link};
+
+/// Adds a script of our own to the document, once. It serves whatever the page shows from then on.
+fn script(source: &str) {
+    let document = document();
+    let there = document.query_selector(&format!("script[src=\"{source}\"]"));
+    if !matches!(there, Ok(None)) {
+        return;
+    }
+    let (Ok(script), Some(head)) = (document.create_element("script"), document.head()) else {
+        return;
+    };
+    _ = script.set_attribute("type", "module");
+    _ = script.set_attribute("src", source);
+    _ = head.append_child(&script);
+}
 
 /// Shows what a resource holds: grey rows while it loads, the cause when it failed, the sign-in page when nobody is
 /// signed in.

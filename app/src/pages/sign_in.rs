@@ -3,7 +3,8 @@
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-use super::field_error;
+use super::fragment::Fragment;
+use super::{field_error, wallet};
 use crate::api::session::{SignIn, SignUp};
 use crate::api::{Post, PostForm};
 use crate::components::{Field, Kind, PageHead, Submit};
@@ -21,6 +22,13 @@ fn go(next: &str) {
     _ = window().location().set_href(next);
 }
 
+/// The other way in, where a chain is connected.
+fn wallets(next: String) -> AnyView {
+    wallet::load();
+    let part = Fragment::new("wallet-sign-in", move || next.clone());
+    part.view(|_| ().into_any())
+}
+
 pub fn page() -> impl IntoView {
     let t = words();
     let post = Post::to::<SignIn>();
@@ -31,6 +39,7 @@ pub fn page() -> impl IntoView {
         leptos_router::location::Url::escape(&next)
     );
     post.on_answer(|next: String| go(&next));
+    let wallets = wallets(next.clone());
     view! {
         <div class="max-w-md">
             <PageHead title=t.sign_in() lead=t.sign_in_lead()/>
@@ -44,6 +53,7 @@ pub fn page() -> impl IntoView {
                     <Submit label=t.sign_in() kind=Kind::Primary busy=post.pending/>
                 </div>
             </PostForm>
+            {wallets}
             <p class="mt-4">{t.no_account()}" "<a href=other>{t.sign_up()}</a></p>
         </div>
     }
@@ -59,6 +69,7 @@ pub fn sign_up_page() -> impl IntoView {
         leptos_router::location::Url::escape(&next)
     );
     post.on_answer(|next: String| go(&next));
+    let wallets = wallets(next.clone());
     view! {
         <div class="max-w-md">
             <PageHead title=t.sign_up() lead=t.sign_up_lead()/>
@@ -73,6 +84,7 @@ pub fn sign_up_page() -> impl IntoView {
                     <Submit label=t.sign_up() kind=Kind::Primary busy=post.pending/>
                 </div>
             </PostForm>
+            {wallets}
             <p class="mt-4">{t.have_account()}" "<a href=other>{t.sign_in()}</a></p>
         </div>
     }

@@ -17,24 +17,9 @@ const LOADER: &str = "/pkg/verify.js";
 pub fn page() -> impl IntoView {
     let t = words();
     let check = Fragment::new("verify", String::new);
-    effect(load);
+    effect(|| super::script(LOADER));
     view! {
         <PageHead title=t.verify_title() lead=t.verify_lead()/>
         {check.view(|t| skeleton_block(t.loading()))}
     }
-}
-
-/// Once; it listens for whatever the page shows from then on.
-fn load() {
-    let document = document();
-    let there = document.query_selector(&format!("script[src=\"{LOADER}\"]"));
-    if !matches!(there, Ok(None)) {
-        return;
-    }
-    let (Ok(script), Some(head)) = (document.create_element("script"), document.head()) else {
-        return;
-    };
-    _ = script.set_attribute("type", "module");
-    _ = script.set_attribute("src", LOADER);
-    _ = head.append_child(&script);
 }

@@ -24,9 +24,9 @@ const KEYS_MAX: usize = 50;
 const KEY_TOUCH_MS: i64 = 60_000;
 
 /// Verified when the e-mail address has no account, so that the answer takes as long as for a wrong password.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGhhcyB0aGlzIQ$0YJ1b9rpY0nNn0eTrJ1mUsR6t9GqC2LVkAe9fJwhf3E";
+pub(crate) const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGhhcyB0aGlzIQ$0YJ1b9rpY0nNn0eTrJ1mUsR6t9GqC2LVkAe9fJwhf3E";
 
-fn view(account: &Account) -> AccountView {
+pub(crate) fn account_view(account: &Account) -> AccountView {
     AccountView {
         id: account.id,
         email: account.email.clone(),
@@ -124,6 +124,21 @@ impl Exchange {
         .map_err(|error| Error::Internal(error.to_string()))
     }
 
+    /// The e-mail address in its one form, and the password's hash.
+    ///
+    /// # Errors
+    /// Bad fields are named.
+    pub(crate) async fn credentials(
+        &self,
+        email: &str,
+        password: &str,
+        name: &str,
+    ) -> Result<(String, String), Error> {
+        let email = normal_email(email);
+        check_new(&email, password, name)?;
+        Ok((email, self.hash_password(password).await?))
+    }
+
     async fn make_account(
         &self,
         email: &str,
@@ -131,9 +146,8 @@ impl Exchange {
         name: &str,
         roles: &[Role],
     ) -> Result<Account, Error> {
-        let (email, name) = (normal_email(email), name.trim());
-        check_new(&email, password, name)?;
-        let password_hash = self.hash_password(password).await?;
+        let name = name.trim();
+        let (email, password_hash) = self.credentials(email, password, name).await?;
         let now = self.now();
         let account = Account {
             id: AccountId::new(now, self.random()),
@@ -157,7 +171,7 @@ impl Exchange {
         Ok(account)
     }
 
-    async fn open_session(&self, account: &Account) -> Result<SessionSecret, Error> {
+    pub(crate) async fn open_session(&self, account: &Account) -> Result<SessionSecret, Error> {
         let now = self.now();
         let secret = self.secret("");
         let session = Session {
@@ -186,7 +200,7 @@ impl Exchange {
             .make_account(email, password, name, &[Role::Requester, Role::Owner])
             .await?;
         let secret = self.open_session(&account).await?;
-        Ok((view(&account), secret))
+        Ok((account_view(&account), secret))
     }
 
     /// # Errors
@@ -213,7 +227,7 @@ impl Exchange {
         match account {
             Some(account) if fits => {
                 let secret = self.open_session(&account).await?;
-                Ok((view(&account), secret))
+                Ok((account_view(&account), secret))
             }
             _ => Err(Error::WrongCredentials),
         }
@@ -300,7 +314,7 @@ impl Exchange {
             .account(actor.account)
             .await?
             .ok_or(Error::NotFound("the account"))?;
-        Ok(view(&account))
+        Ok(account_view(&account))
     }
 
     /// # Errors
@@ -393,13 +407,13 @@ impl Exchange {
             .account_by_email(&normal_email(email))
             .await?
         {
-            return Ok((view(&account), false));
+            return Ok((account_view(&account), false));
         }
         let account = self.make_account(email, password, name, roles).await?;
         if let Some(amount) = demo_credit {
             self.post_demo_credit(account.id, amount).await?;
         }
-        Ok((view(&account), true))
+        Ok((account_view(&account), true))
     }
 }
 

@@ -32,6 +32,11 @@ impl Actor {
         self.roles.contains(&role)
     }
 
+    /// There is no e-mail address and no password: the wallet's address stands in its place.
+    pub fn has_wallet_alone(&self) -> bool {
+        self.email.starts_with("0x") && !self.email.contains('@')
+    }
+
     /// A key must have the scope; a session has all.
     ///
     /// # Errors
@@ -62,7 +67,7 @@ impl Actor {
     ///
     /// # Errors
     /// [`Error::Forbidden`].
-    pub(crate) fn require_person(&self) -> Result<(), Error> {
+    pub fn require_person(&self) -> Result<(), Error> {
         match self.via {
             Via::Key { .. } => Err(Error::Forbidden("a signed-in person (not an API key)")),
             _ => Ok(()),

@@ -19,6 +19,9 @@ pub enum Error {
     Unauthenticated,
     #[error("e-mail or password is not right")]
     WrongCredentials,
+    /// What a wallet signed does not sign anybody in.
+    #[error("{0}")]
+    Wallet(String),
     #[error("this API key does not have the scope `{0}`; make one that has it on the account page")]
     MissingScope(&'static str),
     #[error("only {0} can do this")]
@@ -109,7 +112,9 @@ impl Error {
     pub fn problem(&self) -> Problem {
         let code = match self {
             Self::NotFound(_) | Self::NeverOffered(_) | Self::NoSuchRound(_) => Code::NotFound,
-            Self::Unauthenticated | Self::WrongCredentials => Code::Unauthenticated,
+            Self::Unauthenticated | Self::WrongCredentials | Self::Wallet(_) => {
+                Code::Unauthenticated
+            }
             Self::MissingScope(_) | Self::Forbidden(_) => Code::Forbidden,
             Self::Invalid(_) => Code::Invalid,
             Self::NoMatch(_) => Code::NoMatch,

@@ -5,6 +5,7 @@ use kernel::{Amount, Seconds, Timestamp};
 use protocol::money::{DepositState, DisputeState, PayoutState, RefundReason};
 use protocol::notice::{Language, Notice};
 use protocol::state::RunEnd;
+use protocol::wallet::AddressChange;
 
 /// Letters of a subject.
 const SUBJECT_MAX: usize = 120;
@@ -210,6 +211,32 @@ fn en(notice: &Notice) -> (String, String) {
                 because(reason.as_ref())
             ),
         ),
+        Notice::PayoutAddressUpdated {
+            change,
+            address,
+            at,
+        } => match change {
+            AddressChange::Asked => (
+                "Your payout address is to change".to_owned(),
+                format!(
+                    "From {at} on, your earnings are to be paid out to {address}.\nIf this was not you, take the change back on the earnings page before then, and sign out everywhere."
+                ),
+            ),
+            AddressChange::Changed => (
+                "Your payout address has changed".to_owned(),
+                format!("Your earnings are paid out to {address} from now on."),
+            ),
+            AddressChange::Cancelled => (
+                "Your payout address stays".to_owned(),
+                format!("The change to {address} was taken back."),
+            ),
+        },
+        Notice::WalletLinked { address, wallet } => (
+            "A wallet can sign in to your account".to_owned(),
+            format!(
+                "{wallet} with the address {address} was linked to your account and can sign in from now on.\nIf this was not you, unlink it on the account page and sign out everywhere."
+            ),
+        ),
         Notice::DepositUpdated {
             state,
             amount,
@@ -365,6 +392,32 @@ fn zh(notice: &Notice) -> (String, String) {
                 io(*amount),
                 payout_zh(*state),
                 because(reason.as_ref())
+            ),
+        ),
+        Notice::PayoutAddressUpdated {
+            change,
+            address,
+            at,
+        } => match change {
+            AddressChange::Asked => (
+                "您的收款地址将要更改".to_owned(),
+                format!(
+                    "从 {at} 起，您的收益将付到 {address}。\n如果不是您本人操作，请在此之前到收益页面撤回更改，并退出所有登录。"
+                ),
+            ),
+            AddressChange::Changed => (
+                "您的收款地址已更改".to_owned(),
+                format!("从现在起，您的收益付到 {address}。"),
+            ),
+            AddressChange::Cancelled => (
+                "您的收款地址保持不变".to_owned(),
+                format!("改为 {address} 的请求已撤回。"),
+            ),
+        },
+        Notice::WalletLinked { address, wallet } => (
+            "一个钱包可以登录您的账户".to_owned(),
+            format!(
+                "{wallet}（地址 {address}）已关联到您的账户，从现在起可以登录。\n如果不是您本人操作，请在账户页面取消关联，并退出所有登录。"
             ),
         ),
         Notice::DepositUpdated {

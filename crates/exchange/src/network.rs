@@ -16,6 +16,19 @@ pub struct Network {
     pub explorer: Explorer,
 }
 
+impl Network {
+    /// As wallets name the chain.
+    pub const fn wallet_name(&self) -> &'static str {
+        match self.number {
+            1 => "aptos:mainnet",
+            2 => "aptos:testnet",
+            // As Aptos' own local node, and the development chain.
+            4 => "aptos:localnet",
+            _ => "aptos:devnet",
+        }
+    }
+}
+
 /// Pages that show what is on the chain, as templates. Absent: nothing is linked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Explorer {

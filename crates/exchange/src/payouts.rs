@@ -25,16 +25,6 @@ const SHOWN: u32 = 200;
 const NOTE_MAX: usize = 500;
 const REFERENCE_MAX: usize = 120;
 
-/// `0x` and up to 64 hexadecimal digits; written in full and small, so that one address has one form.
-fn address(text: &str) -> Option<String> {
-    let digits = text.trim().strip_prefix("0x")?;
-    let hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // The first sixteen addresses are Aptos' own; nobody has their keys.
-    let own = digits.trim_start_matches('0').len() > 1;
-    let fits = hex && own && digits.len() <= 64;
-    fits.then(|| format!("0x{:0>64}", digits.to_ascii_lowercase()))
-}
-
 /// A text that a person writes to a decision.
 pub(crate) fn note(field: &str, text: &str) -> Result<String, Error> {
     let text = text.trim();
@@ -74,26 +64,21 @@ pub(crate) fn page<T, I: std::fmt::Display>(
 }
 
 impl Exchange {
-    /// Takes earnings out to a wallet.
+    /// Takes earnings out to the account's payout address. `to` says where that is expected to be; the first one becomes it.
     ///
     /// # Errors
-    /// An address that is none; less than the least, or more than is withdrawable; too many that are not over; not with
+    /// An address that is none or another one; less than the least, or more than is withdrawable; too many that are not over; not with
     /// an API key.
     pub async fn request_payout(
         &self,
         actor: &Actor,
         amount: Amount,
-        to: &str,
+        to: impl Into<Option<&str>> + Send,
         key: Option<&str>,
     ) -> Result<PayoutView, Error> {
         actor.require_person()?;
+        let to = to.into();
         let once = Once::new(PAYOUT_ROUTE, key, &(amount, to))?;
-        let wallet = address(to).ok_or_else(|| {
-            Error::invalid(
-                "address",
-                "an Aptos address: 0x and up to 64 digits 0-9 a-f",
-            )
-        })?;
         let mut tx = self.inner.store.begin().await?;
         if let Some(answer) = once.answered(&mut tx, actor).await? {
             return Ok(answer);
@@ -115,12 +100,13 @@ impl Exchange {
                 "{most} payouts of yours are under way, as many as may be; wait until one is over"
             )));
         }
+        let wallet = self.payout_to(&mut tx, actor, to).await?;
         let now = self.now();
         let payout = Payout {
             id: PayoutId::new(now, self.random()),
             account: actor.account,
             amount,
-            address: wallet,
+            address: wallet.to_string(),
             state: PayoutState::Requested,
             requested_at: now,
             changed_at: now,

@@ -26,6 +26,8 @@ pub struct Settings {
     pub payout_min: Amount,
     /// Payouts up to this much need no admin. `None`: each waits for one.
     pub payout_auto_max: Option<Amount>,
+    /// So long after it was asked for another payout address is in force.
+    pub payout_address_delay: Seconds,
     /// So many payouts of one account may be under way.
     pub payouts_open_max: u64,
     /// So long after it was posted a receipt may be contested.
@@ -94,6 +96,7 @@ impl Default for Settings {
             faucet_max: None,
             payout_min: Amount::try_from_base(1_000_000).unwrap_or(Amount::ZERO),
             payout_auto_max: None,
+            payout_address_delay: Seconds::new(86_400),
             payouts_open_max: 10,
             dispute_window: Seconds::new(7 * 86_400),
             disputes_open_max: 20,

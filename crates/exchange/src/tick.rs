@@ -77,6 +77,7 @@ impl Exchange {
             self.note_prices().await,
             self.mature_over().await,
             self.pay_owed().await,
+            self.note_payout_addresses().await,
             self.keep_rounds().await,
         ];
         results.into_iter().collect()

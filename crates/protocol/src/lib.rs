@@ -17,6 +17,7 @@ pub mod round;
 pub mod spec;
 pub mod state;
 pub mod view;
+pub mod wallet;
 pub mod worker;
 
 pub use problem::{Code, FieldProblem, Problem};

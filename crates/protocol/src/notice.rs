@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::money::{DepositState, DisputeState, IncidentKind, PayoutState, RefundReason};
 use crate::state::{JobState, RunEnd};
 use crate::view::SearchAlert;
+use crate::wallet::AddressChange;
 
 /// Runways at which an account is warned, at most.
 pub const RUNWAYS_MAX: usize = 5;
@@ -37,6 +38,10 @@ pub enum Event {
     BalanceRunway,
     #[serde(rename = "payout.updated")]
     PayoutUpdated,
+    #[serde(rename = "payout_address.updated")]
+    PayoutAddressUpdated,
+    #[serde(rename = "wallet.linked")]
+    WalletLinked,
     #[serde(rename = "deposit.updated")]
     DepositUpdated,
     #[serde(rename = "dispute.updated")]
@@ -52,7 +57,7 @@ pub enum Event {
 }
 
 impl Event {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::JobStarted,
         Self::JobEnded,
         Self::JobFundsLow,
@@ -61,6 +66,8 @@ impl Event {
         Self::LeaseRefunded,
         Self::BalanceRunway,
         Self::PayoutUpdated,
+        Self::PayoutAddressUpdated,
+        Self::WalletLinked,
         Self::DepositUpdated,
         Self::DisputeUpdated,
         Self::IncidentOpened,
@@ -79,6 +86,8 @@ impl Event {
             Self::LeaseRefunded => "lease.refunded",
             Self::BalanceRunway => "balance.runway",
             Self::PayoutUpdated => "payout.updated",
+            Self::PayoutAddressUpdated => "payout_address.updated",
+            Self::WalletLinked => "wallet.linked",
             Self::DepositUpdated => "deposit.updated",
             Self::DisputeUpdated => "dispute.updated",
             Self::IncidentOpened => "incident.opened",
@@ -179,6 +188,18 @@ pub enum Notice {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// Where payouts go is to change, has changed, or stays.
+    #[serde(rename = "payout_address.updated")]
+    PayoutAddressUpdated {
+        change: AddressChange,
+        /// The one that was asked for.
+        address: String,
+        /// From when on payouts go there.
+        at: Timestamp,
+    },
+    /// A wallet can sign in to the account from now on.
+    #[serde(rename = "wallet.linked")]
+    WalletLinked { address: String, wallet: String },
     #[serde(rename = "deposit.updated")]
     DepositUpdated {
         deposit: DepositId,
@@ -247,6 +268,8 @@ impl Notice {
             Self::LeaseRefunded { .. } => Event::LeaseRefunded,
             Self::BalanceRunway { .. } => Event::BalanceRunway,
             Self::PayoutUpdated { .. } => Event::PayoutUpdated,
+            Self::PayoutAddressUpdated { .. } => Event::PayoutAddressUpdated,
+            Self::WalletLinked { .. } => Event::WalletLinked,
             Self::DepositUpdated { .. } => Event::DepositUpdated,
             Self::DisputeUpdated { .. } => Event::DisputeUpdated,
             Self::IncidentOpened { .. } => Event::IncidentOpened,
@@ -303,6 +326,8 @@ impl Notice {
             Self::PayoutUpdated { .. }
             | Self::LeaseRefunded { .. }
             | Self::DisputeUpdated { job: None, .. } => "/earnings".into(),
+            Self::PayoutAddressUpdated { .. } => "/earnings".into(),
+            Self::WalletLinked { .. } => "/account".into(),
             Self::IncidentOpened { .. } => "/admin".into(),
             Self::SearchMatched { .. } => "/searches".into(),
             Self::WebhookDisabled { .. } | Self::WebhookTest { .. } => "/notifications".into(),

@@ -1,16 +1,19 @@
 //! Signing in with a wallet: the message (AIP-116, as `@aptos-labs/siwa` writes it), who signed it, and whether it is the one
 //! that was asked for.
 //!
-//! The wallet's key signs SHA3-256 of `SIGN_IN_WITH_APTOS::`, and then the message's bytes. Which nonces were given out, and that
+//! The wallet's key signs SHA3-256 of `SIGN_IN_WITH_APTOS::`, and then the message's bytes; wallets that do not know this
+//! message sign another ([`plain`]). Which nonces were given out, and that
 //! each is used once, is the server's to know.
 
 mod key;
 mod message;
+pub mod plain;
 
 use kernel::Timestamp;
 
 pub use key::{KeyError, Scheme, WalletKey};
 pub use message::{Fields, FormError};
+pub use plain::{PlainAnswer, check_plain};
 
 use crate::digest::{Address, Digest};
 
@@ -122,11 +125,14 @@ impl Expected {
         // They are the server's own times, and come back as they were given.
         let same = time(&fields.issued_at) == Some(self.issued_at)
             && time(&fields.expiration_time) == Some(self.expires_at);
-        let in_time = now < self.expires_at && self.issued_at.millis_since(now) <= AHEAD_MS;
-        if !same || !in_time {
+        if !same || !self.is_in_time(now) {
             return Err(SignInError::OutOfTime);
         }
         Ok(())
+    }
+
+    fn is_in_time(&self, now: Timestamp) -> bool {
+        now < self.expires_at && self.issued_at.millis_since(now) <= AHEAD_MS
     }
 }
 
@@ -152,21 +158,34 @@ pub fn check(
 ) -> Result<Address, SignInError> {
     let message = answer.fields.to_message()?;
     expected.matches(&answer.fields, now)?;
-    let text = &answer.fields.address;
-    let address: Address = text
-        .parse()
-        .ok()
-        .filter(|address: &Address| !address.is_special())
-        .ok_or_else(|| SignInError::NoAddress(text.clone()))?;
-    let wanted = on_chain.unwrap_or(Digest::from_bytes(*address.as_bytes()));
-    if answer.key.authentication_key() != wanted {
-        return Err(SignInError::OtherAddress);
-    }
+    let address = owner_of(&answer.fields.address, &answer.key, on_chain)?;
     answer
         .key
         .verify(&bytes_to_sign(&message), &answer.signature)?
         .then_some(address)
         .ok_or(SignInError::Signature)
+}
+
+/// The address of an account that somebody may have.
+///
+/// # Errors
+/// [`SignInError::NoAddress`].
+pub fn account_address(text: &str) -> Result<Address, SignInError> {
+    text.parse()
+        .ok()
+        .filter(|address: &Address| !address.is_special())
+        .ok_or_else(|| SignInError::NoAddress(text.to_owned()))
+}
+
+/// The address, if the key signs for it.
+fn owner_of(text: &str, key: &WalletKey, on_chain: Option<Digest>) -> Result<Address, SignInError> {
+    let address = account_address(text)?;
+    let wanted = on_chain.unwrap_or(Digest::from_bytes(*address.as_bytes()));
+    if key.authentication_key() == wanted {
+        Ok(address)
+    } else {
+        Err(SignInError::OtherAddress)
+    }
 }
 
 #[cfg(test)]

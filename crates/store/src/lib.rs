@@ -35,6 +35,7 @@ mod row;
 mod samples;
 mod searches;
 mod wallet_deeds;
+mod wallets;
 mod webhooks;
 
 pub use accounts::{Account, ApiKey, Session};
@@ -61,4 +62,5 @@ pub use refunds::{Given, Refund};
 pub use rounds::{Forget, RoundHead};
 pub use searches::Search;
 pub use wallet_deeds::WalletDeed;
+pub use wallets::{Challenge, PayoutAddress, Wallet};
 pub use webhooks::Webhook;

@@ -1,7 +1,7 @@
 //! What settings are called.
 
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
-pub const KEYS: [&str; 55] = [
+pub const KEYS: [&str; 56] = [
     "data_dir",
     "database_url",
     "public_url",
@@ -12,6 +12,7 @@ pub const KEYS: [&str; 55] = [
     "faucet_max_io",
     "payout_min_io",
     "payouts_open_max",
+    "payout_address_delay_s",
     "payout_auto_max_io",
     "chain_url",
     "chain_id",

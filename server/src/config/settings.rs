@@ -37,6 +37,12 @@ pub(super) fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         faucet_max: read.amount("faucet_max_io"),
         payout_min: read.amount_above_zero("payout_min_io", d.payout_min),
         payout_auto_max: read.amount("payout_auto_max_io"),
+        payout_address_delay: read.seconds(
+            "payout_address_delay_s",
+            0,
+            2_592_000,
+            d.payout_address_delay,
+        ),
         payouts_open_max: read.number("payouts_open_max", 1, 1_000, d.payouts_open_max),
         dispute_window: read.seconds("dispute_window_s", 1, 31_536_000, d.dispute_window),
         disputes_open_max: read.number("disputes_open_max", 1, 1_000, d.disputes_open_max),

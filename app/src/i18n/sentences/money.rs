@@ -29,6 +29,30 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
         "Aptos 地址：0x 加最多 64 位 0-9 a-f",
     ),
     (
+        "say where it goes: no payout address is set yet",
+        "请填写收款地址：尚未设置",
+    ),
+    (
+        "Your payouts go to {}; to send them elsewhere, change the payout address first.",
+        "您的提现付到 {}；如要付到别处，请先更改收款地址。",
+    ),
+    (
+        "No change waits; the address that is shown is in force.",
+        "没有等待生效的更改，当前显示的地址有效。",
+    ),
+    (
+        "This wallet is the only way into the account; link another one, or add an e-mail address and a password first.",
+        "此钱包是进入账户的唯一方式；请先关联另一个钱包，或添加邮箱和密码。",
+    ),
+    (
+        "This account has an e-mail address and a password.",
+        "此账户已有邮箱和密码。",
+    ),
+    (
+        "This e-mail address has an account; sign in there and link the wallet.",
+        "此邮箱已有账户；请登录该账户并关联钱包。",
+    ),
+    (
         "say why, in at most {} characters",
         "请说明理由，最多 {} 个字符",
     ),

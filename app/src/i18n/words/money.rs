@@ -206,6 +206,10 @@ words! {
     notice_runway: "The balance lasts {} at {} an hour.", "余额还可支撑 {}（每小时 {}）。";
     notice_payout: "Payout of {}: {}.", "提现 {}：{}。";
     notice_deposit: "Deposit of {}: {}.", "充值 {}：{}。";
+    notice_address_asked: "Your payouts are to go to {} from {} on. If this was not you, take it back on the earnings page.", "您的提现将付到 {}，从 {} 起生效。如果不是您本人操作，请到收益页面撤回。";
+    notice_address_changed: "Your payouts go to {} from {} on.", "您的提现付到 {}，自 {} 起生效。";
+    notice_address_cancelled: "The change of your payout address to {} was taken back.", "将收款地址改为 {} 的请求已撤回。";
+    notice_wallet_linked: "The wallet {} ({}) can sign in to your account.", "钱包 {}（{}）可以登录您的账户。";
     refund_loss_bound: "{} are given back for {}: a lost machine cost more delivered time than your loss bound allows.", "退回 {}，对应 {}：失联机器造成的损失超出了您设定的上限。";
     refund_spec_missed: "{} are given back for {}: the machine was not what was hired.", "退回 {}，对应 {}：机器与租用的不符。";
     refund_owed: "Of it {} are still to come.", "其中 {} 尚待支付。";

@@ -14,6 +14,7 @@ use crate::i18n::{Words, words};
 pub async fn who_part() -> Result<AnyView, Fault> {
     let actor = actor().await?;
     let account = exchange()?.account(&actor).await?;
+    let wallet_alone = actor.has_wallet_alone();
     let t = words();
     let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
     let console = actor.is(protocol::view::Role::Admin).then(|| {
@@ -30,7 +31,7 @@ pub async fn who_part() -> Result<AnyView, Fault> {
             <h2>{t.account_who()}</h2>
             <dl class="facts">
                 {fact(t.name(), account.name)}
-                {fact(t.email(), account.email)}
+                {fact(t.email(), if wallet_alone { t.wallet_is_login().to_owned() } else { account.email })}
                 <div class="contents"><dt>{t.account_id()}</dt><dd class="mono">{account.id.to_string()}</dd></div>
                 {fact(t.account_since(), format::moment(account.created_at))}
             </dl>

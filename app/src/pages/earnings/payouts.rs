@@ -4,7 +4,9 @@ use exchange::Exchange;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use protocol::money::{EarningsView, PayoutStep, PayoutView};
+use protocol::wallet::PayoutAddressView;
 
+use super::address;
 use crate::api::earnings::{CancelPayout, ConvertEarnings, RequestPayout};
 use crate::api::{Post, actor, exchange};
 use crate::components::{Cell, Column, Field, Kind, Parts, Submit, Tone, notice, row, table};
@@ -34,10 +36,12 @@ pub async fn part() -> Result<AnyView, Fault> {
     let disputed = (!made.disputed.is_zero()).then(|| {
         view! { <div><dt>{t.book_disputed()}</dt><dd>{format::io(made.disputed)}</dd></div> }
     });
+    let goes = exchange.payout_address(&actor).await?;
+    let place = address::card(&goes, t);
     let ways = if made.withdrawable.is_zero() {
         notice(Tone::Idle, t.payout_nothing())
     } else {
-        view! { <div class="grid gap-4 lg:grid-cols-2 items-start">{withdraw(&made, least, t)}{convert(newest, t)}</div> }.into_any()
+        view! { <div class="grid gap-4 lg:grid-cols-2 items-start">{withdraw(&made, &goes, least, t)}{convert(newest, t)}</div> }.into_any()
     };
     Ok(view! {
         <div class="grid grid-cols-1 gap-6">
@@ -48,6 +52,7 @@ pub async fn part() -> Result<AnyView, Fault> {
                 {given_back}
             </dl>
             {ways}
+            {place}
             <section>
                 <h2 class="mb-3">{t.payouts_title()}</h2>
                 {form_fault(Post::to::<CancelPayout>().fault(), &[])}
@@ -62,11 +67,23 @@ pub async fn part() -> Result<AnyView, Fault> {
     .into_any())
 }
 
-fn withdraw(made: &EarningsView, least: kernel::Amount, t: &'static Words) -> AnyView {
+fn withdraw(
+    made: &EarningsView,
+    goes: &PayoutAddressView,
+    least: kernel::Amount,
+    t: &'static Words,
+) -> AnyView {
     let fault = Post::to::<RequestPayout>().fault();
     let last = made.payouts.first().map(|payout| payout.id.to_string());
-    // Where it went last time is where it most likely goes again.
-    let address = made.payouts.first().map(|payout| payout.address.clone());
+    let to = match &goes.address {
+        Some(address) => view! { <p class="hint">{t.payout_address()}": "<span class="mono break-all">{address.clone()}</span></p> }.into_any(),
+        // The first one becomes the payout address.
+        None => view! {
+            <Field name="address" id="payout-first" label=t.payout_address() required=true max_length=66
+                hint=t.payout_address_hint() error=field_error(fault, "address")/>
+        }
+        .into_any(),
+    };
     view! {
         <section class="card grid grid-cols-1 gap-3" data-key="withdraw">
             <h2>{t.payout_title()}</h2>
@@ -76,8 +93,7 @@ fn withdraw(made: &EarningsView, least: kernel::Amount, t: &'static Words) -> An
                 {after(last)}
                 <Field name="amount" id="payout-amount" label=t.col_amount() unit="IO" input_mode="decimal" required=true
                     value=made.withdrawable.to_io() hint=fill(t.payout_least(), &[&format::io(least)]) error=field_error(fault, "amount")/>
-                <Field name="address" label=t.payout_address() required=true max_length=66 value=address.unwrap_or_default()
-                    hint=t.payout_address_hint() error=field_error(fault, "address")/>
+                {to}
                 <Submit label=t.payout_ask() kind=Kind::Primary/>
             </form>
         </section>

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use protocol::notice::{Notice, NoticeView};
+use protocol::wallet::AddressChange;
 
 use super::settings::notice_tabs;
 use crate::api::notices::ReadNotices;
@@ -117,6 +118,21 @@ fn sentence(notice: &Notice, t: &'static Words) -> String {
         } => {
             let payout = wording::payout_word(*state, t);
             fill(t.notice_payout(), &[&format::io(*amount), payout]) + &reason(why)
+        }
+        Notice::PayoutAddressUpdated {
+            change,
+            address,
+            at,
+        } => {
+            let pattern = match change {
+                AddressChange::Asked => t.notice_address_asked(),
+                AddressChange::Changed => t.notice_address_changed(),
+                AddressChange::Cancelled => t.notice_address_cancelled(),
+            };
+            fill(pattern, &[address, &format::moment(*at)])
+        }
+        Notice::WalletLinked { address, wallet } => {
+            fill(t.notice_wallet_linked(), &[wallet, address])
         }
         Notice::DepositUpdated {
             state,

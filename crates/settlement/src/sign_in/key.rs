@@ -54,6 +54,14 @@ impl Scheme {
         }
     }
 
+    /// Of a key in BCS, where the wallet does not name it: only the longer one begins with its kind.
+    pub const fn of_key(bytes: &[u8]) -> Self {
+        match bytes.len() {
+            33 => Self::Ed25519,
+            _ => Self::SingleKey,
+        }
+    }
+
     const fn byte(self) -> u8 {
         match self {
             Self::Ed25519 => ED25519,

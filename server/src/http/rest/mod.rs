@@ -12,6 +12,7 @@ mod money;
 mod nodes;
 mod notifications;
 mod rounds;
+mod wallets;
 mod webhooks;
 
 use axum::Json;
@@ -72,6 +73,16 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(account::entries))
         .routes(routes!(account::keys, account::make_key))
         .routes(routes!(account::revoke_key))
+        .routes(routes!(wallets::question))
+        .routes(routes!(wallets::sign_in))
+        .routes(routes!(wallets::list, wallets::link))
+        .routes(routes!(wallets::link_question))
+        .routes(routes!(wallets::unlink))
+        .routes(routes!(
+            wallets::payout_address,
+            wallets::set_payout_address
+        ))
+        .routes(routes!(wallets::cancel_payout_address))
         .routes(routes!(notifications::list))
         .routes(routes!(notifications::read))
         .routes(routes!(notifications::settings, notifications::set))

@@ -38,11 +38,12 @@ pub async fn payouts(
 pub struct NewPayout {
     /// Base units; at least the server's least payout, at most what is withdrawable.
     amount: Amount,
-    /// An Aptos address: `0x` and up to 64 hex digits.
-    address: String,
+    /// Where it is expected to go, `0x` and up to 64 hex digits: the account's payout address, or the first one.
+    #[serde(default)]
+    address: Option<String>,
 }
 
-/// Takes withdrawable earnings out to a wallet; an admin looks at it first. Only a signed-in person can.
+/// Takes withdrawable earnings out to the account's payout address; an admin looks at it first, unless it is small. Only a signed-in person can.
 #[utoipa::path(post, path = "/api/v1/payouts", tags = ["billing", "money"], params(Once), request_body = NewPayout,
     responses((status = 201, body = PayoutView), Refusals), security(("session" = [])))]
 pub async fn request_payout(
@@ -52,7 +53,7 @@ pub async fn request_payout(
     extract::Json(new): extract::Json<NewPayout>,
 ) -> Result<(StatusCode, Json<PayoutView>), Refused> {
     let payout = exchange
-        .request_payout(&actor, new.amount, &new.address, once.key())
+        .request_payout(&actor, new.amount, new.address.as_deref(), once.key())
         .await?;
     Ok((StatusCode::CREATED, Json(payout)))
 }

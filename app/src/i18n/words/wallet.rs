@@ -1,0 +1,50 @@
+//! Wallets. Only the server writes these.
+
+words! {
+    // Signing in and linking
+    wallet_or: "Or with a wallet", "或使用钱包";
+    wallet_text: "An Aptos wallet in this browser signs a message; that moves no money and costs nothing. A new wallet gets an account of its own.", "由此浏览器中的 Aptos 钱包签署一条消息，不会转移资金，也不收费。新钱包会得到自己的账户。";
+    wallet_continue: "Continue with {}", "使用 {} 继续";
+    wallet_none: "No Aptos wallet was found in this browser. Install Petra, OKX Wallet or another one; on a phone, open this page in the wallet's own browser.", "此浏览器中没有找到 Aptos 钱包。请安装 Petra、欧易钱包或其他钱包；在手机上，请用钱包自带的浏览器打开此页。";
+    wallet_looking: "Looking for wallets", "正在查找钱包";
+    wallet_busy: "Waiting for the wallet. Look for its window.", "正在等待钱包，请查看钱包窗口。";
+    wallet_rejected: "The wallet was closed or said no. Nothing was done.", "钱包被关闭或拒绝，未做任何操作。";
+    wallet_failed: "The wallet could not do it:", "钱包未能完成：";
+    wallet_refused: "It was not accepted:", "未被接受：";
+    wallet_unsupported: "This wallet can neither sign in nor sign a message in the way that the Aptos wallet standard says.", "此钱包不支持 Aptos 钱包标准所规定的登录或消息签名。";
+    wallet_offline: "The server could not be reached.", "无法连接服务器。";
+    wallet_noscript: "Wallets need JavaScript.", "使用钱包需要 JavaScript。";
+    wallets_title: "Wallets", "钱包";
+    wallets_text: "Each of these signs in to this account.", "以下每个钱包都可登录此账户。";
+    wallets_no_wallet: "No wallet is linked.", "尚未关联钱包。";
+    wallet_link_with: "Link {}", "关联 {}";
+    wallet_linked_done: "The wallet is linked.", "钱包已关联。";
+    wallet_unlink: "Unlink", "取消关联";
+    wallet_unlinked_done: "The wallet is not linked any more.", "钱包已取消关联。";
+    wallet_used: "Last used", "最近使用";
+    wallet_address: "Address", "地址";
+    wallet_is_login: "Signed in by wallet; no e-mail address", "通过钱包登录，没有邮箱";
+    wallet_add_password_title: "Add an e-mail address and a password", "添加邮箱和密码";
+    wallet_add_password_text: "Your wallet is the only way into this account. With an e-mail address you get in without it, and can be told what happens.", "目前钱包是进入此账户的唯一方式。添加邮箱后无需钱包也能登录，并可收到通知。";
+    wallet_add_password: "Add", "添加";
+    wallet_add_password_done: "Added. You can sign in with it from now on.", "已添加，从现在起可用它登录。";
+
+    // Where payouts go
+    payout_to_title: "Payout address", "收款地址";
+    payout_to_text: "Your payouts go here. A change takes effect after {}, and you are told at once, so that nobody who got into your account can send your earnings elsewhere unseen.", "您的提现付到此处。更改在 {} 后生效，并会立即通知您，以免他人进入您的账户后悄悄转走收益。";
+    payout_to_now: "Now", "当前";
+    payout_to_none: "None yet. The first one counts at once.", "尚未设置。首个地址立即生效。";
+    payout_to_next: "From {} on", "自 {} 起";
+    payout_to_set: "Set", "设置";
+    payout_to_change: "Change", "更改";
+    payout_to_asked: "Noted. It takes effect as shown.", "已记录，将按所示时间生效。";
+    payout_to_keep: "Keep the present one", "保留当前地址";
+    payout_to_kept: "Payouts go on to the present address.", "提现将继续付到当前地址。";
+
+    // Depositing
+    deposit_wallet_title: "Deposit from a wallet", "从钱包充值";
+    deposit_wallet_text: "You sign in your wallet, the platform pays the network's fee. The money is here when the chain has it, usually within seconds.", "在钱包中签名即可，网络费由平台支付。链上确认后到账，通常只需几秒。";
+    deposit_wallet_with: "Deposit with {}", "用 {} 充值";
+    deposit_wallet_sent: "Sent. It shows in your balance as soon as the chain has it:", "已发送，链上确认后即计入余额：";
+    deposit_wallet_amount: "say how much", "请填写金额";
+}
