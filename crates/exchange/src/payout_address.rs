@@ -191,3 +191,22 @@ impl Exchange {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_one_form() {
+        let full = format!("0x{}ab", "0".repeat(62));
+        assert_eq!(
+            payee(" 0xAB ").ok().map(|a| a.to_string()),
+            Some(full.clone())
+        );
+        assert_eq!(payee(&full).ok().map(|a| a.to_string()), Some(full));
+        let long = format!("0x{}", "1".repeat(65));
+        for wrong in ["", "0x", "ab", "0x0", "0x1", "0xf", "0xgg", "0x1 2", &long] {
+            assert!(payee(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -10,8 +10,8 @@ use crate::components::{Cell, Column, Field, Parts, Submit, row, table};
 use crate::fault::{Fault, form_fault};
 use crate::format;
 use crate::i18n::{Words, words};
-use crate::pages::on_chain::short;
 use crate::pages::field_error;
+use crate::pages::on_chain::short;
 use crate::pages::wallet::{Purpose, block};
 
 pub async fn wallets_part() -> Result<AnyView, Fault> {

@@ -58,6 +58,8 @@ pub struct Ledger {
     pub version: u64,
     pub paid: BTreeMap<(Digest, u64), i64>,
     pub faults: Vec<Fault>,
+    /// Which keys sign for addresses that changed theirs; absent: it does not answer.
+    pub keys: Option<BTreeMap<Address, Digest>>,
     /// Addresses that cannot be paid.
     pub frozen: Vec<Address>,
     pub signed: u64,
@@ -355,8 +357,11 @@ impl Chain for Double {
         }))
     }
 
-    async fn key_of(&self, _: Address) -> Result<Option<Digest>, ChainError> {
-        Self::away()
+    async fn key_of(&self, address: Address) -> Result<Option<Digest>, ChainError> {
+        self.with(|ledger| match &ledger.keys {
+            Some(keys) => Ok(keys.get(&address).copied()),
+            None => Self::away(),
+        })
     }
 
     async fn propose(

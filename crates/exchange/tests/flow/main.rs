@@ -28,6 +28,7 @@ mod searches;
 mod settle;
 mod simulation;
 mod slots;
+mod wallets;
 mod webhooks;
 mod workers;
 mod world;

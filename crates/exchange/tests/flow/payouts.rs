@@ -71,7 +71,7 @@ async fn fault_yagna_2765_a_payout_goes_out_once_and_one_transaction_pays_one() 
         let (one, two) = (admin(&world, "ann").await, admin(&world, "bob").await);
         let exchange = &world.exchange;
         let wallet = "0xabcdef";
-        let ask = |amount, key| exchange.request_payout(&otto, amount, wallet, key);
+        let ask = |amount, key| exchange.request_payout(&otto, amount, Some(wallet), key);
         assert_eq!(
             code(ask(io(999_999), None).await),
             Some(Code::Invalid),
@@ -83,7 +83,7 @@ async fn fault_yagna_2765_a_payout_goes_out_once_and_one_transaction_pays_one() 
             "more than there is"
         );
         let bad = exchange
-            .request_payout(&otto, io(1_000_000), "0x1", None)
+            .request_payout(&otto, io(1_000_000), Some("0x1"), None)
             .await;
         assert_eq!(code(bad), Some(Code::Invalid));
         // fault_akash_console_3449: a retry is the same payout, and another body under its key is refused.
@@ -184,7 +184,7 @@ async fn two_admins_freeze_a_payout_and_one_alone_does_not() {
     let (one, two) = (admin(&world, "ann").await, admin(&world, "bob").await);
     let exchange = &world.exchange;
     let payout = exchange
-        .request_payout(&otto, io(EARNED), "0xabc", None)
+        .request_payout(&otto, io(EARNED), Some("0xabc"), None)
         .await
         .unwrap();
     let freeze =

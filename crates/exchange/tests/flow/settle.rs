@@ -126,7 +126,7 @@ async fn payouts_go_out_in_batches_and_come_back_when_the_chain_cannot_pay() {
             let otto = otto.clone();
             async move {
                 exchange
-                    .request_payout(&otto, io(1_000_000), &wallet(n), None)
+                    .request_payout(&otto, io(1_000_000), Some(&wallet(n)), None)
                     .await
             }
         };
@@ -226,7 +226,7 @@ async fn fault_console_3449_each_payout_is_paid_once_under_any_fault() {
                     let to = wallet(asked);
                     world
                         .exchange
-                        .request_payout(&otto, amount, &to, None)
+                        .request_payout(&otto, amount, Some(&to), None)
                         .await
                         .unwrap();
                     asked += 1;

@@ -94,6 +94,8 @@ impl World {
         let mut settings = Settings {
             data_dir: folder.path().to_path_buf(),
             database_url,
+            // One owner is paid at many addresses; tests of the delay set it.
+            payout_address_delay: Seconds::ZERO,
             ..Settings::default()
         };
         change(&mut settings);
