@@ -132,7 +132,7 @@ const deeds = {
     const authenticator = await allowed(
       sign.signTransaction(transaction(bytes(asked.transaction), asked.fee_payer)),
     );
-    const sent = await ask(`/api/v1/deposits/transaction/${asked.id}`, { authenticator: bcs(authenticator) });
+    const sent = await ask(`/api/v1/wallets/transactions/${asked.id}`, { authenticator: bcs(authenticator) });
     return sent.transaction;
   },
 };

@@ -18,6 +18,7 @@ use crate::session::watch_account;
 pub fn page() -> impl IntoView {
     let t = words();
     let tabs = super::account::me_tabs();
+    super::wallet::load();
     let (view, shown) = whole("billing", t.billing_title(), t.billing_lead(), tabs);
     watch_account(move || shown.refresh());
     view

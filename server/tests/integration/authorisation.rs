@@ -88,6 +88,18 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("POST", "/api/v1/webhooks/{id}/deliveries/{notice}", Person),
     ("GET", "/api/v1/payouts", Scope("read")),
     ("POST", "/api/v1/payouts", Person),
+    ("POST", "/api/v1/wallets/sign-in/question", Public),
+    ("POST", "/api/v1/wallets/sign-in", Public),
+    ("GET", "/api/v1/wallets", Scope("read")),
+    ("POST", "/api/v1/wallets", Person),
+    ("POST", "/api/v1/wallets/question", Person),
+    ("DELETE", "/api/v1/wallets/{address}", Person),
+    ("GET", "/api/v1/wallets/transactions", Scope("read")),
+    ("POST", "/api/v1/wallets/transactions/{id}", Person),
+    ("POST", "/api/v1/deposits/transaction", Person),
+    ("GET", "/api/v1/payout-address", Scope("read")),
+    ("PUT", "/api/v1/payout-address", Person),
+    ("DELETE", "/api/v1/payout-address/change", Person),
     ("GET", "/api/v1/payouts/{id}", Scope("read")),
     ("POST", "/api/v1/payouts/{id}/cancel", Person),
     ("POST", "/api/v1/earnings/convert", Person),
@@ -203,6 +215,9 @@ impl Things {
 
 /// What a path's id begins with.
 fn kind_of(path: &str) -> &'static str {
+    if path.contains("/wallets/transactions/") {
+        return "deed";
+    }
     let kinds = ["payout", "deposit", "dispute", "approval", "incident"];
     let named = kinds.into_iter().find(|kind| path.contains(*kind));
     named.unwrap_or("tr")
@@ -218,6 +233,16 @@ async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer 
         ("POST", "/api/v1/webhooks") => json!({ "url": "https://example.com/" }),
         ("PATCH", path) if path.contains("/webhooks/") => json!({ "enabled": false }),
         ("POST", "/api/v1/notifications/read") | ("PUT", "/api/v1/billing/limits") => json!({}),
+        ("PUT", "/api/v1/payout-address") => json!({ "address": "0xabc" }),
+        ("POST", "/api/v1/wallets" | "/api/v1/wallets/sign-in") => json!({
+            "nonce": "00", "wallet": "x", "signed": { "by": "message", "text": "x" }, "public_key": "00", "signature": "00"
+        }),
+        ("POST", "/api/v1/deposits/transaction") => {
+            json!({ "address": "0xabc", "amount_io": "1" })
+        }
+        ("POST", path) if path.contains("/wallets/transactions/") => {
+            json!({ "authenticator": "00" })
+        }
         ("PUT", _) => json!({ "email": false, "language": "en", "runway_seconds": [] }),
         ("POST", "/api/v1/keys") => json!({ "name": "x", "scopes": ["read"] }),
         ("GET", path) if path.ends_with("/price-check") => {
@@ -454,6 +479,8 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("part", true, part("model", "")),
         ("part", true, part("rounds", "")),
         ("part", true, part("verify", "")),
+        ("part", true, part("wallet-sign-in", "/")),
+        ("part", false, part("wallets", "")),
         ("part", true, part("round", "1")),
         ("part", false, part("missed", "")),
         ("part", false, part("jobs", "")),
@@ -481,6 +508,14 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("limits", false, form("keep=&per_day=&per_month=")),
         ("payout", false, form("amount=1&address=0xabc&request=x")),
         ("cancel-payout", false, none("payout", "")),
+        ("payout-address", false, form("address=0xabc")),
+        ("keep-payout-address", false, form("")),
+        ("unlink-wallet", false, form("address=0xabc")),
+        (
+            "add-password",
+            false,
+            form("email=a%40example.com&password=long+enough"),
+        ),
         ("convert", false, form("amount=1&request=x")),
         (
             "dispute",

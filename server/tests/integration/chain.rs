@@ -57,6 +57,8 @@ impl Bank {
             ("IOG_PAYOUT_AUTO_MAX_IO", "1"),
             ("IOG_PAYOUT_MIN_IO", "0.000001"),
             ("IOG_PAYOUTS_OPEN_MAX", "1000"),
+            // Each payout goes to another wallet here.
+            ("IOG_PAYOUT_ADDRESS_DELAY_S", "0"),
             // Killed again and again; no job is to be lost to that.
             ("IOG_LEASE_TTL_MS", "30000"),
         ];

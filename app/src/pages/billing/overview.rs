@@ -13,6 +13,7 @@ use crate::components::{
 use crate::fault::{Fault, form_fault};
 use crate::format;
 use crate::i18n::{Words, fill};
+use crate::pages::wallet::{Purpose, block};
 use crate::pages::{field_error, on_chain, wording};
 use crate::session::reading;
 
@@ -32,9 +33,14 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
             </section>
         }
     });
+    let wallet = exchange.settings().network.as_ref();
+    let wallet = wallet.map(|chain| from_wallet(chain, t));
     let faucet = faucet.map(|most| ask_faucet(most, &deposits, t));
-    let no_way = (demo.is_none() && faucet.is_none() && deposits.is_empty())
-        .then(|| notice(Tone::Idle, t.topup_none()));
+    let no_way = (demo.is_none()
+        && faucet.is_none()
+        && deposits.is_empty()
+        && exchange.settings().network.is_none())
+    .then(|| notice(Tone::Idle, t.topup_none()));
     let reading = reading(&balance.meter, t);
     let disputed = (!balance.disputed.is_zero()).then(|| {
         view! { <div><dt>{t.book_disputed()}</dt><dd>{format::io(balance.disputed)}</dd></div> }
@@ -53,6 +59,7 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
                 <p class="hint prose mt-3">{t.billing_note()}</p>
             </div>
             {demo}
+            {wallet}
             {faucet}
             {no_way}
             {budgets(&limits, t)}
@@ -60,6 +67,18 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
         </div>
     }
     .into_any())
+}
+
+fn from_wallet(chain: &exchange::Network, t: &'static Words) -> AnyView {
+    view! {
+        <section class="card grid grid-cols-1 gap-3" data-key="wallet-deposit" data-deposit="">
+            <h2>{t.deposit_wallet_title()}</h2>
+            <p class="prose">{t.deposit_wallet_text()}</p>
+            <Field name="amount" id="wallet-amount" label=t.col_amount() unit="IO" input_mode="decimal"/>
+            {block(Purpose::Deposit, None, chain, t)}
+        </section>
+    }
+    .into_any()
 }
 
 fn ask_faucet(most: kernel::Amount, deposits: &[DepositView], t: &'static Words) -> AnyView {

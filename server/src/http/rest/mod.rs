@@ -78,6 +78,9 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(wallets::list, wallets::link))
         .routes(routes!(wallets::link_question))
         .routes(routes!(wallets::unlink))
+        .routes(routes!(wallets::deposit))
+        .routes(routes!(wallets::deeds))
+        .routes(routes!(wallets::send_deed))
         .routes(routes!(
             wallets::payout_address,
             wallets::set_payout_address

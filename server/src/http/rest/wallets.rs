@@ -7,16 +7,20 @@ use axum::response::{IntoResponse, Response};
 use chain_aptos::Aptos;
 use http::header::{ORIGIN, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
+use kernel::{Amount, DeedId};
+use protocol::money::{DeedProposal, DeedView};
 use protocol::wallet::{
     PayoutAddressView, WalletAnswer, WalletQuestion, WalletSignInView, WalletView,
 };
 use serde::Deserialize;
+use settlement::Tag;
+use settlement::chain::Deed;
 use utoipa::ToSchema;
 
 use super::{Answer, DONE, Refusals};
 use crate::auth::{Asker, Signed};
 use crate::chain::Link;
-use crate::http::extract;
+use crate::http::extract::{self, Id};
 use crate::http::problem::Refused;
 use crate::state::AppState;
 
@@ -110,6 +114,82 @@ pub async fn unlink(
 ) -> Result<StatusCode, Refused> {
     state.exchange.unlink_wallet(&actor, &address).await?;
     Ok(DONE)
+}
+
+/// Money to bring in from a wallet.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewWalletDeposit {
+    /// Of the wallet, `0x` and up to 64 digits.
+    address: String,
+    /// IO, with a point and at most 8 decimals.
+    amount_io: String,
+}
+
+/// Makes the transaction of a deposit, for the wallet to sign; the platform pays its fee. It is tried on the chain first. The
+/// wallet's signature goes to `POST /api/v1/wallets/transactions/{id}`; the money is credited when the chain has it.
+#[utoipa::path(post, path = "/api/v1/deposits/transaction", tags = ["wallets", "money"], request_body = NewWalletDeposit,
+    responses((status = 201, body = DeedProposal), Refusals), security(("session" = [])))]
+pub async fn deposit(
+    State(state): State<AppState>,
+    Signed(actor): Signed,
+    extract::Json(new): extract::Json<NewWalletDeposit>,
+) -> Result<(StatusCode, Json<DeedProposal>), Refused> {
+    actor.require_person()?;
+    let amount = Amount::parse_io(&new.amount_io)
+        .map_err(|error| Refused::field("amount_io", error.to_string()))?;
+    if amount.is_zero() {
+        return Err(Refused::field("amount_io", "more than nothing"));
+    }
+    let wallet = new
+        .address
+        .parse()
+        .map_err(|_| Refused::field("address", "a wallet's address: 0x and up to 64 digits"))?;
+    let chain = chain(state.chain.as_ref()).await?;
+    let tag = Tag::of(actor.account);
+    let deed = Deed::Deposit { tag, amount };
+    let made = state.exchange.propose_deed(&actor, chain, wallet, &deed);
+    Ok((StatusCode::CREATED, Json(made.await?)))
+}
+
+/// The transactions that were made for the account's wallets lately, newest first.
+#[utoipa::path(get, path = "/api/v1/wallets/transactions", tag = "wallets",
+    responses((status = 200, body = Vec<DeedView>), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn deeds(State(state): State<AppState>, Signed(actor): Signed) -> Answer<Vec<DeedView>> {
+    Ok(Json(state.exchange.wallet_deeds(&actor).await?))
+}
+
+/// A wallet's signature.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WalletSignature {
+    /// The wallet's authenticator in BCS, hexadecimal.
+    authenticator: String,
+}
+
+/// Adds the platform's signature to the wallet's, and sends the transaction. The same again answers the same.
+#[utoipa::path(post, path = "/api/v1/wallets/transactions/{id}", tag = "wallets", params(("id" = DeedId, Path)),
+    request_body = WalletSignature, responses((status = 200, body = DeedView), Refusals), security(("session" = [])))]
+pub async fn send_deed(
+    State(state): State<AppState>,
+    Signed(actor): Signed,
+    Id(id): Id<DeedId>,
+    extract::Json(signed): extract::Json<WalletSignature>,
+) -> Answer<DeedView> {
+    actor.require_person()?;
+    let digits = signed.authenticator.trim_start_matches("0x");
+    let authenticator =
+        hex::decode(digits).map_err(|_| Refused::field("authenticator", "hexadecimal digits"))?;
+    let exchange = &state.exchange;
+    // What is not this account's is not found, whether a chain is connected or not.
+    if state.chain.is_none() {
+        return Err(
+            exchange::Error::NotFound("a transaction that was made for your wallet").into(),
+        );
+    }
+    let chain = chain(state.chain.as_ref()).await?;
+    let sent = exchange.submit_deed(&actor, chain, id, &authenticator);
+    Ok(Json(sent.await?))
 }
 
 /// Where payouts go, and a change that waits.
