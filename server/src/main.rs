@@ -17,7 +17,7 @@ use server::replay::Replay;
 use server::state::{AppState, Closing};
 use server::{Config, auth, http, loops, telemetry};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long requests under way may take after the signal to end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
@@ -243,12 +243,22 @@ async fn actor(exchange: &Exchange, email: &str) -> anyhow::Result<Actor> {
 }
 
 async fn serve(exchange: Exchange, config: &Config) -> anyhow::Result<()> {
+    // Before anybody can know that it serves: a signal that nobody listens to kills.
+    let mut ending = Ending::listen()?;
     let address = config.leptos.site_addr;
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("LEPTOS_SITE_ADDR={address} cannot be listened on"))?;
     let chain = match &config.chain {
-        Some(chain) => Some(Link::open(chain).await.context("IOG_CHAIN_…")?),
+        // The one wait of the start that can be long.
+        Some(chain) => tokio::select! {
+            link = Link::open(chain) => Some(link.context("IOG_CHAIN_…")?),
+            () = ending.given() => {
+                tracing::info!("ended before anything was served");
+                exchange.shutdown().await;
+                return Ok(());
+            }
+        },
         None => None,
     };
     // Only the process that has the port: another command beside it must not take its uploads away.
@@ -286,7 +296,7 @@ async fn serve(exchange: Exchange, config: &Config) -> anyhow::Result<()> {
             .with_graceful_shutdown(async move { graceful.wait().await })
             .await
     });
-    end_signal().await?;
+    ending.given().await;
     tracing::info!("closing; leases stay, workers connect again");
     // Sockets, loops and the listener all wait for this one word.
     _ = close.send(true);
@@ -302,12 +312,24 @@ async fn serve(exchange: Exchange, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn end_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and Ctrl-C.
+struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ending {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    async fn given(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

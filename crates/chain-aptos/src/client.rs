@@ -104,6 +104,15 @@ impl Aptos {
         name: &str,
         arguments: Value,
     ) -> Result<Vec<Value>, ChainError> {
+        Ok(self.view_at(name, arguments).await?.0)
+    }
+
+    /// The same, and the version of the ledger that it was asked of, if the node says it.
+    async fn view_at(
+        &self,
+        name: &str,
+        arguments: Value,
+    ) -> Result<(Vec<Value>, Option<u64>), ChainError> {
         let body = json!({
             "function": format!("{}::{name}", self.settings.contract),
             "type_arguments": [],
@@ -111,7 +120,7 @@ impl Aptos {
         });
         let answer = self.rest.ask("/view", Body::Json(&body)).await?;
         if answer.status.is_success() {
-            return answer.read();
+            return Ok((answer.read()?, answer.at.and_then(|at| at.version)));
         }
         let problem = answer.problem();
         let code = answer::abort_code(&problem.message);
@@ -366,10 +375,9 @@ impl Chain for Aptos {
     }
 
     async fn balances(&self) -> Result<Balances, ChainError> {
-        let version = self.head().await?.version;
-        let vault = self
-            .view_amount("settlement::vault_balance", json!([]))
-            .await?;
+        let before = self.head().await?.version;
+        let (seen, at) = self.view_at("settlement::vault_balance", json!([])).await?;
+        let (vault, version) = (to_amount(whole(&seen, 0)?)?, at.unwrap_or(before));
         let mut fees = Vec::new();
         let payer = self.settings.fee_payer.as_ref().map(address_of);
         let accounts: std::collections::BTreeSet<Address> =

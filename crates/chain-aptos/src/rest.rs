@@ -21,6 +21,8 @@ const WORDS_MAX: usize = 300;
 #[derive(Debug, Clone, Copy)]
 pub struct At {
     pub ledger_at: Timestamp,
+    /// Of its newest transaction.
+    pub version: Option<u64>,
 }
 
 /// An answer that is an answer, of whatever kind.
@@ -72,6 +74,8 @@ impl At {
         let micros = header(headers, "x-aptos-ledger-timestampusec")?;
         Some(Self {
             ledger_at: Timestamp::from_millis(micros.div_euclid(1_000)),
+            version: header(headers, "x-aptos-ledger-version")
+                .and_then(|version| u64::try_from(version).ok()),
         })
     }
 }

@@ -14,23 +14,38 @@ use kernel::PayoutId;
 use ledger::BookId;
 use protocol::money::{PayoutState, PayoutStep};
 use settlement::batch::{LINES_MAX, plan};
-use settlement::chain::Order;
+use settlement::chain::{Balances, Order};
 use settlement::outgoing::assign;
-use settlement::{Batch, Chain};
+use settlement::{Batch, Chain, ChainError, Line, Plan};
 use store::{ChainFault, Purpose, Tx};
 
 use crate::desk::Exchange;
 use crate::error::Error;
+use events::Read;
 
 /// The subject of the fault that the vault holds less than what waits, and of the one that it differs from the books.
 const VAULT_EMPTY: &str = "vault: payouts wait";
 const VAULT_BOOKS: &str = "vault: books";
+/// Orders that the chain would not carry out, as while its contract is paused.
+const REFUSED: &str = "payouts: refused by the chain";
 /// Approved without an admin in one round.
 const APPROVED_AT_ONCE: u32 = 1_000;
+/// Batches that are made in one round; each is a trial run and a transaction.
+const BATCHES_AT_ONCE: usize = 64;
+/// So often the vault is asked again when something happened in between.
+const LOOKS: u32 = 3;
 
 /// How the events of a contract are counted: by the chain's number and the contract's address.
 fn cursor_of(chain: &dyn Chain) -> String {
     format!("{}:{}", chain.number(), chain.contract())
+}
+
+/// Whether what the contract holds and what the books know are of the same moment: the events of all that is in it were read,
+/// none that is not, and nothing happened meanwhile. Neither a node that is behind the one that was asked before counts, nor what
+/// another process read.
+const fn is_of_one_moment(known: u64, held: &Balances, since: Read) -> bool {
+    let asked = held.version.saturating_add(1);
+    since.from == known && since.events == 0 && known <= asked && asked <= since.next
 }
 
 impl Exchange {
@@ -40,10 +55,10 @@ impl Exchange {
     /// The chain or the database does not answer; what was done until then stands.
     pub async fn settle(&self, chain: &dyn Chain) -> Result<(), Error> {
         let _turn = self.inner.settling.lock().await;
-        self.read_events(chain).await?;
+        let known = self.read_events(chain).await?.next;
         self.look_after(chain).await?;
         self.approve_small().await?;
-        self.send_batches(chain).await
+        self.send_batches(chain, known).await
     }
 
     /// Compares what the contract's vault holds with what the books say came in and has not gone out.
@@ -51,16 +66,12 @@ impl Exchange {
     /// # Errors
     /// The chain or the database does not answer.
     pub async fn compare_vault(&self, chain: &dyn Chain) -> Result<(), Error> {
-        let _turn = self.inner.settling.lock().await;
-        self.read_events(chain).await?;
-        let held = chain.balances().await?;
-        // What happened while it was asked would look like a difference; the next comparison sees it settled.
-        if self.read_events(chain).await? > 0 {
+        // The next comparison sees it settled.
+        let Some((held, books)) = self.vault_and_books(chain).await? else {
             return Ok(());
-        }
-        let mut tx = self.inner.store.begin().await?;
-        let books = tx.signed_balance(BookId::Outside).await?.saturating_neg();
+        };
         let found = held.vault.base();
+        let mut tx = self.inner.store.begin().await?;
         if books == found {
             tx.drop_chain_fault(VAULT_BOOKS).await?;
         } else {
@@ -72,6 +83,24 @@ impl Exchange {
             tx.put_chain_fault(&fault, self.now()).await?;
         }
         Ok(tx.commit().await?)
+    }
+
+    /// What the contract holds and what the books say it should, of one moment. `None`: something happened each time it was
+    /// asked, so that neither is certain.
+    async fn vault_and_books(&self, chain: &dyn Chain) -> Result<Option<(Balances, i64)>, Error> {
+        let _turn = self.inner.settling.lock().await;
+        let mut known = self.read_events(chain).await?.next;
+        for _ in 0..LOOKS {
+            let held = chain.balances().await?;
+            let since = self.read_events(chain).await?;
+            if is_of_one_moment(known, &held, since) {
+                let mut tx = self.inner.store.begin().await?;
+                let books = tx.signed_balance(BookId::Outside).await?.saturating_neg();
+                return Ok(Some((held, books)));
+            }
+            known = since.next;
+        }
+        Ok(None)
     }
 
     /// Payouts that need no admin's eyes.
@@ -97,48 +126,96 @@ impl Exchange {
         Ok(())
     }
 
-    async fn send_batches(&self, chain: &dyn Chain) -> Result<(), Error> {
+    async fn send_batches(&self, chain: &dyn Chain, known: u64) -> Result<(), Error> {
         let store = &self.inner.store;
         let mut under_way = BTreeMap::new();
         for row in store.open_outgoing().await? {
             let busy = under_way.entry(row.sender).or_insert(0_usize);
             *busy = busy.saturating_add(1);
         }
-        let senders = assign(&chain.senders(), &under_way, LINES_MAX);
+        let senders = assign(&chain.senders(), &under_way, BATCHES_AT_ONCE);
         let most = senders.len().saturating_mul(LINES_MAX);
         let lines = store
             .approved_lines(u32::try_from(most).unwrap_or(u32::MAX))
             .await?;
         if lines.is_empty() {
-            return self.vault_suffices().await;
-        }
-        let mut free = chain.balances().await?.vault;
-        for open in store.open_batches().await? {
-            free = free.minus_or_zero(open.total);
-        }
-        let plan = plan(lines, LINES_MAX, free)
-            .map_err(|error| Error::Internal(format!("payouts make no batch: {error}")))?;
-        match plan.waiting.first() {
-            None => self.vault_suffices().await?,
-            Some(first) => {
-                let fault = ChainFault {
-                    subject: VAULT_EMPTY.to_owned(),
-                    expected: first.amount.base().to_string(),
-                    found: free.base().to_string(),
-                };
-                self.chain_fault(&fault).await?;
+            self.chain_right(VAULT_EMPTY).await?;
+            // With all senders busy nothing was tried.
+            if senders.is_empty() {
+                return Ok(());
             }
+            return self.chain_right(REFUSED).await;
         }
+        let plan = self.plan(chain, lines, known).await?;
+        let mut refused = None;
         for (batch, sender) in plan.batches.iter().zip(senders) {
-            let signed = chain
+            let signed = match chain
                 .prepare(Order::Pay(batch), sender, self.random())
-                .await?;
+                .await
+            {
+                Ok(signed) => signed,
+                Err(ChainError::WouldFail { why, .. }) => {
+                    refused.get_or_insert(why);
+                    continue;
+                }
+                Err(other) => return Err(other.into()),
+            };
             if !self.book(batch, &signed).await? {
                 continue;
             }
             self.hand_over(chain, signed.hash, &signed.bytes).await?;
         }
-        Ok(())
+        match refused {
+            Some(why) => {
+                let fault = ChainFault {
+                    subject: REFUSED.to_owned(),
+                    expected: "a batch of payouts that can be paid".to_owned(),
+                    found: why,
+                };
+                self.chain_fault(&fault).await
+            }
+            None if plan.batches.is_empty() => Ok(()),
+            None => self.chain_right(REFUSED).await,
+        }
+    }
+
+    /// Which payouts go out now, out of what the vault holds and batches under way do not need. `known`: up to where events
+    /// were read.
+    async fn plan(
+        &self,
+        chain: &dyn Chain,
+        lines: Vec<Line>,
+        mut known: u64,
+    ) -> Result<Plan, Error> {
+        let mut looks = 0;
+        loop {
+            let mut free = chain.balances().await?;
+            for open in self.inner.store.open_batches().await? {
+                free.vault = free.vault.minus_or_zero(open.total);
+            }
+            let plan = plan(lines.clone(), LINES_MAX, free.vault)
+                .map_err(|error| Error::Internal(format!("payouts make no batch: {error}")))?;
+            let Some(first) = plan.waiting.first() else {
+                self.chain_right(VAULT_EMPTY).await?;
+                return Ok(plan);
+            };
+            // A batch that landed since its events were read is out of the vault and counted as under way too: too little
+            // seems free then, never too much.
+            let since = self.read_events(chain).await?;
+            if is_of_one_moment(known, &free, since) {
+                let fault = ChainFault {
+                    subject: VAULT_EMPTY.to_owned(),
+                    expected: first.amount.base().to_string(),
+                    found: free.vault.base().to_string(),
+                };
+                self.chain_fault(&fault).await?;
+                return Ok(plan);
+            }
+            (known, looks) = (since.next, looks + 1);
+            if looks >= LOOKS {
+                return Ok(plan);
+            }
+        }
     }
 
     /// The batch, its payouts and its signed bytes, all or nothing. `false`: one of its payouts was frozen or cancelled since.
@@ -160,10 +237,6 @@ impl Exchange {
         tx.commit().await?;
         tracing::info!(batch = %batch.id(), lines = batch.lines().len(), total = %batch.total(), transaction = %signed.hash, "a batch of payouts goes out");
         Ok(true)
-    }
-
-    async fn vault_suffices(&self) -> Result<(), Error> {
-        self.chain_right(VAULT_EMPTY).await
     }
 
     pub(crate) async fn chain_fault(&self, fault: &ChainFault) -> Result<(), Error> {

@@ -96,13 +96,18 @@ impl TestApp {
         app
     }
 
-    /// Starts the program (again) and waits until it is ready.
-    pub async fn start_server(&mut self) {
+    /// Starts it without waiting until it serves.
+    pub fn begin_server(&mut self) -> &mut Process {
         let program = binary("IOG_SERVER_BIN", "iog-server");
         let log = self.folder.path().join("server.log");
         let server = Process::start("server", &program, [OsStr::new("serve")], &self.env, &log);
-        let server = self.server.insert(server);
+        self.server.insert(server)
+    }
+
+    /// Starts the program (again) and waits until it is ready.
+    pub async fn start_server(&mut self) {
         let client = Client::new(&self.url);
+        let server = self.begin_server();
         let ready = wait_until("the server is ready", READY_WITHIN, || {
             let ended = server.ended();
             let log = if ended.is_some() {

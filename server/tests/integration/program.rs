@@ -1,6 +1,9 @@
 //! The program itself: its commands, its words about bad values, its health.
 
-use test_support::TestApp;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use test_support::{TestApp, wait_until};
 
 #[tokio::test]
 async fn bad_values_are_named_one_by_one() {
@@ -178,4 +181,26 @@ async fn guessing_passwords_is_slowed_down() {
         statuses[5..].iter().all(|status| *status == 429),
         "{statuses:?}"
     );
+}
+
+/// Who starts the server and at once thinks better of it, as a supervisor does, gets an end in order: the handlers are there
+/// before the port is.
+#[tokio::test]
+async fn a_signal_during_the_start_is_heard() {
+    let mut app = TestApp::start().await;
+    app.kill_server();
+    // A node that takes connections and never answers: the start waits for it.
+    let node = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let at = node.local_addr().expect("bound");
+    app.set("IOG_CHAIN_URL", &format!("http://{at}/v1"));
+    app.set("IOG_CHAIN_ID", "4");
+    app.set("IOG_CHAIN_CONTRACT", "0x7");
+    app.set("IOG_CHAIN_SETTLER_KEYS", &"07".repeat(32));
+    app.begin_server();
+    let address = app.url.trim_start_matches("http://").to_owned();
+    wait_until("the port is bound", Duration::from_secs(20), || async {
+        TcpStream::connect(&address).ok()
+    })
+    .await;
+    app.end_server().await;
 }

@@ -19,17 +19,35 @@ const PAGES: u32 = 100;
 /// With this tag the platform's own money comes in: the vault is filled for what no deposit of a person covers.
 const PLATFORM: [u8; 16] = [0; 16];
 
+/// What a reading brought.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Read {
+    /// Where it began.
+    pub from: u64,
+    pub events: usize,
+    /// The first version that was not read.
+    pub next: u64,
+}
+
 impl Exchange {
-    /// Reads on from where the last reading ended, and answers how many events there were. The place is stored with what the
-    /// events did: each counts once, whoever dies when.
-    pub(super) async fn read_events(&self, chain: &dyn Chain) -> Result<usize, Error> {
+    /// Reads on from where the last reading ended. The place is stored with what the events did: each counts once, whoever dies
+    /// when.
+    pub(super) async fn read_events(&self, chain: &dyn Chain) -> Result<Read, Error> {
         let contract = cursor_of(chain);
-        let mut read = 0_usize;
+        let mut read = Read {
+            from: 0,
+            events: 0,
+            next: 0,
+        };
         for _ in 0..PAGES {
             let from = {
                 let mut tx = self.inner.store.begin().await?;
                 tx.chain_cursor(&contract).await?
             };
+            if from != read.next {
+                // The beginning, or another process read a page in between.
+                (read.from, read.next) = (from, from);
+            }
             let page = chain.events(from, VERSIONS).await?;
             if page.next == from {
                 return Ok(read);
@@ -48,7 +66,8 @@ impl Exchange {
             }
             tx.put_chain_cursor(&contract, page.next).await?;
             tx.commit().await?;
-            read = read.saturating_add(page.events.len());
+            read.events = read.events.saturating_add(page.events.len());
+            read.next = page.next;
             if page.is_up_to_date() {
                 return Ok(read);
             }

@@ -1,5 +1,6 @@
 //! Transactions that are under way: handed over, looked up, replaced once they can never take effect.
 
+use futures::stream::{self, StreamExt};
 use kernel::Timestamp;
 use settlement::chain::Order;
 use settlement::outgoing::{Presence, assign};
@@ -11,6 +12,8 @@ use crate::error::Error;
 
 /// From this attempt on somebody should look.
 const PATIENT_ATTEMPTS: u32 = 3;
+/// Looked up at once: each waits for the node most of its time.
+const LOOK_UPS: usize = 8;
 /// Between two attempts, doubled with each, up to an hour.
 const PAUSE_MS: i64 = 2_000;
 const PAUSE_MAX_MS: i64 = 3_600_000;
@@ -24,9 +27,13 @@ impl Exchange {
     /// Each that is not over: handed over if need be, and looked up. Then batches without a transaction that could settle them
     /// get a new one.
     pub(super) async fn look_after(&self, chain: &dyn Chain) -> Result<(), Error> {
-        for row in self.inner.store.open_outgoing().await? {
-            self.look_at(chain, row).await?;
-        }
+        let open = self.inner.store.open_outgoing().await?;
+        let looks = stream::iter(open)
+            .map(|row| self.look_at(chain, row))
+            .buffer_unordered(LOOK_UPS);
+        // One that cannot be looked up keeps none of the others waiting.
+        let looked: Vec<Result<(), Error>> = looks.collect().await;
+        looked.into_iter().collect::<Result<(), Error>>()?;
         for batch in self.inner.store.open_batches().await? {
             self.try_again(chain, &batch).await?;
         }

@@ -36,6 +36,8 @@ pub enum Fault {
     Late,
     /// The next reading of events is refused.
     Events,
+    /// A block is made between the reading of events and the question what the vault holds.
+    Between,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -64,6 +66,13 @@ pub struct Ledger {
     pub frozen: Vec<Address>,
     pub signed: u64,
     pub submissions: u64,
+    /// Transactions that each of its two accounts may have under way.
+    pub most: usize,
+    /// The contract's guardian stopped it.
+    pub paused: bool,
+    looking: usize,
+    /// The most look-ups that were under way at once.
+    pub looking_most: usize,
 }
 
 /// The chain itself; its state is open to tests.
@@ -75,6 +84,7 @@ impl Double {
     pub fn new() -> Self {
         let ledger = Ledger {
             at: START,
+            most: 2,
             ..Ledger::default()
         };
         Self(Mutex::new(ledger))
@@ -199,7 +209,7 @@ impl Chain for Double {
     }
 
     fn senders(&self) -> Vec<Sender> {
-        let most = 2;
+        let most = self.with(|ledger| ledger.most);
         [1, 2]
             .map(|n| Sender {
                 address: Address::from_bytes([n; 32]),
@@ -227,6 +237,12 @@ impl Chain for Double {
             Order::Redeem(voucher) => Act::Redeem(voucher.clone()),
             Order::Publish(_) => return Self::away(),
         };
+        if self.with(|ledger| ledger.paused) {
+            return Err(ChainError::WouldFail {
+                code: Some(1),
+                why: "Move abort in roles: E_PAUSED".to_owned(),
+            });
+        }
         self.try_run(&act)?;
         Ok(self.with(|ledger| {
             ledger.signed += 1;
@@ -280,7 +296,13 @@ impl Chain for Double {
     }
 
     async fn look_up(&self, hash: Digest) -> Result<Sighting, ChainError> {
+        self.with(|ledger| {
+            ledger.looking += 1;
+            ledger.looking_most = ledger.looking_most.max(ledger.looking);
+        });
+        tokio::task::yield_now().await;
         Ok(self.with(|ledger| {
+            ledger.looking -= 1;
             let hash = *hash.as_bytes();
             let presence = match ledger.landed.get(&hash) {
                 Some(landing) => Presence::Landed(landing.clone()),
@@ -315,6 +337,12 @@ impl Chain for Double {
     }
 
     async fn balances(&self) -> Result<Balances, ChainError> {
+        if self
+            .with(|ledger| ledger.faults.pop_if(|next| *next == Fault::Between))
+            .is_some()
+        {
+            self.block(10);
+        }
         Ok(self.with(|ledger| Balances {
             vault: io(ledger.vault),
             fees: Vec::new(),

@@ -1,7 +1,7 @@
 //! What goes out and comes in over a chain. The chain is a double that forgets, delays, loses answers and fails.
 
 use exchange::{Actor, PayoutMove};
-use kernel::Timestamp;
+use kernel::{PayoutId, Timestamp};
 use protocol::money::{DepositState, IncidentKind, PayoutState};
 use settlement::{ChainError, Tag};
 
@@ -26,6 +26,12 @@ async fn in_order(world: &World, chain: &Double) {
 
 fn wallet(n: u64) -> String {
     format!("0x{:064x}", n + 1_000)
+}
+
+async fn ask(world: &World, owner: &Actor, to: u64, base: i64) -> PayoutId {
+    let to = wallet(to);
+    let asked = world.exchange.request_payout(owner, io(base), &to, None);
+    asked.await.unwrap().id
 }
 
 /// Somebody with so much to withdraw, which came in over the chain.
@@ -184,6 +190,93 @@ async fn payouts_go_out_in_batches_and_come_back_when_the_chain_cannot_pay() {
         world.exchange.compare_vault(&chain).await.unwrap();
         assert_eq!(world.exchange.reconcile().await.unwrap(), 1);
         chain.with(|ledger| ledger.vault += 1);
+        in_order(&world, &chain).await;
+    }
+}
+
+/// What the chain cannot pay now is told as an incident, and not as a broken loop; it goes when the contract goes on.
+#[tokio::test]
+async fn a_contract_that_is_paused_is_an_incident_until_it_goes_on() {
+    for backend in backends() {
+        let world = World::with(backend, |settings| {
+            settings.payout_auto_max = Some(io(2_000_000));
+        })
+        .await;
+        let chain = Double::new();
+        let admin = crate::payouts::admin(&world, "ann").await;
+        let otto = owner(&world, &chain, "otto", 5_000_000).await;
+        let id = ask(&world, &otto, 0, 1_000_000).await;
+        chain.with(|ledger| ledger.paused = true);
+        for _ in 0..3 {
+            round(&world, &chain, 1_000).await;
+        }
+        assert_eq!(world.exchange.reconcile().await.unwrap(), 1);
+        let incidents = world.exchange.incidents(&admin).await.unwrap();
+        assert_eq!(incidents[0].kind, IncidentKind::OnChain);
+        assert!(incidents[0].found.contains("E_PAUSED"), "{incidents:?}");
+        let state = || async { world.exchange.payout(&otto, id).await.unwrap().state };
+        assert_eq!(state().await, PayoutState::Approved);
+        chain.with(|ledger| ledger.paused = false);
+        for _ in 0..3 {
+            round(&world, &chain, 1_000).await;
+        }
+        assert_eq!(state().await, PayoutState::Paid);
+        in_order(&world, &chain).await;
+        assert!(
+            world.exchange.incidents(&admin).await.unwrap()[0]
+                .gone_at
+                .is_some()
+        );
+    }
+}
+
+/// A batch that lands after the events were read is out of the vault, and not yet out of what is under way.
+#[tokio::test]
+async fn a_batch_that_lands_in_between_is_not_counted_twice() {
+    for backend in backends() {
+        let world = World::with(backend, |settings| {
+            settings.payout_auto_max = Some(io(5_000_000));
+        })
+        .await;
+        let chain = Double::new();
+        let otto = owner(&world, &chain, "otto", 5_000_000).await;
+        ask(&world, &otto, 0, 3_000_000).await;
+        world.exchange.settle(&chain).await.unwrap();
+        let second = ask(&world, &otto, 1, 2_000_000).await;
+        chain.with(|ledger| ledger.faults.push(Fault::Between));
+        world.exchange.settle(&chain).await.unwrap();
+        chain.with(|ledger| {
+            assert_eq!((ledger.vault, ledger.faults.len()), (2_000_000, 0));
+        });
+        assert_eq!(world.exchange.reconcile().await.unwrap(), 0);
+        let state = world.exchange.payout(&otto, second).await.unwrap().state;
+        assert_eq!(state, PayoutState::Sent, "it did not wait for a round");
+        // The comparison of vault and books meets the same.
+        chain.with(|ledger| ledger.faults.push(Fault::Between));
+        in_order(&world, &chain).await;
+        assert_eq!(chain.with(|ledger| ledger.vault), 0);
+    }
+}
+
+#[tokio::test]
+async fn transactions_are_looked_up_eight_at_once() {
+    for backend in backends() {
+        let world = World::with(backend, |settings| {
+            settings.payout_auto_max = Some(io(2_000_000));
+            settings.payouts_open_max = 100;
+        })
+        .await;
+        let chain = Double::new();
+        chain.with(|ledger| ledger.most = 10);
+        let otto = owner(&world, &chain, "otto", 30_000_000).await;
+        for n in 0..12 {
+            ask(&world, &otto, n, 1_000_000).await;
+            // No block: each is a batch of its own, and all are under way.
+            world.exchange.settle(&chain).await.unwrap();
+        }
+        assert_eq!(chain.with(|ledger| ledger.submissions), 12);
+        assert_eq!(chain.with(|ledger| ledger.looking_most), 8);
+        round(&world, &chain, 1_000).await;
         in_order(&world, &chain).await;
     }
 }
