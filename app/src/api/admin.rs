@@ -91,6 +91,18 @@ pub async fn decide_deposit(
     Ok(())
 }
 
+/// Says whose a deposit is that named nobody. The deposit's id is there once: a second press finds nothing to claim.
+#[server(prefix = "/fn", endpoint = "claim-deposit")]
+pub async fn claim_deposit(id: String, email: String) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let id = super::parse_id(&id)?;
+    super::exchange()?
+        .claim_deposit(&actor, id, &email, None)
+        .await?;
+    super::answer_form("/admin?tab=deposits");
+    Ok(())
+}
+
 #[server(prefix = "/fn", endpoint = "record-deposit")]
 pub async fn record_deposit(email: String, amount: String, reference: String) -> Result<(), Fault> {
     let actor = super::actor().await?;

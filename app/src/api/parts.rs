@@ -10,8 +10,8 @@ use crate::fault::Fault;
 #[server(prefix = "/fn", endpoint = "part", input = Json)]
 pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
     use crate::pages::{
-        account, admin, billing, disputes, earnings, job, jobs, market, model, nodes, notices,
-        price, rounds, searches, verify, wallet,
+        account, admin, billing, disputes, earnings, explorer, job, jobs, market, model, nodes,
+        notices, price, rounds, searches, verify, wallet,
     };
     let view = match name.as_str() {
         "market" => market::part(&arg).await?,
@@ -27,6 +27,7 @@ pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
         "nodes" => nodes::fleet_part(&arg).await?,
         "price" => price::part(&arg).await?,
         "missed" => rounds::missed_part(&arg).await?,
+        "explorer" => explorer::part().await?,
         "rounds" => rounds::list_part(&arg).await?,
         "round" => rounds::one_part(&arg).await?,
         "earnings" => earnings::part().await?,

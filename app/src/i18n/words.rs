@@ -18,6 +18,7 @@ macro_rules! words {
     };
 }
 
+mod chain;
 mod money;
 mod pages;
 mod verify;
@@ -47,6 +48,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str
         .chain(money::ALL)
         .chain(verify::ALL)
         .chain(wallet::ALL)
+        .chain(chain::ALL)
 }
 
 /// Sentences of the server that people meet in forms, with their Chinese; see `fault.rs`.

@@ -10,6 +10,10 @@ mod incidents;
 mod ledger;
 #[cfg(feature = "ssr")]
 mod payouts;
+#[cfg(feature = "ssr")]
+mod settlement;
+#[cfg(feature = "ssr")]
+mod unclaimed;
 
 use leptos::prelude::*;
 
@@ -28,10 +32,18 @@ pub async fn part(query: &str) -> Result<AnyView, crate::fault::Fault> {
     let actor = crate::api::actor().await?;
     let asked = super::Asked::of(query);
     let t = words();
-    let tab = asked.tab(&["incidents", "payouts", "deposits", "disputes", "ledger"]);
+    let tab = asked.tab(&[
+        "incidents",
+        "payouts",
+        "deposits",
+        "settlement",
+        "disputes",
+        "ledger",
+    ]);
     let body = match tab {
         "payouts" => payouts::view(&actor, t).await?,
         "deposits" => deposits::view(&actor, t).await?,
+        "settlement" => settlement::view(&actor, &asked, t).await?,
         "disputes" => disputes::view(&actor, t).await?,
         "ledger" => ledger::view(&actor, &asked, t).await?,
         _ => incidents::view(&actor, t).await?,
@@ -43,6 +55,7 @@ pub async fn part(query: &str) -> Result<AnyView, crate::fault::Fault> {
             ("incidents", t.admin_incidents()),
             ("payouts", t.admin_payouts()),
             ("deposits", t.admin_deposits()),
+            ("settlement", t.admin_settlement()),
             ("disputes", t.admin_disputes()),
             ("ledger", t.admin_ledger()),
         ],

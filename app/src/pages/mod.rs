@@ -6,6 +6,7 @@ pub mod admin;
 pub mod billing;
 pub mod disputes;
 pub mod earnings;
+pub mod explorer;
 mod fragment;
 pub mod job;
 pub mod jobs;

@@ -32,11 +32,17 @@ pub fn account(exchange: &Exchange, address: &str) -> AnyView {
     let href = network
         .zip(parsed)
         .and_then(|(network, parsed)| network.explorer.of_account(parsed));
-    match href {
-        Some(href) => link(href, address),
-        None => {
-            view! { <span class="mono" title=address.to_owned()>{short(address)}</span> }.into_any()
+    named(Some(address), href)
+}
+
+/// A hash or an address, with the page that shows it if there is one.
+pub fn named(whole: Option<&str>, href: Option<String>) -> AnyView {
+    match (whole, href) {
+        (Some(whole), Some(href)) => link(href, whole),
+        (Some(whole), None) => {
+            view! { <span class="mono" title=whole.to_owned()>{short(whole)}</span> }.into_any()
         }
+        (None, _) => ().into_any(),
     }
 }
 

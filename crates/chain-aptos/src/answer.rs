@@ -88,6 +88,27 @@ pub struct Account {
     pub authentication_key: Digest,
 }
 
+/// A published module.
+#[derive(Debug, Deserialize)]
+pub struct Module {
+    bytecode: String,
+    pub abi: Abi,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Abi {
+    pub name: String,
+}
+
+impl Module {
+    pub fn bytes(&self) -> Result<Vec<u8>, ChainError> {
+        let digits = self.bytecode.strip_prefix("0x").unwrap_or(&self.bytecode);
+        hex::decode(digits).map_err(|_| {
+            ChainError::Answer(format!("module {} is no bytecode", short(&self.abi.name)))
+        })
+    }
+}
+
 /// Of any kind: those that nobody sent have no events of ours.
 #[derive(Debug, Deserialize)]
 pub struct Transaction {

@@ -12,9 +12,9 @@ use settlement::chain::{
 };
 use settlement::outgoing::{Presence, Sender, Sighting};
 use settlement::report::Heading;
-use settlement::{Address, ChainError, Digest, Week};
+use settlement::{Address, ChainError, Code, Digest, Week};
 
-use crate::answer::{self, Account, GasPrice, Ledger, Transaction, to_amount};
+use crate::answer::{self, Account, GasPrice, Ledger, Module, Transaction, to_amount};
 use crate::bytes::{self, EntryFunction, ORDERLESS, Payload, Raw};
 use crate::call;
 use crate::rest::{At, Body, Rest, short};
@@ -398,6 +398,20 @@ impl Chain for Aptos {
             cap: self.view_amount("token::cap", json!([])).await?,
             circulating: self.view_amount("token::circulating", json!([])).await?,
         })
+    }
+
+    async fn code(&self) -> Result<Code, ChainError> {
+        let path = format!("/accounts/{}/modules", self.settings.contract);
+        let published: Vec<Module> = self.rest.get(&path).await?;
+        let mut modules = Vec::new();
+        for module in &published {
+            modules.push((module.abi.name.as_str(), module.bytes()?));
+        }
+        let parts = modules
+            .iter()
+            .map(|(name, bytes)| (*name, bytes.as_slice()));
+        Code::of(parts, self.settings.contract)
+            .map_err(|error| ChainError::Answer(error.to_string()))
     }
 
     async fn holding(&self, of: Address) -> Result<Amount, ChainError> {

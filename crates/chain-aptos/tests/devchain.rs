@@ -10,7 +10,7 @@ use settlement::chain::{Chain as _, Deed, EventKind, Order, Submitted};
 use settlement::proof::{Proof, Standing};
 use settlement::report::Earning;
 use settlement::sign_in::WalletKey;
-use settlement::{Address, Batch, ChainError, Line, Outgoing, Tag, Tree, Voucher, Week};
+use settlement::{Address, Batch, ChainError, Code, Line, Outgoing, Tag, Tree, Voucher, Week};
 use support::{Devchain, address, carry, contract, development, read_on};
 
 fn io(base: i64) -> Amount {
@@ -62,6 +62,20 @@ async fn deposit(chain: &Devchain, aptos: &Aptos, base: i64, random: u8) -> Tag 
     let state = act(aptos, &person(), deed, random).await;
     assert!(matches!(state, Outgoing::Landed { .. }), "{state}");
     tag
+}
+
+/// What the build carries is what these contracts compile to. After a change of them, put what this prints into contracts/code.txt.
+#[tokio::test]
+async fn the_build_carries_the_code_of_these_contracts() {
+    let data = tempfile::tempdir().expect("a folder");
+    let chain = Devchain::start(data.path(), 0);
+    let aptos = chain.connect().await;
+    let held = aptos.code().await.expect("a code");
+    assert_eq!(
+        held.to_string(),
+        Code::built().expect("a code").to_string(),
+        "\n{held}"
+    );
 }
 
 #[tokio::test]

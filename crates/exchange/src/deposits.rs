@@ -5,7 +5,7 @@
 
 use kernel::{Amount, DepositId};
 use ledger::plans;
-use protocol::money::{DepositState, DepositStep, DepositView};
+use protocol::money::{DepositState, DepositStep, DepositView, UnclaimedView};
 use protocol::notice::Notice;
 use protocol::view::{Page, Scope};
 use store::{Deposit, StoreError, Tx, Unclaimed};
@@ -19,7 +19,7 @@ use crate::payouts::{note, page, reference};
 const CREDIT_ROUTE: &str = "POST /api/v1/deposits";
 const RECORD_ROUTE: &str = "POST /api/v1/admin/deposits";
 const DECIDE_ROUTE: &str = "POST /api/v1/admin/deposits/{id}/decision";
-const CLAIM_ROUTE: &str = "POST /api/v1/admin/deposits/{id}/claim";
+const CLAIM_ROUTE: &str = "POST /api/v1/admin/unclaimed-deposits/{id}/claim";
 const SHOWN: u32 = 200;
 
 impl Exchange {
@@ -224,13 +224,25 @@ impl Exchange {
         Ok(view)
     }
 
-    /// What came in over the chain for nobody who is known here.
+    /// What came in over the chain for nobody who is known here, the oldest first.
     ///
     /// # Errors
     /// Not an admin.
-    pub async fn unclaimed_deposits(&self, actor: &Actor) -> Result<Vec<Unclaimed>, Error> {
+    pub async fn unclaimed_deposits(&self, actor: &Actor) -> Result<Vec<UnclaimedView>, Error> {
         actor.require_admin()?;
-        Ok(self.inner.store.unclaimed(SHOWN).await?)
+        let pages = self.pages();
+        let waiting = self.inner.store.unclaimed(SHOWN).await?;
+        let view = |one: Unclaimed| UnclaimedView {
+            id: one.id,
+            amount: one.amount,
+            sender: one.sender.to_string(),
+            sender_url: pages.of_account(one.sender),
+            tag: one.tag.map(|tag| hex::encode(tag.as_bytes())),
+            transaction_url: pages.of_reference(&one.reference),
+            reference: one.reference,
+            at: one.at,
+        };
+        Ok(waiting.into_iter().map(view).collect())
     }
 
     /// Says whose it is; it is credited.

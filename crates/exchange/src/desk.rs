@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::due::Due;
 use crate::error::Error;
+use crate::explorer::Sums;
 use crate::journal::Journal;
 use crate::leases::LeaseEnd;
 use crate::live::LiveHub;
@@ -26,6 +27,7 @@ use crate::ports::Entropy;
 use crate::runway::Runways;
 use crate::searches::Watch;
 use crate::settings::Settings;
+use crate::settle::Watched;
 
 /// After a stop and its grace: for what the job left to be uploaded.
 pub(crate) const UPLOAD_ALLOWANCE_MS: u64 = 90_000;
@@ -67,6 +69,10 @@ pub(crate) struct Inner {
     pub reconciling: tokio::sync::Mutex<()>,
     /// The newest proof of the books.
     pub proof: tokio::sync::Mutex<Option<ProofView>>,
+    /// What the chain told last.
+    pub watched: std::sync::RwLock<Watched>,
+    /// The newest sums over all payouts and jobs.
+    pub sums: tokio::sync::Mutex<Option<Sums>>,
     /// Password hashing is made slow on purpose; more at once would starve everything else.
     pub hashing: Semaphore,
 }
@@ -545,6 +551,8 @@ impl Exchange {
             settling: tokio::sync::Mutex::default(),
             reconciling: tokio::sync::Mutex::default(),
             proof: tokio::sync::Mutex::default(),
+            watched: std::sync::RwLock::default(),
+            sums: tokio::sync::Mutex::default(),
             hashing: Semaphore::new(2),
         };
         let exchange = Self {

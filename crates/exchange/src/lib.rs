@@ -20,6 +20,7 @@ mod desk;
 mod disputes;
 mod due;
 mod error;
+mod explorer;
 mod files;
 mod inspector;
 mod invoices;

@@ -7,6 +7,7 @@
 
 mod events;
 mod outgoing;
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ use store::{ChainFault, Purpose, Tx};
 use crate::desk::Exchange;
 use crate::error::Error;
 use events::Read;
+pub(crate) use watch::Watched;
 
 /// The subject of the fault that the vault holds less than what waits, and of the one that it differs from the books.
 const VAULT_EMPTY: &str = "vault: payouts wait";

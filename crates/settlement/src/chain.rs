@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use kernel::{Amount, Timestamp};
 
 use crate::batch::Batch;
+use crate::code::Code;
 use crate::digest::{Address, Digest, Tag};
 use crate::gas::GasError;
 use crate::outgoing::{Sender, Sighting};
@@ -313,6 +314,12 @@ pub trait Chain: Send + Sync {
     /// # Errors
     /// The node does not answer.
     async fn supply(&self) -> Result<Supply, ChainError>;
+
+    /// The modules at the contract's address.
+    ///
+    /// # Errors
+    /// The node does not answer, or not with modules.
+    async fn code(&self) -> Result<Code, ChainError>;
 
     /// What a wallet holds of the token.
     ///

@@ -16,6 +16,7 @@
 
 pub mod batch;
 pub mod chain;
+pub mod code;
 pub mod digest;
 pub mod gas;
 pub mod outgoing;
@@ -28,6 +29,7 @@ pub mod week;
 
 pub use batch::{Batch, BatchError, Line, Plan};
 pub use chain::{Chain, ChainError};
+pub use code::Code;
 pub use digest::{Address, Digest, Tag};
 pub use outgoing::{Outgoing, Sighting};
 pub use report::Tree;

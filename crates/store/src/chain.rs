@@ -109,7 +109,7 @@ pub struct ChainFault {
     pub found: String,
 }
 
-fn outgoing(row: &AnyRow) -> Result<OutgoingRow, StoreError> {
+pub(crate) fn outgoing(row: &AnyRow) -> Result<OutgoingRow, StoreError> {
     let signed = row.text("signed")?;
     Ok(OutgoingRow {
         hash: row.parse("hash")?,
@@ -134,7 +134,7 @@ fn hex_bytes(what: &'static str, text: &str) -> Result<Vec<u8>, StoreError> {
     hex::decode(text).map_err(|error| StoreError::corrupt(what, error))
 }
 
-fn batch(row: &AnyRow) -> Result<BatchRow, StoreError> {
+pub(crate) fn batch(row: &AnyRow) -> Result<BatchRow, StoreError> {
     let small = |column: &'static str| {
         row.int_opt(column)?
             .map(|n| u32::try_from(n).map_err(|error| StoreError::corrupt(column, error)))

@@ -34,6 +34,7 @@ mod rounds;
 mod row;
 mod samples;
 mod searches;
+mod settlements;
 mod wallet_deeds;
 mod wallets;
 mod webhooks;

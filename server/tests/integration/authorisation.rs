@@ -123,6 +123,11 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/admin/deposits", Admin),
     ("POST", "/api/v1/admin/deposits", Admin),
     ("POST", "/api/v1/admin/deposits/{id}/decision", Admin),
+    ("GET", "/api/v1/admin/unclaimed-deposits", Admin),
+    ("POST", "/api/v1/admin/unclaimed-deposits/{id}/claim", Admin),
+    ("GET", "/api/v1/admin/settlement", Admin),
+    ("GET", "/api/v1/admin/settlement/batches", Admin),
+    ("GET", "/api/v1/admin/settlement/batches/{id}", Admin),
     ("GET", "/api/v1/admin/disputes", Admin),
     ("POST", "/api/v1/admin/disputes/{id}/ruling", Admin),
     ("GET", "/api/v1/admin/incidents", Admin),
@@ -204,6 +209,7 @@ impl Things {
             // The round of Bo's job: anyone may see it, and it tells nobody whose it is.
             _ if path.starts_with("/api/v1/market/rounds/") => "1",
             _ if path.starts_with("/api/v1/keys/") => &self.key,
+            _ if path.starts_with("/api/v1/admin/settlement/") => &format!("0x{:064}", 0),
             _ => &format!("{}_{NONE}", kind_of(path)),
         };
         path.replace("{id}", id)
@@ -262,6 +268,7 @@ async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer 
         }
         ("POST", path) if path.ends_with("/evidence") => json!({ "text": "x" }),
         ("POST", path) if path.ends_with("/steps") => json!({ "step": "approve" }),
+        ("POST", path) if path.ends_with("/claim") => json!({ "email": "bo@example.com" }),
         ("POST", path) if path.contains("/admin/approvals/") => json!({ "confirm": false }),
         ("POST", path) if path.contains("/admin/deposits/") => json!({ "decision": "credit" }),
         ("POST", path) if path.ends_with("/ruling") => json!({ "refund": "0", "ruling": "x" }),
@@ -478,6 +485,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("part", true, part("market", "")),
         ("part", true, part("model", "")),
         ("part", true, part("rounds", "")),
+        ("part", true, part("explorer", "")),
         ("part", true, part("verify", "")),
         ("part", true, part("wallet-sign-in", "/")),
         ("part", false, part("wallets", "")),
@@ -554,6 +562,11 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ),
         ("decide-proposal", false, none("approval", "&confirm=true")),
         ("decide-deposit", false, none("deposit", "&decision=credit")),
+        (
+            "claim-deposit",
+            false,
+            none("deposit", "&email=a%40example.com"),
+        ),
         (
             "record-deposit",
             false,
@@ -658,6 +671,7 @@ async fn each_server_function_refuses_those_who_may_not() {
         "propose",
         "decide-proposal",
         "decide-deposit",
+        "claim-deposit",
         "record-deposit",
         "rule",
     ] {

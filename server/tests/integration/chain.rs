@@ -198,6 +198,71 @@ async fn a_deposit_on_the_chain_is_credited_once_however_often_it_is_read() {
     }
 }
 
+/// What everybody sees of the chain, what admins see of settlement, and a deposit that named nobody.
+#[tokio::test]
+async fn the_explorer_shows_what_is_on_the_chain_and_what_nobody_claimed_is_given_to_its_owner() {
+    for database in Database::from_env() {
+        let mut bank = Bank::open(database, 1).await;
+        let payout = bank.payout(5_000, &wallet(0)).await;
+        wait_until("it is paid", SOON, || bank.is_paid(&payout)).await;
+        let anyone = bank.app.anyone();
+        let seen = wait_until("it was read since", SOON, || async {
+            let seen: Value = anyone.get("/api/v1/explorer").await.ok();
+            let vault = (VAULT - 5_000).to_string();
+            (seen["chain"]["vault"]["held"] == vault.as_str()).then_some(seen)
+        })
+        .await;
+        let chain = &seen["chain"];
+        assert_eq!(chain["reach"], "fresh", "{chain}");
+        assert_eq!(chain["vault"]["held"], chain["vault"]["owed"], "{chain}");
+        assert_eq!(chain["code"]["state"], "same", "{chain}");
+        assert_eq!(chain["supply"]["cap"], "80000000000000000", "{chain}");
+        let page = seen["batches"][0]["transaction_url"].as_str();
+        let page = page.expect("a link").to_owned();
+        assert!(page.contains("/transaction/0x"), "{page}");
+
+        let batches: Value = bank.ann.get("/api/v1/admin/settlement/batches").await.ok();
+        let id = batches["items"][0]["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned();
+        let path = format!("/api/v1/admin/settlement/batches/{id}");
+        let detail: Value = bank.ann.get(&path).await.ok();
+        assert_eq!(detail["lines"][0]["payout"], payout.id.to_string());
+        let carried = &detail["transactions"][0];
+        assert_eq!(carried["state"], "landed", "{detail}");
+        assert!(carried["gas_used"].as_u64().is_some_and(|gas| gas > 0));
+        assert_eq!(carried["url"], page.as_str());
+        let none = format!("/api/v1/admin/settlement/batches/0x{:064}", 0);
+        bank.ann.get(&none).await.refused(404);
+        let wrong = "/api/v1/admin/settlement/batches?before=first";
+        bank.ann.get(wrong).await.refused(422);
+        let stands: Value = bank.ann.get("/api/v1/admin/settlement").await.ok();
+        assert!(!stands["fees"].as_array().expect("accounts").is_empty());
+
+        let path = "/api/v1/admin/unclaimed-deposits";
+        bank.chain.deposit([7; 16], 70).await;
+        let waiting = wait_until("it waits", SOON, || async {
+            let waiting: Value = bank.ann.get(path).await.ok();
+            waiting.get(0).cloned()
+        })
+        .await;
+        assert_eq!(waiting["tag"], "07".repeat(16));
+        let before = bank.otto.balance().await.available.base();
+        let claim = format!("{path}/{}/claim", waiting["id"].as_str().expect("an id"));
+        let body = json!({ "email": bank.otto.email });
+        bank.ann.post(&claim, &body).await.ok::<Value>();
+        assert_eq!(bank.otto.balance().await.available.base(), before + 70);
+        assert_eq!(bank.ann.get(path).await.ok::<Value>(), json!([]));
+
+        // The page is one of figures and not an error while the chain is away.
+        bank.chain.kill();
+        let away: Value = anyone.get("/api/v1/explorer").await.ok();
+        assert_eq!(away["batches"], seen["batches"]);
+        assert!(anyone.get("/explorer").await.status.is_success());
+    }
+}
+
 #[tokio::test]
 async fn with_each_fault_of_the_chain_a_payout_is_paid_once() {
     for database in Database::from_env() {

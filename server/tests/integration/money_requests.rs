@@ -184,6 +184,20 @@ impl Bank {
         self.ann.post("/api/v1/admin/deposits", &body).await.ok()
     }
 
+    /// One that came in for nobody: on its way as any other, and no account's.
+    async fn unclaimed(&self) -> DepositView {
+        let deposit = self.deposit("0x73").await;
+        for change in [
+            "INSERT INTO unclaimed_deposits (id, reference, sender, amount, at) \
+             SELECT id, '0x73', '0x0000000000000000000000000000000000000000000000000000000000000077', amount, requested_at \
+             FROM deposits WHERE reference = '0x73'",
+            "DELETE FROM deposits WHERE reference = '0x73'",
+        ] {
+            self.app.execute(change).await;
+        }
+        deposit
+    }
+
     /// All books sum to zero, and nothing that is compared differs.
     async fn in_order(&self) {
         let found: Value = self
@@ -333,6 +347,10 @@ async fn rows(bank: &Bank) -> Vec<Row> {
         let other = json!({ "decision": "refuse", "why": "another reason" });
         rows.push(row("/api/v1/admin/deposits/{id}/decision", ann, &path, body).not(other));
     }
+    let claim = "/api/v1/admin/unclaimed-deposits/{id}/claim";
+    let path = claim.replace("{id}", &bank.unclaimed().await.id.to_string());
+    let other = json!({ "email": "otto@example.com" });
+    rows.push(row(claim, ann, &path, json!({ "email": rita.email })).not(other));
     let (back, rejected, refunded) = (
         bank.dispute(3).await,
         bank.dispute(4).await,

@@ -25,10 +25,12 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
             .map(|deposit| card(&exchange, deposit, t))
             .parts()
     };
+    let unclaimed = super::unclaimed::view(actor, t).await?;
     let fault = Post::to::<RecordDeposit>().fault();
     Ok(view! {
         <div class="grid grid-cols-1 gap-4">
             {form_fault(Post::to::<DecideDeposit>().fault(), &[])}
+            {unclaimed}
             {list}
             <section class="card grid grid-cols-1 gap-3" data-key="record">
                 <h2>{t.admin_record()}</h2>

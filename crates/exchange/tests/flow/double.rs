@@ -13,7 +13,7 @@ use settlement::chain::{
 };
 use settlement::outgoing::{Landing, Presence, Sender};
 use settlement::report::Heading;
-use settlement::{Address, Batch, Chain, ChainError, Digest, Sighting, Tag, Week};
+use settlement::{Address, Batch, Chain, ChainError, Code, Digest, Sighting, Tag, Week};
 
 pub use acts::{Act, Escrow};
 
@@ -68,6 +68,10 @@ pub struct Ledger {
     pub submissions: u64,
     /// Transactions that each of its two accounts may have under way.
     pub most: usize,
+    /// Somebody published another code there.
+    pub other_code: bool,
+    /// The node is away.
+    pub away: bool,
     /// The contract's guardian stopped it.
     pub paused: bool,
     looking: usize,
@@ -351,7 +355,23 @@ impl Chain for Double {
     }
 
     async fn supply(&self) -> Result<Supply, ChainError> {
-        Self::away()
+        if self.with(|ledger| ledger.away) {
+            return Self::away();
+        }
+        Ok(Supply {
+            supply: io(9_000_000),
+            cap: Amount::MAX,
+            circulating: io(8_000_000),
+        })
+    }
+
+    async fn code(&self) -> Result<Code, ChainError> {
+        let code = if self.with(|ledger| ledger.other_code) {
+            Code::of([], self.contract())
+        } else {
+            Code::built()
+        };
+        Ok(code.unwrap())
     }
 
     async fn holding(&self, _: Address) -> Result<Amount, ChainError> {

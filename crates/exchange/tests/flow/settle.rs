@@ -1,9 +1,9 @@
 //! What goes out and comes in over a chain. The chain is a double that forgets, delays, loses answers and fails.
 
-use exchange::{Actor, PayoutMove};
+use exchange::{Actor, Explorer, Network, PayoutMove};
 use kernel::{PayoutId, Timestamp};
-use protocol::money::{DepositState, IncidentKind, PayoutState};
-use settlement::{ChainError, Tag};
+use protocol::money::{ChainReach, CodeState, DepositState, IncidentKind, PayoutState};
+use settlement::{Address, ChainError, Tag};
 
 use crate::double::{Double, Fault, io};
 use crate::world::{World, backends};
@@ -30,7 +30,9 @@ fn wallet(n: u64) -> String {
 
 async fn ask(world: &World, owner: &Actor, to: u64, base: i64) -> PayoutId {
     let to = wallet(to);
-    let asked = world.exchange.request_payout(owner, io(base), &to, None);
+    let asked = world
+        .exchange
+        .request_payout(owner, io(base), Some(&to), None);
     asked.await.unwrap().id
 }
 
@@ -255,6 +257,94 @@ async fn a_batch_that_lands_in_between_is_not_counted_twice() {
         chain.with(|ledger| ledger.faults.push(Fault::Between));
         in_order(&world, &chain).await;
         assert_eq!(chain.with(|ledger| ledger.vault), 0);
+    }
+}
+
+/// Everybody is shown what one reading told; what is old says so, and a chain that is away breaks no page.
+#[tokio::test]
+async fn the_chain_is_shown_as_it_was_read_last() {
+    for backend in backends() {
+        let world = World::with(backend, |settings| {
+            settings.payout_auto_max = Some(io(5_000_000));
+            settings.network = Some(Network {
+                node: "http://127.0.0.1:8080".to_owned(),
+                number: 4,
+                contract: Address::from_bytes([9; 32]),
+                explorer: Explorer::of(4, "http://127.0.0.1:8080"),
+            });
+        })
+        .await;
+        let chain = Double::new();
+        let admin = crate::payouts::admin(&world, "ann").await;
+        let look = async || {
+            let seen = world.exchange.explorer().await.unwrap();
+            (seen.chain.clone().unwrap(), seen)
+        };
+        let (told, _) = look().await;
+        assert_eq!(told.reach, ChainReach::Unreached);
+        assert_eq!((told.supply, told.vault), (None, None));
+        assert_eq!(told.code.state, CodeState::NotCompared);
+
+        let otto = owner(&world, &chain, "otto", 5_000_000).await;
+        ask(&world, &otto, 0, 3_000_000).await;
+        for _ in 0..3 {
+            round(&world, &chain, 1_000).await;
+        }
+        // Sums over all that was paid are made anew twice a minute.
+        world.pass(31_000);
+        // A block lands while it is asked: vault and books are still of one moment.
+        chain.deposit(Some(Tag::of(otto.account)), 7);
+        chain.with(|ledger| ledger.faults.push(Fault::Between));
+        world.exchange.watch_chain(&chain).await.unwrap();
+        let (told, seen) = look().await;
+        assert_eq!(told.reach, ChainReach::Fresh);
+        assert_eq!(told.supply.unwrap().circulating, io(8_000_000));
+        let vault = told.vault.unwrap();
+        assert_eq!((vault.held, vault.owed), (io(2_000_007), io(2_000_007)));
+        assert_eq!(told.code.state, CodeState::Same);
+        assert_eq!(told.code.held.as_ref(), Some(&told.code.built));
+        assert_eq!((seen.paid.payouts, seen.paid.amount), (1, io(3_000_000)));
+        assert_eq!(seen.paid_day, seen.paid);
+        let batch = &seen.batches[0];
+        let hash = batch.transaction.clone().unwrap();
+        let page = format!("http://127.0.0.1:8080/transaction/{hash}");
+        assert_eq!(batch.transaction_url.as_ref(), Some(&page));
+
+        // Newest first, page by page; and one of them with all that was signed for it.
+        ask(&world, &otto, 1, 1_000_000).await;
+        round(&world, &chain, 1_000).await;
+        let exchange = &world.exchange;
+        let first = exchange.batches(&admin, None, 1).await.unwrap();
+        let after = first.next.clone().unwrap().parse().unwrap();
+        let second = exchange.batches(&admin, Some(after), 1).await.unwrap();
+        assert_eq!(second.items.first(), Some(batch));
+        assert_eq!(first.items[0].settled_at, None);
+        let id = batch.id.parse().unwrap();
+        let detail = exchange.batch(&admin, id).await.unwrap();
+        assert_eq!(detail.lines[0].address, wallet(0));
+        assert_eq!(detail.lines[0].state, PayoutState::Paid);
+        let carried = &detail.transactions[0];
+        assert_eq!((&carried.hash, carried.state.as_str()), (&hash, "landed"));
+        assert_eq!(carried.gas_used, Some(7));
+        assert!(exchange.batches(&otto, None, 1).await.is_err());
+        assert!(exchange.batch(&otto, id).await.is_err());
+        assert!(exchange.settlement(&otto).is_err());
+
+        // Away, and later again with another code.
+        chain.with(|ledger| (ledger.away, ledger.other_code) = (true, true));
+        world.pass(31_000);
+        assert!(exchange.watch_chain(&chain).await.is_err());
+        let (old, _) = look().await;
+        assert_eq!((old.reach, old.vault), (ChainReach::Stale, told.vault));
+        let trouble = exchange.settlement(&admin).unwrap().trouble;
+        assert!(trouble.unwrap().contains("does not answer"));
+        chain.with(|ledger| ledger.away = false);
+        world.pass(600_000);
+        exchange.watch_chain(&chain).await.unwrap();
+        let (again, _) = look().await;
+        assert_eq!(again.reach, ChainReach::Fresh);
+        assert_eq!(again.code.state, CodeState::Different);
+        assert_eq!(exchange.settlement(&admin).unwrap().trouble, None);
     }
 }
 

@@ -26,10 +26,16 @@ macro_rules! words {
     };
 }
 
+mod explorer;
 mod states;
 mod views;
 mod wallet;
 
+pub use explorer::{
+    BatchDetail, BatchLineView, BatchView, ChainReach, CodeState, CodeView, ExplorerView,
+    FeeAccountView, OnChainView, PaidView, SettlementView, SupplyView, TransactionView,
+    UnclaimedView, VaultView,
+};
 pub use states::{
     ApprovalAction, DepositState, DepositStep, DisputeState, DisputeStep, PayoutMove, PayoutState,
     PayoutStep, WrongStep,

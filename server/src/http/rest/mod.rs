@@ -12,6 +12,7 @@ mod money;
 mod nodes;
 mod notifications;
 mod rounds;
+mod settlement;
 mod wallets;
 mod webhooks;
 
@@ -41,6 +42,7 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(market::prices))
         .routes(routes!(market::model))
         .routes(routes!(market::network))
+        .routes(routes!(settlement::explorer))
         .routes(routes!(market::quote))
         .routes(routes!(market::orders))
         .routes(routes!(market::searches, market::save_search))
@@ -115,6 +117,11 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(admin::decide_approval))
         .routes(routes!(admin::deposits, admin::record_deposit))
         .routes(routes!(admin::decide_deposit))
+        .routes(routes!(settlement::unclaimed))
+        .routes(routes!(settlement::claim))
+        .routes(routes!(settlement::settlement))
+        .routes(routes!(settlement::batches))
+        .routes(routes!(settlement::batch))
         .routes(routes!(admin::disputes))
         .routes(routes!(admin::rule))
         .routes(routes!(admin::incidents))
