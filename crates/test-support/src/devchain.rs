@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
+use http::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -16,7 +17,7 @@ const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts");
 /// docs/devchain.md; it holds the IO there is and appoints who pays out.
 const DEVELOPMENT: &str = "0x7d4f89603f89f6eb34576e75d937a9b85c3802d760a86572f386d19e028f58df";
 /// Of the two accounts that pay out: that one, and `IOG second settler, not secret!!`.
-const KEYS: [&str; 2] = [
+pub const KEYS: [&str; 2] = [
     "494f4720646576656c6f706d656e74206b65792c206e6f742073656372657421",
     "494f47207365636f6e6420736574746c65722c206e6f74207365637265742121",
 ];
@@ -127,6 +128,13 @@ impl Devchain {
         let tag = format!("0x{}", hex::encode(tag));
         self.call("settlement::deposit", json!([tag, amount.to_string()]))
             .await;
+    }
+
+    /// Gives an address IO.
+    pub async fn mint(&self, address: &str, amount: u64) {
+        let path = format!("/mint?address={address}&amount={amount}&asset=io");
+        let done = self.rest.send(Method::POST, &path, "", "").await;
+        done.ok::<Value>();
     }
 
     /// So many of the next requests of a kind (`submit` or `read`) go wrong.

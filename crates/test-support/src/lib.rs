@@ -23,7 +23,7 @@ mod process;
 pub use account::Account;
 pub use app::{Database, TestApp};
 pub use client::{Answer, Client, job, shell};
-pub use devchain::Devchain;
+pub use devchain::{Devchain, KEYS};
 pub use fake::{Chain, FakeWorker, Talk};
 pub use fleet::Fleet;
 pub use live::LiveSocket;

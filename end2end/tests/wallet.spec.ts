@@ -1,0 +1,103 @@
+// Wallets by their standard: signing in, linking, depositing, and where payouts go.
+import { expect, expectAccessible, expectFits, open, prefer, ready, signIn, test } from './support';
+import { addressOf, holding, install, mint, newWallet, tell } from './wallet';
+
+const wallets = (page: import('@playwright/test').Page) => page.locator('[data-wallets]');
+const button = (page: import('@playwright/test').Page, name: string) => wallets(page).getByRole('button', { name });
+
+test('without a wallet the page says what to do', async ({ page }) => {
+  await open(page, '/sign-in');
+  await expect(wallets(page)).toContainText('No Aptos wallet was found');
+});
+
+for (const plain of [false, true]) {
+  test(`a wallet signs in ${plain ? 'with a message' : 'by the standard'}, and comes back to its account`, async ({ page }) => {
+    const wallet = newWallet('Test Wallet', plain);
+    await install(page, wallet);
+    await open(page, '/sign-in?next=%2Faccount');
+    // Who says no is where they were.
+    await tell(page, { reject: true });
+    await button(page, 'Continue with Test Wallet').click();
+    await expect(wallets(page)).toContainText('said no');
+    // A wallet on another chain is told so.
+    await tell(page, { reject: false, chain: 1 });
+    await button(page, 'Continue with Test Wallet').click();
+    await expect(wallets(page)).toContainText('It was not accepted:');
+    await tell(page, { chain: 4 });
+    await button(page, 'Continue with Test Wallet').click();
+    await page.waitForURL('**/account');
+    await ready(page);
+    await expect(page.locator('main')).toContainText('Signed in by wallet');
+    const address = addressOf(wallet);
+    await expect(page.locator(`[title="${address}"]`).first()).toBeVisible();
+    await page.locator('button', { hasText: /^Sign out$/ }).click();
+    await page.waitForURL(url => url.pathname === '/');
+    await open(page, '/sign-in?next=%2Faccount');
+    await button(page, 'Continue with Test Wallet').click();
+    await page.waitForURL('**/account');
+    await expect(page.locator(`[title="${address}"]`).first()).toBeVisible();
+  });
+}
+
+test('a deposit is signed in the wallet, which has nothing but IO, and pays for a job', async ({ page }) => {
+  const wallet = newWallet();
+  await mint(wallet, 3);
+  await install(page, wallet);
+  await open(page, '/sign-in?next=%2Fbilling');
+  await button(page, 'Continue with Test Wallet').click();
+  await page.waitForURL('**/billing');
+  await ready(page);
+  const block = page.locator('[data-deposit]');
+  await button(page, 'Deposit with Test Wallet').click();
+  await expect(block).toContainText('say how much');
+  await block.locator('[name=amount]').fill('9');
+  await button(page, 'Deposit with Test Wallet').click();
+  await expect(block).toContainText('the chain would refuse it');
+  await block.locator('[name=amount]').fill('2');
+  await tell(page, { reject: true });
+  await button(page, 'Deposit with Test Wallet').click();
+  await expect(block).toContainText('said no');
+  await tell(page, { reject: false });
+  await button(page, 'Deposit with Test Wallet').click();
+  await expect(page.locator('.figures').first()).toContainText('2.00 IO', { timeout: 30_000 });
+  expect(await holding(addressOf(wallet))).toBe(100_000_000);
+  await expect(page.locator('.data a[href*="/transaction/0x"]').first()).toBeVisible();
+  await page.goto('/launch?template=own');
+  await ready(page);
+});
+
+test('a wallet is linked to an account and unlinked again', async ({ page }) => {
+  const wallet = newWallet('Second');
+  await install(page, wallet);
+  await signIn(page, 'owner');
+  await open(page, '/account');
+  await button(page, 'Link Second').click();
+  const linked = page.locator(`[title="${addressOf(wallet)}"]`).first();
+  await expect(linked).toBeVisible();
+  await expectFits(page, '/account with a wallet');
+  await expectAccessible(page, '/account with a wallet');
+  const other = await page.context().browser()!.newContext();
+  const visitor = await other.newPage();
+  await install(visitor, wallet);
+  await open(visitor, '/sign-in?next=%2Faccount');
+  await button(visitor, 'Continue with Second').click();
+  await visitor.waitForURL('**/account');
+  await expect(visitor.locator('main')).toContainText(process.env.IOG_OWNER_EMAIL!);
+  await other.close();
+  await page.locator('tr, .row', { has: linked }).getByRole('button', { name: 'Unlink' }).click();
+  await expect(linked).toHaveCount(0);
+});
+
+test('the block of wallets is good in both languages and themes', async ({ page }) => {
+  const wallet = newWallet('A wallet with a name that is as long as wallets may have them');
+  await install(page, wallet);
+  for (const locale of ['en', 'zh'] as const) {
+    for (const theme of ['light', 'dark'] as const) {
+      await prefer(page, locale, theme);
+      await open(page, '/sign-in');
+      await expect(wallets(page).locator('button')).toBeVisible();
+      await expectFits(page, `/sign-in ${locale} ${theme}`);
+      await expectAccessible(page, `/sign-in ${locale} ${theme}`);
+    }
+  }
+});
