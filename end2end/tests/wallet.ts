@@ -8,7 +8,7 @@ export type TestWallet = { name: string; key: string; plain?: boolean };
 
 /** `plain`: one that signs messages and does not know `aptos:signIn`. */
 export const newWallet = (name = 'Test Wallet', plain = false): TestWallet =>
-  ({ name, key: `0x${randomBytes(32).toString('hex')}`, plain });
+  ({ name, key: `ed25519-priv-0x${randomBytes(32).toString('hex')}`, plain });
 
 export const addressOf = (wallet: TestWallet) =>
   Account.fromPrivateKey({ privateKey: new Ed25519PrivateKey(wallet.key) }).accountAddress.toString();

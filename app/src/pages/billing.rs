@@ -13,7 +13,7 @@ use leptos::prelude::*;
 
 use super::whole;
 use crate::i18n::words;
-use crate::session::watch_account;
+use crate::session::{watch_account, watch_notices};
 
 pub fn page() -> impl IntoView {
     let t = words();
@@ -21,6 +21,7 @@ pub fn page() -> impl IntoView {
     super::wallet::load();
     let (view, shown) = whole("billing", t.billing_title(), t.billing_lead(), tabs);
     watch_account(move || shown.refresh());
+    watch_notices(move || shown.refresh());
     view
 }
 

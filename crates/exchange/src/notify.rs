@@ -127,6 +127,9 @@ impl Exchange {
             if self.live().watched(topic) {
                 let unread = self.inner.store.unread_notices(account).await?;
                 self.live().publish(topic, Live::Notices { unread });
+                // Much of what is told moves money: a deposit, a refund, a payout.
+                let (meter, at) = (self.meter_of(account).await?, self.now());
+                self.live().publish(topic, Live::Meter { meter, at });
             }
         }
         Ok(())

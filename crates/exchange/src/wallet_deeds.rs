@@ -49,6 +49,24 @@ fn refused(error: ChainError) -> Error {
     }
 }
 
+/// The plain reason, if it is that: the wallet does not hold what is to leave it.
+async fn too_little(chain: &dyn Chain, wallet: Address, deed: &Deed) -> Option<Error> {
+    let (Deed::Deposit { amount, .. }
+    | Deed::Open {
+        deposit: amount, ..
+    }
+    | Deed::TopUp { amount, .. }) = deed
+    else {
+        return None;
+    };
+    let held = chain.holding(wallet).await.ok()?;
+    (held < *amount).then(|| {
+        Error::Conflict(format!(
+            "the wallet holds {held}, and this needs {amount}; nothing was sent"
+        ))
+    })
+}
+
 fn view(deed: &WalletDeed, state: DeedState, status: String) -> DeedView {
     DeedView {
         id: deed.id,
@@ -112,11 +130,15 @@ impl Exchange {
                 }
             }
         }
-        let unsigned = chain
-            .propose(wallet, deed, self.random())
-            .await
-            .map_err(refused)?;
         let (kind, amount) = kind_of(deed);
+        let unsigned = match chain.propose(wallet, deed, self.random()).await {
+            Ok(unsigned) => unsigned,
+            Err(error) => {
+                return Err(too_little(chain, wallet, deed)
+                    .await
+                    .unwrap_or(refused(error)));
+            }
+        };
         Ok(Made {
             wallet,
             kind,

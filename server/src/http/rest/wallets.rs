@@ -39,12 +39,7 @@ fn origin(headers: &HeaderMap) -> Option<&str> {
 /// Asks a wallet to sign in: what it is to sign. The answer goes to `POST /api/v1/wallets/sign-in`, once.
 #[utoipa::path(post, path = "/api/v1/wallets/sign-in/question", tag = "wallets",
     responses((status = 200, body = WalletQuestion), Refusals), security(()))]
-pub async fn question(
-    State(state): State<AppState>,
-    Extension(asker): Extension<Asker>,
-    headers: HeaderMap,
-) -> Answer<WalletQuestion> {
-    state.limits.sign_in(asker.address, None)?;
+pub async fn question(State(state): State<AppState>, headers: HeaderMap) -> Answer<WalletQuestion> {
     let question = state.exchange.ask_wallet(None, origin(&headers));
     Ok(Json(question.await?))
 }
