@@ -47,7 +47,7 @@ pub fn block(
         <div data-wallets=name data-button=button data-next=next data-chain=chain.wallet_name() data-chain-number=chain.number.to_string() class="grid grid-cols-1 gap-3">
             <noscript>{notice(Tone::Idle, t.wallet_noscript())}</noscript>
             <p class="hint" data-show="looking" hidden>{t.wallet_looking()}</p>
-            <div class="grid gap-2" data-list=""></div>
+            <div class="grid gap-2 max-w-md" data-list=""></div>
             <p class="hint" data-show="none" hidden>{t.wallet_none()}</p>
             <div role="status" class="grid gap-2">
                 <p data-show="busy" hidden>{t.wallet_busy()}</p>
