@@ -33,6 +33,7 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/market/rounds/{id}", Public),
     ("GET", "/api/v1/market/rounds/{id}/book", Public),
     ("GET", "/api/v1/network", Public),
+    ("GET", "/api/v1/explorer", Public),
     ("GET", "/api/v1/market/searches", Scope("read")),
     ("POST", "/api/v1/market/searches", Scope("jobs")),
     ("PATCH", "/api/v1/market/searches/{id}", Scope("jobs")),
