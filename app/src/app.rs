@@ -45,6 +45,7 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("/rounds") view=pages::rounds::page ssr=whole.clone()/>
                         <Route path=path!("/rounds/:id") view=pages::rounds::round_page ssr=whole.clone()/>
                         <Route path=path!("/explorer") view=pages::explorer::page ssr=whole.clone()/>
+                        <Route path=path!("/reports") view=pages::reports::page ssr=whole.clone()/>
                         <Route path=path!("/verify") view=pages::verify::page ssr=whole.clone()/>
                         <Route path=path!("/sign-in") view=pages::sign_in::page ssr=whole.clone()/>
                         <Route path=path!("/sign-up") view=pages::sign_in::sign_up_page ssr=whole.clone()/>
@@ -237,6 +238,7 @@ fn footer(prefs: Prefs) -> AnyView {
                 {choice("theme", t.theme(), themes)}
                 <a href="/explorer">{t.explorer_title()}</a>
                 <a href="/rounds">{t.rounds_title()}</a>
+                <a href="/reports">{t.reports_title()}</a>
                 <a href="/verify">{t.verify_title()}</a>
                 <a href="/api/openapi.json" rel="external">"API"</a>
                 <span>{t.foot_note()}</span>

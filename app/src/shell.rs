@@ -12,13 +12,14 @@ use crate::prefs::{Prefs, Theme};
 const FRAME_LIGHT: &str = "#FFFFFF";
 const FRAME_DARK: &str = "#151918";
 
-/// Only what we served runs, only to us is sent.
-fn policy(nonce: &str, watching: bool) -> String {
+/// Only what we served runs, only to us is sent; and what is checked against the chain is asked of its node, under its address alone.
+fn policy(nonce: &str, watching: bool, node: Option<&str>) -> String {
     // cargo-leptos reloads the page over a socket of its own port.
     let reload = if watching { " ws:" } else { "" };
+    let node = node.map_or_else(String::new, |url| format!(" {url}/"));
     format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; font-src 'self'; \
-         img-src 'self' data:; connect-src 'self'{reload}; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
+         img-src 'self' data:; connect-src 'self'{node}{reload}; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
          frame-ancestors 'none'"
     )
 }
@@ -26,11 +27,16 @@ fn policy(nonce: &str, watching: bool) -> String {
 /// Headers that belong to a page with this nonce. The server sets them on every HTML answer, from outside the rendering: a
 /// page whose rendering lost its context must not go out under a policy that stops even its style sheet.
 ///
+/// `node`: the address of the chain's node that pages may ask, with no slash at its end.
+///
 /// # Errors
 /// The nonce cannot stand in a header.
-pub fn page_headers(nonce: &str) -> Result<[(HeaderName, HeaderValue); 5], InvalidHeaderValue> {
+pub fn page_headers(
+    nonce: &str,
+    node: Option<&str>,
+) -> Result<[(HeaderName, HeaderValue); 5], InvalidHeaderValue> {
     let watching = std::env::var_os("LEPTOS_WATCH").is_some();
-    let csp = HeaderValue::from_str(&policy(nonce, watching))?;
+    let csp = HeaderValue::from_str(&policy(nonce, watching, node))?;
     let fixed = HeaderValue::from_static;
     Ok([
         (header::CONTENT_SECURITY_POLICY, csp),
@@ -95,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_policy_names_no_other_host() {
-        let csp = policy("abc", false);
+        let csp = policy("abc", false, None);
         assert!(csp.contains("'nonce-abc'") && csp.contains("'wasm-unsafe-eval'"));
         for loose in [
             "unsafe-inline",
@@ -107,6 +113,12 @@ mod tests {
         ] {
             assert!(!csp.contains(loose), "{loose} in {csp}");
         }
+        // The chain's node alone is asked too, and nothing else of its host.
+        let csp = policy("abc", false, Some("https://node.example/v1"));
+        assert!(
+            csp.contains("connect-src 'self' https://node.example/v1/; "),
+            "{csp}"
+        );
     }
 
     #[test]

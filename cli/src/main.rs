@@ -1,7 +1,9 @@
 //! The `iog` program: what can be done with IOG from a terminal.
 //!
-//! Owns: `iog verify-invoice`, which needs no network and trusts nobody. Deliberately absent, still: renting.
+//! Owns: `iog verify-invoice`, which needs no network and trusts nobody, and `iog verify-report`, which asks the chain and trusts
+//! nobody else. Deliberately absent, still: renting.
 
+mod report;
 mod words;
 
 use std::io::{Read, Write};
@@ -12,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use metering::invoice;
 use protocol::invoice::{Receipted, Subject, Summary, Verdict};
 
-/// Checks what IOG billed.
+/// Checks what IOG billed, and what it says was earned.
 #[derive(Parser)]
 #[command(name = "iog", version, about, long_about = None, arg_required_else_help = true)]
 struct Cli {
@@ -26,6 +28,11 @@ enum Command {
     ///
     /// Exit code 0: all fits. 1: something is wrong. 2: it could not be checked, since it cannot be read or is no invoice.
     VerifyInvoice(VerifyInvoice),
+    /// Check a proof of earnings: from its line to its root, and that the chain's contract published this root.
+    ///
+    /// Exit code 0: the chain says the same. 1: it was changed, is not on the chain, or a newer version counts. 2: it could not be
+    /// checked, since it is no proof or the node does not answer.
+    VerifyReport(report::VerifyReport),
 }
 
 #[derive(Args)]
@@ -50,8 +57,11 @@ const WRONG: u8 = 1;
 const NOT_CHECKED: u8 = 2;
 
 fn main() -> ExitCode {
-    let Command::VerifyInvoice(wanted) = Cli::parse().command;
-    match verify_invoice(&wanted) {
+    let done = match Cli::parse().command {
+        Command::VerifyInvoice(wanted) => verify_invoice(&wanted),
+        Command::VerifyReport(wanted) => report::verify(&wanted),
+    };
+    match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -70,16 +80,20 @@ fn verify_invoice(wanted: &VerifyInvoice) -> anyhow::Result<u8> {
     } else {
         told(&verdict)
     };
-    // A reader that has seen enough, such as `head`, is no fault.
-    match std::io::stdout().write_all(said.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error.into()),
-        _ => {}
-    }
+    say(&said)?;
     Ok(match (verdict.fits, &verdict.summary) {
         (true, _) => 0,
         (false, Some(_)) => WRONG,
         (false, None) => NOT_CHECKED,
     })
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    // A reader that has seen enough, such as `head`, is no fault.
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 fn read(file: &str) -> anyhow::Result<String> {

@@ -11,13 +11,14 @@ use crate::fault::Fault;
 pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
     use crate::pages::{
         account, admin, billing, disputes, earnings, explorer, job, jobs, market, model, nodes,
-        notices, price, rounds, searches, verify, wallet,
+        notices, price, reports, rounds, searches, verify, wallet,
     };
     let view = match name.as_str() {
         "market" => market::part(&arg).await?,
         "model" => model::part(&arg).await?,
         "searches" => searches::part().await?,
         "verify" => verify::part().await?,
+        "reports" => reports::part(&arg).await?,
         "jobs" => jobs::part(&arg).await?,
         "job-head" => job::parts::head(&arg).await?,
         "job-cost" => job::parts::cost(&arg).await?,

@@ -21,6 +21,7 @@ macro_rules! words {
 mod chain;
 mod money;
 mod pages;
+mod reports;
 mod verify;
 mod wallet;
 
@@ -46,6 +47,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str
     pages::ALL
         .iter()
         .chain(money::ALL)
+        .chain(reports::ALL)
         .chain(verify::ALL)
         .chain(wallet::ALL)
         .chain(chain::ALL)

@@ -6,6 +6,8 @@ mod address;
 mod part;
 #[cfg(feature = "ssr")]
 mod payouts;
+#[cfg(feature = "ssr")]
+mod weeks;
 
 use std::time::Duration;
 

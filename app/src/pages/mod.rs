@@ -20,6 +20,7 @@ pub mod notices;
 #[cfg(feature = "ssr")]
 mod on_chain;
 pub mod price;
+pub mod reports;
 pub mod rounds;
 pub mod searches;
 pub mod sign_in;

@@ -17,9 +17,14 @@ const LOADER: &str = "/pkg/verify.js";
 pub fn page() -> impl IntoView {
     let t = words();
     let check = Fragment::new("verify", String::new);
-    effect(|| super::script(LOADER));
+    effect(load);
     view! {
         <PageHead title=t.verify_title() lead=t.verify_lead()/>
         {check.view(|t| skeleton_block(t.loading()))}
     }
+}
+
+/// Once; it listens for whatever the page shows from then on.
+pub(super) fn load() {
+    super::script(LOADER);
 }

@@ -11,6 +11,8 @@ const ADDRESS: &str = "{address}";
 pub struct Network {
     /// Scheme and host of its node: what comes after may hold a key.
     pub node: String,
+    /// The whole address, with `/v1` and no slash at its end, of a node that browsers may ask. Absent: none is named for them.
+    pub public_url: Option<String>,
     pub number: u8,
     pub contract: Address,
     pub explorer: Explorer,

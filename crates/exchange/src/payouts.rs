@@ -112,6 +112,7 @@ impl Exchange {
             changed_by: None,
             reference: None,
             note: String::new(),
+            rate: None,
         };
         tx.insert_payout(&payout).await?;
         let plan = [plans::payout(payout.id, payout.account, amount)];
@@ -256,6 +257,9 @@ impl Exchange {
             .map_err(|wrong| Error::Conflict(wrong.to_string()))?;
         payout.changed_at = self.now();
         payout.changed_by = by;
+        if payout.state == PayoutState::Paid {
+            payout.rate = self.inner.settings.io_rate;
+        }
         tx.update_payout(payout).await?;
         let end = plans::payout_end(payout.id, payout.account, payout.amount, payout.state);
         if let Some(transfer) = end {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use kernel::{Amount, BasisPoints, Seconds};
 use metering::Fees;
+use settlement::tax::Rate;
 
 use crate::network::Network;
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub payout_auto_max: Option<Amount>,
     /// So long after it was asked for another payout address is in force.
     pub payout_address_delay: Seconds,
+    /// What one IO is worth: noted with each payout when it arrives, for its owner's taxes. `None`: not known.
+    pub io_rate: Option<Rate>,
     /// So many payouts of one account may be under way.
     pub payouts_open_max: u64,
     /// So long after it was posted a receipt may be contested.
@@ -97,6 +100,7 @@ impl Default for Settings {
             payout_min: Amount::try_from_base(1_000_000).unwrap_or(Amount::ZERO),
             payout_auto_max: None,
             payout_address_delay: Seconds::new(86_400),
+            io_rate: None,
             payouts_open_max: 10,
             dispute_window: Seconds::new(7 * 86_400),
             disputes_open_max: 20,

@@ -8,8 +8,7 @@
 mod events;
 mod outgoing;
 mod watch;
-
-use std::collections::BTreeMap;
+mod weekly;
 
 use kernel::PayoutId;
 use ledger::BookId;
@@ -130,12 +129,7 @@ impl Exchange {
 
     async fn send_batches(&self, chain: &dyn Chain, known: u64) -> Result<(), Error> {
         let store = &self.inner.store;
-        let mut under_way = BTreeMap::new();
-        for row in store.open_outgoing().await? {
-            let busy = under_way.entry(row.sender).or_insert(0_usize);
-            *busy = busy.saturating_add(1);
-        }
-        let senders = assign(&chain.senders(), &under_way, BATCHES_AT_ONCE);
+        let senders = assign(&chain.senders(), &self.under_way().await?, BATCHES_AT_ONCE);
         let most = senders.len().saturating_mul(LINES_MAX);
         let lines = store
             .approved_lines(u32::try_from(most).unwrap_or(u32::MAX))

@@ -124,6 +124,18 @@ fn share(part: Amount, of: Amount, whole: Amount) -> Amount {
         .unwrap_or(Amount::ZERO)
 }
 
+/// What a refund took of each of a lease's receipts, the newest first; `left` is what rulings left the owner of each. A refund is
+/// for a lease's last seconds, so it takes the newest first.
+pub fn taken_of(left: &[Amount], refund: Amount) -> Vec<Amount> {
+    let mut open = refund;
+    let each = left.iter().map(|left| {
+        let part = open.min(*left);
+        open = open.minus_or_zero(part);
+        part
+    });
+    each.collect()
+}
+
 /// What the platform gives out of its fees, and for the rest out of its treasury.
 fn from_platform(
     amount: Amount,
@@ -315,6 +327,23 @@ mod tests {
             amount(base),
             EntryKind::Deposit,
         )
+    }
+
+    #[test]
+    fn a_refund_takes_the_newest_receipts_first_and_no_more_than_they_brought() {
+        let left = [amount(10), Amount::ZERO, amount(7)];
+        let takes = |refund| {
+            taken_of(&left, amount(refund))
+                .iter()
+                .map(|part| part.base())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(takes(0), [0, 0, 0]);
+        assert_eq!(takes(4), [4, 0, 0]);
+        assert_eq!(takes(12), [10, 0, 2]);
+        // What rounding of several rulings took beyond all receipts is of none.
+        assert_eq!(takes(18), [10, 0, 7]);
+        assert!(taken_of(&[], amount(5)).is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! (Merkle tree, proofs, corrections), tax lines, vouchers, and signing in with a wallet. docs/settlement.md states units, bytes
 //! and states.
 //!
-//! Deliberately absent: any chain's own words (crate `chain-aptos` has them), clocks, randomness, storage, books. Compiles for
+//! Deliberately absent: any chain's own words (crate `chain-aptos` has them; but `check` asks in those of Aptos, as browsers do), clocks, randomness, storage, books. Compiles for
 //! wasm32, so that anyone can check a report's proof in a browser.
 //!
 //! Invariants: a payout is in one batch, and a batch's id is made of its payouts alone; a transaction is replaced only after
@@ -16,6 +16,7 @@
 
 pub mod batch;
 pub mod chain;
+pub mod check;
 pub mod code;
 pub mod digest;
 pub mod gas;

@@ -115,6 +115,23 @@ impl Proof {
         fits.then_some(()).ok_or(ProofError::Broken)
     }
 
+    /// Whether it was made for this chain and this contract.
+    ///
+    /// # Errors
+    /// [`ProofError::OtherChain`], [`ProofError::OtherContract`].
+    pub fn belongs_to(&self, chain: u8, contract: Address) -> Result<(), ProofError> {
+        if self.chain != chain {
+            return Err(ProofError::OtherChain {
+                got: self.chain,
+                expected: chain,
+            });
+        }
+        if self.contract != contract {
+            return Err(ProofError::OtherContract(self.contract));
+        }
+        Ok(())
+    }
+
     /// Against what the chain has: the report of this week in this version, and the number of the newest.
     ///
     /// # Errors
@@ -127,15 +144,7 @@ impl Proof {
         newest: u64,
     ) -> Result<Standing, ProofError> {
         self.check()?;
-        if self.chain != chain {
-            return Err(ProofError::OtherChain {
-                got: self.chain,
-                expected: chain,
-            });
-        }
-        if self.contract != contract {
-            return Err(ProofError::OtherContract(self.contract));
-        }
+        self.belongs_to(chain, contract)?;
         let published = published.ok_or(ProofError::NotPublished)?;
         let same = Heading {
             week: self.week,

@@ -45,6 +45,11 @@ impl Rate {
         self.currency.iter().copied().map(char::from).collect()
     }
 
+    /// Of the currency's unit, for one IO.
+    pub const fn millionths(&self) -> i64 {
+        self.millionths
+    }
+
     /// `0.25`, all its digits.
     pub fn to_decimal(&self) -> String {
         let whole = self.millionths.div_euclid(MILLIONTHS);
@@ -71,7 +76,8 @@ pub struct TaxLine {
     /// At the time of pay; absent where none was known, which is said by empty cells and never by a guess.
     pub rate: Option<Rate>,
     pub payee: Address,
-    pub transaction: Digest,
+    /// Absent when an admin paid it by hand: what they wrote of it is not repeated here.
+    pub transaction: Option<Digest>,
 }
 
 const HEADER: &str = "paid_at,payout,amount_io,rate,currency,value,address,transaction";
@@ -97,7 +103,8 @@ pub fn csv(lines: &[TaxLine]) -> String {
             currency,
             value,
             line.payee.to_string(),
-            line.transaction.to_string(),
+            line.transaction
+                .map_or_else(String::new, |hash| hash.to_string()),
         ];
         text.push_str(&cells.join(","));
         text.push_str("\r\n");
@@ -157,7 +164,7 @@ mod tests {
             amount: amount(150_000_000),
             rate,
             payee: Address::from_bytes([2; 32]),
-            transaction: Digest::ZERO,
+            transaction: Some(Digest::ZERO),
         };
         let (payee, transaction) = (Address::from_bytes([2; 32]), Digest::ZERO);
         let payout = PayoutId::from_bytes([1; 16]);

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use kernel::{Amount, DeedId, DepositId, PayoutId, Timestamp};
 use settlement::chain::Signed;
-use settlement::{Address, Batch, Digest, Line, Outgoing, Tag};
+use settlement::{Address, Batch, Digest, Line, Outgoing, Tag, Week};
 use sqlx::any::AnyRow;
 use sqlx::query;
 
@@ -22,6 +22,8 @@ pub enum Purpose {
     Deed(DeedId),
     /// A voucher of this channel, for this payee, up to this sum.
     Redeem(Address, Address, Amount),
+    /// A version of a week's report.
+    Report { week: Week, version: u64 },
 }
 
 impl fmt::Display for Purpose {
@@ -32,6 +34,7 @@ impl fmt::Display for Purpose {
             Self::Redeem(channel, payee, sum) => {
                 write!(f, "redeem:{channel}:{payee}:{}", sum.base())
             }
+            Self::Report { week, version } => write!(f, "report:{}:{version}", week.day()),
         }
     }
 }
@@ -50,10 +53,17 @@ impl FromStr for Purpose {
                 sum,
             ))
         };
+        let report = |rest: &str| {
+            let (week, version) = rest.split_once(':')?;
+            let week = Week::try_new(week.parse().ok()?).ok()?;
+            let version = version.parse().ok()?;
+            Some(Self::Report { week, version })
+        };
         let read = text.split_once(':').and_then(|(kind, rest)| match kind {
             "payouts" => rest.parse().ok().map(Self::Payouts),
             "deed" => rest.parse().ok().map(Self::Deed),
             "redeem" => voucher(rest),
+            "report" => report(rest),
             _ => None,
         });
         read.ok_or_else(|| format!("{text:?} is no purpose of a transaction"))

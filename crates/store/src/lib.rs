@@ -38,6 +38,7 @@ mod settlements;
 mod wallet_deeds;
 mod wallets;
 mod webhooks;
+mod weekly;
 
 pub use accounts::{Account, ApiKey, Session};
 pub use addresses::Address;
@@ -65,3 +66,4 @@ pub use searches::Search;
 pub use wallet_deeds::WalletDeed;
 pub use wallets::{Challenge, PayoutAddress, Wallet};
 pub use webhooks::Webhook;
+pub use weekly::{ReceiptEarning, ReportRow, TakenBack, WeekAmount, WeekLine};

@@ -4,6 +4,7 @@ use kernel::{AccountId, Amount, ApprovalId, DepositId, PayoutId, Timestamp};
 use protocol::money::{
     ApprovalAction, ApprovalView, DepositState, DepositView, PayoutState, PayoutView,
 };
+use settlement::tax::Rate;
 use sqlx::any::AnyRow;
 use sqlx::query;
 
@@ -56,6 +57,8 @@ pub struct Payout {
     pub changed_by: Option<AccountId>,
     pub reference: Option<String>,
     pub note: String,
+    /// What one IO was worth when it arrived, if that was known.
+    pub rate: Option<Rate>,
 }
 
 impl Payout {
@@ -105,6 +108,10 @@ fn deposit(row: &AnyRow) -> Result<Deposit, StoreError> {
 }
 
 pub(crate) fn payout(row: &AnyRow) -> Result<Payout, StoreError> {
+    let currency = row.text_opt("rate_currency")?;
+    let rate = currency
+        .zip(row.int_opt("rate_millionths")?)
+        .map(|(currency, millionths)| Rate::try_new(&currency, millionths));
     Ok(Payout {
         id: row.parse("id")?,
         account: row.parse("account")?,
@@ -116,6 +123,9 @@ pub(crate) fn payout(row: &AnyRow) -> Result<Payout, StoreError> {
         changed_by: row.parse_opt("changed_by")?,
         reference: row.text_opt("reference")?,
         note: row.text("note")?,
+        rate: rate
+            .transpose()
+            .map_err(|error| StoreError::corrupt("rate_currency", error))?,
     })
 }
 
@@ -218,13 +228,16 @@ impl Tx {
     /// A conflict: the reference stands for another payout.
     pub async fn update_payout(&mut self, changed: &Payout) -> Result<(), StoreError> {
         query(
-            "UPDATE payouts SET state = $1, changed_at = $2, changed_by = $3, reference = $4, note = $5 WHERE id = $6",
+            "UPDATE payouts SET state = $1, changed_at = $2, changed_by = $3, reference = $4, note = $5, rate_currency = $6, \
+             rate_millionths = $7 WHERE id = $8",
         )
         .bind(changed.state.as_str())
         .bind(changed.changed_at.millis())
         .bind(changed.changed_by.map(|by| by.to_string()))
         .bind(&changed.reference)
         .bind(&changed.note)
+        .bind(changed.rate.map(|rate| rate.currency()))
+        .bind(changed.rate.map(|rate| rate.millionths()))
         .bind(changed.id.to_string())
         .execute(self.connection())
         .await?;

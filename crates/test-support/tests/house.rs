@@ -41,8 +41,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("worker", &["kernel", "metering", "protocol"]),
-    ("cli", &["kernel", "metering", "protocol"]),
-    ("verify", &["metering", "protocol"]),
+    ("cli", &["kernel", "metering", "protocol", "settlement"]),
+    ("verify", &["metering", "protocol", "settlement"]),
     ("devchain", &["kernel"]),
     (
         "test-support",

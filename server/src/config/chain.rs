@@ -17,7 +17,8 @@ const NEEDED: [&str; 4] = [
     "chain_settler_keys",
 ];
 /// Of no use without a chain.
-const MORE: [&str; 6] = [
+const MORE: [&str; 7] = [
+    "chain_public_url",
     "chain_reporter_key",
     "chain_fee_payer_key",
     "chain_gas_units_max",
@@ -80,7 +81,7 @@ pub(super) fn chain(read: &mut Reader) -> Option<Chain> {
     if !missing.is_empty() {
         return None;
     }
-    let url = node(read);
+    let url = node(read, "chain_url");
     let number = read.number("chain_id", 1, u8::MAX, 1);
     let contract = contract(read);
     let settlers = keys(read, "chain_settler_keys").unwrap_or_default();
@@ -105,17 +106,19 @@ pub(super) fn chain(read: &mut Reader) -> Option<Chain> {
     })
 }
 
-fn node(read: &mut Reader) -> Option<String> {
-    let text = read.text("chain_url")?;
+fn node(read: &mut Reader, name: &str) -> Option<String> {
+    let text = read.text(name)?;
     let uri = text.parse::<http::Uri>().ok();
     let plain = uri.is_some_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.authority().is_some()
             && uri.query().is_none()
+            // It also stands in the policy of pages, where these would begin something else.
+            && !text.contains([';', ',', ' '])
     });
     if !plain {
         let expected = "a node's address such as https://api.testnet.aptoslabs.com/v1";
-        read.wrong("chain_url", &text, expected);
+        read.wrong(name, &text, expected);
         return None;
     }
     Some(text.trim_end_matches('/').to_owned())
@@ -130,6 +133,11 @@ fn network(read: &mut Reader, url: &str, number: u8, contract: Address) -> Netwo
         host.as_str().rsplit('@').next().unwrap_or_default()
     });
     let node = format!("{scheme}://{host}");
+    let public_url = match read.text("chain_public_url") {
+        Some(_) => self::node(read, "chain_public_url"),
+        // One with nothing in it that could be a key.
+        None => Some(url.to_owned()).filter(|url| *url == format!("{node}/v1")),
+    };
     let mut explorer = Explorer::of(number, &node);
     if let Some(set) = template(read, "chain_explorer", false) {
         explorer.transaction = Some(set);
@@ -139,6 +147,7 @@ fn network(read: &mut Reader, url: &str, number: u8, contract: Address) -> Netwo
     }
     Network {
         node,
+        public_url,
         number,
         contract,
         explorer,

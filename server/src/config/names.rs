@@ -1,7 +1,7 @@
 //! What settings are called.
 
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
-pub const KEYS: [&str; 56] = [
+pub const KEYS: [&str; 58] = [
     "data_dir",
     "database_url",
     "public_url",
@@ -14,7 +14,9 @@ pub const KEYS: [&str; 56] = [
     "payouts_open_max",
     "payout_address_delay_s",
     "payout_auto_max_io",
+    "io_rate",
     "chain_url",
+    "chain_public_url",
     "chain_id",
     "chain_contract",
     "chain_settler_keys",

@@ -4,9 +4,29 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use exchange::Settings;
+use settlement::tax::Rate;
 
 use super::origins::{origins, public_url};
 use super::reader::Reader;
+
+/// A currency and millionths of it for one IO.
+fn rate(read: &mut Reader) -> Option<Rate> {
+    let text = read.text("io_rate")?;
+    let mut words = text.split_whitespace();
+    let rate = match (words.next(), words.next(), words.next()) {
+        (Some(currency), Some(millionths), None) => millionths
+            .parse()
+            .ok()
+            .and_then(|millionths| Rate::try_new(currency, millionths).ok()),
+        _ => None,
+    };
+    if rate.is_none() {
+        let expected =
+            "a currency and millionths of it for one IO, such as EUR 250000 for 0.25 EUR";
+        read.wrong("io_rate", &text, expected);
+    }
+    rate
+}
 
 pub(super) fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
     let d = Settings::default();
@@ -43,6 +63,7 @@ pub(super) fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
             2_592_000,
             d.payout_address_delay,
         ),
+        io_rate: rate(read),
         payouts_open_max: read.number("payouts_open_max", 1, 1_000, d.payouts_open_max),
         dispute_window: read.seconds("dispute_window_s", 1, 31_536_000, d.dispute_window),
         disputes_open_max: read.number("disputes_open_max", 1, 1_000, d.disputes_open_max),

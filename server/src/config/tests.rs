@@ -83,6 +83,7 @@ fn each_bad_value_gets_its_own_line() {
         ("IOG_FAUCET_MAX_IO", "much"),
         ("IOG_PAYOUT_MIN_IO", "0"),
         ("IOG_DISPUTE_WINDOW_S", "0"),
+        ("IOG_IO_RATE", "0.25 EUR"),
         ("IOG_DATABASE_URL", "mysql://secret@host"),
     ])
     .expect_err("bad values");
@@ -98,10 +99,11 @@ fn each_bad_value_gets_its_own_line() {
         "IOG_FAUCET_MAX_IO=much: expected an amount of IO",
         "IOG_PAYOUT_MIN_IO=0: expected an amount of IO above zero",
         "IOG_DISPUTE_WINDOW_S=0: expected a whole number from 1",
+        "IOG_IO_RATE=0.25 EUR: expected a currency and millionths of it",
     ] {
         assert!(text.contains(name), "{name} in {text}");
     }
-    assert_eq!(error.0.len(), 10, "{text}");
+    assert_eq!(error.0.len(), 11, "{text}");
     assert!(!text.contains("secret"), "a password must not be repeated");
 }
 
@@ -220,6 +222,11 @@ fn a_chain_is_named_in_full_or_not_at_all() {
     let chain = config.chain.as_ref().expect("a chain");
     assert_eq!(chain.aptos.url, "https://api.testnet.aptoslabs.com/v1");
     assert_eq!((chain.aptos.chain, chain.aptos.settlers.len()), (2, 2));
+    let rate = with(&[("IOG_IO_RATE", "EUR 250000")])
+        .expect("valid")
+        .settings
+        .io_rate;
+    assert_eq!(rate.expect("a rate").to_decimal(), "0.25");
     assert_eq!(chain.interval, std::time::Duration::from_secs(1));
     assert_eq!(chain.compare, std::time::Duration::from_hours(1));
     assert!(
@@ -265,6 +272,15 @@ fn what_is_on_the_chain_is_linked_and_no_key_of_a_node_is_told() {
     ]);
     let private = private.expect("a network");
     assert_eq!(private.node, "https://node.example:8443");
+    // Browsers ask the same node, unless its address may hold a key, or another one is named for them.
+    assert_eq!(
+        testnet.public_url.as_deref(),
+        Some("https://api.testnet.aptoslabs.com/v1")
+    );
+    assert_eq!(private.public_url, None);
+    let named = network(&[("IOG_CHAIN_PUBLIC_URL", "https://node.example/v1/")]);
+    let named = named.expect("a network").public_url;
+    assert_eq!(named.as_deref(), Some("https://node.example/v1"));
     assert_eq!(private.explorer.transaction.as_deref(), Some(own));
     assert_eq!(private.explorer.account, None);
 }
@@ -281,6 +297,11 @@ fn what_is_wrong_with_a_chain_is_said_without_its_keys() {
         (
             "IOG_CHAIN_URL",
             "api.testnet.aptoslabs.com",
+            "expected a node's address",
+        ),
+        (
+            "IOG_CHAIN_PUBLIC_URL",
+            "https://node.example/v1; script-src *",
             "expected a node's address",
         ),
         ("IOG_CHAIN_ID", "256", "a whole number from 1 to 255"),

@@ -63,7 +63,7 @@ pub fn router(state: &AppState) -> Router {
         .layer(from_fn(layers::bounded_body))
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn(problem::normalise))
-        .layer(from_fn(pages::policy))
+        .layer(from_fn_with_state(state.clone(), pages::policy))
         .layer(compression())
         .layer(from_fn_with_state(state.clone(), layers::headers))
         .layer(from_fn(layers::observe))

@@ -1,9 +1,10 @@
 //! The pages and their server functions, rendered by `app`, and the site's files.
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use exchange::Exchange;
 use http::header::CONTENT_TYPE;
 use leptos::nonce::Nonce;
 use leptos::prelude::{provide_context, use_context};
@@ -36,13 +37,19 @@ pub fn add(router: Router<AppState>, state: &AppState) -> Router<AppState> {
 }
 
 /// Makes the nonce of a page before it is rendered, and sets the headers of every HTML answer with it.
-pub async fn policy(mut request: Request, next: Next) -> Response {
+pub async fn policy(
+    State(exchange): State<Exchange>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let nonce = Nonce::new();
     request.extensions_mut().insert(nonce.clone());
     let mut response = next.run(request).await;
     let kind = response.headers().get(CONTENT_TYPE);
     if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
-        match app::page_headers(&nonce) {
+        let network = exchange.settings().network.as_ref();
+        let node = network.and_then(|network| network.public_url.as_deref());
+        match app::page_headers(&nonce, node) {
             Ok(headers) => response.headers_mut().extend(headers),
             Err(error) => tracing::error!(%error, "a page's policy could not be written"),
         }

@@ -1,4 +1,4 @@
-//! Money over the chain: what came in is credited, what is owed goes out, and both sides are compared.
+//! Money over the chain: what came in is credited, what is owed goes out, closed weeks are reported, and both sides are compared.
 
 use std::time::Duration;
 
@@ -46,7 +46,10 @@ pub fn start(state: &AppState, link: &Link) -> [JoinHandle<()>; 3] {
 async fn settle(state: AppState, link: Link) -> Result<(), exchange::Error> {
     let round = async {
         let aptos = link.aptos().await?;
-        state.exchange.settle(aptos).await
+        let settled = state.exchange.settle(aptos).await;
+        // What holds payouts back holds no report back.
+        let reported = state.exchange.report_weeks(aptos).await;
+        settled.and(reported)
     };
     tokio::select! {
         done = round => {

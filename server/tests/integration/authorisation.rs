@@ -65,6 +65,10 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/devices/{id}/missed", Scope("read")),
     ("GET", "/api/v1/earnings", Scope("read")),
     ("GET", "/api/v1/earnings/export", Scope("read")),
+    ("GET", "/api/v1/earnings/tax", Scope("read")),
+    ("GET", "/api/v1/reports", Public),
+    ("GET", "/api/v1/reports/{week}", Public),
+    ("GET", "/api/v1/reports/{week}/proof", Scope("read")),
     ("GET", "/api/v1/account", Scope("read")),
     ("GET", "/api/v1/orders", Scope("read")),
     ("GET", "/api/v1/balance", Scope("read")),
@@ -217,6 +221,7 @@ impl Things {
             .replace("{artefact}", "art_00000000000000000000000000000000")
             .replace("{notice}", "notice_00000000000000000000000000000000")
             .replace("{month}", "2026-01")
+            .replace("{week}", "20773")
     }
 }
 
@@ -490,6 +495,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("part", true, part("verify", "")),
         ("part", true, part("wallet-sign-in", "/")),
         ("part", false, part("wallets", "")),
+        ("part", true, part("reports", "")),
         ("part", true, part("round", "1")),
         ("part", false, part("missed", "")),
         ("part", false, part("jobs", "")),

@@ -31,7 +31,7 @@ const BLOCK_MS: u32 = 100;
 const PAST_EXPIRY_S: u64 = 75;
 
 /// A server that settles on this chain and compares every second.
-async fn app_over(chain: &Devchain, database: Database, more: &[(&str, &str)]) -> TestApp {
+pub async fn app_over(chain: &Devchain, database: Database, more: &[(&str, &str)]) -> TestApp {
     let own = chain.settings();
     let named = own.iter().map(|(name, text)| (*name, text.as_str()));
     let settings: Vec<(&str, &str)> = named

@@ -20,6 +20,7 @@ mod program;
 mod quotes;
 mod races;
 mod receiver;
+mod reports;
 mod rounds;
 mod rush;
 mod smtp;

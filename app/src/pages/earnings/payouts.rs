@@ -6,7 +6,7 @@ use leptos::server_fn::ServerFn;
 use protocol::money::{EarningsView, PayoutStep, PayoutView};
 use protocol::wallet::PayoutAddressView;
 
-use super::address;
+use super::{address, weeks};
 use crate::api::earnings::{CancelPayout, ConvertEarnings, RequestPayout};
 use crate::api::{Post, actor, exchange};
 use crate::components::{Cell, Column, Field, Kind, Parts, Submit, Tone, notice, row, table};
@@ -28,6 +28,7 @@ pub async fn part() -> Result<AnyView, Fault> {
     // Each movement makes the next conversion another request.
     let entries = exchange.entries(&actor, None, 1).await?;
     let newest = entries.items.first().map(|entry| entry.id.to_string());
+    let weeks = weeks::section(&exchange.own_weeks(&actor).await?, exchange.now(), t);
     let month = exchange.now().to_string();
     let since = format!("from={}-01", month.get(..7).unwrap_or_default());
     let given_back = (!made.given_back.is_zero()).then(|| {
@@ -62,6 +63,7 @@ pub async fn part() -> Result<AnyView, Fault> {
                     (format!("/api/v1/earnings/export?{since}"), t.earnings_json()),
                 ])}
             </section>
+            {weeks}
         </div>
     }
     .into_any())

@@ -36,6 +36,7 @@ pub async fn part() -> Result<AnyView, Fault> {
                 <p class="hint" data-more="" hidden>{t.verify_more()}" "<span data-value="more"></span></p>
             </div>
             <div hidden>{Rule::ALL.iter().map(|rule| view! { <span data-rule=rule.as_str()>{of(*rule, t)}</span> }).parts()}</div>
+            <p class="hint mt-6"><a href="/reports">{t.reports_title()}</a></p>
             <h2 class="mt-6 mb-3">{t.verify_how_title()}</h2>
             <p class="prose">{t.verify_how()}</p>
             <pre class="mt-3"><code>"iog verify-invoice invoice.json"</code></pre>

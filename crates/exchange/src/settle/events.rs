@@ -5,10 +5,12 @@ use ledger::{BookId, Transfer, plans};
 use protocol::money::{DepositState, EntryKind};
 use settlement::batch::LineEnd;
 use settlement::chain::{Event, EventKind};
+use settlement::report::Heading;
 use settlement::{Address, Batch, Chain, Digest, Line, Tag};
 use store::{ChainFault, Deposit, Tx, Unclaimed};
 
 use super::cursor_of;
+use super::weekly::{other_report, subject};
 use crate::desk::Exchange;
 use crate::error::Error;
 
@@ -85,9 +87,24 @@ impl Exchange {
                 EventKind::Settled { batch, .. } => {
                     self.settled(tx, event, batch, events).await?;
                 }
+                EventKind::Published(heading) => self.published(tx, event, &heading).await?,
                 _ => {}
             }
         }
+        Ok(())
+    }
+
+    async fn published(&self, tx: &mut Tx, event: &Event, there: &Heading) -> Result<(), Error> {
+        let own = tx.report(there.week, there.version).await?;
+        let own = own.map(|row| row.heading);
+        if own.as_ref() != Some(there) {
+            let fault = other_report(there.week, own.as_ref(), there);
+            return Ok(tx.put_chain_fault(&fault, self.now()).await?);
+        }
+        tx.put_published(there.week, there.version, event.at, event.transaction)
+            .await?;
+        tx.drop_chain_fault(&subject(there.week)).await?;
+        tracing::info!(week = %there.week, version = there.version, transaction = %event.transaction, "a week's report is on the chain");
         Ok(())
     }
 

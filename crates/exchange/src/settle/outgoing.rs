@@ -1,10 +1,12 @@
 //! Transactions that are under way: handed over, looked up, replaced once they can never take effect.
 
+use std::collections::BTreeMap;
+
 use futures::stream::{self, StreamExt};
 use kernel::Timestamp;
 use settlement::chain::Order;
 use settlement::outgoing::{Presence, assign};
-use settlement::{Batch, Chain, ChainError, Digest, Outgoing};
+use settlement::{Address, Batch, Chain, ChainError, Digest, Outgoing};
 use store::{BatchRow, ChainFault, OutgoingRow, Purpose};
 
 use crate::desk::Exchange;
@@ -104,17 +106,9 @@ impl Exchange {
         let Some(last) = store.newest_outgoing(purpose).await? else {
             return Ok(());
         };
-        if !last.state.may_be_replaced() || !self.is_over_pause(&last) {
-            return Ok(());
-        }
         let subject = format!("batch: {}", batch.id);
-        if last.attempt >= PATIENT_ATTEMPTS {
-            let fault = ChainFault {
-                subject,
-                expected: format!("settled at attempt {PATIENT_ATTEMPTS}"),
-                found: format!("attempt {} {}: {}", last.attempt, last.state, last.status),
-            };
-            self.chain_fault(&fault).await?;
+        if !self.is_dead(&last, &subject, "settled").await? {
+            return Ok(());
         }
         // Settled by whom ever: its events tell the rest.
         if chain.is_settled(batch.id).await? {
@@ -123,8 +117,7 @@ impl Exchange {
         let lines = store.batch_lines(batch.id).await?;
         let again = Batch::try_new(lines)
             .map_err(|error| Error::Internal(format!("a stored batch {}: {error}", batch.id)))?;
-        let Some(sender) = assign(&chain.senders(), &std::collections::BTreeMap::new(), 1).pop()
-        else {
+        let Some(sender) = assign(&chain.senders(), &BTreeMap::new(), 1).pop() else {
             return Ok(());
         };
         let signed = match chain
@@ -146,6 +139,38 @@ impl Exchange {
         tx.insert_outgoing(&signed, purpose, self.now()).await?;
         tx.commit().await?;
         self.hand_over(chain, signed.hash, &signed.bytes).await
+    }
+
+    /// Whether a transaction can never take effect, and the pause before the next one is over. After some attempts that stands as
+    /// a fault of `subject`, which should have been `done`.
+    pub(super) async fn is_dead(
+        &self,
+        last: &OutgoingRow,
+        subject: &str,
+        done: &str,
+    ) -> Result<bool, Error> {
+        if !last.state.may_be_replaced() || !self.is_over_pause(last) {
+            return Ok(false);
+        }
+        if last.attempt >= PATIENT_ATTEMPTS {
+            let fault = ChainFault {
+                subject: subject.to_owned(),
+                expected: format!("{done} at attempt {PATIENT_ATTEMPTS}"),
+                found: format!("attempt {} {}: {}", last.attempt, last.state, last.status),
+            };
+            self.chain_fault(&fault).await?;
+        }
+        Ok(true)
+    }
+
+    /// How many transactions of each account may still take effect.
+    pub(super) async fn under_way(&self) -> Result<BTreeMap<Address, usize>, Error> {
+        let mut under_way = BTreeMap::new();
+        for row in self.inner.store.open_outgoing().await? {
+            let busy = under_way.entry(row.sender).or_insert(0_usize);
+            *busy = busy.saturating_add(1);
+        }
+        Ok(under_way)
     }
 
     fn is_over_pause(&self, last: &OutgoingRow) -> bool {

@@ -30,5 +30,7 @@ mod simulation;
 mod slots;
 mod wallets;
 mod webhooks;
+mod weekly;
+mod weekly_faults;
 mod workers;
 mod world;

@@ -21,6 +21,7 @@ const DAY_MS: i64 = 86_400_000;
 fn network() -> Network {
     Network {
         node: "http://127.0.0.1:8080".into(),
+        public_url: None,
         number: 4,
         contract: Address::from_bytes([9; 32]),
         explorer: Explorer::default(),

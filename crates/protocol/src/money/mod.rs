@@ -1,5 +1,5 @@
 //! Money as REST and the pages show it: `states` that deposits, payouts and disputes go through, and `views` of balances,
-//! entries, statements, deposits, payouts, disputes, limits, incidents.
+//! entries, statements, deposits, payouts, disputes, limits, incidents; `reports` of closed weeks.
 
 /// Words of a field, in REST and in the database.
 macro_rules! words {
@@ -27,6 +27,7 @@ macro_rules! words {
 }
 
 mod explorer;
+mod reports;
 mod states;
 mod views;
 mod wallet;
@@ -36,6 +37,7 @@ pub use explorer::{
     FeeAccountView, OnChainView, PaidView, SettlementView, SupplyView, TransactionView,
     UnclaimedView, VaultView,
 };
+pub use reports::{OwnWeekView, ReportView};
 pub use states::{
     ApprovalAction, DepositState, DepositStep, DisputeState, DisputeStep, PayoutMove, PayoutState,
     PayoutStep, WrongStep,

@@ -91,7 +91,7 @@ pub(crate) fn list(count: usize) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-fn chain_end(row: &AnyRow) -> Result<ChainEnd, StoreError> {
+pub(crate) fn chain_end(row: &AnyRow) -> Result<ChainEnd, StoreError> {
     let hash = row.text("hash")?;
     Ok(ChainEnd {
         seq: row.unsigned("seq")?,

@@ -164,12 +164,12 @@ fn written(invoice: &Invoice, form: Form) -> Response {
     }
 }
 
-fn csv(name: &str, text: String) -> Response {
+pub(super) fn csv(name: &str, text: String) -> Response {
     file(name, "csv", "text/csv; charset=utf-8", text.into_bytes())
 }
 
 /// A download; its name is of our own letters.
-fn file(name: &str, ending: &str, kind: &'static str, bytes: Vec<u8>) -> Response {
+pub(super) fn file(name: &str, ending: &str, kind: &'static str, bytes: Vec<u8>) -> Response {
     let mut response = bytes.into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -11,6 +11,7 @@ mod market;
 mod money;
 mod nodes;
 mod notifications;
+mod reports;
 mod rounds;
 mod settlement;
 mod wallets;
@@ -69,6 +70,10 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(nodes::price_check))
         .routes(routes!(nodes::earnings))
         .routes(routes!(invoices::earnings))
+        .routes(routes!(reports::list))
+        .routes(routes!(reports::versions))
+        .routes(routes!(reports::proof))
+        .routes(routes!(reports::tax))
         .routes(routes!(account::account))
         .routes(routes!(account::balance))
         .routes(routes!(account::demo_credit))

@@ -3,6 +3,7 @@
 use ed25519_dalek::VerifyingKey;
 use kernel::{Amount, Timestamp};
 use settlement::chain::{Channel, Deed, EventKind};
+use settlement::report::Heading;
 use settlement::{Address, Batch, ChainError, Digest, SignedVoucher};
 
 use super::{Double, Ledger, io};
@@ -14,6 +15,7 @@ const CHALLENGE_MS: i64 = 86_400_000;
 #[derive(Debug, Clone)]
 pub enum Act {
     Pay(Batch),
+    Publish(Heading),
     Redeem(SignedVoucher),
     Deed(Address, Deed),
 }
@@ -90,10 +92,25 @@ impl Double {
                 Self::apply(ledger, hash, batch);
                 Ok(())
             }
+            Act::Publish(heading) => publish(ledger, hash, *heading),
             Act::Redeem(signed) => redeem(ledger, hash, signed),
             Act::Deed(person, deed) => deed_of(ledger, hash, *person, deed),
         }
     }
+}
+
+fn publish(ledger: &mut Ledger, hash: Digest, heading: Heading) -> Ran {
+    if !heading.week.is_over(Timestamp::from_millis(ledger.at)) {
+        return Err("the week is not over");
+    }
+    if heading.version != ledger.latest(heading.week) + 1 {
+        return Err("not the next version");
+    }
+    ledger
+        .reports
+        .insert((heading.week, heading.version), heading);
+    Double::event(ledger, hash, 0, EventKind::Published(heading));
+    Ok(())
 }
 
 fn redeem(ledger: &mut Ledger, hash: Digest, signed: &SignedVoucher) -> Ran {

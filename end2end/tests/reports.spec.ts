@@ -1,0 +1,51 @@
+// The weekly earnings reports: a proof is checked in the browser, and the chain's node is asked by the browser itself.
+import { readFileSync } from 'node:fs';
+import { expect, expectAccessible, expectFits, open, signIn, test } from './support';
+
+const choose = (text: string) => ({ name: 'iog-earnings.json', mimeType: 'application/json', buffer: Buffer.from(text) });
+/** True in itself, of a week that the development chain of this run has no report of. */
+const PROOF = readFileSync('../examples/earnings.json', 'utf8');
+
+test('a proof is checked against the chain, and a changed one is refused', async ({ page }) => {
+  await open(page, '/reports');
+  await page.waitForFunction(() => performance.getEntriesByType('resource').some(entry => /verify\.[0-9a-f]+\.wasm/.test(entry.name)));
+  const node = await page.locator('[data-report]').getAttribute('data-node');
+  const asked: string[] = [];
+  page.on('request', request => { if (request.method() === 'POST') asked.push(request.url()); });
+
+  const file = page.locator('input[type=file]');
+  await file.setInputFiles(choose(PROOF.replace('"amount": "', '"amount": "1')));
+  await expect(page.locator('[data-show=changed]')).toBeVisible();
+  await expect(page.locator('[data-show~=right]').last()).toBeHidden();
+  await expectAccessible(page, '/reports, changed');
+  await expectFits(page, '/reports, changed');
+  expect(asked, 'nobody is asked about a changed file').toEqual([]);
+
+  await file.setInputFiles(choose('hello'));
+  await expect(page.locator('[data-show=unreadable]')).toBeVisible();
+
+  await page.locator('textarea').fill(PROOF);
+  await page.locator('[data-report-check]').click();
+  await expect(page.locator('[data-show=absent]')).toBeVisible();
+  await expect(page.locator('[data-value=week]')).toHaveText('2020-01-06');
+  await expectAccessible(page, '/reports, not published');
+  await expectFits(page, '/reports, not published');
+  expect(asked).toEqual([`${node}/view`]);
+
+  await file.setInputFiles(choose(PROOF.replace('"chain": 4', '"chain": 1')));
+  await expect(page.locator('[data-show=other-chain]')).toBeVisible();
+  await expect(page.locator('[data-show=absent]')).toBeHidden();
+});
+
+test('owners find their weeks and the table for taxes', async ({ page }) => {
+  await signIn(page, 'owner');
+  await open(page, '/earnings');
+  const table = page.locator('a[href^="/api/v1/earnings/tax?year="]').first();
+  await expect(table).toBeVisible();
+  const answer = await page.request.get(await table.getAttribute('href') ?? '');
+  expect(answer.headers()['content-disposition']).toContain('attachment');
+  expect(await answer.text()).toContain('paid_at,payout,amount_io,rate,currency,value,address,transaction');
+  await page.locator('main a[href="/reports"]').click();
+  await expect(page.locator('h1')).toHaveCount(1);
+  await expect(page.locator('[data-report]')).toBeVisible();
+});
