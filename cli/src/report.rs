@@ -108,7 +108,7 @@ fn ask_all(node: &str, mut check: Check) -> anyhow::Result<Result<Standing, Proo
             .block_on(ask(&client, node, question))
             .with_context(|| format!("asking {node}"))?;
         match check.answered(&answer) {
-            Ok(Progress::More(next)) => check = next,
+            Ok(Progress::More(next)) => check = *next,
             Ok(Progress::Done(standing)) => return Ok(Ok(standing)),
             Err(CheckError::Proof(error)) => return Ok(Err(error)),
             Err(other) => return Err(other.into()),

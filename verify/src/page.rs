@@ -45,7 +45,7 @@ pub fn take_files(
     });
     for name in ["dragenter", "dragover", "dragleave", "drop"] {
         listen(document, name, move |event| {
-            dragged(name, event, place, take)
+            dragged(name, event, place, take);
         });
     }
     // A file that was chosen while this module was still on its way.

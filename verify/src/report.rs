@@ -90,7 +90,7 @@ async fn ask_all(node: &str, mut check: Check) -> Result<Standing, CheckError> {
         let answer = ask(node, &check.question()).await;
         let answer = answer.map_err(CheckError::Answer)?;
         match check.answered(&answer)? {
-            Progress::More(next) => check = next,
+            Progress::More(next) => check = *next,
             Progress::Done(standing) => return Ok(standing),
         }
     }

@@ -51,7 +51,7 @@ pub struct Check {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// There is another question.
-    More(Check),
+    More(Box<Check>),
     Done(Standing),
 }
 
@@ -156,7 +156,7 @@ impl Check {
                 return Ok(Progress::Done(standing));
             }
         };
-        Ok(Progress::More(Self { proof, step }))
+        Ok(Progress::More(Box::new(Self { proof, step })))
     }
 }
 
@@ -240,7 +240,7 @@ mod tests {
         for _ in 0..4 {
             let answer = node(&check.question());
             match check.answered(&answer)? {
-                Progress::More(next) => check = next,
+                Progress::More(next) => check = *next,
                 Progress::Done(standing) => return Ok(standing),
             }
         }
@@ -322,7 +322,7 @@ mod tests {
                 let Ok(Progress::More(next)) = check.answered(&answer) else {
                     panic!("it goes on");
                 };
-                check = next;
+                check = *next;
             }
             for wrong in ["", "{}", "[]", "[true, 1]", "[\"x\", 1, 2]", &long] {
                 let answer = check.clone().answered(wrong);

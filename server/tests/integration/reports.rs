@@ -33,7 +33,7 @@ async fn check(chain: &Devchain, proof: &str) -> Result<Standing, CheckError> {
             }
         };
         match check.answered(&answer.text())? {
-            Progress::More(next) => check = next,
+            Progress::More(next) => check = *next,
             Progress::Done(standing) => return Ok(standing),
         }
     }

@@ -33,8 +33,11 @@ pub async fn part(before: &str) -> Result<AnyView, Fault> {
     let number = network.as_ref().map(|chain| chain.number.to_string());
     let contract = network.as_ref().map(|chain| chain.contract.to_string());
     let node = network.and_then(|chain| chain.public_url);
+    let named = node.clone().map(|node| {
+        view! { <p class="hint mt-3">{t.reports_node()}" "<span class="mono break-all">{node}</span></p> }
+    });
     Ok(view! {
-        <div data-report data-node=node.clone() data-chain=number data-contract=contract>
+        <div data-report data-node=node data-chain=number data-contract=contract>
             {check(t)}
             <div class="mt-4" role="status">{verdict(t)}</div>
             {facts(t)}
@@ -44,7 +47,7 @@ pub async fn part(before: &str) -> Result<AnyView, Fault> {
             <h2 class="mt-6 mb-3">{t.reports_how_title()}</h2>
             <p class="prose">{t.reports_how()}</p>
             <pre class="mt-3"><code>"iog verify-report iog-earnings.json"</code></pre>
-            {node.map(|node| view! { <p class="hint mt-3">{t.reports_node()}" "<span class="mono break-all">{node}</span></p> })}
+            {named}
         </div>
     }
     .into_any())
@@ -69,7 +72,10 @@ fn list(weeks: &[ReportView], exchange: &Exchange, t: &'static Words) -> AnyView
                     view! { <span class="mono break-all">{report.root.clone()}</span> },
                 ),
                 Cell::new(t.report_on_chain(), there),
-                Cell::new(t.report_transaction(), on_chain::reference(exchange, transaction)),
+                Cell::new(
+                    t.report_transaction(),
+                    on_chain::reference(exchange, transaction),
+                ),
             ])
         })
         .parts();

@@ -274,8 +274,8 @@ impl Chain for Double {
                 sender,
                 expires_at,
                 fee_max: 1_000,
-            })
-        })
+            }
+        }))
     }
 
     async fn submit(&self, signed: &[u8]) -> Result<Submitted, ChainError> {

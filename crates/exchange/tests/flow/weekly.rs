@@ -10,7 +10,7 @@ use protocol::spec::DeviceClass;
 use protocol::state::{JobState, RunEnd};
 use settlement::proof::{Proof, ProofError, Standing};
 use settlement::report::Heading;
-use settlement::{Chain, ChainError, Week};
+use settlement::{Address, Chain, ChainError, Week};
 
 use crate::double::{Double, io};
 use crate::world::{Worker, World, backends, spec};
@@ -156,6 +156,12 @@ async fn weeks_that_were_missed_are_made_and_published_when_the_chain_says_that_
         one.disconnect(&world).await;
         world.tick().await;
         two.join(&world, &olga).await;
+        let wallet = format!("0x{:064x}", 1_000);
+        world
+            .exchange
+            .set_payout_address(&olga, &wallet)
+            .await
+            .unwrap();
         earn(&world, &mut two, &rita, 5).await;
         two.disconnect(&world).await;
         world.tick().await;
@@ -180,6 +186,15 @@ async fn weeks_that_were_missed_are_made_and_published_when_the_chain_says_that_
         assert!(made.iter().all(|view| view.version == 1));
         chain_has_all(&world, &chain).await;
         assert_eq!(chain.with(|ledger| ledger.signed), 3);
+        // Who has a payout address stands under it; who has none, under a name that nobody has the key of.
+        let second = made[1].week;
+        for (who, address) in [
+            (&olga, wallet.parse().unwrap()),
+            (&otto, Address::of_owner(otto.account)),
+        ] {
+            let file = world.exchange.earnings_proof(who, second, None).await;
+            assert_eq!(file.unwrap().proof.owner, address);
+        }
         // The page goes on before its last.
         let page = world.exchange.reports(None, 2).await.unwrap();
         let before = page.next.unwrap().parse().unwrap();
@@ -237,7 +252,13 @@ async fn what_is_taken_back_of_a_closed_week_makes_a_new_version_and_the_sums_ar
             .unwrap();
         rounds(&world, &chain, 4).await;
         assert_eq!(reports(&world).await[0].version, 1);
-        // A ruling of an hour later does: the owner's half of that receipt.
+        // A ruling does: the owner's half of that receipt. The owner stands there under the name of before.
+        let wallet = format!("0x{:064x}", 2_000);
+        world
+            .exchange
+            .set_payout_address(&otto, &wallet)
+            .await
+            .unwrap();
         let dispute = world
             .exchange
             .open_dispute(&rita, contested, 2, None, "slow", None)
@@ -308,6 +329,7 @@ async fn what_is_taken_back_of_a_closed_week_makes_a_new_version_and_the_sums_ar
         assert_eq!(fresh.name, format!("iog-earnings-{first}-v3"));
         let there = chain.report(first, Some(3)).await.unwrap();
         assert_eq!(compare(&fresh.proof, there), Ok(Standing::Current));
+        assert_eq!(fresh.proof.owner, stale.owner);
         let mut changed = fresh.proof.clone();
         changed.amount = io(before);
         assert_eq!(compare(&changed, there), Err(ProofError::Broken));

@@ -169,7 +169,7 @@ async fn a_payout_keeps_the_rate_of_its_day() {
             let wallet = format!("0x{n:064x}00").replacen("0x00", "0x", 1);
             let payout = world
                 .exchange
-                .request_payout(&otto, io(150_000_000), &wallet, None)
+                .request_payout(&otto, io(150_000_000), Some(&wallet), None)
                 .await
                 .unwrap();
             let send = PayoutMove::Send {
