@@ -268,6 +268,7 @@ async fn the_chain_is_shown_as_it_was_read_last() {
             settings.payout_auto_max = Some(io(5_000_000));
             settings.network = Some(Network {
                 node: "http://127.0.0.1:8080".to_owned(),
+                public_url: None,
                 number: 4,
                 contract: Address::from_bytes([9; 32]),
                 explorer: Explorer::of(4, "http://127.0.0.1:8080"),
