@@ -1,6 +1,7 @@
 // Money as people meet it: budgets, receipts contested and refunded, payouts that two admins hold back, the ledger.
 import { type Page } from '@playwright/test';
-import { expect, launch, open, signIn, test, type Who } from './support';
+import { expect, expectAccessible, expectFits, launch, open, signIn, test, type Who } from './support';
+import { holding } from './wallet';
 
 /** Another person's own browser. */
 async function as(page: Page, who: Who) {
@@ -99,11 +100,17 @@ test('earnings are withdrawn: refused, frozen by two, thawed, and paid over the 
   await open(page, '/earnings');
   const amount = page.locator('#payout-amount');
   await expect(amount).toBeVisible({ timeout: 15_000 });
-  await page.locator('#address').fill('0x1');
-  await page.locator('button', { hasText: 'Withdraw' }).click();
-  await expect(page.locator('.field-error')).toContainText('an Aptos address');
+  // The first payout names the address; it stays the account's.
+  const to = page.locator('#payout-first');
+  if (await to.isVisible()) {
+    await to.fill('0x1');
+    await page.locator('button', { hasText: 'Withdraw' }).click();
+    await expect(page.locator('.field-error')).toContainText('an Aptos address');
+    await to.fill('0xcafe');
+  } else {
+    await expect(page.locator('[data-key=withdraw]')).toContainText('cafe');
+  }
   await amount.fill('0.0001');
-  await page.locator('#address').fill('0xcafe');
   await page.locator('button', { hasText: 'Withdraw' }).click();
   await toast(page, 'Payout requested');
   const mine = page.locator('.data tbody tr', { hasText: 'Waits for an admin' });
@@ -140,7 +147,30 @@ test('earnings are withdrawn: refused, frozen by two, thawed, and paid over the 
   }).toPass({ timeout: 30_000 });
   await Promise.all([one.context().close(), two.context().close()]);
   await page.reload();
-  await expect(page.locator('.data tbody tr', { hasText: 'Paid' }).first()).toBeVisible();
+  const paid = page.locator('.data tbody tr', { hasText: 'Paid' }).first();
+  await expect(paid).toBeVisible();
+  await expect(paid.locator('a[href*="/transaction/0x"]')).toBeVisible();
+  expect(await holding(`0x${'cafe'.padStart(64, '0')}`)).toBeGreaterThanOrEqual(10_000);
+});
+
+test('another payout address waits, and is taken back', async ({ page }) => {
+  await signIn(page, 'owner');
+  await open(page, '/earnings');
+  const card = page.locator('[data-key=payout-address]');
+  await expect(card).toContainText('cafe');
+  await page.locator('#payout-address').fill('nowhere');
+  await card.locator('button', { hasText: 'Change' }).click();
+  await expect(card.locator('.field-error')).toContainText('an Aptos address');
+  await page.locator('#payout-address').fill('0xbeef');
+  await card.locator('button', { hasText: 'Change' }).click();
+  await expect(card.locator('.notice.warn')).toContainText('beef');
+  await expectFits(page, '/earnings with a change that waits');
+  await expectAccessible(page, '/earnings with a change that waits');
+  await card.locator('button', { hasText: 'Keep the present one' }).click();
+  await expect(card.locator('.notice.warn')).toHaveCount(0);
+  await open(page, '/notices');
+  await expect(page.locator('main')).toContainText('Your payouts are to go to');
+  await expect(page.locator('main')).toContainText('was taken back');
 });
 
 test('earnings are spent here', async ({ page }) => {

@@ -1,6 +1,6 @@
 // Wallets by their standard: signing in, linking, depositing, and where payouts go.
 import { type Page } from '@playwright/test';
-import { expect, expectAccessible, expectFits, open, prefer, ready, signIn, test } from './support';
+import { expect, expectAccessible, expectFits, launch, open, prefer, ready, signIn, test } from './support';
 import { addressOf, holding, install, mint, newWallet, tell } from './wallet';
 
 const wallets = (page: Page) => page.locator('[data-wallets]');
@@ -67,8 +67,8 @@ test('a deposit is signed in the wallet, which has nothing but IO, and pays for 
   await expect(page.locator('.figures').first()).toContainText('2.00 IO', { timeout: 30_000 });
   expect(await holding(addressOf(wallet))).toBe(100_000_000);
   await expect(page.locator('.data a[href*="/transaction/0x"]').first()).toBeVisible();
-  await page.goto('/launch?template=own');
-  await ready(page);
+  await launch(page, { name: 'paid by a wallet', command: 'sleep 2' });
+  await expect(page.locator('main [role=status] .state').first()).toHaveText('Finished', { timeout: 60_000 });
 });
 
 test('a wallet is linked to an account and unlinked again', async ({ page }) => {
