@@ -1,4 +1,5 @@
 // The weekly earnings reports: a proof is checked in the browser, and the chain's node is asked by the browser itself.
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { expect, expectAccessible, expectFits, open, signIn, test } from './support';
 
@@ -48,4 +49,50 @@ test('owners find their weeks and the table for taxes', async ({ page }) => {
   await page.locator('main a[href="/reports"]').click();
   await expect(page.locator('h1')).toHaveCount(1);
   await expect(page.locator('[data-report]')).toBeVisible();
+});
+
+/** A report with one line is that line's hash. */
+function proofOf(version: number, amount: bigint) {
+  const owner = '11'.repeat(32);
+  const head = Buffer.alloc(17);
+  head.writeBigUInt64LE(18_274n, 1);
+  head.writeBigUInt64LE(BigInt(version), 9);
+  const tail = Buffer.alloc(8);
+  tail.writeBigUInt64LE(amount);
+  const root = createHash('sha3-256').update(Buffer.concat([head, Buffer.from(owner, 'hex'), tail])).digest('hex');
+  return {
+    ...JSON.parse(PROOF), week: 18_274, monday: '2020-01-13', version, owner: `0x${owner}`, amount: String(amount), proof: [],
+    root: `0x${root}`, total: String(amount), owners: 1,
+  };
+}
+
+// Reports that this server did not make are incidents, rightly: after this test the console has some.
+test('on a phone a proof is right, and stale once a correction is on the chain', async ({ page, isMobile }) => {
+  const chain = process.env.IOG_DEVCHAIN_URL ?? '';
+  test.skip(!chain || !isMobile, 'once, on a phone, with the development chain');
+  const publish = async (proof: ReturnType<typeof proofOf>) => {
+    const args = [String(proof.week), String(proof.version), proof.root, proof.total, String(proof.owners)];
+    const answer = await fetch(`${chain}/devchain/call`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ function: 'reports::publish', arguments: args }),
+    });
+    const done = await answer.json();
+    expect(done.success, JSON.stringify(done)).toBe(true);
+  };
+  const first = proofOf(1, 250_000_000n);
+  await publish(first);
+  await open(page, '/reports');
+  await page.waitForFunction(() => performance.getEntriesByType('resource').some(entry => /verify\.[0-9a-f]+\.wasm/.test(entry.name)));
+  const file = page.locator('input[type=file]');
+  await file.setInputFiles(choose(JSON.stringify(first)));
+  await expect(page.locator('[data-show~=right]').first()).toBeVisible();
+  await expect(page.locator('[data-show=stale]')).toBeHidden();
+  await expectFits(page, '/reports, right');
+  await expectAccessible(page, '/reports, right');
+  await file.setInputFiles(choose(JSON.stringify({ ...first, owners: 2 })));
+  await expect(page.locator('[data-show~=right]').first()).toBeHidden();
+  await publish(proofOf(2, 200_000_000n));
+  await file.setInputFiles(choose(JSON.stringify(first)));
+  await expect(page.locator('[data-show~=stale]').first()).toBeVisible();
 });
