@@ -64,6 +64,17 @@ const MOVES_NOTHING: &[(&str, &str)] = &[
     ("POST", "/api/v1/webhooks/{id}/deliveries/{notice}"),
     // Binds a price, not money.
     ("POST", "/api/v1/quotes"),
+    // Whose a wallet is, and where payouts go from then on.
+    ("POST", "/api/v1/wallets"),
+    ("POST", "/api/v1/wallets/question"),
+    ("POST", "/api/v1/wallets/sign-in"),
+    ("POST", "/api/v1/wallets/sign-in/question"),
+    ("DELETE", "/api/v1/wallets/{address}"),
+    ("PUT", "/api/v1/payout-address"),
+    ("DELETE", "/api/v1/payout-address/change"),
+    // A proposal, and the wallet's signature under it: the chain takes it once, and its event credits once.
+    ("POST", "/api/v1/deposits/transaction"),
+    ("POST", "/api/v1/wallets/transactions/{id}"),
 ];
 
 /// One request that moves money.
@@ -638,7 +649,8 @@ async fn two_admins_freeze_a_payout_over_rest() {
     let told: Value = bank.owner.get("/api/v1/notifications?limit=1").await.ok();
     assert_eq!(told["items"][0]["type"], "payout.updated");
     assert_eq!(told["items"][0]["data"]["state"], "frozen");
-    assert_eq!(told["unread"], 1);
+    // Where the payout goes, too: it was the first.
+    assert_eq!(told["unread"], 2);
     let read: Value = bank
         .owner
         .post("/api/v1/notifications/read", &json!({}))

@@ -123,7 +123,7 @@ pub struct NewWalletDeposit {
 
 /// Makes the transaction of a deposit, for the wallet to sign; the platform pays its fee. It is tried on the chain first. The
 /// wallet's signature goes to `POST /api/v1/wallets/transactions/{id}`; the money is credited when the chain has it.
-#[utoipa::path(post, path = "/api/v1/deposits/transaction", tags = ["wallets", "money"], request_body = NewWalletDeposit,
+#[utoipa::path(post, path = "/api/v1/deposits/transaction", tag = "wallets", request_body = NewWalletDeposit,
     responses((status = 201, body = DeedProposal), Refusals), security(("session" = [])))]
 pub async fn deposit(
     State(state): State<AppState>,
@@ -188,7 +188,7 @@ pub async fn send_deed(
 }
 
 /// Where payouts go, and a change that waits.
-#[utoipa::path(get, path = "/api/v1/payout-address", tags = ["wallets", "money"],
+#[utoipa::path(get, path = "/api/v1/payout-address", tag = "wallets",
     responses((status = 200, body = PayoutAddressView), Refusals), security(("key" = ["read"]), ("session" = [])))]
 pub async fn payout_address(
     State(state): State<AppState>,
@@ -206,7 +206,7 @@ pub struct NewPayoutAddress {
 }
 
 /// Changes where payouts go. The first address counts at once, a change after the delay; the account is told at once.
-#[utoipa::path(put, path = "/api/v1/payout-address", tags = ["wallets", "money"], request_body = NewPayoutAddress,
+#[utoipa::path(put, path = "/api/v1/payout-address", tag = "wallets", request_body = NewPayoutAddress,
     responses((status = 200, body = PayoutAddressView), Refusals), security(("session" = [])))]
 pub async fn set_payout_address(
     State(state): State<AppState>,
@@ -220,7 +220,7 @@ pub async fn set_payout_address(
 }
 
 /// Takes back a change that waits.
-#[utoipa::path(delete, path = "/api/v1/payout-address/change", tags = ["wallets", "money"],
+#[utoipa::path(delete, path = "/api/v1/payout-address/change", tag = "wallets",
     responses((status = 200, body = PayoutAddressView), Refusals), security(("session" = [])))]
 pub async fn cancel_payout_address(
     State(state): State<AppState>,
