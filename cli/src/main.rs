@@ -1,9 +1,10 @@
 //! The `iog` program: what can be done with IOG from a terminal.
 //!
-//! Owns: `iog verify-invoice`, which needs no network and trusts nobody, and `iog verify-report`, which asks the chain and trusts
-//! nobody else. Deliberately absent, still: renting.
+//! Owns: `iog verify-invoice`, which needs no network and trusts nobody; `iog verify-report`, which asks the chain and trusts nobody
+//! else; `iog voucher`, which redeems what an owner earned without the platform. Deliberately absent, still: renting.
 
 mod report;
+mod voucher;
 mod words;
 
 use std::io::{Read, Write};
@@ -14,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use metering::invoice;
 use protocol::invoice::{Receipted, Subject, Summary, Verdict};
 
-/// Checks what IOG billed, and what it says was earned.
+/// Checks what IOG billed and what it says was earned, and takes what was earned.
 #[derive(Parser)]
 #[command(name = "iog", version, about, long_about = None, arg_required_else_help = true)]
 struct Cli {
@@ -33,6 +34,9 @@ enum Command {
     /// Exit code 0: the chain says the same. 1: it was changed, is not on the chain, or a newer version counts. 2: it could not be
     /// checked, since it is no proof or the node does not answer.
     VerifyReport(report::VerifyReport),
+    /// What requesters' escrow channels owe you: list it, keep it, check it, redeem it with or without the platform.
+    #[command(subcommand)]
+    Voucher(voucher::Vouchers),
 }
 
 #[derive(Args)]
@@ -58,11 +62,12 @@ const NOT_CHECKED: u8 = 2;
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::VerifyInvoice(wanted) => verify_invoice(&wanted),
-        Command::VerifyReport(wanted) => report::verify(&wanted),
+        Command::VerifyInvoice(wanted) => verify_invoice(&wanted).map(ExitCode::from),
+        Command::VerifyReport(wanted) => report::verify(&wanted).map(ExitCode::from),
+        Command::Voucher(wanted) => voucher::run(&wanted),
     };
     match done {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(NOT_CHECKED)

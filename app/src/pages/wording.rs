@@ -154,6 +154,10 @@ pub fn entry(kind: EntryKind, t: &Words) -> &'static str {
         EntryKind::Payout => t.entry_payout(),
         EntryKind::PaidOut => t.entry_paid_out(),
         EntryKind::Returned => t.entry_returned(),
+        EntryKind::Locked => t.entry_locked(),
+        EntryKind::Unlocked => t.entry_unlocked(),
+        EntryKind::Vouched => t.entry_vouched(),
+        EntryKind::Redeemed => t.entry_redeemed(),
     }
 }
 
@@ -164,6 +168,7 @@ pub fn book(book: Option<Book>, t: &Words) -> &'static str {
         Some(Book::Earned) => t.book_earned(),
         Some(Book::Withdrawable) => t.book_withdrawable(),
         Some(Book::Disputed) => t.book_disputed(),
+        Some(Book::Vouched) => t.book_vouched(),
         None => t.book_other(),
     }
 }

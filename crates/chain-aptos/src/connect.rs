@@ -5,8 +5,8 @@ use std::time::Duration;
 use ed25519_dalek::SigningKey;
 use kernel::Amount;
 use serde_json::json;
-use settlement::chain::{Chain as _, Signed};
-use settlement::{ChainError, Outgoing};
+use settlement::chain::{Chain as _, Order, Signed};
+use settlement::{Address, ChainError, Digest, Outgoing, SignedVoucher};
 
 use crate::bytes;
 use crate::call;
@@ -15,6 +15,17 @@ use crate::settings::{Settings, address_of};
 
 /// From look to look, while roles are given.
 const LOOK: Duration = Duration::from_millis(300);
+
+/// Which chain a node serves.
+///
+/// # Errors
+/// It does not answer, or not as a node.
+pub async fn number_of(url: &str) -> Result<u8, ChainError> {
+    // Neither chain nor contract is asked for here.
+    let nobody = Address::from_bytes([0; 32]);
+    let aptos = Aptos::new(Settings::new(url, 0, nobody))?;
+    Ok(aptos.ledger().await?.chain_id)
+}
 
 impl Aptos {
     /// Connects, and refuses what would go wrong later.
@@ -27,6 +38,35 @@ impl Aptos {
         aptos.check_contract().await?;
         aptos.check_roles().await?;
         Ok(aptos)
+    }
+
+    /// Connects for a person who needs no role of the contract's: to look, and to redeem.
+    ///
+    /// # Errors
+    /// The node does not answer; another chain; no contract of ours. Each says what to do.
+    pub async fn connect_alone(settings: Settings) -> Result<Self, ChainError> {
+        let aptos = Self::new(settings)?;
+        aptos.check_chain().await?;
+        aptos.check_contract().await?;
+        Ok(aptos)
+    }
+
+    /// Redeems a voucher with the first of the keys, and waits until the chain has decided.
+    ///
+    /// # Errors
+    /// The trial run fails; there is no key; the node does not answer; the chain refused it in the end. Doing it again does no
+    /// harm: a voucher is worth its sum once.
+    pub async fn redeem_alone(
+        &self,
+        voucher: &SignedVoucher,
+        random: [u8; 8],
+    ) -> Result<Digest, ChainError> {
+        let sender = self.reporting().ok_or_else(|| {
+            ChainError::Configuration("it takes a key to redeem a voucher".into())
+        })?;
+        let signed = self.prepare(Order::Redeem(voucher), sender, random).await?;
+        self.carry_through(&signed).await?;
+        Ok(signed.hash)
     }
 
     /// Gives our accounts the roles that they lack, as the contract's admin: what `make run` does on the development chain. On a

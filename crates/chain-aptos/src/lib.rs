@@ -19,4 +19,5 @@ mod settings;
 mod sponsor;
 
 pub use client::Aptos;
+pub use connect::number_of;
 pub use settings::{Replay, Settings, secret_key};

@@ -72,7 +72,7 @@ impl Exchange {
         Ok((lease.head.seq, lease.head.hash.clone()))
     }
 
-    /// What a lease earned becomes withdrawable: each hour, and when it is over.
+    /// What a lease earned becomes withdrawable, or is promised by a voucher: each hour, and when it is over.
     pub(crate) async fn mature(
         &self,
         tx: &mut Tx,
@@ -82,9 +82,13 @@ impl Exchange {
         let Some(so_far) = tx.maturity(lease).await? else {
             return Ok(());
         };
-        let plan = plans::mature(so_far.owner, lease, so_far.matured, so_far.earned);
+        let vouched = self.clear(tx, lease, &so_far, now).await?;
+        let matured = so_far.matured.checked_add(vouched)?;
+        let plan = plans::mature(so_far.owner, lease, matured, so_far.earned);
         if let Some(transfer) = plan {
             self.post_all(tx, &[transfer], now).await?;
+        }
+        if so_far.earned > so_far.matured {
             tx.put_matured(lease, so_far.earned, now).await?;
         }
         Ok(())

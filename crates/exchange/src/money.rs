@@ -81,6 +81,7 @@ impl Exchange {
             earned: books.earned,
             withdrawable: books.withdrawable,
             disputed: books.disputed,
+            vouched: books.vouched,
             meter: meter(
                 memory.leases_of_account(account),
                 books.available,
@@ -173,6 +174,7 @@ impl Exchange {
             .await?;
         let payouts = store.payouts(actor.account, None, PAYOUTS_SHOWN).await?;
         let paid_out = store.paid_out(actor.account).await?;
+        let redeemed = store.redeemed_by(actor.account).await?;
         let in_transit = store.payouts_open_of(actor.account).await?;
         let given_back = store.given_back(actor.account).await?;
         let devices = store.earned_by_device(actor.account).await?;
@@ -206,6 +208,8 @@ impl Exchange {
             pending: books.earned.checked_add(open)?,
             withdrawable: books.withdrawable,
             disputed: books.disputed,
+            vouched: books.vouched,
+            redeemed,
             in_transit,
             paid_out,
             rate,

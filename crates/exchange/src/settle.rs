@@ -5,6 +5,7 @@
 //! says and the books do not, or the other way round, stands as a fault until it is right again (an incident `on_chain`), and
 //! nothing is guessed.
 
+mod channels;
 mod events;
 mod outgoing;
 mod watch;
@@ -58,11 +59,12 @@ impl Exchange {
         let _turn = self.inner.settling.lock().await;
         let known = self.read_events(chain).await?.next;
         self.look_after(chain).await?;
+        self.look_after_channels(chain).await?;
         self.approve_small().await?;
         self.send_batches(chain, known).await
     }
 
-    /// Compares what the contract's vault holds with what the books say came in and has not gone out.
+    /// Compares what the contract's vault and each channel hold with what the books say came in and has not gone out.
     ///
     /// # Errors
     /// The chain or the database does not answer.
@@ -71,13 +73,16 @@ impl Exchange {
         let Some((held, books)) = self.vault_and_books(chain).await? else {
             return Ok(());
         };
-        let found = held.vault.base();
+        let vault = (VAULT_BOOKS.to_owned(), books, held.vault.base());
+        let channels = self.channels_and_books(chain).await?;
         let mut tx = self.inner.store.begin().await?;
-        if books == found {
-            tx.drop_chain_fault(VAULT_BOOKS).await?;
-        } else {
+        for (subject, books, found) in channels.into_iter().chain([vault]) {
+            if books == found {
+                tx.drop_chain_fault(&subject).await?;
+                continue;
+            }
             let fault = ChainFault {
-                subject: VAULT_BOOKS.to_owned(),
+                subject,
                 expected: books.to_string(),
                 found: found.to_string(),
             };
@@ -205,6 +210,10 @@ impl Exchange {
                     found: free.vault.base().to_string(),
                 };
                 self.chain_fault(&fault).await?;
+                // What channels owe the vault comes in now.
+                let mut tx = self.inner.store.begin().await?;
+                tx.ask_for_vault().await?;
+                tx.commit().await?;
                 return Ok(plan);
             }
             (known, looks) = (since.next, looks + 1);

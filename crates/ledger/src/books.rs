@@ -37,6 +37,8 @@ pub enum BookId {
     Withdrawable(AccountId),
     /// Of what a person earned, what a dispute is about.
     Disputed(AccountId),
+    /// Earned, and promised by vouchers of escrow channels: it goes out on the chain and nowhere else.
+    Vouched(AccountId),
     /// The platform's fees.
     Fees,
     /// What the platform keeps for refunds and for what governance decides.
@@ -51,12 +53,14 @@ pub enum BookId {
     Rounding,
     /// Mirrors what came in from outside and has not gone out again: minus all that is owed here.
     Outside,
+    /// Mirrors what requesters locked in escrow channels and the chain has not paid out again.
+    Channels,
     /// Where demo credit comes from: mirrors what was given out.
     DemoSource,
 }
 
 /// The books of the platform.
-pub const PLATFORM: [BookId; 8] = [
+pub const PLATFORM: [BookId; 9] = [
     BookId::Fees,
     BookId::Treasury,
     BookId::Rewards,
@@ -64,13 +68,14 @@ pub const PLATFORM: [BookId; 8] = [
     BookId::PayoutsInTransit,
     BookId::Rounding,
     BookId::Outside,
+    BookId::Channels,
     BookId::DemoSource,
 ];
 
 impl BookId {
     /// Whether the book may fall below zero: those that mirror the world outside.
     pub const fn may_be_negative(self) -> bool {
-        matches!(self, Self::DemoSource | Self::Outside)
+        matches!(self, Self::DemoSource | Self::Outside | Self::Channels)
     }
 
     pub const fn owner(self) -> Option<AccountId> {
@@ -79,19 +84,21 @@ impl BookId {
             | Self::Held(account)
             | Self::Earned(account)
             | Self::Withdrawable(account)
-            | Self::Disputed(account) => Some(account),
+            | Self::Disputed(account)
+            | Self::Vouched(account) => Some(account),
             _ => None,
         }
     }
 
     /// A person's books.
-    pub const fn of(account: AccountId) -> [Self; 5] {
+    pub const fn of(account: AccountId) -> [Self; 6] {
         [
             Self::Available(account),
             Self::Held(account),
             Self::Earned(account),
             Self::Withdrawable(account),
             Self::Disputed(account),
+            Self::Vouched(account),
         ]
     }
 
@@ -102,6 +109,7 @@ impl BookId {
             Self::Earned(_) => "earned",
             Self::Withdrawable(_) => "withdrawable",
             Self::Disputed(_) => "disputed",
+            Self::Vouched(_) => "vouched",
             Self::Fees => "platform:fees",
             Self::Treasury => "platform:treasury",
             Self::Rewards => "platform:rewards",
@@ -109,6 +117,7 @@ impl BookId {
             Self::PayoutsInTransit => "platform:payouts_in_transit",
             Self::Rounding => "platform:rounding",
             Self::Outside => "platform:outside",
+            Self::Channels => "platform:channels",
             Self::DemoSource => "platform:demo_source",
         }
     }
@@ -126,7 +135,7 @@ impl fmt::Display for BookId {
 /// Not the name of a book.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0} is no book; a book is available:acc_…, held:, earned:, withdrawable:, disputed:, or platform:…"
+    "{0} is no book; a book is available:acc_…, held:, earned:, withdrawable:, disputed:, vouched:, or platform:…"
 )]
 pub struct NoSuchBook(String);
 
@@ -327,7 +336,10 @@ mod tests {
             .into_iter()
             .filter(|b| b.may_be_negative())
             .collect();
-        assert_eq!(mirrors, [BookId::Outside, BookId::DemoSource]);
+        assert_eq!(
+            mirrors,
+            [BookId::Outside, BookId::Channels, BookId::DemoSource]
+        );
     }
 
     #[test]

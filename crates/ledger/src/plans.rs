@@ -73,6 +73,66 @@ pub fn payout_end(
     ))
 }
 
+/// Of an escrow channel: what moves in the books when something happens to it. Its address is part of each key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfChannel<'a> {
+    pub address: &'a str,
+    pub requester: AccountId,
+}
+
+impl OfChannel<'_> {
+    /// Money was locked in it, under what the chain calls that event: the requester's to spend.
+    pub fn locked(&self, event: &str, amount: Amount) -> Transfer {
+        Transfer::new(
+            format!("locked:{event}"),
+            BookId::Channels,
+            BookId::Available(self.requester),
+            amount,
+            EntryKind::Locked,
+        )
+    }
+
+    /// It is being closed: what no voucher promises leaves the balance, and the chain pays it back. The key counts by what left
+    /// before.
+    pub fn freed(&self, before: Amount, amount: Amount) -> Transfer {
+        Transfer::new(
+            format!("freed:{}:{}", self.address, before.base()),
+            BookId::Available(self.requester),
+            BookId::Channels,
+            amount,
+            EntryKind::Unlocked,
+        )
+    }
+
+    /// The chain paid on a voucher, which now has brought `cumulative`: to an owner, or (`owner` is absent) into the vault.
+    pub fn redeemed(
+        &self,
+        payee: &str,
+        owner: Option<AccountId>,
+        cumulative: Amount,
+        paid: Amount,
+    ) -> Transfer {
+        Transfer::new(
+            format!("redeemed:{}:{payee}:{}", self.address, cumulative.base()),
+            owner.map_or(BookId::Outside, BookId::Vouched),
+            BookId::Channels,
+            paid,
+            EntryKind::Redeemed,
+        )
+    }
+}
+
+/// What a lease earned and a voucher promises. The key counts by what had matured before.
+pub fn vouched(owner: AccountId, lease: LeaseId, matured: Amount, amount: Amount) -> Transfer {
+    Transfer::new(
+        format!("vouched:{lease}:{}", matured.base()),
+        BookId::Earned(owner),
+        BookId::Vouched(owner),
+        amount,
+        EntryKind::Vouched,
+    )
+}
+
 /// Something came in from outside; it is nobody's yet.
 pub fn deposit_seen(id: DepositId, amount: Amount) -> Transfer {
     Transfer::new(
@@ -411,6 +471,64 @@ mod tests {
             books.post(std::slice::from_ref(&refused)),
             Err(LedgerError::KeyReused(refused.key))
         );
+    }
+
+    #[test]
+    fn a_channels_money_is_mirrored_until_the_chain_has_paid_it_all() {
+        let (rita, otto) = (account(1), account(2));
+        let channel = OfChannel {
+            address: "0xc",
+            requester: rita,
+        };
+        let lease = LeaseId::new(at(), [1; 10]);
+        let mut books = Books::default();
+        let earn = Transfer::new(
+            "earn".into(),
+            BookId::Available(rita),
+            BookId::Earned(otto),
+            amount(60),
+            EntryKind::Charge,
+        );
+        let fee = Transfer::new(
+            "fee".into(),
+            BookId::Available(rita),
+            BookId::Fees,
+            amount(2),
+            EntryKind::Fee,
+        );
+        let plan = [
+            channel.locked("0xe:0", amount(100)),
+            channel.locked("0xf:0", amount(10)),
+            earn,
+            fee,
+            vouched(otto, lease, Amount::ZERO, amount(40)),
+            vouched(otto, lease, amount(40), amount(20)),
+            channel.redeemed("0xo", Some(otto), amount(40), amount(40)),
+            channel.freed(Amount::ZERO, amount(8)),
+            channel.freed(amount(8), amount(40)),
+        ];
+        for _ in 0..2 {
+            books.post(&plan).expect("posts");
+        }
+        assert_eq!(books.balance(BookId::Channels), -22);
+        assert_eq!(books.balance(BookId::Vouched(otto)), 20);
+        let rest = [
+            channel.redeemed("0xo", Some(otto), amount(60), amount(20)),
+            channel.redeemed("0xv", None, amount(2), amount(2)),
+        ];
+        books.post(&rest).expect("posts");
+        // The fee is in the vault now.
+        assert_eq!(books.balance(BookId::Channels), 0);
+        assert_eq!(books.balance(BookId::Outside), -2);
+        assert_eq!(books.balance(BookId::Fees), 2);
+        assert_eq!(books.balance(BookId::Available(rita)), 0);
+        assert_eq!(books.sum(), 0);
+        // No voucher pays what was not promised.
+        let more = channel.redeemed("0xo", Some(otto), amount(61), amount(1));
+        assert!(matches!(
+            books.post(&[more]),
+            Err(LedgerError::Insufficient { .. })
+        ));
     }
 
     fn contested(paid: i64, owner_part: i64, set_aside: i64) -> Contested {

@@ -34,5 +34,5 @@ pub use code::Code;
 pub use digest::{Address, Digest, Tag};
 pub use outgoing::{Outgoing, Sighting};
 pub use report::Tree;
-pub use voucher::{SignedVoucher, Voucher};
+pub use voucher::{SignedVoucher, Voucher, VoucherFile};
 pub use week::Week;

@@ -8,9 +8,14 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use kernel::Amount;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Address;
+use crate::chain::Channel;
+use crate::digest::{Address, Digest};
 use crate::report::units;
 
+/// The format of the file that an owner keeps.
+pub const FORMAT: &str = "iog.voucher.v1";
+/// Longer than any voucher.
+const BYTES_MAX: usize = 4_096;
 const DOMAIN: &[u8] = b"IOG_VOUCHER_V1::";
 
 /// Why a voucher is not taken.
@@ -32,6 +37,31 @@ pub enum VoucherError {
         "its signature does not fit the channel's key: something in it was changed, or it is forged"
     )]
     Signature,
+}
+
+/// Why a voucher's file is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    #[error("this is no voucher: it is longer than {BYTES_MAX} bytes")]
+    TooLong,
+    #[error("this is no voucher: {0}")]
+    Unreadable(String),
+    #[error("its format is {0:?}; this program reads {FORMAT:?}")]
+    Format(String),
+    #[error("its voucher_key is no Ed25519 key")]
+    Key,
+    #[error("it is for the contract at {got}; this is the one at {expected}")]
+    OtherContract { got: Address, expected: Address },
+    #[error(
+        "the contract has no channel {0}; something in the file was changed, or it is another contract's"
+    )]
+    NoChannel(Address),
+    #[error("the channel's key is another one than the file says: it was changed, or is forged")]
+    OtherKey,
+    #[error("its channel is closed and pays nothing any more")]
+    Closed,
+    #[error(transparent)]
+    Voucher(#[from] VoucherError),
 }
 
 /// What is signed.
@@ -140,6 +170,96 @@ impl SignedVoucher {
     }
 }
 
+/// A voucher with all that is needed to redeem it: what an owner keeps as a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoucherFile {
+    pub format: String,
+    pub chain: u8,
+    pub contract: Address,
+    pub channel: Address,
+    pub payee: Address,
+    pub cumulative: Amount,
+    /// Ed25519; the channel's.
+    pub voucher_key: Digest,
+    /// 128 hex digits.
+    pub signature: String,
+}
+
+impl VoucherFile {
+    /// Reads one, and checks all that needs no network: its form, and its signature by the key that it names itself.
+    ///
+    /// # Errors
+    /// A [`FileError`] that says what is wrong.
+    pub fn read(text: &str) -> Result<Self, FileError> {
+        if text.len() > BYTES_MAX {
+            return Err(FileError::TooLong);
+        }
+        let file: Self =
+            serde_json::from_str(text).map_err(|error| FileError::Unreadable(error.to_string()))?;
+        if file.format != FORMAT {
+            return Err(FileError::Format(file.format));
+        }
+        file.signed().verify(&file.key()?)?;
+        Ok(file)
+    }
+
+    pub fn signed(&self) -> SignedVoucher {
+        SignedVoucher {
+            voucher: Voucher {
+                chain: self.chain,
+                channel: self.channel,
+                payee: self.payee,
+                cumulative: self.cumulative,
+            },
+            signature: self.signature.clone(),
+        }
+    }
+
+    fn key(&self) -> Result<VerifyingKey, FileError> {
+        VerifyingKey::from_bytes(self.voucher_key.as_bytes()).map_err(|_| FileError::Key)
+    }
+
+    /// That it is for this chain and this contract, before anything is asked of them.
+    ///
+    /// # Errors
+    /// [`VoucherError::OtherChain`] or [`FileError::OtherContract`].
+    pub fn is_for(&self, chain: u8, contract: Address) -> Result<(), FileError> {
+        if self.chain != chain {
+            let (got, expected) = (self.chain, chain);
+            return Err(VoucherError::OtherChain { got, expected }.into());
+        }
+        if self.contract != contract {
+            let (got, expected) = (self.contract, contract);
+            return Err(FileError::OtherContract { got, expected });
+        }
+        Ok(())
+    }
+
+    /// What it would bring now, by what the chain says of its channel and of what its payee has had.
+    ///
+    /// # Errors
+    /// A [`FileError`] that says what is wrong.
+    pub fn worth(&self, channel: Option<&Channel>, redeemed: Amount) -> Result<Amount, FileError> {
+        let channel = channel.ok_or(FileError::NoChannel(self.channel))?;
+        if channel.voucher_key != *self.voucher_key.as_bytes() {
+            return Err(FileError::OtherKey);
+        }
+        if channel.is_closed {
+            return Err(FileError::Closed);
+        }
+        self.signed().admit(&ChannelTerms {
+            chain: self.chain,
+            channel: self.channel,
+            payee: self.payee,
+            key: self.key()?,
+            taken: redeemed,
+            most: redeemed.checked_add(channel.balance).unwrap_or(Amount::MAX),
+        })?;
+        Ok(self.cumulative.minus_or_zero(redeemed))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +348,106 @@ mod tests {
             signed.verify(&key().verifying_key()),
             Err(VoucherError::Form)
         );
+    }
+
+    fn file() -> VoucherFile {
+        let signed = voucher().sign(&key());
+        VoucherFile {
+            format: FORMAT.to_owned(),
+            chain: 4,
+            contract: Address::from_bytes([3; 32]),
+            channel: signed.voucher.channel,
+            payee: signed.voucher.payee,
+            cumulative: signed.voucher.cumulative,
+            voucher_key: Digest::from_bytes(key().verifying_key().to_bytes()),
+            signature: signed.signature,
+        }
+    }
+
+    fn text(file: &VoucherFile) -> String {
+        serde_json::to_string(file).expect("json")
+    }
+
+    #[test]
+    fn a_file_is_checked_without_a_network_as_far_as_that_goes() {
+        assert_eq!(VoucherFile::read(&text(&file())), Ok(file()));
+        let read = |change: fn(&mut VoucherFile)| {
+            let mut file = file();
+            change(&mut file);
+            VoucherFile::read(&text(&file))
+        };
+        let forged = Err(FileError::Voucher(VoucherError::Signature));
+        assert_eq!(read(|file| file.cumulative = amount(501)), forged);
+        assert_eq!(read(|file| file.payee = file.channel), forged);
+        assert_eq!(read(|file| file.chain = 1), forged);
+        assert_eq!(
+            read(|file| file.format = "iog.voucher.v2".into()),
+            Err(FileError::Format("iog.voucher.v2".into()))
+        );
+        assert_eq!(
+            read(|file| file.signature.truncate(12)),
+            Err(FileError::Voucher(VoucherError::Form))
+        );
+        let no_key = (0..=255_u8)
+            .map(|n| [n; 32])
+            .find(|bytes| VerifyingKey::from_bytes(bytes).is_err())
+            .expect("most are none");
+        let mut other = file();
+        other.voucher_key = Digest::from_bytes(no_key);
+        assert_eq!(VoucherFile::read(&text(&other)), Err(FileError::Key));
+        assert_eq!(
+            VoucherFile::read(&"x".repeat(5_000)),
+            Err(FileError::TooLong)
+        );
+        let more = text(&file()).replacen('{', "{\"more\":1,", 1);
+        assert!(matches!(
+            VoucherFile::read(&more),
+            Err(FileError::Unreadable(_))
+        ));
+    }
+
+    #[test]
+    fn a_file_is_worth_what_its_channel_still_has_for_it() {
+        let channel = Channel {
+            renter: Address::from_bytes([5; 32]),
+            voucher_key: key().verifying_key().to_bytes(),
+            balance: amount(300),
+            is_closed: false,
+            closing_until: None,
+        };
+        let worth = |channel: &Channel, had| file().worth(Some(channel), amount(had));
+        assert_eq!(worth(&channel, 200), Ok(amount(300)));
+        assert_eq!(worth(&channel, 500), Ok(Amount::ZERO));
+        let (got, had, most) = (amount(500), amount(501), amount(499));
+        assert_eq!(
+            worth(&channel, 501),
+            Err(VoucherError::Lower { got, had }.into())
+        );
+        assert_eq!(
+            worth(&channel, 199),
+            Err(VoucherError::TooMuch { got, most }.into())
+        );
+        let closed = Channel {
+            is_closed: true,
+            ..channel
+        };
+        assert_eq!(worth(&closed, 0), Err(FileError::Closed));
+        let other = Channel {
+            voucher_key: [1; 32],
+            ..channel
+        };
+        assert_eq!(worth(&other, 0), Err(FileError::OtherKey));
+        let none = file().worth(None, Amount::ZERO);
+        assert_eq!(none, Err(FileError::NoChannel(file().channel)));
+
+        let here = file().contract;
+        assert_eq!(file().is_for(4, here), Ok(()));
+        let (got, expected) = (4, 2);
+        let other_chain = VoucherError::OtherChain { got, expected };
+        assert_eq!(file().is_for(2, here), Err(other_chain.into()));
+        let (got, expected) = (here, file().channel);
+        let other_contract = FileError::OtherContract { got, expected };
+        assert_eq!(file().is_for(4, expected), Err(other_contract));
     }
 
     proptest! {

@@ -99,6 +99,24 @@ const COMPARISONS: &[(IncidentKind, &str)] = &[
         IncidentKind::RefundOwed,
         "SELECT lease AS subject, CAST(0 AS BIGINT) AS expected, owed AS found FROM refunds WHERE owed > 0",
     ),
+    (
+        IncidentKind::Channels,
+        "SELECT 'platform:channels' AS subject, x.expected, x.found FROM (SELECT \
+            CAST(COALESCE((SELECT SUM(redeemed + freed - locked) FROM channels), 0) AS BIGINT) AS expected, \
+            COALESCE((SELECT balance FROM books WHERE id = 'platform:channels'), 0) AS found) x WHERE x.expected <> x.found",
+    ),
+    (
+        IncidentKind::Channels,
+        "SELECT c.address AS subject, CAST(COALESCE(SUM(v.cumulative), 0) AS BIGINT) AS expected, c.promised AS found \
+         FROM channels c LEFT JOIN vouchers v ON v.channel = c.address GROUP BY c.address, c.promised, c.redeemed \
+         HAVING COALESCE(SUM(v.cumulative), 0) <> c.promised OR COALESCE(SUM(v.redeemed), 0) <> c.redeemed",
+    ),
+    (
+        IncidentKind::Vouched,
+        "SELECT b.id AS subject, COALESCE(x.promised, 0) AS expected, b.balance AS found FROM books b LEFT JOIN ( \
+            SELECT account, CAST(SUM(cumulative - redeemed) AS BIGINT) AS promised FROM vouchers GROUP BY account \
+         ) x ON b.id = 'vouched:' || x.account WHERE b.id LIKE 'vouched:%' AND b.balance <> COALESCE(x.promised, 0)",
+    ),
 ];
 
 fn incident(row: &AnyRow) -> Result<IncidentView, StoreError> {

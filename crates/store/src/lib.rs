@@ -12,6 +12,7 @@
 mod accounts;
 mod addresses;
 mod chain;
+mod channels;
 mod copy;
 mod db;
 mod disputes;
@@ -43,6 +44,7 @@ mod weekly;
 pub use accounts::{Account, ApiKey, Session};
 pub use addresses::Address;
 pub use chain::{BatchRow, ChainFault, OutgoingRow, Purpose, Unclaimed};
+pub use channels::{ChannelRow, VoucherRow};
 pub use copy::{CopiedTable, CopyError, CopyStep, DatabaseCopy, copy_database};
 pub use db::{Backend, Store, StoreError, Tx};
 pub use disputes::Dispute;

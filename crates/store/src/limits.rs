@@ -10,12 +10,17 @@ use crate::row::Columns;
 
 const DAY_MS: i64 = 86_400_000;
 
-/// What a lease earned, and how much of it has become withdrawable.
+/// What a lease earned, and how much of it has become withdrawable or was promised by vouchers; what its requester was charged,
+/// was given back, and how much of the difference is accounted for with the requester's channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Maturity {
     pub owner: AccountId,
     pub earned: Amount,
     pub matured: Amount,
+    pub account: AccountId,
+    pub charged: Amount,
+    pub refunded: Amount,
+    pub cleared: Amount,
 }
 
 impl Tx {
@@ -64,7 +69,7 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn maturity(&mut self, lease: LeaseId) -> Result<Option<Maturity>, StoreError> {
-        let row = query("SELECT owner, earned, matured FROM leases WHERE id = $1")
+        let row = query("SELECT owner, earned, matured, account, charged, refunded, cleared FROM leases WHERE id = $1")
             .bind(lease.to_string())
             .fetch_optional(self.connection())
             .await?;
@@ -73,6 +78,10 @@ impl Tx {
                 owner: row.parse("owner")?,
                 earned: row.amount("earned")?,
                 matured: row.amount("matured")?,
+                account: row.parse("account")?,
+                charged: row.amount("charged")?,
+                refunded: row.amount("refunded")?,
+                cleared: row.amount("cleared")?,
             })
         })
         .transpose()
@@ -89,6 +98,17 @@ impl Tx {
         query("UPDATE leases SET matured = $1, matured_at = $2 WHERE id = $3")
             .bind(matured.base())
             .bind(now.millis())
+            .bind(lease.to_string())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn put_cleared(&mut self, lease: LeaseId, cleared: Amount) -> Result<(), StoreError> {
+        query("UPDATE leases SET cleared = $1 WHERE id = $2")
+            .bind(cleared.base())
             .bind(lease.to_string())
             .execute(self.connection())
             .await?;

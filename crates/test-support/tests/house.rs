@@ -41,7 +41,16 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("worker", &["kernel", "metering", "protocol"]),
-    ("cli", &["kernel", "metering", "protocol", "settlement"]),
+    (
+        "cli",
+        &[
+            "chain-aptos",
+            "kernel",
+            "metering",
+            "protocol",
+            "settlement",
+        ],
+    ),
     ("verify", &["metering", "protocol", "settlement"]),
     ("devchain", &["kernel"]),
     (

@@ -102,6 +102,12 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/wallets/transactions", Scope("read")),
     ("POST", "/api/v1/wallets/transactions/{id}", Person),
     ("POST", "/api/v1/deposits/transaction", Person),
+    ("GET", "/api/v1/channels", Scope("read")),
+    ("POST", "/api/v1/channels", Person),
+    ("POST", "/api/v1/channels/{channel}/transactions", Person),
+    ("GET", "/api/v1/vouchers", Scope("read")),
+    ("GET", "/api/v1/vouchers/{channel}/{payee}", Scope("read")),
+    ("POST", "/api/v1/vouchers/{channel}/{payee}/redeem", Person),
     ("GET", "/api/v1/payout-address", Scope("read")),
     ("PUT", "/api/v1/payout-address", Person),
     ("DELETE", "/api/v1/payout-address/change", Person),
@@ -218,6 +224,8 @@ impl Things {
             _ => &format!("{}_{NONE}", kind_of(path)),
         };
         path.replace("{id}", id)
+            .replace("{channel}", "0xabc")
+            .replace("{payee}", "0xabd")
             .replace("{artefact}", "art_00000000000000000000000000000000")
             .replace("{notice}", "notice_00000000000000000000000000000000")
             .replace("{month}", "2026-01")
@@ -249,7 +257,10 @@ async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer 
         ("POST", "/api/v1/wallets" | "/api/v1/wallets/sign-in") => json!({
             "nonce": "00", "wallet": "x", "signed": { "by": "message", "text": "x" }, "public_key": "00", "signature": "00"
         }),
-        ("POST", "/api/v1/deposits/transaction") => {
+        ("POST", path) if path.starts_with("/api/v1/channels/") => {
+            json!({ "deed": "start_close" })
+        }
+        ("POST", "/api/v1/deposits/transaction" | "/api/v1/channels") => {
             json!({ "address": "0xabc", "amount_io": "1" })
         }
         ("POST", path) if path.contains("/wallets/transactions/") => {

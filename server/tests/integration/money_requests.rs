@@ -62,6 +62,10 @@ const MOVES_NOTHING: &[(&str, &str)] = &[
     ("POST", "/api/v1/webhooks/{id}/secret"),
     ("POST", "/api/v1/webhooks/{id}/test"),
     ("POST", "/api/v1/webhooks/{id}/deliveries/{notice}"),
+    // What a wallet is to sign; what was signed is sent once. A voucher is worth its sum once, however often it is asked for.
+    ("POST", "/api/v1/channels"),
+    ("POST", "/api/v1/channels/{channel}/transactions"),
+    ("POST", "/api/v1/vouchers/{channel}/{payee}/redeem"),
     // Binds a price, not money.
     ("POST", "/api/v1/quotes"),
     // Whose a wallet is, and where payouts go from then on.

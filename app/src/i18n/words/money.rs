@@ -23,6 +23,7 @@ words! {
     book_earned: "Earned", "收益";
     book_withdrawable: "Withdrawable", "可提取";
     book_disputed: "In dispute", "争议中";
+    book_vouched: "In vouchers", "凭证待兑";
     book_other: "Someone else", "对方";
     demo_title: "Demo credit", "演示额度";
     demo_text: "This server gives {} once, to try things out. It is not real money.", "本服务器一次性赠送 {} 供试用，并非真实资金。";
@@ -45,6 +46,10 @@ words! {
     entry_payout: "Payout", "提现";
     entry_paid_out: "Paid out", "已提现";
     entry_returned: "Returned", "已退回";
+    entry_locked: "Locked in a channel", "存入支付通道";
+    entry_unlocked: "Channel is closed: back to the wallet", "通道关闭，退回钱包";
+    entry_vouched: "Promised by a voucher", "转为凭证";
+    entry_redeemed: "Voucher redeemed", "凭证已兑付";
 
     // Billing: its tabs
     billing_tabs: "Parts of billing", "账单分类";

@@ -34,6 +34,9 @@ pub async fn part() -> Result<AnyView, Fault> {
     let given_back = (!made.given_back.is_zero()).then(|| {
         view! { <div><dt>{t.earnings_given_back()}</dt><dd>{format::io(made.given_back)}</dd></div> }
     });
+    let vouched = (!made.vouched.is_zero()).then(|| {
+        view! { <div><dt>{t.book_vouched()}</dt><dd>{format::io(made.vouched)}</dd></div> }
+    });
     let disputed = (!made.disputed.is_zero()).then(|| {
         view! { <div><dt>{t.book_disputed()}</dt><dd>{format::io(made.disputed)}</dd></div> }
     });
@@ -49,6 +52,7 @@ pub async fn part() -> Result<AnyView, Fault> {
             <dl class="figures">
                 <div><dt>{t.earnings_in_transit()}</dt><dd>{format::io(made.in_transit)}</dd></div>
                 <div><dt>{t.earnings_paid_out()}</dt><dd>{format::io(made.paid_out)}</dd></div>
+                {vouched}
                 {disputed}
                 {given_back}
             </dl>

@@ -88,7 +88,7 @@ impl Exchange {
                     self.settled(tx, event, batch, events).await?;
                 }
                 EventKind::Published(heading) => self.published(tx, event, &heading).await?,
-                _ => {}
+                _ => self.channel_event(tx, event).await?,
             }
         }
         Ok(())

@@ -173,7 +173,7 @@ impl Exchange {
         Ok(under_way)
     }
 
-    fn is_over_pause(&self, last: &OutgoingRow) -> bool {
+    pub(super) fn is_over_pause(&self, last: &OutgoingRow) -> bool {
         let next: Timestamp = last.changed_at.plus_millis(pause(last.attempt));
         next <= self.now()
     }

@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod channels;
 mod deeds;
 mod deliveries;
 mod double;

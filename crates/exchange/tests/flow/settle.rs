@@ -18,7 +18,7 @@ pub async fn round(world: &World, chain: &Double, millis: i64) {
     }
 }
 
-async fn in_order(world: &World, chain: &Double) {
+pub async fn in_order(world: &World, chain: &Double) {
     world.exchange.compare_vault(chain).await.unwrap();
     assert_eq!(world.sum_of_books().await, 0);
     assert_eq!(world.exchange.reconcile().await.unwrap(), 0);

@@ -146,6 +146,10 @@ impl World {
         self.clock.0.fetch_add(millis, Ordering::SeqCst);
     }
 
+    pub fn now_ms(&self) -> i64 {
+        self.clock.0.load(Ordering::SeqCst)
+    }
+
     pub async fn tick(&self) {
         self.exchange.tick().await.expect("a tick");
     }

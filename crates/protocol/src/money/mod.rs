@@ -26,12 +26,14 @@ macro_rules! words {
     };
 }
 
+mod channels;
 mod explorer;
 mod reports;
 mod states;
 mod views;
 mod wallet;
 
+pub use channels::{ChannelState, ChannelView, VoucherDocument, VoucherView};
 pub use explorer::{
     BatchDetail, BatchLineView, BatchView, ChainReach, CodeState, CodeView, ExplorerView,
     FeeAccountView, OnChainView, PaidView, SettlementView, SupplyView, TransactionView,

@@ -24,6 +24,8 @@ pub struct BalanceView {
     pub withdrawable: Amount,
     /// Earned, and set aside until a dispute is decided.
     pub disputed: Amount,
+    /// Earned, and to be taken on the chain with vouchers.
+    pub vouched: Amount,
     pub meter: Meter,
     /// How much the demo credit would give; absent where there is none or it was taken.
     pub demo_credit: Option<Amount>,
@@ -53,6 +55,7 @@ pub enum Book {
     Earned,
     Withdrawable,
     Disputed,
+    Vouched,
 }
 
 words!(Book {
@@ -61,6 +64,7 @@ words!(Book {
     Earned = "earned",
     Withdrawable = "withdrawable",
     Disputed = "disputed",
+    Vouched = "vouched",
 });
 
 /// What a movement was for.
@@ -96,6 +100,14 @@ pub enum EntryKind {
     PaidOut,
     /// Could not be paid out, or was not: it came back.
     Returned,
+    /// Locked in an escrow channel, and money to spend here.
+    Locked,
+    /// Left the balance since the channel is being closed: the chain pays it back.
+    Unlocked,
+    /// Earned, and promised by a voucher.
+    Vouched,
+    /// The chain paid on a voucher.
+    Redeemed,
 }
 
 words!(EntryKind {
@@ -113,6 +125,10 @@ words!(EntryKind {
     Payout = "payout",
     PaidOut = "paid_out",
     Returned = "returned",
+    Locked = "locked",
+    Unlocked = "unlocked",
+    Vouched = "vouched",
+    Redeemed = "redeemed",
 });
 
 /// Why something is given back without being asked for.
@@ -384,6 +400,10 @@ pub enum IncidentKind {
     RefundOwed,
     /// The chain and the books differ, or a transaction does not get through.
     OnChain,
+    /// The book of channels, or what a channel promised, is not what its vouchers say.
+    Channels,
+    /// What vouchers promise an owner is not what the owner's book holds.
+    Vouched,
 }
 
 words!(IncidentKind {
@@ -399,6 +419,8 @@ words!(IncidentKind {
     LeaseRefunds = "lease_refunds",
     RefundOwed = "refund_owed",
     OnChain = "on_chain",
+    Channels = "channels",
+    Vouched = "vouched",
 });
 
 /// A difference that was found; nothing mends it but a person.
@@ -481,6 +503,9 @@ pub struct EarningsView {
     pub pending: Amount,
     pub withdrawable: Amount,
     pub disputed: Amount,
+    /// Promised by vouchers that are not redeemed, and what was redeemed.
+    pub vouched: Amount,
+    pub redeemed: Amount,
     /// On its way to a wallet.
     pub in_transit: Amount,
     pub paid_out: Amount,

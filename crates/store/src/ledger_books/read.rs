@@ -22,15 +22,16 @@ async fn balances(
     account: AccountId,
 ) -> Result<Balances, StoreError> {
     let books = BookId::of(account).map(|book| book.to_string());
-    let rows = query("SELECT id, balance FROM books WHERE id IN ($1, $2, $3, $4, $5)")
+    let rows = query("SELECT id, balance FROM books WHERE id IN ($1, $2, $3, $4, $5, $6)")
         .bind(&books[0])
         .bind(&books[1])
         .bind(&books[2])
         .bind(&books[3])
         .bind(&books[4])
+        .bind(&books[5])
         .fetch_all(connection)
         .await?;
-    let mut all = [Amount::ZERO; 5];
+    let mut all = [Amount::ZERO; 6];
     for row in rows {
         let id = row.text("id")?;
         for (book, balance) in books.iter().zip(&mut all) {
@@ -39,13 +40,14 @@ async fn balances(
             }
         }
     }
-    let [available, held, earned, withdrawable, disputed] = all;
+    let [available, held, earned, withdrawable, disputed, vouched] = all;
     Ok(Balances {
         available,
         held,
         earned,
         withdrawable,
         disputed,
+        vouched,
     })
 }
 
@@ -68,6 +70,7 @@ pub struct Balances {
     pub earned: Amount,
     pub withdrawable: Amount,
     pub disputed: Amount,
+    pub vouched: Amount,
 }
 
 impl Tx {
@@ -367,11 +370,11 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<EntryRow>, StoreError> {
         let books = BookId::of(account).map(|book| book.to_string());
-        let own = list(6)
+        let own = list(7)
             .split_once(", ")
             .map_or(String::new(), |(_, rest)| rest.to_owned());
         let sql = format!(
-            "SELECT * FROM transfers WHERE id < $1 AND (from_book IN ({own}) OR to_book IN ({own})) ORDER BY id DESC LIMIT $7"
+            "SELECT * FROM transfers WHERE id < $1 AND (from_book IN ({own}) OR to_book IN ({own})) ORDER BY id DESC LIMIT $8"
         );
         let mut select = query(sqlx::AssertSqlSafe(sql)).bind(before(from, TransferId::PREFIX));
         for book in &books {
@@ -395,12 +398,12 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<EntryRow>, StoreError> {
         let books = BookId::of(account).map(|book| book.to_string());
-        let own = list(6)
+        let own = list(7)
             .split_once(", ")
             .map_or(String::new(), |(_, rest)| rest.to_owned());
         let sql = format!(
-            "SELECT * FROM transfers WHERE at >= $1 AND (from_book IN ({own}) OR to_book IN ({own})) AND at < $7 \
-             ORDER BY id LIMIT $8"
+            "SELECT * FROM transfers WHERE at >= $1 AND (from_book IN ({own}) OR to_book IN ({own})) AND at < $8 \
+             ORDER BY id LIMIT $9"
         );
         let mut select = query(sqlx::AssertSqlSafe(sql)).bind(period.from.millis());
         for book in &books {
@@ -432,11 +435,11 @@ impl Store {
         after: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<MovedView>, StoreError> {
-        let own = list(5);
+        let own = list(6);
         let sum = |came: &str, went: &str, here: &str, there: &str| {
             format!(
                 "SELECT kind, {came} AS came, {went} AS went FROM transfers WHERE {here} IN ({own}) \
-                 AND {there} NOT IN ({own}) AND at > $6 AND at <= $7"
+                 AND {there} NOT IN ({own}) AND at > $7 AND at <= $8"
             )
         };
         let sql = format!(

@@ -3,6 +3,7 @@
 
 mod account;
 mod admin;
+mod channels;
 mod disputes;
 mod invoices;
 mod jobs;
@@ -108,6 +109,11 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(money::cancel_payout))
         .routes(routes!(money::convert))
         .routes(routes!(money::deposits, money::request_credit))
+        .routes(routes!(channels::list, channels::open))
+        .routes(routes!(channels::change))
+        .routes(routes!(channels::vouchers))
+        .routes(routes!(channels::voucher))
+        .routes(routes!(channels::redeem))
         .routes(routes!(money::limits, money::set_limits))
         .routes(routes!(money::statement))
         .routes(routes!(money::days))

@@ -25,7 +25,7 @@ use crate::http::problem::Refused;
 use crate::state::AppState;
 
 /// The chain that says which key signs for an address.
-async fn chain(link: Option<&Link>) -> Result<&Aptos, exchange::Error> {
+pub(super) async fn chain(link: Option<&Link>) -> Result<&Aptos, exchange::Error> {
     match link {
         Some(link) => Ok(link.aptos().await?),
         None => Err(exchange::NO_CHAIN),
