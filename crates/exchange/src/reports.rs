@@ -2,7 +2,7 @@
 
 use kernel::Timestamp;
 use protocol::money::{OwnWeekView, ReportView};
-use protocol::view::Page;
+use protocol::view::{Page, Scope};
 use settlement::proof::Proof;
 use settlement::report::Earning;
 use settlement::tax::{self, TaxLine};
@@ -68,6 +68,7 @@ impl Exchange {
         day: u64,
         version: Option<u64>,
     ) -> Result<ProofFile, Error> {
+        actor.require(Scope::Read)?;
         let store = &self.inner.store;
         let week = week(day)?;
         let rows = store.reports_of(week).await?;
@@ -107,6 +108,7 @@ impl Exchange {
     /// # Errors
     /// The database failed.
     pub async fn own_weeks(&self, actor: &Actor) -> Result<Vec<OwnWeekView>, Error> {
+        actor.require(Scope::Read)?;
         Ok(self
             .inner
             .store
@@ -114,11 +116,20 @@ impl Exchange {
             .await?)
     }
 
+    /// The year of now, in UTC.
+    pub fn this_year(&self) -> i32 {
+        let now = self.now().to_string();
+        now.get(..4)
+            .and_then(|year| year.parse().ok())
+            .unwrap_or(FIRST_YEAR)
+    }
+
     /// The payouts that arrived in a year (UTC), with the rate of that moment, as CSV.
     ///
     /// # Errors
     /// No year.
     pub async fn tax_table(&self, actor: &Actor, year: i32) -> Result<String, Error> {
+        actor.require(Scope::Read)?;
         let begin = |year: i32| format!("{year}-01-01T00:00:00Z").parse::<Timestamp>().ok();
         let period = begin(year).zip(begin(year.saturating_add(1)));
         let Some((from, until)) = period.filter(|_| (FIRST_YEAR..=LAST_YEAR).contains(&year))

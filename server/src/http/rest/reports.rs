@@ -85,8 +85,8 @@ pub async fn proof(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct YearQuery {
-    /// 2020 to 2999, in UTC.
-    year: i32,
+    /// 2020 to 2999, in UTC; without it this year.
+    year: Option<i32>,
 }
 
 /// The payouts that arrived in a year, each with what one IO was worth when it did; empty cells where that was not known.
@@ -97,7 +97,8 @@ pub async fn tax(
     Signed(actor): Signed,
     Query(query): Query<YearQuery>,
 ) -> Result<Response, Refused> {
-    let table = exchange.tax_table(&actor, query.year).await?;
-    let name = format!("iog-payouts-{}", query.year);
+    let year = query.year.unwrap_or_else(|| exchange.this_year());
+    let table = exchange.tax_table(&actor, year).await?;
+    let name = format!("iog-payouts-{year}");
     Ok(csv(&name, table))
 }
