@@ -119,15 +119,19 @@ const deeds = {
     return "";
   },
 
-  async deposit(wallet, block) {
+  async deed(wallet, block) {
     const sign = wallet.features["aptos:signTransaction"];
     if (!sign) throw new Said("unsupported");
-    const amount = block.closest("[data-deposit]")?.querySelector("[name=amount]")?.value?.trim();
-    if (!amount) throw new Said("amount");
+    const body = JSON.parse(block.dataset.body);
+    const field = block.closest("[data-deposit]")?.querySelector("[name=amount]");
+    if (field) {
+      body.amount_io = field.value.trim();
+      if (!body.amount_io) throw new Said("amount");
+    }
     const account = await connect(wallet, block.dataset.chain, block.dataset.chainNumber);
-    const address = String(account.address);
-    const asked = await ask("/api/v1/deposits/transaction", { address, amount_io: amount });
-    // Large, and needed by few: loaded by the first who deposits.
+    if ("address" in body) body.address = String(account.address);
+    const asked = await ask(block.dataset.path, body);
+    // Large, and needed by few: loaded by the first who signs one.
     const { transaction } = await import("./sign.js");
     const authenticator = await allowed(
       sign.signTransaction(transaction(bytes(asked.transaction), asked.fee_payer)),

@@ -106,3 +106,34 @@ test('the block of wallets is good in both languages and themes', async ({ page 
     }
   }
 });
+
+test('a channel is opened, pays for a job, and is asked to close', async ({ page }) => {
+  const wallet = newWallet();
+  await mint(wallet, 4);
+  await install(page, wallet);
+  await open(page, '/sign-in?next=%2Fbilling');
+  await button(page, 'Continue with Test Wallet').click();
+  await page.waitForURL('**/billing');
+  await ready(page);
+  const section = page.locator('[data-key=channels]');
+  await section.locator('summary', { hasText: 'Open a channel' }).click();
+  await section.locator('[name=amount]').fill('2');
+  await button(page, 'Open with Test Wallet').click();
+  const channel = page.locator('[data-channel]');
+  await expect(channel).toContainText('2.00 IO', { timeout: 30_000 });
+  await expect(page.locator('.figures').first()).toContainText('2.00 IO');
+  await expectFits(page, '/billing with a channel');
+  await expectAccessible(page, '/billing with a channel');
+  await channel.locator('summary', { hasText: 'Add to it' }).click();
+  await channel.locator('[name=amount]').fill('1');
+  await button(page, 'Add with Test Wallet').click();
+  await expect(channel).toContainText('3.00 IO', { timeout: 30_000 });
+  await launch(page, { name: 'paid by a channel', command: 'sleep 2' });
+  await expect(page.locator('main [role=status] .state').first()).toHaveText('Finished', { timeout: 60_000 });
+  await open(page, '/billing');
+  await channel.locator('summary', { hasText: 'Close it' }).click();
+  await button(page, 'Ask for the close with Test Wallet').click();
+  await expect(channel.locator('.tag, span', { hasText: 'Closing' }).first()).toBeVisible({ timeout: 30_000 });
+  await expect(channel).toContainText('Owners can redeem until');
+  await expectFits(page, '/billing with a channel that closes');
+});

@@ -40,3 +40,24 @@ pub async fn cancel_payout_address() -> Result<(), Fault> {
     super::answer_form("/earnings");
     Ok(())
 }
+
+/// Has a voucher handed in at the platform's expense.
+#[server(prefix = "/fn", endpoint = "redeem-voucher")]
+pub async fn redeem_voucher(channel: String, payee: String) -> Result<(), Fault> {
+    use protocol::{Code, Problem};
+
+    let actor = super::actor().await?;
+    let unknown = || {
+        Problem::new(
+            Code::NotFound,
+            "The voucher was not found; it may belong to another account.",
+        )
+    };
+    let channel = channel.parse().map_err(|_| unknown())?;
+    let payee = payee.parse().map_err(|_| unknown())?;
+    super::exchange()?
+        .redeem_voucher(&actor, channel, payee)
+        .await?;
+    super::answer_form("/earnings");
+    Ok(())
+}

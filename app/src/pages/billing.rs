@@ -1,6 +1,8 @@
 //! The balance and what it lasts for, budgets, spending by day and by job, every movement, statements.
 
 #[cfg(feature = "ssr")]
+mod channels;
+#[cfg(feature = "ssr")]
 mod moves;
 #[cfg(feature = "ssr")]
 mod overview;

@@ -7,6 +7,8 @@ mod part;
 #[cfg(feature = "ssr")]
 mod payouts;
 #[cfg(feature = "ssr")]
+mod vouchers;
+#[cfg(feature = "ssr")]
 mod weeks;
 
 use std::time::Duration;

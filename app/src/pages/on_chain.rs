@@ -14,6 +14,14 @@ pub fn short(address: &str) -> String {
     }
 }
 
+/// Whose it is: by e-mail address, or by the wallet of an account that has no other name.
+pub fn who(email: &str) -> AnyView {
+    if email.contains('@') {
+        return view! { {email.to_owned()} }.into_any();
+    }
+    view! { <span class="mono" title=email.to_owned()>{short(email)}</span> }.into_any()
+}
+
 /// A reference of the outside world: a transaction of the chain leads to its page; what an admin wrote is shown as it is.
 pub fn reference(exchange: &Exchange, text: &str) -> AnyView {
     let network = exchange.settings().network.as_ref();

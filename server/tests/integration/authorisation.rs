@@ -536,6 +536,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("cancel-payout", false, none("payout", "")),
         ("payout-address", false, form("address=0xabc")),
         ("keep-payout-address", false, form("")),
+        ("redeem-voucher", false, form("channel=0xabc&payee=0xabc")),
         ("unlink-wallet", false, form("address=0xabc")),
         (
             "add-password",

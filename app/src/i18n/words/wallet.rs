@@ -46,5 +46,42 @@ words! {
     deposit_wallet_text: "You sign in your wallet, the platform pays the network's fee. The money is here when the chain has it, usually within seconds.", "在钱包中签名即可，网络费由平台支付。链上确认后到账，通常只需几秒。";
     deposit_wallet_with: "Deposit with {}", "用 {} 充值";
     deposit_wallet_sent: "Sent. It shows in your balance as soon as the chain has it:", "已发送，链上确认后即计入余额：";
+
+    // Escrow channels
+    channels_title: "Escrow channels", "支付通道";
+    channels_text: "Money that stays on the chain, in a channel that only your wallet can close. Your jobs are paid from it with vouchers, which owners can redeem without this platform; the rest comes back to your wallet a day after you ask for the close.", "资金留在链上，只有您的钱包能关闭此通道。任务以凭证从中支付，机主无需本平台即可兑付；申请关闭一天后，余额退回您的钱包。";
+    channel_wallet: "Wallet", "钱包";
+    channel_locked: "Put in", "存入";
+    channel_promised: "Promised by vouchers", "凭证已承诺";
+    channel_redeemed: "Redeemed", "已兑付";
+    channel_free: "Goes back at the close", "关闭时退回";
+    channel_returned: "Paid back", "已退回";
+    channel_until: "Owners can redeem until", "机主可兑付至";
+    channel_open_title: "Open a channel", "开通通道";
+    channel_open_with: "Open with {}", "用 {} 开通";
+    channel_add: "Add to it", "追加资金";
+    channel_add_with: "Add with {}", "用 {} 追加";
+    channel_close: "Close it", "关闭通道";
+    channel_close_text: "No job is paid from it any more at once. After a day you take the rest.", "立即不再从中支付任务；一天后您可取回余额。";
+    channel_close_with: "Ask for the close with {}", "用 {} 申请关闭";
+    channel_finish: "Take the rest", "取回余额";
+    channel_finish_with: "Take the rest with {}", "用 {} 取回余额";
+    channel_proposed: "Not opened yet", "尚未开通";
+    channel_is_open: "Open", "已开通";
+    channel_closing: "Closing", "关闭中";
+    channel_closed: "Closed", "已关闭";
+    channel_idle: "Not used", "未使用";
+    channel_sent: "Sent. It shows here as soon as the chain has it:", "已发送，链上确认后即在此显示：";
+
+    // Vouchers
+    vouchers_title: "Vouchers", "凭证";
+    vouchers_text: "What requesters pay from their own channels on the chain. Redeem here, or keep the file: with it and any node of the chain it can be redeemed without this platform (iog voucher redeem).", "租用者用自己的链上通道支付的款项。可在此兑付，或保存文件：凭此文件和任一链上节点，无需本平台即可兑付（iog voucher redeem）。";
+    voucher_says: "Worth so far", "累计价值";
+    voucher_left: "To be redeemed", "待兑付";
+    voucher_file: "File", "文件";
+    voucher_redeem: "Redeem now", "立即兑付";
+    voucher_asked: "On its way", "兑付中";
+    voucher_asked_done: "It is handed in; the money goes to your payout address.", "已提交，款项将付到您的收款地址。";
+    voucher_by: "Redeem before {}", "请在 {} 前兑付";
     deposit_wallet_amount: "say how much", "请填写金额";
 }

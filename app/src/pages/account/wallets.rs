@@ -23,7 +23,7 @@ pub async fn wallets_part() -> Result<AnyView, Fault> {
         return Ok(().into_any());
     }
     let t = words();
-    let link = chain.map(|chain| block(Purpose::Link, None, chain, t));
+    let link = chain.map(|chain| block(&Purpose::Link, chain, t));
     let password = actor.has_wallet_alone().then(|| add_password(t));
     Ok(view! {
         <section class="card grid grid-cols-1 gap-4" data-key="wallets">

@@ -76,7 +76,7 @@ fn card(exchange: &Exchange, deposit: &DepositView, t: &'static Words) -> AnyVie
                 <h2 class="flex items-center gap-2">{format::io(deposit.amount)}{demo}</h2>
                 {wording::deposit_state(deposit.state, t)}
             </div>
-            <p>{deposit.email.clone()}<span class="hint">" · "{format::moment(deposit.requested_at)}</span></p>
+            <p>{on_chain::who(deposit.email.as_deref().unwrap_or_default())}<span class="hint">" · "{format::moment(deposit.requested_at)}</span></p>
             {came_in}
             {said}
             {decide}

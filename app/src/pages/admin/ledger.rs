@@ -10,7 +10,7 @@ use crate::components::{Cell, Column, Parts, Submit, Tone, notice, row, table};
 use crate::fault::Fault;
 use crate::format;
 use crate::i18n::{Words, fill};
-use crate::pages::{Asked, wording};
+use crate::pages::{Asked, on_chain, wording};
 
 fn link(name: &str, value: &str) -> String {
     format!("/admin?tab=ledger&{name}={}", Url::escape(value))
@@ -100,7 +100,10 @@ fn book_table(books: &[BookView], t: &'static Words) -> AnyView {
                 Cell::title(
                     view! { <a class="mono" href=link("book", &book.book)>{book.book.clone()}</a> },
                 ),
-                Cell::new(t.col_account(), book.email.clone().unwrap_or_default()),
+                Cell::new(
+                    t.col_account(),
+                    on_chain::who(book.email.as_deref().unwrap_or_default()),
+                ),
                 Cell::end(t.col_balance(), format::signed(book.balance)),
             ])
         })

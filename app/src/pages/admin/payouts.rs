@@ -137,7 +137,7 @@ fn card(exchange: &Exchange, payout: &PayoutView, t: &'static Words) -> AnyView 
         <section class="card grid grid-cols-1 gap-3" data-key=id.clone()>
             <div class="row-actions justify-between"><h2>{format::io(payout.amount)}</h2>{wording::payout_state(payout.state, t)}</div>
             <dl class="facts">
-                {fact(t.col_account(), payout.email.clone().unwrap_or_default(), "")}
+                <div class="contents"><dt>{t.col_account()}</dt><dd>{on_chain::who(payout.email.as_deref().unwrap_or_default())}</dd></div>
                 {fact(t.col_wallet(), payout.address.clone(), "mono")}
                 {fact("ID", id.clone(), "mono")}
                 {fact(t.col_asked(), format::moment(payout.requested_at), "")}

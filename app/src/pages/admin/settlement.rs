@@ -136,7 +136,7 @@ fn one(exchange: &Exchange, detail: &BatchDetail, t: &'static Words) -> AnyView 
 fn line_row(exchange: &Exchange, line: &BatchLineView, t: &'static Words) -> AnyView {
     row(vec![
         Cell::title(line.line.to_string()),
-        Cell::new(t.col_account(), line.email.clone()),
+        Cell::new(t.col_account(), on_chain::who(&line.email)),
         Cell::new(t.col_wallet(), on_chain::account(exchange, &line.address)),
         Cell::end(t.col_amount(), format::io(line.amount)),
         Cell::new(t.col_state(), wording::payout_state(line.state, t)),

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use protocol::money::{DepositView, LimitsView};
 
+use super::channels;
 use crate::api::billing::{RequestCredit, SetLimits, TakeDemoCredit};
 use crate::api::{Post, exchange};
 use crate::components::{
@@ -34,6 +35,14 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
         }
     });
     let wallet = exchange.settings().network.as_ref();
+    let channels = match wallet {
+        Some(chain) => Some(channels::section(
+            &exchange.channels(actor).await?,
+            chain,
+            t,
+        )),
+        None => None,
+    };
     let wallet = wallet.map(|chain| from_wallet(chain, t));
     let faucet = faucet.map(|most| ask_faucet(most, &deposits, t));
     let no_way = (demo.is_none()
@@ -60,6 +69,7 @@ pub async fn view(actor: &Actor, t: &'static Words) -> Result<AnyView, Fault> {
             </div>
             {demo}
             {wallet}
+            {channels}
             {faucet}
             {no_way}
             {budgets(&limits, t)}
@@ -75,7 +85,7 @@ fn from_wallet(chain: &exchange::Network, t: &'static Words) -> AnyView {
             <h2>{t.deposit_wallet_title()}</h2>
             <p class="prose">{t.deposit_wallet_text()}</p>
             <Field name="amount" id="wallet-amount" label=t.col_amount() unit="IO" input_mode="decimal"/>
-            {block(Purpose::Deposit, None, chain, t)}
+            {block(&Purpose::Deposit, chain, t)}
         </section>
     }
     .into_any()

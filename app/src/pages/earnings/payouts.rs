@@ -6,7 +6,7 @@ use leptos::server_fn::ServerFn;
 use protocol::money::{EarningsView, PayoutStep, PayoutView};
 use protocol::wallet::PayoutAddressView;
 
-use super::{address, weeks};
+use super::{address, vouchers, weeks};
 use crate::api::earnings::{CancelPayout, ConvertEarnings, RequestPayout};
 use crate::api::{Post, actor, exchange};
 use crate::components::{Cell, Column, Field, Kind, Parts, Submit, Tone, notice, row, table};
@@ -42,6 +42,7 @@ pub async fn part() -> Result<AnyView, Fault> {
     });
     let goes = exchange.payout_address(&actor).await?;
     let place = address::card(&goes, t);
+    let vouchers = vouchers::section(&exchange.vouchers(&actor).await?, t);
     let ways = if made.withdrawable.is_zero() {
         notice(Tone::Idle, t.payout_nothing())
     } else {
@@ -57,6 +58,7 @@ pub async fn part() -> Result<AnyView, Fault> {
                 {given_back}
             </dl>
             {ways}
+            {vouchers}
             {place}
             <section>
                 <h2 class="mb-3">{t.payouts_title()}</h2>
