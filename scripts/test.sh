@@ -126,7 +126,7 @@ say "Build"
 # In a subshell of its own: a build that fails must still end in a sum.
 if (bash scripts/build.sh); then
   count build 1 0
-  export IOG_SERVER_BIN=$TARGET/debug/iog-server IOG_WORKER_BIN=$TARGET/debug/iog-worker IOG_DEVCHAIN_BIN=$TARGET/debug/iog-devchain
+  export IOG_SERVER_BIN=$TARGET/debug/iog-server IOG_WORKER_BIN=$TARGET/debug/iog-worker IOG_DEVCHAIN_BIN=$TARGET/debug/iog-devchain IOG_CLI_BIN=$TARGET/debug/iog
   # The tests' servers serve the real site.
   export LEPTOS_SITE_ROOT=$SITE LEPTOS_OUTPUT_NAME=iog LEPTOS_HASH_FILES=true LEPTOS_ENV=PROD
   if [ "$WHAT" != e2e ]; then nextest integration "Tests with real processes and databases" --workspace --test '*'; fi

@@ -182,7 +182,10 @@ impl Exchange {
             (ChannelDeed::TopUp(amount), _) => Deed::TopUp { number, amount },
             (ChannelDeed::StartClose, _) => Deed::StartClose { number },
             (ChannelDeed::FinishClose, _) => {
-                if let Some(until) = row.closing_until.filter(|until| *until > self.now()) {
+                // The chain's own time decides, not ours.
+                if let Some(until) = row.closing_until
+                    && chain.head().await?.at < until
+                {
                     return wrong(&format!(
                         "owners can redeem until {until}; finish the close after that"
                     ));

@@ -132,7 +132,16 @@ impl Devchain {
 
     /// Gives an address IO.
     pub async fn mint(&self, address: &str, amount: u64) {
-        let path = format!("/mint?address={address}&amount={amount}&asset=io");
+        self.give(address, amount, "io").await;
+    }
+
+    /// Gives an address APT, of which fees are paid.
+    pub async fn fund(&self, address: &str, amount: u64) {
+        self.give(address, amount, "apt").await;
+    }
+
+    async fn give(&self, address: &str, amount: u64, asset: &str) {
+        let path = format!("/mint?address={address}&amount={amount}&asset={asset}");
         let done = self.rest.send(Method::POST, &path, "", "").await;
         done.ok::<Value>();
     }

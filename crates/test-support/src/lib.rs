@@ -5,8 +5,8 @@
 //! what it asked when an answer is not as expected. Deliberately absent: assertions about IOG, which stand in the tests.
 //! A dev-dependency only; nothing here runs in production.
 //!
-//! Programs: `IOG_SERVER_BIN`, `IOG_WORKER_BIN` and `IOG_DEVCHAIN_BIN`, otherwise `iog-server`, `iog-worker` and `iog-devchain` beside
-//! the test's own folder (build them first: `cargo build -p server -p worker -p devchain`). Databases: SQLite in the test's folder, or, with
+//! Programs: `IOG_SERVER_BIN`, `IOG_WORKER_BIN`, `IOG_DEVCHAIN_BIN` and `IOG_CLI_BIN`, otherwise `iog-server`, `iog-worker`,
+//! `iog-devchain` and `iog` beside the test's own folder (build them first: `cargo build -p server -p worker -p devchain -p cli`). Databases: SQLite in the test's folder, or, with
 //! `IOG_TEST_POSTGRES` (an address whose user may create databases), what [`Database::from_env`] says.
 
 mod account;

@@ -64,9 +64,10 @@ pub const KEYS: [&str; 58] = [
 pub(super) const LOG_FORMAT: &str = "log_format";
 
 /// Of the house's scripts and of `--config`, besides the settings.
-const OTHER_NAMES: [&str; 9] = [
+const OTHER_NAMES: [&str; 10] = [
     "IOG_CONFIG",
     "IOG_CACHE",
+    "IOG_CLI_BIN",
     "IOG_DEVCHAIN_BIN",
     "IOG_MOVE_ABI",
     "IOG_MOVE_LIBS",

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ed25519_dalek::{Signer as _, SigningKey};
 use futures::StreamExt;
 use http::Method;
 use kernel::{AccountId, Amount};
@@ -12,21 +11,18 @@ use protocol::state::{JobState, RunEnd};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
-use settlement::sign_in::{Fields, WalletKey, bytes_to_sign};
-use settlement::{Address, Tag};
-use test_support::{
-    Account, Client, Database, Devchain, FakeWorker, KEYS, TestApp, job, wait_until,
-};
+use settlement::Tag;
+use test_support::{Account, Client, Database, Devchain, FakeWorker, TestApp, job, wait_until};
 use tokio::time::{Instant, sleep};
 
 use crate::SOON;
 use crate::authorisation::browser;
 
 /// What the vault begins with: more than anybody here can earn.
-const VAULT: i64 = 10_000_000_000;
+pub const VAULT: i64 = 10_000_000_000;
 /// With this tag the platform's own money comes in.
-const PLATFORM: [u8; 16] = [0; 16];
-const BLOCK_MS: u32 = 100;
+pub const PLATFORM: [u8; 16] = [0; 16];
+pub const BLOCK_MS: u32 = 100;
 /// Past the expiry of all that is signed, and past the second look that proves absence.
 const PAST_EXPIRY_S: u64 = 75;
 
@@ -126,28 +122,31 @@ impl Bank {
         (now.state == PayoutState::Paid).then_some(now)
     }
 
-    /// Books and chain are equal to the unit, and nothing that is compared differs.
     async fn in_order(&self) {
-        let outside = "SELECT -balance FROM books WHERE id = 'platform:outside'";
-        assert_eq!(self.chain.vault().await, self.app.count(outside).await);
-        // One whole comparison that began after this.
-        sleep(Duration::from_millis(2_500)).await;
-        let found: Value = self
-            .ann
-            .send(Method::POST, "/api/v1/admin/ledger/reconcile", "", "")
-            .await
-            .ok();
-        // A batch that needed many attempts was told, and is right since.
-        let was_told = |one: &Value| {
-            let expected = one["expected"].as_str().unwrap_or_default();
-            !one["gone_at"].is_null() && expected.starts_with("settled at attempt")
-        };
-        let found = found.as_array().expect("incidents");
-        assert!(found.iter().all(was_told), "{found:?}");
-        let proof: Value = self.app.anyone().get("/api/v1/ledger/proof").await.ok();
-        assert_eq!(proof["sum"], 0);
-        assert_eq!(self.app.count("SELECT COUNT(*) FROM chain_faults").await, 0);
+        in_order(&self.app, &self.chain, &self.ann).await;
     }
+}
+
+/// Books and chain are equal to the unit, and nothing that is compared differs.
+pub async fn in_order(app: &TestApp, chain: &Devchain, admin: &Client) {
+    let outside = "SELECT -balance FROM books WHERE id = 'platform:outside'";
+    assert_eq!(chain.vault().await, app.count(outside).await);
+    // One whole comparison that began after this.
+    sleep(Duration::from_millis(2_500)).await;
+    let found: Value = admin
+        .send(Method::POST, "/api/v1/admin/ledger/reconcile", "", "")
+        .await
+        .ok();
+    // A batch that needed many attempts was told, and is right since.
+    let was_told = |one: &Value| {
+        let expected = one["expected"].as_str().unwrap_or_default();
+        !one["gone_at"].is_null() && expected.starts_with("settled at attempt")
+    };
+    let found = found.as_array().expect("incidents");
+    assert!(found.iter().all(was_told), "{found:?}");
+    let proof: Value = app.anyone().get("/api/v1/ledger/proof").await.ok();
+    assert_eq!(proof["sum"], 0);
+    assert_eq!(app.count("SELECT COUNT(*) FROM chain_faults").await, 0);
 }
 
 /// An ordinary address, each time another one.
@@ -518,147 +517,5 @@ async fn each_payout_is_paid_once_whatever_fails_and_whoever_is_killed() {
             "{name}: {payouts} payouts in {batches} batches by {transactions} transactions, {harms} times something was done to them, {:.0} s, seed {seed}",
             begun.elapsed().as_secs_f64()
         );
-    }
-}
-
-/// A wallet of Ed25519 that holds IO, and a browser that it signs in.
-struct Wallet {
-    key: SigningKey,
-    address: Address,
-}
-
-impl Wallet {
-    fn new(seed: u8) -> Self {
-        let key = SigningKey::from_bytes(&[seed; 32]);
-        let named = WalletKey::ed25519(key.verifying_key()).authentication_key();
-        let address = Address::from_bytes(*named.as_bytes());
-        Self { key, address }
-    }
-
-    fn public_key(&self) -> Vec<u8> {
-        WalletKey::ed25519(self.key.verifying_key()).to_bcs()
-    }
-
-    /// As `aptos:signIn` answers.
-    fn sign_in(&self, question: &Value) -> Value {
-        let mut input = question.clone();
-        input["address"] = self.address.to_string().into();
-        let fields: Fields = serde_json::from_value(input.clone()).expect("fields");
-        let message = bytes_to_sign(&fields.to_message().expect("a message"));
-        json!({
-            "nonce": question["nonce"],
-            "wallet": "Test",
-            "signed": { "by": "sign_in", "input": input, "scheme": "ed25519" },
-            "public_key": hex::encode(self.public_key()),
-            "signature": hex::encode(self.key.sign(&message).to_bytes()),
-        })
-    }
-
-    /// As `aptos:signTransaction` answers, in BCS.
-    fn authenticator(&self, message: &str) -> String {
-        let message = hex::decode(message).expect("bytes");
-        let signature = self.key.sign(&message).to_bytes();
-        hex::encode([&[0], self.public_key().as_slice(), &[64], &signature].concat())
-    }
-
-    async fn browser(&self, app: &TestApp) -> Client {
-        let home = app.anyone().at_home();
-        let question: Value = home
-            .send(Method::POST, "/api/v1/wallets/sign-in/question", "", "")
-            .await
-            .ok();
-        let answer = home
-            .post("/api/v1/wallets/sign-in", &self.sign_in(&question))
-            .await;
-        let set = answer.header("set-cookie").expect("a cookie").to_owned();
-        assert!(
-            set.contains("HttpOnly") && set.contains("SameSite=Lax"),
-            "{set}"
-        );
-        let cookie = set.split(';').next().expect("a pair").to_owned();
-        // Heard by somebody else, it signs in nobody.
-        home.post("/api/v1/wallets/sign-in", &self.sign_in(&question))
-            .await
-            .refused(401);
-        app.anyone().at_home().with("cookie", &cookie)
-    }
-}
-
-#[tokio::test]
-async fn a_wallet_without_apt_signs_in_deposits_and_is_paid_at_its_address() {
-    for database in Database::from_env() {
-        let chain = Devchain::start(BLOCK_MS).await;
-        let settings = [
-            ("IOG_CHAIN_INTERVAL_MS", "50"),
-            ("IOG_CHAIN_FEE_PAYER_KEY", KEYS[0]),
-        ];
-        let app = app_over(&chain, database, &settings).await;
-        let (mine, other) = (Wallet::new(0x61), Wallet::new(0x62));
-        chain.mint(&mine.address.to_string(), 5_000_000).await;
-        let me = mine.browser(&app).await;
-        let account: Value = me.get("/api/v1/account").await.ok();
-        assert_eq!(account["email"], mine.address.to_string());
-
-        let ask = json!({ "address": mine.address.to_string(), "amount_io": "0.03" });
-        let proposal: Value = me.post("/api/v1/deposits/transaction", &ask).await.ok();
-        let path = format!(
-            "/api/v1/wallets/transactions/{}",
-            proposal["id"].as_str().expect("an id")
-        );
-        let message = proposal["to_sign"].as_str().expect("bytes");
-        let signed = json!({ "authenticator": mine.authenticator(message) });
-        // Another wallet's signature, rubbish, and another account's hands.
-        let forged = json!({ "authenticator": other.authenticator(message) });
-        me.post(&path, &forged).await.refused(422);
-        me.post(&path, &json!({ "authenticator": "zz" }))
-            .await
-            .refused(422);
-        let thief = other.browser(&app).await;
-        thief.post(&path, &signed).await.refused(404);
-        // More than the wallet holds is refused before anybody signs.
-        let much = json!({ "address": mine.address.to_string(), "amount_io": "1" });
-        me.post("/api/v1/deposits/transaction", &much)
-            .await
-            .refused(409);
-
-        let sent: Value = me.post(&path, &signed).await.ok();
-        let again: Value = me.post(&path, &signed).await.ok();
-        assert_eq!(sent["transaction"], again["transaction"]);
-        let available = || async {
-            let balance: Value = me.get("/api/v1/balance").await.ok();
-            balance["available"].as_str().map(str::to_owned)
-        };
-        wait_until("it is credited", SOON, || async {
-            (available().await.as_deref() == Some("3000000")).then_some(())
-        })
-        .await;
-        assert_eq!(chain.holding(&mine.address.to_string()).await, 2_000_000);
-        let deeds: Value = me.get("/api/v1/wallets/transactions").await.ok();
-        let deed = &deeds.as_array().expect("a list")[0];
-        assert_eq!(
-            (&deed["kind"], &deed["state"]),
-            (&json!("deposit"), &json!("landed"))
-        );
-        let deposits: Value = me.get("/api/v1/deposits").await.ok();
-        assert_eq!(
-            deposits["items"].as_array().map(Vec::len),
-            Some(1),
-            "{deposits}"
-        );
-
-        // A second wallet is linked by its own signature, and signs in to the same account.
-        let (third, home) = (Wallet::new(0x63), "/api/v1/wallets");
-        let question: Value = me
-            .send(Method::POST, "/api/v1/wallets/question", "", "")
-            .await
-            .ok();
-        me.post(home, &third.sign_in(&question)).await.ok::<Value>();
-        let same: Value = third.browser(&app).await.get("/api/v1/account").await.ok();
-        assert_eq!(same["id"], account["id"]);
-        let taken: Value = thief
-            .send(Method::POST, "/api/v1/wallets/question", "", "")
-            .await
-            .ok();
-        thief.post(home, &third.sign_in(&taken)).await.refused(409);
     }
 }

@@ -1,10 +1,12 @@
 //! The server as a whole: the real program, real workers where work is done, spoken ones where only words matter.
 //!
-//! One binary, because linking a server is slow. The programs must be built first: `cargo build -p server -p worker -p devchain`.
+//! One binary, because linking a server is slow. The programs must be built first: `cargo build -p server -p worker -p cli -p
+//! devchain`.
 
 mod api;
 mod authorisation;
 mod chain;
+mod channels;
 mod crash;
 mod gateway;
 mod invoices;
@@ -24,6 +26,7 @@ mod reports;
 mod rounds;
 mod rush;
 mod smtp;
+mod wallet;
 mod webhooks;
 
 use std::time::Duration;
