@@ -60,7 +60,7 @@ impl Asked {
 
 /// What was signed, read.
 enum Signed {
-    SignIn(Answer),
+    SignIn(Box<Answer>),
     Plain(PlainAnswer),
 }
 
@@ -85,11 +85,11 @@ fn read(answer: &WalletAnswer) -> Result<Signed, Error> {
                 .map_err(|error| Error::invalid("input", error.to_string()))?;
             let scheme = Scheme::from_name(scheme).map_err(refused)?;
             let key = WalletKey::from_bcs(scheme, &key).map_err(refused)?;
-            Signed::SignIn(Answer {
+            Signed::SignIn(Box::new(Answer {
                 fields,
                 key,
                 signature,
-            })
+            }))
         }
         WalletSigned::Message { text } => {
             let key = WalletKey::from_bcs(Scheme::of_key(&key), &key).map_err(refused)?;
@@ -183,12 +183,12 @@ impl Exchange {
             expires_at: now.plus(ANSWERED_WITHIN),
         };
         let mut tx = self.inner.store.begin().await?;
-        if let Some(actor) = actor {
-            if tx.wallets(actor.account).await?.len() >= WALLETS_MAX {
-                return Err(Error::Conflict(format!(
-                    "{WALLETS_MAX} wallets are linked already, as many as may be; unlink one first"
-                )));
-            }
+        if let Some(actor) = actor
+            && tx.wallets(actor.account).await?.len() >= WALLETS_MAX
+        {
+            return Err(Error::Conflict(format!(
+                "{WALLETS_MAX} wallets are linked already, as many as may be; unlink one first"
+            )));
         }
         tx.insert_challenge(&challenge, now).await?;
         tx.commit().await?;
@@ -250,25 +250,22 @@ impl Exchange {
         let address = self.answered(chain, None, answer).await?;
         let now = self.now();
         let mut tx = self.inner.store.begin().await?;
-        let (account, is_new) = match tx.wallet(address).await? {
-            Some(wallet) => {
-                tx.touch_wallet(address, now).await?;
-                (wallet.account, false)
-            }
-            None => {
-                let account = self.account_of_wallet(address);
-                tx.insert_account(&account).await?;
-                tx.insert_wallet(&Wallet {
-                    address,
-                    account: account.id,
-                    name: wallet_name(&answer.wallet),
-                    linked_at: now,
-                    used_at: now,
-                })
-                .await?;
-                tracing::info!(account = %account.id, wallet = %address, "an account was made");
-                (account.id, true)
-            }
+        let (account, is_new) = if let Some(wallet) = tx.wallet(address).await? {
+            tx.touch_wallet(address, now).await?;
+            (wallet.account, false)
+        } else {
+            let account = self.account_of_wallet(address);
+            tx.insert_account(&account).await?;
+            tx.insert_wallet(&Wallet {
+                address,
+                account: account.id,
+                name: wallet_name(&answer.wallet),
+                linked_at: now,
+                used_at: now,
+            })
+            .await?;
+            tracing::info!(account = %account.id, wallet = %address, "an account was made");
+            (account.id, true)
         };
         tx.commit().await?;
         let account = self.inner.store.account(account).await?;

@@ -325,8 +325,8 @@ impl Notice {
             Self::BalanceRunway { .. } | Self::DepositUpdated { .. } => "/billing".into(),
             Self::PayoutUpdated { .. }
             | Self::LeaseRefunded { .. }
-            | Self::DisputeUpdated { job: None, .. } => "/earnings".into(),
-            Self::PayoutAddressUpdated { .. } => "/earnings".into(),
+            | Self::DisputeUpdated { job: None, .. }
+            | Self::PayoutAddressUpdated { .. } => "/earnings".into(),
             Self::WalletLinked { .. } => "/account".into(),
             Self::IncidentOpened { .. } => "/admin".into(),
             Self::SearchMatched { .. } => "/searches".into(),
