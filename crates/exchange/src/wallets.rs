@@ -61,7 +61,7 @@ impl Asked {
 /// What was signed, read.
 enum Signed {
     SignIn(Box<Answer>),
-    Plain(PlainAnswer),
+    Plain(Box<PlainAnswer>),
 }
 
 fn hex_of(field: &str, text: &str) -> Result<Vec<u8>, Error> {
@@ -93,11 +93,11 @@ fn read(answer: &WalletAnswer) -> Result<Signed, Error> {
         }
         WalletSigned::Message { text } => {
             let key = WalletKey::from_bcs(Scheme::of_key(&key), &key).map_err(refused)?;
-            Signed::Plain(PlainAnswer {
+            Signed::Plain(Box::new(PlainAnswer {
                 text: text.clone(),
                 key,
                 signature,
-            })
+            }))
         }
     })
 }
