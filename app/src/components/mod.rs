@@ -27,7 +27,7 @@ pub use field::{CheckField, Field, SelectField, TextField};
 pub use icon::{Icon, icon};
 pub use log::{LogTail, LogView};
 pub use meter::{Meter, Reading};
-pub use notice::{empty, failed, notice, skeleton_block, skeleton_rows};
+pub use notice::{empty, failed, notice, skeleton_block, skeleton_rows, unannounced};
 pub use page::PageHead;
 pub use plot::Sample;
 pub use state::{Tone, shape, state, tag};

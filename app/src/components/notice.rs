@@ -18,6 +18,17 @@ pub fn notice(tone: Tone, body: impl IntoView + 'static) -> AnyView {
         .into_any()
 }
 
+/// The same inside of what is announced already, or is hidden until a script shows it.
+pub fn unannounced(tone: Tone, body: impl IntoView + 'static) -> AnyView {
+    let (class, drawing) = match tone {
+        Tone::Ok => ("notice ok", Icon::Done),
+        Tone::Busy | Tone::Idle => ("notice", Icon::Info),
+        Tone::Warn => ("notice warn", Icon::Warn),
+        Tone::Bad => ("notice bad", Icon::Bad),
+    };
+    view! { <div class=class>{icon(drawing)}<div>{body.into_any()}</div></div> }.into_any()
+}
+
 /// Nothing here yet, and the one thing to do about it.
 pub fn empty(
     title: &'static str,

@@ -3,7 +3,10 @@
 
 use leptos::prelude::*;
 
-use crate::components::{Tone, effect, notice};
+use crate::components::effect;
+#[cfg(feature = "ssr")]
+use crate::components::{Tone, notice, unannounced};
+#[cfg(feature = "ssr")]
 use crate::i18n::Words;
 
 const LOADER: &str = "/pkg/wallet.js";
@@ -76,7 +79,7 @@ pub fn block(purpose: &Purpose, chain: &exchange::Network, t: &'static Words) ->
     };
     let (path, body) = purpose.transaction().unzip();
     let told = |name: &'static str, tone: Tone, text: &'static str| {
-        view! { <div data-show=name hidden>{notice(tone, view! { <p class="break-all">{text}" "<span data-detail=""></span></p> })}</div> }
+        view! { <div data-show=name hidden>{unannounced(tone, view! { <p class="break-all">{text}" "<span data-detail=""></span></p> })}</div> }
     };
     let done = (!done.is_empty()).then(|| told("done", Tone::Ok, done));
     view! {

@@ -121,6 +121,8 @@ impl Tx {
     /// # Errors
     /// A conflict: the account has another one that is open or being closed, or more would be promised than came in.
     pub async fn update_channel(&mut self, changed: &ChannelRow) -> Result<(), StoreError> {
+        // Their pages show it.
+        self.tell(changed.account);
         query(
             "UPDATE channels SET state = $1, locked = $2, promised = $3, redeemed = $4, freed = $5, returned = $6, \
              closing_until = $7, opened_at = $8, closed_at = $9 WHERE address = $10",
@@ -183,6 +185,9 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn put_voucher(&mut self, new: &VoucherRow) -> Result<(), StoreError> {
+        if let Some(owner) = new.account {
+            self.tell(owner);
+        }
         query(
             "INSERT INTO vouchers (channel, payee, account, cumulative, redeemed, signature, changed_at, asked) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (channel, payee) DO UPDATE SET \

@@ -135,10 +135,10 @@ fn vault_card(vault: &VaultView, t: &'static Words) -> AnyView {
 fn contract(chain: &OnChainView, t: &'static Words) -> AnyView {
     let address = match chain.contract_url.clone() {
         Some(href) => {
-            view! { <a class="mono" href=href rel="external noopener">{chain.contract.clone()}</a> }
+            view! { <a class="mono break-all" href=href rel="external noopener">{chain.contract.clone()}</a> }
                 .into_any()
         }
-        None => view! { <span class="mono">{chain.contract.clone()}</span> }.into_any(),
+        None => view! { <span class="mono break-all">{chain.contract.clone()}</span> }.into_any(),
     };
     let version = chain.version;
     view! {
@@ -147,7 +147,7 @@ fn contract(chain: &OnChainView, t: &'static Words) -> AnyView {
             <dl class="facts">
                 {fact(t.explorer_address(), address)}
                 {fact(t.explorer_chain_id(), chain.number.to_string())}
-                {fact(t.explorer_node(), view! { <span class="mono">{chain.node.clone()}</span> })}
+                {fact(t.explorer_node(), view! { <span class="mono break-all">{chain.node.clone()}</span> })}
                 {version.map(|version| fact(t.explorer_version(), version.to_string()))}
                 {code(&chain.code, t)}
             </dl>
@@ -163,7 +163,7 @@ fn code(code: &CodeView, t: &'static Words) -> AnyView {
         CodeState::Different => (Tone::Warn, t.explorer_code_different()),
         CodeState::NotCompared => (Tone::Idle, t.explorer_code_not_compared()),
     };
-    let hash = |hash: String| view! { <span class="mono">{hash}</span> };
+    let hash = |hash: String| view! { <span class="mono break-all">{hash}</span> };
     view! {
         {fact(t.explorer_code(), state(tone, word))}
         {fact(t.explorer_code_built(), hash(code.built.clone()))}
