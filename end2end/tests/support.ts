@@ -89,8 +89,13 @@ export async function expectAccessible(page: Page, where: string) {
 
 /** Nothing sticks out sideways: a phone must not scroll in two directions. */
 export async function expectFits(page: Page, where: string) {
-  const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  expect(over, `${where} is wider than the screen`).toBeLessThanOrEqual(0);
+  const [over, who] = await page.evaluate(() => {
+    const width = document.documentElement.clientWidth;
+    const out = [...document.querySelectorAll<HTMLElement>('main *')].filter(element => element.getBoundingClientRect().right > width + 1);
+    // The last one is the innermost.
+    return [document.documentElement.scrollWidth - width, out.at(-1)?.outerHTML.slice(0, 200) ?? ''] as const;
+  });
+  expect(over, `${where} is wider than the screen: ${who}`).toBeLessThanOrEqual(0);
 }
 
 /** On a phone the launch form has its steps one after the other; on a wide screen all of them are there. */
