@@ -233,6 +233,23 @@ async fn a_question_is_answered_once_in_time_and_by_its_own_wallet() {
 }
 
 #[tokio::test]
+async fn of_a_thousand_answers_at_once_to_one_question_exactly_one_signs_in() {
+    for backend in backends() {
+        let (world, chain) = world(backend).await;
+        let (exchange, wallet) = (&world.exchange, Wallet::new(1));
+        let question = exchange.ask_wallet(None, None).await.unwrap();
+        let answer = wallet.sign_in(&question);
+        let all = (0..1_000).map(|_| enter(exchange, &chain, answer.clone()));
+        let all = futures::future::join_all(all).await;
+        let (won, lost): (Vec<_>, Vec<_>) = all.into_iter().partition(Result::is_ok);
+        assert_eq!(won.len(), 1);
+        for lost in lost {
+            assert_eq!(code(lost), Some(Code::Unauthenticated));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_wallet_is_linked_to_one_account_by_its_own_signature() {
     for backend in backends() {
         let (world, chain) = world(backend).await;
