@@ -114,6 +114,12 @@ pub fn watch_notices(changed: impl Fn() + Copy + Send + Sync + 'static) {
     }
 }
 
+/// The cookie that keeps somebody signed in for so many seconds.
+#[cfg(feature = "ssr")]
+pub fn session_cookie(secret: &str, seconds: u64) -> String {
+    format!("{SESSION_COOKIE}={secret}; Path=/; Max-Age={seconds}; HttpOnly; Secure; SameSite=Lax")
+}
+
 /// The meter in words. Under half an hour is a warning, under five minutes an alarm.
 pub fn reading(meter: &MeterView, t: &Words) -> Reading {
     let tone = match meter.runway.map(kernel::Seconds::get) {

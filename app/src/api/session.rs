@@ -14,7 +14,7 @@ mod cookies {
     use protocol::{Code, Problem};
 
     use crate::fault::Fault;
-    use crate::session::SESSION_COOKIE;
+    use crate::session::{SESSION_COOKIE, session_cookie};
 
     pub fn append(cookie: &str) -> Result<(), Fault> {
         let fault = || Problem::new(Code::Internal, "The answer could not carry a cookie.");
@@ -25,9 +25,7 @@ mod cookies {
     }
 
     pub fn sign_in(secret: &str, seconds: u64) -> Result<(), Fault> {
-        append(&format!(
-            "{SESSION_COOKIE}={secret}; Path=/; Max-Age={seconds}; HttpOnly; Secure; SameSite=Lax"
-        ))
+        append(&session_cookie(secret, seconds))
     }
 
     pub fn sign_out() -> Result<(), Fault> {

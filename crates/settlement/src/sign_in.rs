@@ -193,11 +193,11 @@ mod tests {
     use super::*;
     use ed25519_dalek::{Signer as _, SigningKey};
 
-    fn at(millis: i64) -> Timestamp {
+    pub(super) fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(1_790_000_000_000).plus_millis(millis)
     }
 
-    fn expected() -> Expected {
+    pub(super) fn expected() -> Expected {
         Expected {
             domain: "iog.example".into(),
             uri: "https://iog.example".into(),
@@ -209,11 +209,11 @@ mod tests {
         }
     }
 
-    fn key() -> SigningKey {
+    pub(super) fn key() -> SigningKey {
         SigningKey::from_bytes(&[3; 32])
     }
 
-    fn wallet() -> WalletKey {
+    pub(super) fn wallet() -> WalletKey {
         WalletKey::ed25519(key().verifying_key())
     }
 

@@ -270,8 +270,16 @@ impl Store {
         .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;
+        self.named_vouchers(&rows).await
+    }
+
+    /// Those that rows name by `channel` and `payee`, in their order.
+    async fn named_vouchers(
+        &self,
+        rows: &[AnyRow],
+    ) -> Result<Vec<(VoucherRow, ChannelRow)>, StoreError> {
         let mut all = Vec::with_capacity(rows.len());
-        for row in &rows {
+        for row in rows {
             let found = self
                 .voucher(row.parse("channel")?, row.parse("payee")?)
                 .await?;
@@ -385,13 +393,6 @@ impl Store {
         .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;
-        let mut all = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let found = self
-                .voucher(row.parse("channel")?, row.parse("payee")?)
-                .await?;
-            all.extend(found);
-        }
-        Ok(all)
+        self.named_vouchers(&rows).await
     }
 }

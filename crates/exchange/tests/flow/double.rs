@@ -40,6 +40,28 @@ pub enum Fault {
     Between,
 }
 
+impl Fault {
+    /// Those that dice are thrown for; `Between` is made on purpose.
+    pub const ALL: [Self; 6] = [
+        Self::Answer,
+        Self::Forget,
+        Self::Away,
+        Self::Fail,
+        Self::Late,
+        Self::Events,
+    ];
+}
+
+/// Throws dice of any number of sides, the same ones for the same seed.
+pub fn dice(mut seed: u64) -> impl FnMut(u64) -> u64 {
+    move |sides| {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % sides
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     pub at: i64,

@@ -5,7 +5,7 @@ use kernel::{PayoutId, Timestamp};
 use protocol::money::{ChainReach, CodeState, DepositState, IncidentKind, PayoutState};
 use settlement::{Address, ChainError, Tag};
 
-use crate::double::{Double, Fault, io};
+use crate::double::{Double, Fault, dice, io};
 use crate::world::{World, backends};
 
 /// A round of both: the chain makes a block, the exchange looks. The chain may be away.
@@ -386,21 +386,7 @@ async fn fault_console_3449_each_payout_is_paid_once_under_any_fault() {
         let chain = Double::new();
         let base = 1_000_000_i64 * i64::try_from(count).unwrap();
         let otto = owner(&world, &chain, "otto", base * 2).await;
-        let mut dice = 1_u64;
-        let mut roll = move |sides: u64| {
-            dice = dice
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (dice >> 33) % sides
-        };
-        let faults = [
-            Fault::Answer,
-            Fault::Forget,
-            Fault::Away,
-            Fault::Fail,
-            Fault::Late,
-            Fault::Events,
-        ];
+        let (mut roll, faults) = (dice(1), Fault::ALL);
         let mut asked = 0;
         let mut rounds = 0_u64;
         loop {

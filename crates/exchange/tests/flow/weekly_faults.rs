@@ -7,7 +7,7 @@ use settlement::report::Earning;
 use settlement::tax::Rate;
 use settlement::{Address, Tree};
 
-use crate::double::{Double, Fault, io};
+use crate::double::{Double, Fault, dice, io};
 use crate::weekly::{
     DAY, PRICE, WEEK, chain_has_all, earn, has, now, reports, round, rounds, same_time, week_of,
 };
@@ -26,21 +26,7 @@ async fn each_version_is_published_once_under_any_fault_and_whenever_the_process
         world.fill_treasury(100_000_000).await;
         let mut worker = Worker::new(1, PRICE);
         worker.join(&world, &otto).await;
-        let mut dice = 7_u64;
-        let mut roll = move |sides: u64| {
-            dice = dice
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (dice >> 33) % sides
-        };
-        let faults = [
-            Fault::Answer,
-            Fault::Forget,
-            Fault::Away,
-            Fault::Fail,
-            Fault::Late,
-            Fault::Events,
-        ];
+        let (mut roll, faults) = (dice(7), Fault::ALL);
         let mut leases: Vec<LeaseId> = Vec::new();
         for week in 0..8 {
             if week < 6 {

@@ -99,31 +99,8 @@ pub fn check_plain(
 mod tests {
     use super::*;
     use crate::sign_in::KeyError;
-    use ed25519_dalek::{Signer as _, SigningKey};
-
-    fn at(millis: i64) -> Timestamp {
-        Timestamp::from_millis(1_790_000_000_000).plus_millis(millis)
-    }
-
-    fn expected() -> Expected {
-        Expected {
-            domain: "iog.example".into(),
-            uri: "https://iog.example".into(),
-            statement: "Sign in to IOG.".into(),
-            nonce: "a1b2c3d4e5f6a7b8".into(),
-            chain: "aptos:testnet".into(),
-            issued_at: at(0),
-            expires_at: at(300_000),
-        }
-    }
-
-    fn key() -> SigningKey {
-        SigningKey::from_bytes(&[3; 32])
-    }
-
-    fn wallet() -> WalletKey {
-        WalletKey::ed25519(key().verifying_key())
-    }
+    use crate::sign_in::tests::{at, expected, key, wallet};
+    use ed25519_dalek::Signer as _;
 
     fn address() -> Address {
         Address::from_bytes(*wallet().authentication_key().as_bytes())

@@ -1,6 +1,6 @@
 //! Wallets: signing in with one, those of an account, and where payouts go.
 
-use app::session::SESSION_COOKIE;
+use app::session::session_cookie;
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse, Response};
@@ -56,11 +56,7 @@ pub async fn sign_in(
     let exchange = &state.exchange;
     let chain = chain(state.chain.as_ref()).await?;
     let (view, secret) = exchange.sign_in_by_wallet(chain, &answer).await?;
-    let cookie = format!(
-        "{SESSION_COOKIE}={}; Path=/; Max-Age={}; HttpOnly; Secure; SameSite=Lax",
-        secret.0,
-        exchange.settings().session_ttl.get()
-    );
+    let cookie = session_cookie(&secret.0, exchange.settings().session_ttl.get());
     Ok(([(SET_COOKIE, cookie)], Json(view)).into_response())
 }
 
@@ -172,7 +168,10 @@ pub async fn send_deed(
     extract::Json(signed): extract::Json<WalletSignature>,
 ) -> Answer<DeedView> {
     actor.require_person()?;
-    let digits = signed.authenticator.trim_start_matches("0x");
+    let digits = signed
+        .authenticator
+        .strip_prefix("0x")
+        .unwrap_or(&signed.authenticator);
     let authenticator =
         hex::decode(digits).map_err(|_| Refused::field("authenticator", "hexadecimal digits"))?;
     let exchange = &state.exchange;
