@@ -1,6 +1,7 @@
 //! Where a page speaks with wallets. The server writes all that may be said; a script of its own (`wallet/wallet.js`), which is
 //! loaded here, finds the wallets by their standard and shows what is so. The attributes are what it looks for.
 
+#[cfg(feature = "ssr")]
 use leptos::prelude::*;
 
 use crate::components::effect;
