@@ -103,7 +103,7 @@ fn token(chain: &OnChainView, t: &'static Words) -> AnyView {
     view! {
         <section data-key="token">
             <h2 class="mb-3">{t.explorer_token()}</h2>
-            <dl class="figures">
+            <dl class="figures wide">
                 {figure(t.explorer_supply(), format::io(supply.supply))}
                 {figure(t.explorer_circulating(), format::io(supply.circulating))}
                 {figure(t.explorer_cap(), format::io(supply.cap))}
