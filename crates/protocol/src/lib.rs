@@ -16,6 +16,9 @@ pub mod rent;
 pub mod round;
 pub mod spec;
 pub mod state;
+/// Templates are read where jobs are made, never in a browser.
+#[cfg(not(target_arch = "wasm32"))]
+pub mod template;
 pub mod view;
 pub mod wallet;
 pub mod worker;
