@@ -1,7 +1,8 @@
 // Wallets by their standard: signing in, linking, depositing, and where payouts go.
+import { readFileSync } from 'node:fs';
 import { type Page } from '@playwright/test';
 import { expect, expectAccessible, expectFits, launch, open, prefer, ready, signIn, test } from './support';
-import { addressOf, holding, install, mint, newWallet, tell } from './wallet';
+import { addressOf, holding, install, mint, newWallet, redeemed, tell } from './wallet';
 
 const wallets = (page: Page) => page.locator('[data-wallets]');
 /** What the block says of the last press; the rest of it is there, hidden. */
@@ -137,4 +138,67 @@ test('a channel is opened, pays for a job, and is asked to close', async ({ page
   await expect(channel.locator('.tag, span', { hasText: 'Closing' }).first()).toBeVisible({ timeout: 30_000 });
   await expect(channel).toContainText('Owners can redeem until');
   await expectFits(page, '/billing with a channel that closes');
+});
+
+test('an owner keeps the voucher of a channel, and has it redeemed over the chain', async ({ page, browser }) => {
+  // Where the owner's part goes has to be known before it is earned.
+  await signIn(page, 'owner');
+  await open(page, '/earnings');
+  const set = await page.evaluate(async () => {
+    const body = JSON.stringify({ address: '0xcafe' });
+    return (await fetch('/api/v1/payout-address', { method: 'PUT', headers: { 'content-type': 'application/json' }, body })).status;
+  });
+  expect(set).toBe(200);
+
+  const requester = await (await browser.newContext()).newPage();
+  const wallet = newWallet();
+  await mint(wallet, 2);
+  await install(requester, wallet);
+  await open(requester, '/sign-in?next=%2Fbilling');
+  await button(requester, 'Continue with Test Wallet').click();
+  await requester.waitForURL('**/billing');
+  await ready(requester);
+  const section = requester.locator('[data-key=channels]');
+  await section.locator('summary', { hasText: 'Open a channel' }).click();
+  await section.locator('[name=amount]').fill('1');
+  await button(requester, 'Open with Test Wallet').click();
+  const channel = requester.locator('[data-channel]');
+  await expect(channel).toContainText('1.00 IO', { timeout: 30_000 });
+  const address = (await channel.getAttribute('data-channel'))!;
+  await launch(requester, { name: 'paid by a voucher', command: 'sleep 2' });
+  await expect(requester.locator('main [role=status] .state').first()).toHaveText('Finished', { timeout: 60_000 });
+  await open(requester, '/notices');
+  await expect(requester.locator('.notices')).toContainText('is open with 1.00 IO');
+  await requester.context().close();
+
+  const row = page.locator('[data-key=vouchers] tbody tr', { has: page.locator(`[title="${address}"]`) });
+  await expect(async () => {
+    await open(page, '/earnings');
+    await expect(row).toBeVisible({ timeout: 1_000 });
+  }).toPass({ timeout: 30_000 });
+  await expectFits(page, '/earnings with vouchers');
+  await expectAccessible(page, '/earnings with vouchers');
+  const download = page.waitForEvent('download');
+  await row.locator('a[download]').click();
+  const file = JSON.parse(readFileSync(await (await download).path(), 'utf8'));
+  expect([file.format, file.channel]).toEqual(['iog.voucher.v1', address]);
+  const due = Number(file.cumulative);
+  expect(due).toBeGreaterThan(0);
+  expect(await redeemed(file.contract, address, file.payee)).toBe(0);
+  const before = await holding(file.payee);
+
+  await row.getByRole('button', { name: 'Redeem now' }).click();
+  await expect(page.locator('body')).toContainText('It is handed in');
+  const link = row.locator('a[href*="/transaction/0x"]');
+  await expect(async () => {
+    await open(page, '/earnings');
+    await expect(link).toBeVisible({ timeout: 1_000 });
+  }).toPass({ timeout: 30_000 });
+  await expect(row).toContainText('Redeemed');
+  await expectFits(page, '/earnings with a voucher that was redeemed');
+  expect(await redeemed(file.contract, address, file.payee)).toBe(due);
+  // Other channels pay this address too.
+  expect(await holding(file.payee)).toBeGreaterThanOrEqual(before + due);
+  const shown = await page.request.get((await link.getAttribute('href'))!);
+  expect(await shown.text()).toContain('escrow::redeem');
 });

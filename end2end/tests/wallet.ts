@@ -43,6 +43,13 @@ export async function mint(wallet: TestWallet, io: number) {
   expect(done.ok, await done.text()).toBe(true);
 }
 
+/** What a channel has paid to an address in all, by the contract. */
+export async function redeemed(contract: string, channel: string, payee: string): Promise<number> {
+  const body = JSON.stringify({ function: `${contract}::escrow::redeemed`, type_arguments: [], arguments: [channel, payee] });
+  const answer = await fetch(`${devchain()}/v1/view`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+  return Number((await answer.json())[0]);
+}
+
 /** What an address holds of IO on the chain, in base units. */
 export async function holding(address: string): Promise<number> {
   const node = await (await fetch(`${devchain()}/v1`)).json();

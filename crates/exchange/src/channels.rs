@@ -8,12 +8,13 @@ use protocol::money::{ChannelState, ChannelView, DeedProposal, VoucherDocument, 
 use protocol::view::Scope;
 use settlement::chain::Deed;
 use settlement::voucher::FORMAT;
-use settlement::{Address, Chain, Digest, Voucher};
-use store::{ChainFault, ChannelRow, Maturity, StoreError, Tx, VoucherRow};
+use settlement::{Address, Chain, Digest, Outgoing, Voucher};
+use store::{ChainFault, ChannelRow, Maturity, Purpose, StoreError, Tx, VoucherRow};
 
 use crate::actor::Actor;
 use crate::desk::Exchange;
 use crate::error::Error;
+use crate::wallets::NO_CHAIN;
 
 const SHOWN: u32 = 200;
 
@@ -44,7 +45,11 @@ fn view(row: &ChannelRow) -> ChannelView {
     }
 }
 
-fn voucher_view((voucher, channel): &(VoucherRow, ChannelRow)) -> VoucherView {
+fn voucher_view(
+    voucher: &VoucherRow,
+    channel: &ChannelRow,
+    transaction: Option<Digest>,
+) -> VoucherView {
     VoucherView {
         channel: voucher.channel.to_string(),
         payee: voucher.payee.to_string(),
@@ -54,6 +59,7 @@ fn voucher_view((voucher, channel): &(VoucherRow, ChannelRow)) -> VoucherView {
         state: channel.state,
         closing_until: channel.closing_until,
         changed_at: voucher.changed_at,
+        transaction: transaction.map(|hash| hash.to_string()),
     }
 }
 
@@ -147,11 +153,12 @@ impl Exchange {
     /// Makes the transaction that adds to a channel, begins its close, or ends it.
     ///
     /// # Errors
-    /// Not this account's; its state does not allow it; not with an API key; the chain would refuse it or does not answer.
+    /// Not this account's; its state does not allow it; not with an API key; the chain would refuse it or does not answer; there
+    /// is none.
     pub async fn change_channel(
         &self,
         actor: &Actor,
-        chain: &dyn Chain,
+        chain: Option<&dyn Chain>,
         address: Address,
         change: ChannelDeed,
     ) -> Result<DeedProposal, Error> {
@@ -163,6 +170,7 @@ impl Exchange {
         let row = row
             .filter(|row| row.account == actor.account && row.state != ChannelState::Proposed)
             .ok_or(Error::NotFound("the channel"))?;
+        let chain = chain.ok_or(NO_CHAIN)?;
         let wrong = |why: &str| Err(Error::Conflict(why.to_owned()));
         let number = row.number;
         let deed = match (change, row.state) {
@@ -173,10 +181,10 @@ impl Exchange {
             (ChannelDeed::TopUp(amount), _) if amount.is_zero() => {
                 return Err(Error::invalid("amount", "more than nothing"));
             }
-            (ChannelDeed::StartClose, ChannelState::Closing) => {
+            (ChannelDeed::StartClose, _) if row.closing_until.is_some() => {
                 return wrong("the channel is being closed already");
             }
-            (ChannelDeed::FinishClose, ChannelState::Open) => {
+            (ChannelDeed::FinishClose, _) if row.closing_until.is_none() => {
                 return wrong("ask for the close first; a day later it can be finished");
             }
             (ChannelDeed::TopUp(amount), _) => Deed::TopUp { number, amount },
@@ -217,7 +225,24 @@ impl Exchange {
     pub async fn vouchers(&self, actor: &Actor) -> Result<Vec<VoucherView>, Error> {
         actor.require(Scope::Read)?;
         let found = self.inner.store.vouchers(actor.account, SHOWN).await?;
-        Ok(found.iter().map(voucher_view).collect())
+        let mut views = Vec::with_capacity(found.len());
+        for (voucher, channel) in &found {
+            let transaction = self.redeemed_with(voucher).await?;
+            views.push(voucher_view(voucher, channel, transaction));
+        }
+        Ok(views)
+    }
+
+    /// The transaction of ours that redeemed a voucher up to what was redeemed of it.
+    async fn redeemed_with(&self, voucher: &VoucherRow) -> Result<Option<Digest>, Error> {
+        if voucher.redeemed.is_zero() {
+            return Ok(None);
+        }
+        let purpose = Purpose::Redeem(voucher.channel, voucher.payee, voucher.redeemed);
+        let ours = self.inner.store.newest_outgoing(purpose).await?;
+        Ok(ours
+            .filter(|row| matches!(row.state, Outgoing::Landed { .. }))
+            .map(|row| row.hash))
     }
 
     /// One of them, to be kept.
@@ -279,7 +304,8 @@ impl Exchange {
         voucher.asked = voucher.cumulative;
         tx.put_voucher(&voucher).await?;
         tx.commit().await?;
-        Ok(voucher_view(&(voucher, of)))
+        let transaction = self.redeemed_with(&voucher).await?;
+        Ok(voucher_view(&voucher, &of, transaction))
     }
 
     /// Where an owner's earnings go on the chain, if that was said.
@@ -331,7 +357,13 @@ impl Exchange {
         let to_owner = match payee {
             Some(payee) => {
                 let part = earned.min(charged).min(free);
-                promise(tx, &signer, &channel, payee, Some(so_far.owner), part, now).await?;
+                let owner = so_far.owner;
+                let is_first =
+                    promise(tx, &signer, &channel, payee, Some(owner), part, now).await?;
+                // When the close was asked for, nothing was open and so nothing was said.
+                if is_first && channel.state == ChannelState::Closing {
+                    self.tell_owner(tx, &channel, owner, payee, part).await?;
+                }
                 part
             }
             None => Amount::ZERO,
@@ -369,7 +401,7 @@ impl Exchange {
     }
 }
 
-/// Raises what a channel promises a payee, and signs it.
+/// Raises what a channel promises a payee, and signs it. Whether nothing was open before.
 async fn promise(
     tx: &mut Tx,
     signer: &SigningKey,
@@ -378,9 +410,9 @@ async fn promise(
     account: Option<AccountId>,
     more: Amount,
     now: Timestamp,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     if more.is_zero() {
-        return Ok(());
+        return Ok(false);
     }
     let known = tx.voucher(channel.address, payee).await?;
     let mut row = known.unwrap_or(VoucherRow {
@@ -393,6 +425,7 @@ async fn promise(
         changed_at: now,
         asked: Amount::ZERO,
     });
+    let is_first = row.cumulative == row.redeemed;
     row.cumulative = row.cumulative.checked_add(more)?;
     row.changed_at = now;
     row.signature = Voucher {
@@ -403,5 +436,6 @@ async fn promise(
     }
     .sign(signer)
     .signature;
-    Ok(tx.put_voucher(&row).await?)
+    tx.put_voucher(&row).await?;
+    Ok(is_first)
 }

@@ -1,6 +1,8 @@
 //! The words of e-mails, in both languages: what happened, in one line for the subject and a few for the text, and where one
 //! sees more. Plain text, and nothing in a subject that could end its line.
 
+mod channels;
+
 use kernel::{Amount, Seconds, Timestamp};
 use protocol::money::{DepositState, DisputeState, PayoutState, RefundReason};
 use protocol::notice::{Language, Notice};
@@ -251,6 +253,19 @@ fn en(notice: &Notice) -> (String, String) {
                 because(reason.as_ref())
             ),
         ),
+        Notice::ChannelUpdated {
+            channel,
+            step,
+            amount,
+            until,
+        } => channels::channel_en(channel, *step, *amount, *until),
+        Notice::VoucherUpdated {
+            channel,
+            state,
+            open,
+            until,
+            ..
+        } => channels::voucher_en(channel, *state, *open, *until),
         Notice::DisputeUpdated {
             state,
             lease,
@@ -434,6 +449,19 @@ fn zh(notice: &Notice) -> (String, String) {
                 because(reason.as_ref())
             ),
         ),
+        Notice::ChannelUpdated {
+            channel,
+            step,
+            amount,
+            until,
+        } => channels::channel_zh(channel, *step, *amount, *until),
+        Notice::VoucherUpdated {
+            channel,
+            state,
+            open,
+            until,
+            ..
+        } => channels::voucher_zh(channel, *state, *open, *until),
         Notice::DisputeUpdated {
             state,
             lease,

@@ -8,6 +8,7 @@
 mod channels;
 mod events;
 mod outgoing;
+mod told;
 mod watch;
 mod weekly;
 

@@ -13,6 +13,7 @@ use store::{Purpose, Tx, WalletDeed};
 use crate::actor::Actor;
 use crate::desk::Exchange;
 use crate::error::Error;
+use crate::wallets::NO_CHAIN;
 
 /// Each costs the platform a trial run and, signed, a fee.
 const A_MINUTE: u64 = 10;
@@ -183,11 +184,11 @@ impl Exchange {
     /// and hands them over. The same again answers the same.
     ///
     /// # Errors
-    /// Not this account's; over; the signature does not fit; not with an API key.
+    /// Not this account's; over; the signature does not fit; not with an API key; there is no chain.
     pub async fn submit_deed(
         &self,
         actor: &Actor,
-        chain: &dyn Chain,
+        chain: Option<&dyn Chain>,
         id: DeedId,
         wallet: &[u8],
     ) -> Result<DeedView, Error> {
@@ -205,6 +206,7 @@ impl Exchange {
             drop(tx);
             return self.deed_view(&deed).await;
         }
+        let chain = chain.ok_or(NO_CHAIN)?;
         if deed.expires_at <= now {
             return Err(Error::Conflict(
                 "it is over, since it was not signed in time; begin again".into(),

@@ -27,9 +27,9 @@ const NAME_MAX: usize = 40;
 const SIGN_IN: &str = "Sign in to IOG. This moves no money and costs nothing.";
 /// Before the account's id.
 const LINK: &str = "Let this wallet sign in to the IOG account";
-/// There is nobody to ask which key signs for an address.
+/// Nobody says which key signs for an address, and nothing can be sent.
 pub const NO_CHAIN: Error = Error::Unavailable(
-    "this site is connected to no chain, so wallets cannot sign in; use an e-mail address",
+    "this site is connected to no chain, so nothing can be done with wallets; sign in with an e-mail address",
 );
 /// Of a key or signature in hex.
 const HEX_MAX: usize = 512;

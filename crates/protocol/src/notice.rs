@@ -6,7 +6,9 @@ use kernel::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::money::{DepositState, DisputeState, IncidentKind, PayoutState, RefundReason};
+use crate::money::{
+    ChannelState, ChannelStep, DepositState, DisputeState, IncidentKind, PayoutState, RefundReason,
+};
 use crate::state::{JobState, RunEnd};
 use crate::view::SearchAlert;
 use crate::wallet::AddressChange;
@@ -44,6 +46,10 @@ pub enum Event {
     WalletLinked,
     #[serde(rename = "deposit.updated")]
     DepositUpdated,
+    #[serde(rename = "channel.updated")]
+    ChannelUpdated,
+    #[serde(rename = "voucher.updated")]
+    VoucherUpdated,
     #[serde(rename = "dispute.updated")]
     DisputeUpdated,
     #[serde(rename = "incident.opened")]
@@ -57,7 +63,7 @@ pub enum Event {
 }
 
 impl Event {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::JobStarted,
         Self::JobEnded,
         Self::JobFundsLow,
@@ -69,6 +75,8 @@ impl Event {
         Self::PayoutAddressUpdated,
         Self::WalletLinked,
         Self::DepositUpdated,
+        Self::ChannelUpdated,
+        Self::VoucherUpdated,
         Self::DisputeUpdated,
         Self::IncidentOpened,
         Self::SearchMatched,
@@ -89,6 +97,8 @@ impl Event {
             Self::PayoutAddressUpdated => "payout_address.updated",
             Self::WalletLinked => "wallet.linked",
             Self::DepositUpdated => "deposit.updated",
+            Self::ChannelUpdated => "channel.updated",
+            Self::VoucherUpdated => "voucher.updated",
             Self::DisputeUpdated => "dispute.updated",
             Self::IncidentOpened => "incident.opened",
             Self::SearchMatched => "search.matched",
@@ -208,6 +218,31 @@ pub enum Notice {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// Something happened on the chain to the account's escrow channel.
+    #[serde(rename = "channel.updated")]
+    ChannelUpdated {
+        channel: String,
+        step: ChannelStep,
+        /// What came in, or, of a closed one, what went back to the wallet; absent while it is being closed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amount: Option<Amount>,
+        /// Closing: until then owners can redeem.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// For an owner: a channel that owes the account is being closed, or was closed before all was redeemed.
+    #[serde(rename = "voucher.updated")]
+    VoucherUpdated {
+        channel: String,
+        payee: String,
+        /// Of the channel: `closing` or `closed`.
+        state: ChannelState,
+        /// What the voucher promises and nobody redeemed.
+        open: Amount,
+        /// Until then it can be redeemed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
     #[serde(rename = "dispute.updated")]
     DisputeUpdated {
         dispute: DisputeId,
@@ -271,6 +306,8 @@ impl Notice {
             Self::PayoutAddressUpdated { .. } => Event::PayoutAddressUpdated,
             Self::WalletLinked { .. } => Event::WalletLinked,
             Self::DepositUpdated { .. } => Event::DepositUpdated,
+            Self::ChannelUpdated { .. } => Event::ChannelUpdated,
+            Self::VoucherUpdated { .. } => Event::VoucherUpdated,
             Self::DisputeUpdated { .. } => Event::DisputeUpdated,
             Self::IncidentOpened { .. } => Event::IncidentOpened,
             Self::SearchMatched { .. } => Event::SearchMatched,
@@ -322,8 +359,11 @@ impl Notice {
             | Self::JobOutOfFunds { job, .. }
             | Self::JobRefunded { job, .. }
             | Self::DisputeUpdated { job: Some(job), .. } => format!("/jobs/{job}"),
-            Self::BalanceRunway { .. } | Self::DepositUpdated { .. } => "/billing".into(),
+            Self::BalanceRunway { .. }
+            | Self::DepositUpdated { .. }
+            | Self::ChannelUpdated { .. } => "/billing".into(),
             Self::PayoutUpdated { .. }
+            | Self::VoucherUpdated { .. }
             | Self::LeaseRefunded { .. }
             | Self::DisputeUpdated { job: None, .. }
             | Self::PayoutAddressUpdated { .. } => "/earnings".into(),

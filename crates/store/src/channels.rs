@@ -222,6 +222,32 @@ impl Tx {
         row.as_ref().map(voucher).transpose()
     }
 
+    /// Owners' vouchers of a channel of which something is open: whose, for whom, and how much.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn open_vouchers(
+        &mut self,
+        channel: Address,
+    ) -> Result<Vec<(AccountId, Address, Amount)>, StoreError> {
+        let rows = query(
+            "SELECT account, payee, cumulative - redeemed AS rest FROM vouchers \
+             WHERE channel = $1 AND account IS NOT NULL AND redeemed < cumulative ORDER BY payee",
+        )
+        .bind(channel.to_string())
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    row.parse("account")?,
+                    row.parse("payee")?,
+                    row.amount("rest")?,
+                ))
+            })
+            .collect()
+    }
+
     /// The vault's vouchers are to be redeemed: it holds less than what waits to be paid.
     ///
     /// # Errors

@@ -176,6 +176,12 @@ impl Devchain {
         values.into_iter().next().unwrap_or_default()
     }
 
+    /// A transaction that it has, by its hash.
+    pub async fn transaction(&self, hash: &str) -> Value {
+        let path = format!("/v1/transactions/by_hash/{hash}");
+        self.rest.get(&path).await.ok()
+    }
+
     /// What the contract's vault holds.
     pub async fn vault(&self) -> i64 {
         let text = self.ask("settlement::vault_balance").await;

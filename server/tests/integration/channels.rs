@@ -464,3 +464,37 @@ async fn a_voucher_that_is_not_good_is_refused_with_its_reason() {
     assert!(street.vouchers().await.is_empty());
     in_order(&street.app, &street.chain, &street.ann).await;
 }
+
+/// The owner presses a button, and the platform pays the fee.
+#[tokio::test]
+async fn an_owner_has_a_voucher_redeemed_from_here_once() {
+    let mut street = Street::open(Database::Sqlite).await;
+    let channel = street.lock().await;
+    let renter = street.renter.clone();
+    street.work(&renter, 2).await;
+    let [voucher] = street.vouchers().await.try_into().expect("one voucher");
+    let due = voucher.cumulative.base();
+    assert!(due > 0 && voucher.transaction.is_none());
+    let path = format!("/api/v1/vouchers/{channel}/{}/redeem", street.payee);
+    let none = json!({});
+    street.renter.post(&path, &none).await.refused(404);
+    let asked: VoucherView = street.owner.post(&path, &none).await.ok();
+    assert!(asked.asked && asked.redeemed.is_zero());
+    // Once more before it is there changes nothing.
+    _ = street.owner.post(&path, &none).await;
+    let transaction = wait_until("it is redeemed and has its transaction", SOON, || async {
+        let [now] = street.vouchers().await.try_into().ok()?;
+        let is_done = !now.asked && now.redeemed.base() == due;
+        now.transaction.filter(|_| is_done)
+    })
+    .await;
+    assert_eq!(street.chain.holding(&street.payee).await, due);
+    assert!(street.otto.balance().await.vouched.is_zero());
+    let again = street.owner.post(&path, &none).await.refused(409);
+    assert!(again.detail.contains("is open"), "{again:?}");
+    let there = street.chain.transaction(&transaction).await;
+    assert_eq!(there["success"], true, "{there}");
+    let function = there["payload"]["function"].as_str().unwrap_or_default();
+    assert!(function.ends_with("::escrow::redeem"), "{there}");
+    in_order(&street.app, &street.chain, &street.ann).await;
+}

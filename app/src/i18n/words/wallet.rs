@@ -83,5 +83,12 @@ words! {
     voucher_asked: "On its way", "兑付中";
     voucher_asked_done: "It is handed in; the money goes to your payout address.", "已提交，款项将付到您的收款地址。";
     voucher_by: "Redeem before {}", "请在 {} 前兑付";
+    notice_channel_opened: "Your escrow channel {} is open with {}. Your jobs are paid from it first.", "您的支付通道 {} 已开通，金额 {}，任务将优先从中支付。";
+    notice_channel_topped_up: "Your escrow channel {} got {} more.", "您的支付通道 {} 增加了 {}。";
+    notice_channel_idle: "The escrow channel {} with {} was opened beside another one, or with another key. No job is paid from it; close it to get the money back.", "支付通道 {}（{}）在另一个通道之外开通，或使用了别的密钥。不会从中支付任务；关闭它即可取回资金。";
+    notice_channel_closing: "Your escrow channel {} is being closed. Owners can redeem until {}; then finish the close. If this was not you, somebody else can sign with your wallet.", "您的支付通道 {} 正在关闭。机主可在 {} 前兑付，之后请完成关闭。如果不是您本人操作，说明有他人能用您的钱包签名。";
+    notice_channel_closed: "Your escrow channel {} is closed. {} went back to your wallet.", "您的支付通道 {} 已关闭，{} 已退回您的钱包。";
+    notice_voucher_closing: "The escrow channel {} is being closed and owes you {}. Your voucher is handed in before {}; you can redeem it yourself, too.", "支付通道 {} 正在关闭，尚欠您 {}。平台会在 {} 前提交您的凭证，您也可以自行兑付。";
+    notice_voucher_closed: "The escrow channel {} was closed before {} of your voucher was redeemed. Those who run the platform were told.", "支付通道 {} 在您的凭证兑付 {} 之前已关闭。平台运营方已收到通知。";
     deposit_wallet_amount: "say how much", "请填写金额";
 }

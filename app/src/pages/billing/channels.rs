@@ -87,45 +87,27 @@ fn card(channel: &ChannelView, chain: &Network, t: &'static Words) -> AnyView {
         .parse()
         .ok()
         .and_then(|address| chain.explorer.of_account(address));
+    let add = || {
+        let (key, purpose) = (format!("add-{end}"), Purpose::TopUp(address.clone()));
+        doing(&key, t.channel_add(), None, true, &purpose, chain, t)
+    };
+    let close = || {
+        let (key, purpose) = (format!("close-{end}"), Purpose::StartClose(address.clone()));
+        let text = Some(t.channel_close_text());
+        doing(&key, t.channel_close(), text, false, &purpose, chain, t)
+    };
+    let finish = || {
+        let (key, purpose) = (
+            format!("finish-{end}"),
+            Purpose::FinishClose(address.clone()),
+        );
+        doing(&key, t.channel_finish(), None, false, &purpose, chain, t)
+    };
     let doings = match channel.state {
-        ChannelState::Open => vec![
-            doing(
-                &format!("add-{end}"),
-                t.channel_add(),
-                None,
-                true,
-                &Purpose::TopUp(address.clone()),
-                chain,
-                t,
-            ),
-            doing(
-                &format!("close-{end}"),
-                t.channel_close(),
-                Some(t.channel_close_text()),
-                false,
-                &Purpose::StartClose(address.clone()),
-                chain,
-                t,
-            ),
-        ],
-        ChannelState::Idle => vec![doing(
-            &format!("close-{end}"),
-            t.channel_close(),
-            Some(t.channel_close_text()),
-            false,
-            &Purpose::StartClose(address.clone()),
-            chain,
-            t,
-        )],
-        ChannelState::Closing => vec![doing(
-            &format!("finish-{end}"),
-            t.channel_finish(),
-            None,
-            false,
-            &Purpose::FinishClose(address.clone()),
-            chain,
-            t,
-        )],
+        ChannelState::Open => vec![add(), close()],
+        // Nothing here uses it, but it can be closed like any other.
+        ChannelState::Idle if channel.closing_until.is_none() => vec![close()],
+        ChannelState::Idle | ChannelState::Closing => vec![finish()],
         ChannelState::Proposed | ChannelState::Closed => vec![],
     };
     let until = channel

@@ -42,7 +42,7 @@ pub async fn part() -> Result<AnyView, Fault> {
     });
     let goes = exchange.payout_address(&actor).await?;
     let place = address::card(&goes, t);
-    let vouchers = vouchers::section(&exchange.vouchers(&actor).await?, t);
+    let vouchers = vouchers::section(&exchange, &exchange.vouchers(&actor).await?, t);
     let ways = if made.withdrawable.is_zero() {
         notice(Tone::Idle, t.payout_nothing())
     } else {

@@ -1,5 +1,6 @@
 //! The vouchers that owe an owner, as the server writes them.
 
+use exchange::Exchange;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use protocol::money::{ChannelState, VoucherView};
@@ -10,14 +11,17 @@ use crate::components::{Cell, Column, Icon, Parts, icon, row, table};
 use crate::fault::form_fault;
 use crate::format;
 use crate::i18n::{Words, fill};
-use crate::pages::on_chain::short;
+use crate::pages::on_chain::{reference, short};
 
 /// Nothing where no requester pays from a channel.
-pub fn section(vouchers: &[VoucherView], t: &'static Words) -> AnyView {
+pub fn section(exchange: &Exchange, vouchers: &[VoucherView], t: &'static Words) -> AnyView {
     if vouchers.is_empty() {
         return ().into_any();
     }
-    let rows = vouchers.iter().map(|voucher| line(voucher, t)).parts();
+    let rows = vouchers
+        .iter()
+        .map(|voucher| line(exchange, voucher, t))
+        .parts();
     let columns = vec![
         Column::new(t.channels_title()),
         Column::end(t.voucher_says()),
@@ -36,7 +40,7 @@ pub fn section(vouchers: &[VoucherView], t: &'static Words) -> AnyView {
     .into_any()
 }
 
-fn line(voucher: &VoucherView, t: &'static Words) -> AnyView {
+fn line(exchange: &Exchange, voucher: &VoucherView, t: &'static Words) -> AnyView {
     let left = voucher.cumulative.minus_or_zero(voucher.redeemed);
     let (channel, payee) = (voucher.channel.clone(), voucher.payee.clone());
     let href = format!("/api/v1/vouchers/{channel}/{payee}");
@@ -44,7 +48,9 @@ fn line(voucher: &VoucherView, t: &'static Words) -> AnyView {
     let is_over = voucher.state == ChannelState::Closed;
     let redeem = if voucher.asked {
         view! { <span class="hint">{t.voucher_asked()}</span> }.into_any()
-    } else if left.is_zero() || is_over {
+    } else if left.is_zero() {
+        view! { <span class="hint">{t.channel_redeemed()}</span> }.into_any()
+    } else if is_over {
         ().into_any()
     } else {
         view! {
@@ -56,6 +62,10 @@ fn line(voucher: &VoucherView, t: &'static Words) -> AnyView {
         }
         .into_any()
     };
+    let with = voucher
+        .transaction
+        .as_deref()
+        .map(|hash| reference(exchange, hash));
     let by = voucher.closing_until.filter(|_| !is_over).map(
         |until| view! { <p class="hint">{fill(t.voucher_by(), &[&format::moment(until)])}</p> },
     );
@@ -66,6 +76,6 @@ fn line(voucher: &VoucherView, t: &'static Words) -> AnyView {
         Cell::end(t.voucher_says(), format::io(voucher.cumulative)),
         Cell::end(t.voucher_left(), format::io(left)),
         Cell::new(t.voucher_file(), file),
-        Cell::action(redeem),
+        Cell::action(view! { <div class="flex flex-wrap items-center gap-2">{redeem}{with}</div> }),
     ])
 }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
+use protocol::money::{ChannelState, ChannelStep};
 use protocol::notice::{Notice, NoticeView};
 use protocol::wallet::AddressChange;
 
@@ -12,6 +13,7 @@ use crate::components::{Parts, empty, tag};
 use crate::fault::Fault;
 use crate::format;
 use crate::i18n::{Words, fill, locale, told, words};
+use crate::pages::on_chain::short;
 use crate::pages::{Asked, wording};
 
 const PER_PAGE: u32 = 50;
@@ -142,6 +144,39 @@ fn sentence(notice: &Notice, t: &'static Words) -> String {
         } => {
             let deposit = wording::deposit_word(*state, t);
             fill(t.notice_deposit(), &[&format::io(*amount), deposit]) + &reason(why)
+        }
+        Notice::ChannelUpdated {
+            channel,
+            step,
+            amount,
+            until,
+        } => {
+            let pattern = match step {
+                ChannelStep::Opened => t.notice_channel_opened(),
+                ChannelStep::ToppedUp => t.notice_channel_topped_up(),
+                ChannelStep::Idle => t.notice_channel_idle(),
+                ChannelStep::Closing => t.notice_channel_closing(),
+                ChannelStep::Closed => t.notice_channel_closed(),
+            };
+            let amount = amount.map(format::io);
+            let until = until.map(format::moment);
+            let value = amount.or(until).unwrap_or_default();
+            fill(pattern, &[&short(channel), &value])
+        }
+        Notice::VoucherUpdated {
+            channel,
+            state,
+            open,
+            until,
+            ..
+        } => {
+            let pattern = if *state == ChannelState::Closed {
+                t.notice_voucher_closed()
+            } else {
+                t.notice_voucher_closing()
+            };
+            let until = until.map(format::moment).unwrap_or_default();
+            fill(pattern, &[&short(channel), &format::io(*open), &until])
         }
         Notice::DisputeUpdated {
             state,

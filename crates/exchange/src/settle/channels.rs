@@ -3,7 +3,7 @@
 use kernel::{Amount, Timestamp};
 use ledger::BookId;
 use ledger::plans::OfChannel;
-use protocol::money::ChannelState;
+use protocol::money::{ChannelState, ChannelStep};
 use settlement::chain::{Event, EventKind, Order};
 use settlement::{Address, Chain, ChainError, Digest, SignedVoucher, Voucher};
 use store::{ChainFault, ChannelRow, Purpose, Tx, VoucherRow};
@@ -43,7 +43,7 @@ impl Exchange {
                 cumulative,
                 ..
             } => self.redeemed(tx, event, channel, payee, cumulative).await,
-            EventKind::Closing { channel, until, .. } => closing(tx, channel, until).await,
+            EventKind::Closing { channel, until, .. } => self.closing(tx, channel, until).await,
             EventKind::Closed {
                 channel, returned, ..
             } => self.closed(tx, event, channel, returned).await,
@@ -70,10 +70,14 @@ impl Exchange {
         let has_other = tx.channel_of(row.account).await?.is_some();
         if has_other || key != row.voucher_key {
             row.state = ChannelState::Idle;
-            return Ok(tx.update_channel(&row).await?);
+            tx.update_channel(&row).await?;
+            return self
+                .tell_channel(tx, &row, ChannelStep::Idle, Some(amount))
+                .await;
         }
         row.state = ChannelState::Open;
-        self.locked(tx, event, &mut row, amount).await
+        self.locked(tx, event, &mut row, ChannelStep::Opened, amount)
+            .await
     }
 
     async fn topped_up(
@@ -85,7 +89,8 @@ impl Exchange {
     ) -> Result<(), Error> {
         match tx.channel(address).await? {
             Some(mut row) if row.state == ChannelState::Open => {
-                self.locked(tx, event, &mut row, amount).await
+                self.locked(tx, event, &mut row, ChannelStep::ToppedUp, amount)
+                    .await
             }
             _ => Ok(()),
         }
@@ -96,6 +101,7 @@ impl Exchange {
         tx: &mut Tx,
         event: &Event,
         row: &mut ChannelRow,
+        step: ChannelStep,
         amount: Amount,
     ) -> Result<(), Error> {
         let address = row.address.to_string();
@@ -112,7 +118,7 @@ impl Exchange {
         tx.update_channel(row).await?;
         self.post_all(tx, &[transfer], self.now()).await?;
         tracing::info!(channel = address, account = %row.account, %amount, "money was locked in a channel");
-        Ok(())
+        self.tell_channel(tx, row, step, Some(amount)).await
     }
 
     /// Whoever handed the voucher in: what it brought leaves the owner's book, once.
@@ -164,6 +170,24 @@ impl Exchange {
         Ok(())
     }
 
+    /// No job is paid from it any more, beyond what was earned.
+    async fn closing(&self, tx: &mut Tx, address: Address, until: Timestamp) -> Result<(), Error> {
+        let Some(mut row) = tx.channel(address).await? else {
+            return Ok(());
+        };
+        if row.closing_until.is_some() {
+            return Ok(());
+        }
+        row.closing_until = Some(until);
+        if row.state == ChannelState::Open {
+            row.state = ChannelState::Closing;
+        }
+        tx.update_channel(&row).await?;
+        self.tell_channel(tx, &row, ChannelStep::Closing, None)
+            .await?;
+        self.tell_owners(tx, &row).await
+    }
+
     async fn closed(
         &self,
         tx: &mut Tx,
@@ -181,6 +205,9 @@ impl Exchange {
         row.returned = Some(returned);
         row.closed_at = Some(event.at);
         tx.update_channel(&row).await?;
+        self.tell_channel(tx, &row, ChannelStep::Closed, Some(returned))
+            .await?;
+        self.tell_owners(tx, &row).await?;
         if row.redeemed < row.promised {
             let fault = ChainFault {
                 subject: subject(address),
@@ -336,19 +363,4 @@ impl Exchange {
         }
         Ok(all)
     }
-}
-
-/// No job is paid from it any more, beyond what was earned.
-async fn closing(tx: &mut Tx, address: Address, until: Timestamp) -> Result<(), Error> {
-    let Some(mut row) = tx.channel(address).await? else {
-        return Ok(());
-    };
-    if row.closing_until.is_some() {
-        return Ok(());
-    }
-    row.closing_until = Some(until);
-    if row.state == ChannelState::Open {
-        row.state = ChannelState::Closing;
-    }
-    Ok(tx.update_channel(&row).await?)
 }

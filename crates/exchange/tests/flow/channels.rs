@@ -14,6 +14,8 @@ use crate::double::{Act, Double, Fault, io};
 use crate::settle::{in_order, round};
 use crate::world::{Worker, World, backends, spec};
 
+mod told;
+
 const RITA: Address = Address::from_bytes([70; 32]);
 const OTTO: Address = Address::from_bytes([71; 32]);
 const PRICE: i64 = 25_000;
@@ -26,11 +28,11 @@ const PAID: i64 = 3_258_125;
 const IO: i64 = 100_000_000;
 const DAY_MS: i64 = 86_400_000;
 
-pub struct Street {
-    pub world: World,
-    pub chain: Double,
-    pub rita: Actor,
-    pub otto: Actor,
+struct Street {
+    world: World,
+    chain: Double,
+    rita: Actor,
+    otto: Actor,
 }
 
 impl Street {
@@ -39,6 +41,7 @@ impl Street {
         let world = World::with(backend, |settings| {
             settings.payout_auto_max = Some(io(100 * IO));
             settings.payout_min = io(1_000);
+            settings.email = true;
         })
         .await;
         let chain = Double::new();
@@ -91,7 +94,7 @@ impl Street {
 
     async fn sign(&self, who: &Actor, wallet: Address, deed: kernel::DeedId) {
         let exchange = &self.world.exchange;
-        let sent = exchange.submit_deed(who, &self.chain, deed, wallet.as_bytes());
+        let sent = exchange.submit_deed(who, Some(&self.chain), deed, wallet.as_bytes());
         sent.await.unwrap();
     }
 
@@ -108,10 +111,10 @@ impl Street {
 
     async fn change(&self, change: ChannelDeed) {
         let address = self.channel().await.address.parse().unwrap();
-        let made = self
-            .world
-            .exchange
-            .change_channel(&self.rita, &self.chain, address, change);
+        let made =
+            self.world
+                .exchange
+                .change_channel(&self.rita, Some(&self.chain), address, change);
         let made = made.await.unwrap();
         self.sign(&self.rita, RITA, made.id).await;
         self.rounds(2).await;
@@ -250,7 +253,7 @@ async fn an_owner_redeems_alone_and_the_requester_gets_the_rest_back() {
         street.change(ChannelDeed::StartClose).await;
         let early = street.world.exchange.change_channel(
             &street.rita,
-            &street.chain,
+            Some(&street.chain),
             address,
             ChannelDeed::FinishClose,
         );
@@ -608,7 +611,7 @@ async fn an_unknown_voucher_that_was_redeemed_is_an_incident_and_moves_nothing()
         let other = street
             .world
             .exchange
-            .change_channel(&ann, &street.chain, channel, close);
+            .change_channel(&ann, Some(&street.chain), channel, close);
         assert!(other.await.unwrap_err().to_string().contains("not found"));
     }
 }

@@ -1,6 +1,7 @@
 //! What a wallet signs and the platform pays for: only what was proposed, only for whom, and once.
 
 use protocol::money::DeedState;
+use protocol::problem::Code;
 use settlement::chain::Deed;
 use settlement::{Address, Tag};
 
@@ -43,7 +44,7 @@ async fn a_wallet_deposits_what_was_proposed_once() {
         let submit = async |world: &World, actor, signature: &[u8]| {
             world
                 .exchange
-                .submit_deed(actor, &chain, proposal.id, signature)
+                .submit_deed(actor, Some(&chain), proposal.id, signature)
                 .await
         };
         assert!(submit(&world, &mallory, signature).await.is_err());
@@ -75,11 +76,16 @@ async fn a_wallet_deposits_what_was_proposed_once() {
             .propose_deed(&rita, &chain, WALLET, &deed(1))
             .await
             .unwrap();
+        // Without a chain: to others it is not found, as ever; to her there is nothing that could be done.
+        for (who, code) in [(&mallory, Code::NotFound), (&rita, Code::Unavailable)] {
+            let refused = world.exchange.submit_deed(who, None, late.id, signature);
+            assert_eq!(refused.await.unwrap_err().problem().code, code);
+        }
         world.pass(61_000);
         chain.block(61_000);
         let refused = world
             .exchange
-            .submit_deed(&rita, &chain, late.id, signature)
+            .submit_deed(&rita, Some(&chain), late.id, signature)
             .await;
         assert!(refused.unwrap_err().to_string().contains("in time"));
         let listed = world.exchange.wallet_deeds(&rita).await.unwrap();

@@ -5,7 +5,7 @@ use protocol::notice::{DeliveryError, NewWebhook, NotificationSettings, Notifica
 
 use crate::world::{World, backends};
 
-async fn wish(world: &World, actor: &Actor, email: bool) -> NotificationSettingsView {
+pub async fn wish(world: &World, actor: &Actor, email: bool) -> NotificationSettingsView {
     let wish = NotificationSettings {
         email,
         ..NotificationSettings::default()
@@ -14,15 +14,15 @@ async fn wish(world: &World, actor: &Actor, email: bool) -> NotificationSettings
     set.await.unwrap()
 }
 
-async fn due(world: &World) -> Vec<Letter> {
+pub async fn due(world: &World) -> Vec<Letter> {
     world.exchange.due_letters(10, 10).await.unwrap()
 }
 
-async fn answer(world: &World, id: LetterId, posted: Posted) {
+pub async fn answer(world: &World, id: LetterId, posted: Posted) {
     world.exchange.letter_answered(id, posted).await.unwrap();
 }
 
-fn code(letter: &Letter) -> String {
+pub fn code(letter: &Letter) -> String {
     let link = letter
         .text
         .split_whitespace()

@@ -55,6 +55,7 @@ async fn fault_lago_5870_a_deposit_replayed_100_times_counts_once() {
         let first = chain.deposit(Some(Tag::of(rita.account)), 500);
         for n in 0..100 {
             round(&world, &chain, 10).await;
+            world.read_anew(&chain).await;
             if n % 10 == 0 {
                 world.crash().await;
             }

@@ -19,6 +19,7 @@ use protocol::worker::{
     Assignment, DeviceFacts, FromWorker, Hello, HostFacts, HostLoad, LeaseBeat, LeaseClaim,
     PROTOCOL_VERSION, Refusal, ToWorker, hello_bytes,
 };
+use settlement::Chain;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
@@ -232,6 +233,19 @@ impl World {
         let id = kernel::TransferId::new(now, rand::random());
         let mut tx = store.begin().await.expect("begins");
         tx.post_all(&[(id, transfer)], now).await.expect("posts");
+        tx.commit().await.expect("commits");
+        store.close().await;
+    }
+
+    /// All events of a chain are read once more, as by a backup that is older than its books.
+    pub async fn read_anew(&self, chain: &dyn Chain) {
+        let store = store::Store::open(&self.settings.database_url)
+            .await
+            .expect("opens");
+        let mut tx = store.begin().await.expect("begins");
+        let contract = format!("{}:{}", chain.number(), chain.contract());
+        assert!(tx.chain_cursor(&contract).await.expect("reads") > 0);
+        tx.put_chain_cursor(&contract, 0).await.expect("writes");
         tx.commit().await.expect("commits");
         store.close().await;
     }

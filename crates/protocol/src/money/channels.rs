@@ -26,6 +26,21 @@ words!(ChannelState {
     Idle = "idle",
 });
 
+/// What its owner is told of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ChannelStep {
+    /// Jobs are paid from it.
+    Opened,
+    ToppedUp,
+    /// It was opened beside another one, or with another key: nothing here uses it.
+    Idle,
+    /// Its close was asked for.
+    Closing,
+    Closed,
+}
+
 /// A requester's money on the chain that jobs are paid from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -69,6 +84,9 @@ pub struct VoucherView {
     /// When the channel is being closed: until then it can be redeemed for certain.
     pub closing_until: Option<Timestamp>,
     pub changed_at: Timestamp,
+    /// The transaction that redeemed it up to here; absent where somebody else handed it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<String>,
 }
 
 /// A voucher as an owner keeps it: with it and a node of the chain it can be redeemed without this server.

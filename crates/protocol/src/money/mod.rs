@@ -33,7 +33,7 @@ mod states;
 mod views;
 mod wallet;
 
-pub use channels::{ChannelState, ChannelView, VoucherDocument, VoucherView};
+pub use channels::{ChannelState, ChannelStep, ChannelView, VoucherDocument, VoucherView};
 pub use explorer::{
     BatchDetail, BatchLineView, BatchView, ChainReach, CodeState, CodeView, ExplorerView,
     FeeAccountView, OnChainView, PaidView, SettlementView, SupplyView, TransactionView,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use settlement::Address;
 use utoipa::ToSchema;
 
-use super::wallets::chain;
+use super::wallets::{chain, reach};
 use super::{Answer, Refusals};
 use crate::auth::Signed;
 use crate::http::extract;
@@ -96,11 +96,7 @@ pub async fn change(
         ChannelChange::StartClose => ChannelDeed::StartClose,
         ChannelChange::FinishClose => ChannelDeed::FinishClose,
     };
-    // Without a chain there are no channels.
-    if state.chain.is_none() {
-        return Err(exchange::Error::NotFound("the channel").into());
-    }
-    let chain = chain(state.chain.as_ref()).await?;
+    let chain = reach(state.chain.as_ref()).await?;
     let made = state
         .exchange
         .change_channel(&actor, chain, channel, change);

@@ -4,7 +4,6 @@ use app::session::session_cookie;
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse, Response};
-use chain_aptos::Aptos;
 use http::header::{ORIGIN, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
 use kernel::{Amount, DeedId};
@@ -13,8 +12,8 @@ use protocol::wallet::{
     PayoutAddressView, WalletAnswer, WalletQuestion, WalletSignInView, WalletView,
 };
 use serde::Deserialize;
-use settlement::Tag;
 use settlement::chain::Deed;
+use settlement::{Chain, Tag};
 use utoipa::ToSchema;
 
 use super::{Answer, DONE, Refusals};
@@ -24,12 +23,16 @@ use crate::http::extract::{self, Id};
 use crate::http::problem::Refused;
 use crate::state::AppState;
 
-/// The chain that says which key signs for an address.
-pub(super) async fn chain(link: Option<&Link>) -> Result<&Aptos, exchange::Error> {
+/// The chain, if this site has one.
+pub(super) async fn reach(link: Option<&Link>) -> Result<Option<&dyn Chain>, exchange::Error> {
     match link {
-        Some(link) => Ok(link.aptos().await?),
-        None => Err(exchange::NO_CHAIN),
+        Some(link) => Ok(Some(link.aptos().await?)),
+        None => Ok(None),
     }
+}
+
+pub(super) async fn chain(link: Option<&Link>) -> Result<&dyn Chain, exchange::Error> {
+    reach(link).await?.ok_or(exchange::NO_CHAIN)
 }
 
 fn origin(headers: &HeaderMap) -> Option<&str> {
@@ -174,15 +177,10 @@ pub async fn send_deed(
         .unwrap_or(&signed.authenticator);
     let authenticator =
         hex::decode(digits).map_err(|_| Refused::field("authenticator", "hexadecimal digits"))?;
-    let exchange = &state.exchange;
-    // What is not this account's is not found, whether a chain is connected or not.
-    if state.chain.is_none() {
-        return Err(
-            exchange::Error::NotFound("a transaction that was made for your wallet").into(),
-        );
-    }
-    let chain = chain(state.chain.as_ref()).await?;
-    let sent = exchange.submit_deed(&actor, chain, id, &authenticator);
+    let chain = reach(state.chain.as_ref()).await?;
+    let sent = state
+        .exchange
+        .submit_deed(&actor, chain, id, &authenticator);
     Ok(Json(sent.await?))
 }
 
