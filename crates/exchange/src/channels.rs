@@ -107,8 +107,15 @@ impl Exchange {
         };
         let made = self.make_deed(actor, chain, wallet, &deed).await?;
         let mut tx = self.inner.store.begin().await?;
-        if tx.channel(row.address).await?.is_none() {
-            tx.insert_channel(&row).await?;
+        match tx.channel(row.address).await? {
+            None => tx.insert_channel(&row).await?,
+            Some(there) if there.voucher_key == row.voucher_key => {}
+            // Made for the same wallet in the same millisecond: with another key, so that what is signed here would be idle.
+            Some(_) => {
+                return Err(Error::Conflict(
+                    "another channel was made for this wallet just now; begin again".into(),
+                ));
+            }
         }
         let proposal = self.offer_deed(&mut tx, actor, made).await?;
         tx.commit().await?;

@@ -60,9 +60,11 @@ impl Exchange {
         let _turn = self.inner.settling.lock().await;
         let known = self.read_events(chain).await?.next;
         self.look_after(chain).await?;
-        self.look_after_channels(chain).await?;
+        // What is wrong with a channel keeps no payout waiting.
+        let channels = self.look_after_channels(chain).await;
         self.approve_small().await?;
-        self.send_batches(chain, known).await
+        self.send_batches(chain, known).await?;
+        channels
     }
 
     /// Compares what the contract's vault and each channel hold with what the books say came in and has not gone out.

@@ -13,7 +13,7 @@ use settlement::sign_in::{
     Answer, Expected, Fields, PlainAnswer, Scheme, WalletKey, check, check_plain,
 };
 use settlement::{Address, Chain};
-use store::{Account, Challenge, Wallet};
+use store::{Account, Challenge, Tx, Wallet};
 
 use crate::accounts::{SessionSecret, account_view};
 use crate::actor::Actor;
@@ -145,6 +145,15 @@ fn short(address: Address) -> String {
     format!("{}…{}", first.unwrap_or_default(), last.unwrap_or_default())
 }
 
+async fn has_room(tx: &mut Tx, account: AccountId) -> Result<(), Error> {
+    if tx.wallets(account).await?.len() < WALLETS_MAX {
+        return Ok(());
+    }
+    Err(Error::Conflict(format!(
+        "{WALLETS_MAX} wallets are linked already, as many as may be; unlink one first"
+    )))
+}
+
 impl Exchange {
     /// What a wallet is to sign: to sign in, or to be linked to the account of `actor`. `origin` is the page that asks.
     ///
@@ -183,12 +192,8 @@ impl Exchange {
             expires_at: now.plus(ANSWERED_WITHIN),
         };
         let mut tx = self.inner.store.begin().await?;
-        if let Some(actor) = actor
-            && tx.wallets(actor.account).await?.len() >= WALLETS_MAX
-        {
-            return Err(Error::Conflict(format!(
-                "{WALLETS_MAX} wallets are linked already, as many as may be; unlink one first"
-            )));
+        if let Some(actor) = actor {
+            has_room(&mut tx, actor.account).await?;
         }
         tx.insert_challenge(&challenge, now).await?;
         tx.commit().await?;
@@ -310,7 +315,8 @@ impl Exchange {
                         .into(),
                 ));
             }
-            None => {}
+            // Several may have been asked when there still was.
+            None => has_room(&mut tx, actor.account).await?,
         }
         let wallet = Wallet {
             address,

@@ -350,14 +350,23 @@ impl Store {
         row.amount("total")
     }
 
-    /// Those that hold something on the chain.
+    /// Those of a contract that hold something, in order of their address: the next after one.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn live_channels(&self, limit: u32) -> Result<Vec<ChannelRow>, StoreError> {
+    pub async fn live_channels(
+        &self,
+        (chain, contract): (u8, Address),
+        after: Option<Address>,
+        limit: u32,
+    ) -> Result<Vec<ChannelRow>, StoreError> {
         let rows = query(
-            "SELECT * FROM channels WHERE state IN ('open', 'closing') ORDER BY closing_until, address LIMIT $1",
+            "SELECT * FROM channels WHERE state IN ('open', 'closing') AND chain = $1 AND contract = $2 AND address > $3 \
+             ORDER BY address LIMIT $4",
         )
+        .bind(i64::from(chain))
+        .bind(contract.to_string())
+        .bind(after.map(|address| address.to_string()).unwrap_or_default())
         .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;
@@ -403,19 +412,32 @@ impl Store {
         Ok(row.int("n")? > 0)
     }
 
-    /// Vouchers that are to be handed in: somebody asked, or their channel is being closed (those first).
+    /// Vouchers of a contract that are to be handed in now. Somebody asked for it; or their channel is being closed (those first),
+    /// and the sum rises no more because no lease of it lives, or that is over before `hurry`. Not those that are under way;
+    /// last, those that could not be handed in before, so that they keep nobody waiting.
     ///
     /// # Errors
     /// The database failed.
     pub async fn vouchers_due(
         &self,
+        (chain, contract): (u8, Address),
+        hurry: Timestamp,
         limit: u32,
     ) -> Result<Vec<(VoucherRow, ChannelRow)>, StoreError> {
         let rows = query(
             "SELECT v.channel, v.payee FROM vouchers v JOIN channels c ON c.address = v.channel \
-             WHERE c.state IN ('open', 'closing') AND v.redeemed < v.cumulative AND (v.asked > v.redeemed OR c.state = 'closing') \
-             ORDER BY CASE c.state WHEN 'closing' THEN 0 ELSE 1 END, c.closing_until, v.changed_at, v.channel, v.payee LIMIT $1",
+             WHERE c.chain = $1 AND c.contract = $2 AND c.state IN ('open', 'closing') AND v.redeemed < v.cumulative \
+             AND (v.asked > v.redeemed OR (c.state = 'closing' AND (c.closing_until <= $3 \
+                 OR NOT EXISTS (SELECT 1 FROM leases l WHERE l.account = c.account AND l.live = 1)))) \
+             AND NOT EXISTS (SELECT 1 FROM outgoing o WHERE o.may_land = 1 \
+                 AND o.purpose = 'redeem:' || v.channel || ':' || v.payee || ':' || v.cumulative) \
+             ORDER BY CASE WHEN EXISTS (SELECT 1 FROM chain_faults f WHERE f.subject = 'voucher: ' || v.channel || ' ' || v.payee) \
+                 THEN 1 ELSE 0 END, CASE c.state WHEN 'closing' THEN 0 ELSE 1 END, c.closing_until, v.changed_at, v.channel, v.payee \
+             LIMIT $4",
         )
+        .bind(i64::from(chain))
+        .bind(contract.to_string())
+        .bind(hurry.millis())
         .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;

@@ -5,6 +5,7 @@ use ledger::BookId;
 use ledger::plans::OfChannel;
 use protocol::money::{ChannelState, ChannelStep};
 use settlement::chain::{Event, EventKind, Order};
+use settlement::outgoing::{Sender, assign};
 use settlement::{Address, Chain, ChainError, Digest, SignedVoucher, Voucher};
 use store::{ChainFault, ChannelRow, Purpose, Tx, VoucherRow};
 
@@ -16,7 +17,7 @@ const AT_ONCE: u32 = 100;
 /// While leases of a channel that is being closed still run, its vouchers wait, until so much before the end.
 const HURRY_MS: i64 = 12 * 3_600_000;
 /// Channels that are compared at once.
-const COMPARED: u32 = 1_000;
+const COMPARED: u32 = 20;
 
 fn subject(channel: Address) -> String {
     format!("channel: {channel}")
@@ -224,11 +225,20 @@ impl Exchange {
         for row in self.inner.store.channels_to_free().await? {
             self.set_free(&row).await?;
         }
-        for (voucher, channel) in self.inner.store.vouchers_due(AT_ONCE).await? {
-            if self.may_wait(&voucher, &channel).await? {
-                continue;
+        let (own, hurry) = (own(chain), self.now().plus_millis(HURRY_MS));
+        let due = self.inner.store.vouchers_due(own, hurry, AT_ONCE).await?;
+        let Some(reporter) = reporting(chain).filter(|_| !due.is_empty()) else {
+            return Ok(());
+        };
+        let mut under_way = self.under_way().await?;
+        for (voucher, channel) in due {
+            let Some(sender) = assign(&[reporter], &under_way, 1).pop() else {
+                return Ok(());
+            };
+            if self.hand_in(chain, sender, &voucher, &channel).await? {
+                let busy = under_way.entry(sender).or_insert(0);
+                *busy = busy.saturating_add(1);
             }
-            self.hand_in(chain, &voucher, &channel).await?;
         }
         Ok(())
     }
@@ -276,38 +286,24 @@ impl Exchange {
         Ok(tx.commit().await?)
     }
 
-    /// Its sum still rises, and there is time.
-    async fn may_wait(&self, voucher: &VoucherRow, channel: &ChannelRow) -> Result<bool, Error> {
-        let is_asked = voucher.asked > voucher.redeemed;
-        let until = channel.closing_until.unwrap_or_default();
-        if is_asked || until.plus_millis(HURRY_MS.saturating_neg()) <= self.now() {
-            return Ok(false);
-        }
-        Ok(self.inner.store.has_live_lease(channel.account).await?)
-    }
-
+    /// Whether it is under way now.
     async fn hand_in(
         &self,
         chain: &dyn Chain,
+        sender: Address,
         row: &VoucherRow,
         channel: &ChannelRow,
-    ) -> Result<(), Error> {
-        if channel.contract != chain.contract() || channel.chain != chain.number() {
-            return Ok(());
-        }
+    ) -> Result<bool, Error> {
         let store = &self.inner.store;
         let purpose = Purpose::Redeem(row.channel, row.payee, row.cumulative);
         if let Some(last) = store.newest_outgoing(purpose).await?
             && (!last.state.may_be_replaced() || !self.is_over_pause(&last))
         {
-            return Ok(());
+            return Ok(false);
         }
-        let Some(sender) = chain.reporter() else {
-            return Ok(());
-        };
         // Somebody was quicker; the event tells the rest.
         if chain.redeemed(row.channel, row.payee).await? >= row.cumulative {
-            return Ok(());
+            return Ok(false);
         }
         let signed = SignedVoucher {
             voucher: Voucher {
@@ -327,7 +323,8 @@ impl Exchange {
                     expected: "a transaction that can be made".to_owned(),
                     found: why,
                 };
-                return self.chain_fault(&fault).await;
+                self.chain_fault(&fault).await?;
+                return Ok(false);
             }
             Err(other) => return Err(other.into()),
         };
@@ -335,32 +332,70 @@ impl Exchange {
         tx.insert_outgoing(&prepared, purpose, self.now()).await?;
         tx.commit().await?;
         tracing::info!(channel = %row.channel, payee = %row.payee, cumulative = %row.cumulative, transaction = %prepared.hash, "a voucher is handed in");
-        self.hand_over(chain, prepared.hash, &prepared.bytes).await
+        self.hand_over(chain, prepared.hash, &prepared.bytes)
+            .await?;
+        Ok(true)
     }
 
-    /// Of each live channel: its subject, what the books say is left of it, and what it holds. Nothing, when something happened
-    /// while it was asked, or the node is behind.
+    /// Of each live channel: its subject, what the books say is left of it, and what it holds. Without those of which that is not
+    /// certain, because something happened while they were asked, or the node is behind.
     pub(super) async fn channels_and_books(
         &self,
         chain: &dyn Chain,
     ) -> Result<Vec<(String, i64, i64)>, Error> {
+        let (mut all, mut last) = (Vec::new(), None);
+        loop {
+            let store = &self.inner.store;
+            let rows = store.live_channels(own(chain), last, COMPARED).await?;
+            last = rows.last().map(|row| row.address);
+            if last.is_none() {
+                return Ok(all);
+            }
+            all.extend(self.few_and_books(chain, &rows).await?);
+        }
+    }
+
+    /// A few at once: payouts wait meanwhile, and more time is more that happens.
+    async fn few_and_books(
+        &self,
+        chain: &dyn Chain,
+        rows: &[ChannelRow],
+    ) -> Result<Vec<(String, i64, i64)>, Error> {
         let _turn = self.inner.settling.lock().await;
         let known = self.read_events(chain).await?.next;
-        let mut all = Vec::new();
-        for row in self.inner.store.live_channels(COMPARED).await? {
-            if row.contract != chain.contract() || row.chain != chain.number() {
+        let mut few = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut tx = self.inner.store.begin().await?;
+            // As it is now that its events were read.
+            let now = tx.channel(row.address).await?;
+            drop(tx);
+            let Some(row) = now.filter(|row| row.state != ChannelState::Closed) else {
                 continue;
-            }
+            };
             let seen = chain.channel(row.address).await?;
             let found = seen.map_or(Amount::ZERO, |seen| seen.balance);
             let books = row.locked.minus_or_zero(row.redeemed);
-            all.push((subject(row.address), books.base(), found.base()));
+            few.push((subject(row.address), books.base(), found.base()));
         }
         let is_behind = chain.head().await?.version.saturating_add(1) < known;
         let since = self.read_events(chain).await?;
         if is_behind || since.from != known || since.events > 0 {
-            all.clear();
+            few.clear();
         }
-        Ok(all)
+        Ok(few)
     }
+}
+
+/// By what the channels of a contract are told from those of another one.
+fn own(chain: &dyn Chain) -> (u8, Address) {
+    (chain.number(), chain.contract())
+}
+
+/// The account that publishes reports and hands in vouchers, and how much it may have under way: as much as those that pay.
+pub(super) fn reporting(chain: &dyn Chain) -> Option<Sender> {
+    let most = chain.senders().iter().map(|sender| sender.most).max();
+    Some(Sender {
+        address: chain.reporter()?,
+        most: most.unwrap_or(1),
+    })
 }

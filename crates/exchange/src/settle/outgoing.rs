@@ -117,7 +117,7 @@ impl Exchange {
         let lines = store.batch_lines(batch.id).await?;
         let again = Batch::try_new(lines)
             .map_err(|error| Error::Internal(format!("a stored batch {}: {error}", batch.id)))?;
-        let Some(sender) = assign(&chain.senders(), &BTreeMap::new(), 1).pop() else {
+        let Some(sender) = assign(&chain.senders(), &self.under_way().await?, 1).pop() else {
             return Ok(());
         };
         let signed = match chain

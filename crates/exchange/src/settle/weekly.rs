@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use kernel::{AccountId, Amount, Timestamp};
 use ledger::plans;
 use settlement::chain::Order;
-use settlement::outgoing::{Sender, assign};
+use settlement::outgoing::assign;
 use settlement::report::{Earning, Heading};
 use settlement::{Address, Chain, ChainError, Tree, Week};
 use store::{ChainFault, Purpose, ReportRow, Tx, WeekLine};
 
+use super::channels::reporting;
 use crate::desk::Exchange;
 use crate::error::Error;
 
@@ -206,15 +207,9 @@ impl Exchange {
         let (number, contract) = (chain.number(), chain.contract());
         let store = &self.inner.store;
         let open = store.open_reports(number, contract, AT_ONCE).await?;
-        let Some(reporter) = chain.reporter().filter(|_| !open.is_empty()) else {
+        let Some(sender) = reporting(chain).filter(|_| !open.is_empty()) else {
             return Ok(());
         };
-        let senders = chain.senders();
-        let sender = senders.into_iter().find(|one| one.address == reporter);
-        let sender = sender.unwrap_or(Sender {
-            address: reporter,
-            most: 1,
-        });
         let mut under_way = self.under_way().await?;
         let mut before = None;
         for row in open {

@@ -14,6 +14,7 @@ use crate::double::{Act, Double, Fault, io};
 use crate::settle::{in_order, round};
 use crate::world::{Worker, World, backends, spec};
 
+mod handed;
 mod told;
 
 const RITA: Address = Address::from_bytes([70; 32]);

@@ -285,9 +285,13 @@ async fn a_wallet_is_linked_to_one_account_by_its_own_signature() {
         let signed = enter(exchange, &chain, wallet.sign_in(&question));
         assert_eq!(signed.await.unwrap().0.account.id, rita.account);
 
+        // Asked while there is room, answered when there is none.
+        let early = exchange.ask_wallet(Some(&rita), None).await.unwrap();
         for seed in 2..=10 {
             link(&rita, &Wallet::new(seed)).await.unwrap();
         }
+        let late = join(exchange, &chain, &rita, Wallet::new(11).sign_in(&early));
+        assert_eq!(code(late.await), Some(Code::Conflict));
         let eleventh = exchange.ask_wallet(Some(&rita), None).await;
         assert_eq!(code(eleventh), Some(Code::Conflict));
         exchange.unlink_wallet(&rita, &view.address).await.unwrap();

@@ -1,6 +1,7 @@
 //! What people are told of channels: each thing once, however often the chain's events are read.
 
 use exchange::{Actor, ChannelDeed, Posted};
+use kernel::Amount;
 use protocol::money::{ChannelState, ChannelStep};
 use protocol::notice::{Event, NewWebhook, Notice};
 use settlement::Address;
@@ -25,7 +26,7 @@ impl Street {
     /// Of the account's own channels.
     async fn steps(&self, who: &Actor) -> Vec<(ChannelStep, Option<i64>)> {
         let step = |notice| match notice {
-            Notice::ChannelUpdated { step, amount, .. } => Some((step, amount.map(|a| a.base()))),
+            Notice::ChannelUpdated { step, amount, .. } => Some((step, amount.map(Amount::base))),
             _ => None,
         };
         let all = self.all_told(who).await;
