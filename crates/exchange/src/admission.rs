@@ -347,6 +347,7 @@ impl Exchange {
                 since: now,
                 last_beat: now,
                 silent: false,
+                renewed_until: now.plus_millis(settings.lease_life_ms()),
                 look: i64::MAX,
             };
             for claim in &hello.leases {
@@ -393,7 +394,9 @@ impl Exchange {
                     load: None,
                 },
             );
-            memory.look_at_node(id, now.plus_millis(settings.lease_life_ms()));
+            let renewed_until = now.plus_millis(settings.lease_life_ms());
+            memory.look_at_node(id, renewed_until);
+            memory.look_when_over(id, renewed_until);
             memory.refresh_offers(id);
             (connection, forgotten)
         };
@@ -424,10 +427,8 @@ impl Exchange {
                 .as_ref()
                 .is_none_or(|link| link.connection == session.connection);
             if current {
-                live.link = None;
-                live.load = None;
                 live.node.last_seen = Some(now);
-                memory.refresh_offers(session.node);
+                memory.unlink(session.node);
             }
             current
         };

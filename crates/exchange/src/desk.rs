@@ -132,6 +132,8 @@ pub(crate) struct Link {
     pub last_beat: Timestamp,
     /// Leases stop being renewed for good when the node is silent for their life; so does its offer.
     pub silent: bool,
+    /// Up to when its newest heartbeat renewed leases.
+    pub renewed_until: Timestamp,
     /// The step at which it is looked at next; as late as can be where none is set.
     pub look: i64,
 }
@@ -230,51 +232,45 @@ impl LeaseLive {
             .is_some_and(|draft| draft.seconds >= due)
     }
 
-    /// When it is to be looked at next, if nothing is heard until then but seconds as they pass. At the latest when it
-    /// would expire, which is soon: a stop that is ordered meanwhile takes longer than that to be overdue. What comes
-    /// sooner than by the clock (many seconds in one message) its message has looked at.
+    /// When it is to be looked at next, if nothing is heard until then but seconds as they pass, and heartbeats that renew
+    /// it. What comes sooner than by the clock (many seconds in one message, a stop) a message has looked at.
     pub fn next_look(&self, now: Timestamp, interval: Seconds, low: Seconds) -> Timestamp {
         let after = |seconds: Seconds| now.plus(seconds.minus_or_zero(self.seconds()));
-        let mut next = self
-            .expires
-            .min(after(self.lease.head.seconds.plus(interval)));
+        let mut next = after(self.lease.head.seconds.plus(interval));
         // One that has no more to be funded is low for good, and nothing comes of it.
         let fund = after(self.lease.funded.minus_or_zero(low));
         if fund > now {
             next = next.min(fund);
         }
-        match self.overdue_at() {
-            Some((at, _)) => next.min(at),
-            None => next,
-        }
+        self.overdue_at().map_or(next, |at| next.min(at))
     }
 
-    /// When it should be over at the latest, and how it ends then: a stop that its worker does not carry out, or a run
-    /// that was never begun.
-    fn overdue_at(&self) -> Option<(Timestamp, LeaseEnd)> {
+    /// When it should be over at the latest: a stop that its worker does not carry out, or a run that was never begun.
+    pub fn overdue_at(&self) -> Option<Timestamp> {
         let after = |since: Timestamp, millis: u64| {
             since.plus_millis(i64::try_from(millis).unwrap_or(i64::MAX))
         };
         match self.stop {
-            Some(stop) => {
-                let at = after(stop.at, stop.grace_ms.saturating_add(UPLOAD_ALLOWANCE_MS));
-                Some((at, LeaseEnd::Reported(stop.reason.end(&self.spec))))
-            }
-            None if self.lease.state == LeaseState::Granted => {
-                let minutes = START_WITHIN_MS / 60_000;
-                let why = format!("the machine did not start it within {minutes} minutes.");
-                let at = after(self.lease.granted_at, START_WITHIN_MS);
-                Some((at, LeaseEnd::Rejected(why)))
-            }
-            None => None,
+            Some(stop) => Some(after(
+                stop.at,
+                stop.grace_ms.saturating_add(UPLOAD_ALLOWANCE_MS),
+            )),
+            None => (self.lease.state == LeaseState::Granted)
+                .then(|| after(self.lease.granted_at, START_WITHIN_MS)),
         }
     }
 
     /// How it ends if it should be over by now.
     pub fn overdue(&self, now: Timestamp) -> Option<LeaseEnd> {
-        self.overdue_at()
-            .filter(|(at, _)| *at <= now)
-            .map(|(_, end)| end)
+        self.overdue_at().filter(|at| *at <= now)?;
+        let minutes = START_WITHIN_MS / 60_000;
+        let rejected = || {
+            LeaseEnd::Rejected(format!(
+                "the machine did not start it within {minutes} minutes."
+            ))
+        };
+        let reported = |stop: Stopping| LeaseEnd::Reported(stop.reason.end(&self.spec));
+        Some(self.stop.map_or_else(rejected, reported))
     }
 }
 
@@ -399,6 +395,7 @@ impl Memory {
         if live.lease.kind == Kind::Spot {
             self.spot.insert(id);
         }
+        self.runways.rate_changes(live.lease.account);
         self.of_account
             .entry(live.lease.account)
             .or_default()
@@ -419,6 +416,7 @@ impl Memory {
     pub fn drop_lease(&mut self, lease: &Lease) {
         self.leases.remove(&lease.id);
         self.spot.remove(&lease.id);
+        self.runways.rate_changes(lease.account);
         forget(&mut self.of_account, &lease.account, lease.id);
         forget(&mut self.of_node, &lease.node, lease.id);
         for (device, _) in &lease.devices {
@@ -432,29 +430,6 @@ impl Memory {
             }
         }
         self.refresh_neighbours(lease.node);
-    }
-
-    /// Has a lease looked at, at a moment at the latest.
-    pub fn look_at(&mut self, id: LeaseId, at: Timestamp) {
-        let step = Due::<LeaseId>::step(at);
-        if let Some(live) = self.leases.get_mut(&id)
-            && live.look > step
-        {
-            live.look = step;
-            self.due.put(step, id);
-        }
-    }
-
-    /// The same for a node that is connected.
-    pub fn look_at_node(&mut self, id: NodeId, at: Timestamp) {
-        let step = Due::<NodeId>::step(at);
-        let node = self.nodes.get_mut(&id);
-        if let Some(link) = node.and_then(|live| live.link.as_mut())
-            && link.look > step
-        {
-            link.look = step;
-            self.due_nodes.put(step, id);
-        }
     }
 
     fn refresh_neighbours(&mut self, node: NodeId) {
@@ -477,10 +452,18 @@ impl Memory {
             && link.sender.try_send(message).is_err()
         {
             tracing::warn!(%node, "the worker's queue is full or closed; its connection is dropped");
+            self.unlink(node);
+        }
+    }
+
+    /// A connection is over. No heartbeat renews the node's leases until it returns.
+    pub fn unlink(&mut self, node: NodeId) {
+        if let Some(live) = self.nodes.get_mut(&node) {
             live.link = None;
             live.load = None;
-            self.refresh_offers(node);
         }
+        self.look_when_over(node, Timestamp::from_millis(i64::MAX));
+        self.refresh_offers(node);
     }
 
     pub fn leases_of_account(&self, account: AccountId) -> impl Iterator<Item = &LeaseLive> {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use kernel::Timestamp;
+use kernel::{LeaseId, NodeId, Timestamp};
+
+use crate::desk::{LeaseLive, Memory};
 
 /// Moments are told apart as finely as ticks are.
 const STEP_MS: i64 = 250;
@@ -43,6 +45,49 @@ impl<K> Due<K> {
             taken.extend(keys.into_iter().map(|key| (step, key)));
         }
         taken
+    }
+}
+
+impl Memory {
+    /// Has a lease looked at, at a moment at the latest.
+    pub fn look_at(&mut self, id: LeaseId, at: Timestamp) {
+        let step = Due::<LeaseId>::step(at);
+        if let Some(live) = self.leases.get_mut(&id)
+            && live.look > step
+        {
+            live.look = step;
+            self.due.put(step, id);
+        }
+    }
+
+    /// The same for a node that is connected.
+    pub fn look_at_node(&mut self, id: NodeId, at: Timestamp) {
+        let step = Due::<NodeId>::step(at);
+        let node = self.nodes.get_mut(&id);
+        if let Some(link) = node.and_then(|live| live.link.as_mut())
+            && link.look > step
+        {
+            link.look = step;
+            self.due_nodes.put(step, id);
+        }
+    }
+
+    /// Whether a lease lives as long as its node is heard: the node's newest heartbeat renewed it. Its expiry needs no look
+    /// of its own then; heartbeats move it on before it comes.
+    pub fn is_renewed(&self, live: &LeaseLive) -> bool {
+        let link = self.nodes.get(&live.lease.node);
+        link.and_then(|node| node.link.as_ref())
+            .is_some_and(|link| !link.silent && live.expires >= link.renewed_until)
+    }
+
+    /// Has those of a node's leases looked at when they expire that do so before a moment: nothing renews them any more.
+    pub fn look_when_over(&mut self, node: NodeId, before: Timestamp) {
+        let ids = self.of_node.get(&node).into_iter().flatten();
+        let over = ids.filter_map(|id| self.leases.get(id).map(|live| (*id, live.expires)));
+        let over: Vec<_> = over.filter(|(_, expires)| *expires < before).collect();
+        for (id, expires) in over {
+            self.look_at(id, expires);
+        }
     }
 }
 

@@ -352,6 +352,7 @@ impl Exchange {
         let now = self.now();
         let mut memory = self.memory();
         if let Some(live) = memory.leases.get_mut(&lease.id) {
+            let other_rate = live.lease.state != lease.state || live.lease.price != lease.price;
             live.lease = lease.clone();
             if live
                 .draft
@@ -359,6 +360,9 @@ impl Exchange {
                 .is_some_and(|draft| draft.seq <= lease.head.seq)
             {
                 live.draft = None;
+            }
+            if other_rate {
+                memory.runways.rate_changes(lease.account);
             }
         }
         // What is due of it may be so sooner now.

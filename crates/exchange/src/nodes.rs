@@ -1,6 +1,6 @@
 //! The owner's side: join tokens, nodes, prices.
 
-use kernel::{AccountId, Amount, DeviceId, JoinTokenId, NodeId};
+use kernel::{AccountId, Amount, DeviceId, JoinTokenId, NodeId, Timestamp};
 use market::Supply;
 use protocol::view::{
     EarnCheck, EarnRule, JoinTokenState, JoinTokenView, NodeDeviceView, NodeView, Scope,
@@ -195,6 +195,7 @@ impl Exchange {
             let mut memory = self.memory();
             // Dropping the link closes the worker's queue, and with it the connection.
             let live = memory.nodes.remove(&id);
+            memory.look_when_over(id, Timestamp::from_millis(i64::MAX));
             let devices: Vec<DeviceId> = live
                 .map(|live| live.devices.iter().map(|d| d.id).collect())
                 .unwrap_or_default();

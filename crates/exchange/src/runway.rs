@@ -3,7 +3,7 @@
 //! At an unchanged rate a runway grows shorter by a second each second, so it is known when the next warning can be due at
 //! the earliest; until then only a new rate calls for another look. A look is two reads for hundreds of accounts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use kernel::{AccountId, Amount, PricePerSecond, Seconds, Timestamp};
 use protocol::notice::Notice;
@@ -28,6 +28,8 @@ const REST_MIN: Seconds = Seconds::new(5);
 pub(crate) struct Runways {
     next: Timestamp,
     accounts: HashMap<AccountId, Watched>,
+    /// Whose rate may be another now.
+    changed: HashSet<AccountId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,11 @@ struct Watched {
 }
 
 impl Runways {
+    /// A lease of the account begins or ends to cost: its rate is summed up anew.
+    pub fn rate_changes(&mut self, account: AccountId) {
+        self.changed.insert(account);
+    }
+
     /// Looks again at once: the account wishes otherwise, or its money has changed.
     pub fn look_again(&mut self, account: AccountId) {
         if let Some(watched) = self.accounts.get_mut(&account) {
@@ -89,16 +96,17 @@ fn rest(thresholds: &[Seconds], runway: Seconds) -> Seconds {
 
 /// Those who are due, with what they spend.
 fn due(memory: &mut Memory, now: Timestamp) -> HashMap<AccountId, Spending> {
-    let active = |live: &&crate::desk::LeaseLive| live.lease.state == LeaseState::Active;
-    let mut rates: HashMap<AccountId, PricePerSecond> = HashMap::new();
-    for live in memory.leases.values().filter(active) {
-        let rate = rates.entry(live.lease.account).or_default();
-        let own = live.lease.fees.rate(live.lease.price);
-        *rate = rate.checked_add(own).unwrap_or(*rate);
-    }
-    let watched = &mut memory.runways.accounts;
-    watched.retain(|account, _| rates.contains_key(account));
-    for (account, rate) in rates {
+    for account in std::mem::take(&mut memory.runways.changed) {
+        let active = memory
+            .leases_of_account(account)
+            .filter(|live| live.lease.state == LeaseState::Active);
+        let each = active.map(|live| live.lease.fees.rate(live.lease.price));
+        let rate = each.reduce(|sum, own| sum.checked_add(own).unwrap_or(sum));
+        let watched = &mut memory.runways.accounts;
+        let Some(rate) = rate else {
+            watched.remove(&account);
+            continue;
+        };
         let new = Watched {
             rate,
             look_at: Timestamp::default(),
@@ -108,6 +116,7 @@ fn due(memory: &mut Memory, now: Timestamp) -> HashMap<AccountId, Spending> {
             *known = new;
         }
     }
+    let watched = &memory.runways.accounts;
     let is_due = |(_, watched): &(&AccountId, &Watched)| watched.look_at <= now;
     let mut due: HashMap<AccountId, Spending> = watched
         .iter()
@@ -121,11 +130,8 @@ fn due(memory: &mut Memory, now: Timestamp) -> HashMap<AccountId, Spending> {
             (*account, spending)
         })
         .collect();
-    if due.is_empty() {
-        return due;
-    }
-    for live in memory.leases.values() {
-        if let Some(spending) = due.get_mut(&live.lease.account) {
+    for (account, spending) in &mut due {
+        for live in memory.leases_of_account(*account) {
             let open = spent(live).minus_or_zero(live.lease.charged);
             let unposted = spending.unposted.checked_add(open);
             spending.unposted = unposted.unwrap_or(Amount::MAX);

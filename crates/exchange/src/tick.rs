@@ -182,6 +182,7 @@ impl Exchange {
                 }
             }
             for node in &silent {
+                memory.look_when_over(*node, Timestamp::from_millis(i64::MAX));
                 memory.refresh_offers(*node);
             }
         }
@@ -199,7 +200,7 @@ impl Exchange {
         let mut due = DueNow::default();
         let mut memory = self.memory();
         for (step, id) in memory.due.take(now) {
-            let Some(live) = memory.leases.get_mut(&id).filter(|live| live.look == step) else {
+            let Some(live) = memory.leases.get(&id).filter(|live| live.look == step) else {
                 continue;
             };
             let mut next = now;
@@ -215,9 +216,14 @@ impl Exchange {
                 }
                 if !owes && !low_now {
                     next = live.next_look(now, interval, low);
+                    if !memory.is_renewed(live) {
+                        next = next.min(live.expires);
+                    }
                 }
             }
-            live.look = i64::MAX;
+            if let Some(live) = memory.leases.get_mut(&id) {
+                live.look = i64::MAX;
+            }
             memory.look_at(id, next);
         }
         due

@@ -1,5 +1,7 @@
 //! What workers report: heartbeats, logs, samples, ends.
 
+use std::collections::BTreeSet;
+
 use kernel::{DeviceId, LeaseId, NodeId};
 use protocol::live::{Live, Topic};
 use protocol::state::{REASON_CHARS_MAX, RunEnd};
@@ -12,7 +14,6 @@ use store::{LogRow, SampleRow};
 
 use crate::admission::NodeSession;
 use crate::desk::{Exchange, LeaseLive};
-use crate::due::Due;
 use crate::error::Error;
 use crate::leases::LeaseEnd;
 
@@ -150,6 +151,8 @@ impl Exchange {
                 .filter(|link| link.connection == session.connection);
             let link = link.ok_or(Error::SupersededConnection)?;
             link.last_beat = now;
+            link.renewed_until = now.plus_millis(renewal_ms);
+            let renewed_until = link.renewed_until;
             let changed = link.silent || node.draining != draining;
             if link.silent {
                 // Nobody looks at one that is silent.
@@ -158,8 +161,8 @@ impl Exchange {
             link.silent = false;
             node.draining = draining;
             node.load = Some(load);
-            memory.look_at_node(session.node, now.plus_millis(renewal_ms));
-            let mut soon = Vec::new();
+            memory.look_at_node(session.node, renewed_until);
+            let (mut soon, mut moved_on) = (Vec::new(), 0_usize);
             for beat in leases {
                 let claim = LeaseClaim {
                     lease: beat.lease,
@@ -173,9 +176,9 @@ impl Exchange {
                     refused.push(claim);
                     continue;
                 };
-                live.expires = now.plus_millis(renewal_ms);
-                // A clock that was set back.
-                let early = Due::<LeaseId>::step(live.expires) < live.look;
+                // One that is named twice counts once.
+                moved_on = moved_on.saturating_add(usize::from(live.expires != renewed_until));
+                live.expires = renewed_until;
                 renewed.push(claim);
                 if let Some(stop) = live.stop {
                     answers.push(stop.order(&live.lease));
@@ -200,12 +203,18 @@ impl Exchange {
                         answers.push(posted(live));
                     }
                 }
-                if early || live.owes_receipt(interval) || self.runs_low(live) {
-                    soon.push(beat.lease);
+                if live.owes_receipt(interval) || self.runs_low(live) {
+                    soon.push((beat.lease, now));
+                } else if let Some(at) = live.overdue_at() {
+                    soon.push((beat.lease, at));
                 }
             }
-            for lease in soon {
-                memory.look_at(lease, now);
+            for (lease, at) in soon {
+                memory.look_at(lease, at);
+            }
+            // Some may be left out.
+            if memory.of_node.get(&session.node).map_or(0, BTreeSet::len) > moved_on {
+                memory.look_when_over(session.node, renewed_until);
             }
             if changed {
                 memory.refresh_offers(session.node);

@@ -50,6 +50,44 @@ async fn a_failed_start_costs_nothing_and_another_node_gets_the_job() {
 }
 
 #[tokio::test]
+async fn a_lease_that_heartbeats_leave_out_is_over_and_one_that_they_name_lives() {
+    for (backend, named) in backends().into_iter().flat_map(|b| [(b, 1), (b, 2)]) {
+        let world = World::new(backend).await;
+        let (rita, otto) = world.people("20").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.devices = 2;
+        worker.join(&world, &otto).await;
+        let mut jobs = Vec::new();
+        for _ in 0..2 {
+            let submitted = world.exchange.submit(&rita, spec(""), None, None).await;
+            jobs.push(submitted.unwrap().summary.id);
+            worker.start(&world).await;
+        }
+        worker.work(&world, 20).await;
+        // It goes on with the first alone, and may name it twice: as many as there are is not all of them.
+        worker.runs.pop();
+        for second in 1..=10 {
+            world.pass(1_000);
+            worker.deliver();
+            let mut message = worker.beat_message();
+            if let FromWorker::Heartbeat { leases, .. } = &mut message {
+                *leases = vec![leases.clone(); named].concat();
+            }
+            worker.send(&world, message).await.unwrap();
+            world.tick().await;
+            worker.runs.truncate(1);
+            // 7 s are within the lease, the eighth is beyond it; then its job begins anew.
+            let mut restarts = Vec::new();
+            for job in &jobs {
+                let view = world.exchange.job(&rita, *job).await.unwrap();
+                restarts.push(view.summary.restarts);
+            }
+            assert_eq!(restarts, [0, u32::from(second >= 8)], "second {second}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_silent_worker_loses_its_lease_and_only_acknowledged_seconds_are_paid() {
     for backend in backends() {
         let world = World::new(backend).await;

@@ -146,7 +146,9 @@ pub(crate) struct Rows {
 /// Ids are UUIDv7: their last eight bytes are random.
 fn hash(id: &[u8; 16]) -> u64 {
     let tail = id.last_chunk().copied().unwrap_or_default();
-    u64::from_le_bytes(tail).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    let product = u64::from_le_bytes(tail).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    // The table looks at the low bits first, which know nothing of the id's last bytes.
+    product ^ product >> 32
 }
 
 fn index(id: RowId) -> usize {
