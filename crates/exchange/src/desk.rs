@@ -98,6 +98,8 @@ pub(crate) struct Memory {
     /// Log pieces and samples that the next tick writes.
     pub logs: Vec<LogRow>,
     pub samples: Vec<SampleRow>,
+    /// Transactions that people had tried for their wallets within the last minute: since when, and how many.
+    pub tries: HashMap<AccountId, (Timestamp, u64)>,
     /// Nodes that refused a job.
     pub refused_by: HashMap<JobId, Vec<NodeId>>,
     /// Waiting jobs that lost their node and were told why they wait, with what they asked then.

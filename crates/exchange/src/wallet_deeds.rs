@@ -3,7 +3,7 @@
 //! Each proposal is remembered, and only what was proposed is paid for, once. Whether it took effect is told by the chain's
 //! events, as with everything else; what is kept here is how far its transaction is.
 
-use kernel::{DeedId, Seconds};
+use kernel::{AccountId, DeedId, Seconds};
 use protocol::money::{DeedKind, DeedProposal, DeedState, DeedView};
 use protocol::view::Scope;
 use settlement::chain::{Deed, Unsigned};
@@ -15,9 +15,11 @@ use crate::desk::Exchange;
 use crate::error::Error;
 use crate::wallets::NO_CHAIN;
 
-/// Each costs the platform a trial run and, signed, a fee.
+/// Each costs the platform a fee once it is signed.
 const A_MINUTE: u64 = 10;
 const A_DAY: u64 = 100;
+/// Trial runs in a minute, whatever came of them: each is a few questions to the node that settlement needs, too.
+const TRIES: u64 = 30;
 const SHOWN: u32 = 50;
 
 /// A transaction that was tried and made, and is not offered yet.
@@ -131,6 +133,7 @@ impl Exchange {
                 }
             }
         }
+        self.count_try(actor.account)?;
         let (kind, amount) = kind_of(deed);
         let unsigned = match chain.propose(wallet, deed, self.random()).await {
             Ok(unsigned) => unsigned,
@@ -146,6 +149,22 @@ impl Exchange {
             amount,
             unsigned,
         })
+    }
+
+    fn count_try(&self, account: AccountId) -> Result<(), Error> {
+        let now = self.now();
+        let mut memory = self.memory();
+        memory
+            .tries
+            .retain(|_, (since, _)| since.plus(Seconds::MINUTE) > now);
+        let (_, tries) = memory.tries.entry(account).or_insert((now, 0));
+        *tries = tries.saturating_add(1);
+        if *tries <= TRIES {
+            return Ok(());
+        }
+        Err(Error::Conflict(format!(
+            "{TRIES} transactions were tried for your wallet in the last 60 s, as many as may be; wait a while"
+        )))
     }
 
     /// The second half: remembered in the caller's transaction.

@@ -138,3 +138,26 @@ async fn nobody_makes_the_platform_pay_without_end() {
         );
     }
 }
+
+/// What the chain would refuse is not kept, but the node was asked all the same.
+#[tokio::test]
+async fn nobody_has_the_node_asked_without_end() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let chain = Double::new();
+        let (rita, otto) = world.people("0").await;
+        let tag = Tag::of(rita.account);
+        let deed = Deed::Deposit { tag, amount: io(1) };
+        let why = async |who| {
+            let made = world.exchange.propose_deed(who, &chain, WALLET, &deed);
+            made.await.unwrap_err().to_string()
+        };
+        for _ in 0..30 {
+            assert!(why(&rita).await.contains("would refuse"));
+        }
+        assert!(why(&rita).await.contains("wait a while"));
+        assert!(why(&otto).await.contains("would refuse"), "others may");
+        world.pass(60_000);
+        assert!(why(&rita).await.contains("would refuse"));
+    }
+}

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use settlement::Address;
 use utoipa::ToSchema;
 
-use super::wallets::{chain, reach};
+use super::wallets::{chain, reach, wallet_address};
 use super::{Answer, Refusals};
 use crate::auth::Signed;
 use crate::http::extract;
@@ -57,8 +57,7 @@ pub async fn open(
 ) -> Result<(StatusCode, Json<DeedProposal>), Refused> {
     actor.require_person()?;
     let deposit = amount(&new.amount_io)?;
-    let wallet = settlement::sign_in::account_address(&new.address)
-        .map_err(|_| Refused::field("address", "a wallet's address: 0x and up to 64 digits"))?;
+    let wallet = wallet_address(&new.address)?;
     let chain = chain(state.chain.as_ref()).await?;
     let made = state.exchange.open_channel(&actor, chain, wallet, deposit);
     Ok((StatusCode::CREATED, Json(made.await?)))

@@ -13,7 +13,7 @@ use protocol::wallet::{
 };
 use serde::Deserialize;
 use settlement::chain::Deed;
-use settlement::{Chain, Tag};
+use settlement::{Address, Chain, Tag};
 use utoipa::ToSchema;
 
 use super::{Answer, DONE, Refusals};
@@ -33,6 +33,12 @@ pub(super) async fn reach(link: Option<&Link>) -> Result<Option<&dyn Chain>, exc
 
 pub(super) async fn chain(link: Option<&Link>) -> Result<&dyn Chain, exchange::Error> {
     reach(link).await?.ok_or(exchange::NO_CHAIN)
+}
+
+/// Not one of the chain's own, which nobody signs for.
+pub(super) fn wallet_address(text: &str) -> Result<Address, Refused> {
+    let read = settlement::sign_in::account_address(text);
+    read.map_err(|_| Refused::field("address", "a wallet's address: 0x and up to 64 digits"))
 }
 
 fn origin(headers: &HeaderMap) -> Option<&str> {
@@ -135,10 +141,7 @@ pub async fn deposit(
     if amount.is_zero() {
         return Err(Refused::field("amount_io", "more than nothing"));
     }
-    let wallet = new
-        .address
-        .parse()
-        .map_err(|_| Refused::field("address", "a wallet's address: 0x and up to 64 digits"))?;
+    let wallet = wallet_address(&new.address)?;
     let chain = chain(state.chain.as_ref()).await?;
     let tag = Tag::of(actor.account);
     let deed = Deed::Deposit { tag, amount };
