@@ -68,6 +68,14 @@ bundle_wallet() {
   printf '%s' "$1" > "$WORK/wallet.key"
 }
 
+# Work in a job: the script for its files, and apart from it the terminal, which is loaded when it is asked for.
+bundle_terminal() {
+  rm -rf "$WORK/terminal"
+  (cd terminal && esbuild work.js --bundle --minify --splitting --format=esm --platform=browser --log-level=warning \
+    --inject:./strict.js --define:window.document=strictDocument --loader:.css=text --entry-names=work.[hash] --chunk-names=work-[name].[hash] --outdir="$WORK/terminal")
+  printf '%s' "$1" > "$WORK/terminal.key"
+}
+
 bind() {
   rm -rf "$WORK/js"
   wasm-bindgen --target web --no-typescript --out-name "$NAME" --out-dir "$WORK/js" "$RAW"
@@ -110,12 +118,16 @@ lay_out() {
   local entry
   entry=$(cd "$WORK/wallet" && echo wallet.*.js)
   printf 'import "./%s";\n' "$entry" > "$new/$PKG/wallet.js"
+  cp "$WORK"/terminal/*.js "$new/$PKG/"
+  entry=$(cd "$WORK/terminal" && echo work.*.js)
+  printf 'import "./%s";\n' "$entry" > "$new/$PKG/work.js"
   css=$(hash_of "$WORK/$NAME.css")
   cp "$WORK/$NAME.css" "$new/$PKG/$NAME.$css.css"
   if [ "$FRONT_KIND" = release ]; then
     # The server hands these out as they are instead of compressing the same bytes for each visitor.
     brotli --quality=11 --keep "$new/$PKG/$NAME.$wasm.wasm" "$new/$PKG/$NAME.$js.js" "$new/$PKG/$NAME.$css.css" \
-      "$new/$PKG/verify.$vwasm.wasm" "$new/$PKG/verify.$vjs.js" "$new/$PKG"/wallet[.-]*.*.js
+      "$new/$PKG/verify.$vwasm.wasm" "$new/$PKG/verify.$vjs.js" "$new/$PKG"/wallet[.-]*.*.js \
+      "$new/$PKG"/work[.-]*.*.js
   fi
   printf 'js: %s\nwasm: %s\ncss: %s\n' "$js" "$wasm" "$css" > "$FRONT/hash.txt"
   rm -rf "$SITE"
@@ -149,9 +161,11 @@ key="$(hash_of "$RAW_VERIFY") $WASM_BINDGEN_VERSION $(content_key package-lock.j
 [ "$(cat "$WORK/verify.key" 2>/dev/null)" = "$key" ] || step "Module of /verify: wasm-bindgen, wasm-opt" bind_verify "$key"
 key="$(content_key wallet package-lock.json) $(content_key scripts/build.sh)"
 [ "$(cat "$WORK/wallet.key" 2>/dev/null)" = "$key" ] || step "Script for wallets" bundle_wallet "$key"
+key="$(content_key terminal package-lock.json) $(content_key scripts/build.sh)"
+[ "$(cat "$WORK/terminal.key" 2>/dev/null)" = "$key" ] || step "Script for work in jobs" bundle_terminal "$key"
 key="$(content_key style app verify package-lock.json)"
 [ "$(cat "$WORK/css.key" 2>/dev/null)" = "$key" ] || step "Stylesheet" style "$key"
-key="$FRONT_KIND $(cat "$WORK/js.key") $(cat "$WORK/verify.key") $(cat "$WORK/wallet.key") $(cat "$WORK/css.key") $(content_key "$ASSETS" verify/loader.js)"
+key="$FRONT_KIND $(cat "$WORK/js.key") $(cat "$WORK/verify.key") $(cat "$WORK/wallet.key") $(cat "$WORK/terminal.key") $(cat "$WORK/css.key") $(content_key "$ASSETS" verify/loader.js)"
 if [ "$(cat "$FRONT/site.key" 2>/dev/null)" != "$key" ] || [ ! -d "$SITE" ]; then step "Site" lay_out "$key"; fi
 [ "$FRONT_KIND" = dev ] || size_of_module
 

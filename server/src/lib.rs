@@ -21,6 +21,7 @@ pub mod loops;
 pub mod replay;
 pub mod state;
 pub mod telemetry;
+mod tunnel;
 
 pub use config::Config;
 pub use state::AppState;

@@ -12,6 +12,7 @@ use crate::auth::limits::RateLimits;
 use crate::auth::sockets::Sockets;
 use crate::chain::Link;
 use crate::config::{Config, Limits};
+use crate::tunnel::Tunnels;
 
 /// Cheap to clone: handles only.
 #[derive(Clone, FromRef)]
@@ -20,6 +21,8 @@ pub struct AppState {
     pub leptos: LeptosOptions,
     pub limits: Arc<RateLimits>,
     pub sockets: Sockets,
+    /// Ways into running jobs.
+    pub tunnels: Tunnels,
     pub metrics: PrometheusHandle,
     /// Absent: payouts and deposits are done by hand.
     pub chain: Option<Link>,
@@ -68,6 +71,7 @@ impl AppState {
                 trust_forwarded,
             )),
             sockets: Sockets::new(sockets_per_address, sockets_max),
+            tunnels: Tunnels::default(),
             metrics,
             chain,
             closing,

@@ -1,14 +1,17 @@
 //! Carries one assignment out: inputs, sandbox, output, artefacts. One task for each lease; what it sees it tells the
 //! agent, and what the agent decides it passes to the sandbox. Dropping the task ends the job at once.
 
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::LeaseId;
+use protocol::tunnel::{Closed, Door};
 use protocol::worker::{Assignment, Phase, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::files::{Failure, Files};
 use crate::sandbox::{
@@ -59,7 +62,7 @@ pub enum JobEvent {
 }
 
 /// What the agent decides about a job.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub enum Order {
     Stop {
         reason: sandbox::StopReason,
@@ -68,6 +71,66 @@ pub enum Order {
     Fund {
         ms: u64,
     },
+    /// Somebody wants in.
+    Open {
+        door: Door,
+        reply: Knock,
+    },
+}
+
+/// Code and signal.
+pub type Exit = (Option<i32>, Option<i32>);
+
+/// Who waits at a door.
+pub type Knock = oneshot::Sender<Result<Opened, (Closed, String)>>;
+
+/// A door that is open.
+#[derive(Debug)]
+pub struct Opened {
+    /// A terminal or a connection; or input, output and errors.
+    pub fds: Vec<OwnedFd>,
+    /// Of the process behind it, when there is one and it has ended.
+    pub exit: oneshot::Receiver<Exit>,
+}
+
+/// Those that wait and those that are open, by the number that the sandbox knows them by.
+#[derive(Default)]
+struct Doors {
+    last: u32,
+    waiting: BTreeMap<u32, Knock>,
+    open: BTreeMap<u32, oneshot::Sender<Exit>>,
+}
+
+impl Doors {
+    fn knock(&mut self, knock: Knock) -> u32 {
+        self.last = self.last.wrapping_add(1);
+        // Who waits no more leaves nothing behind.
+        self.waiting.retain(|_, knock| !knock.is_closed());
+        self.open.retain(|_, exit| !exit.is_closed());
+        self.waiting.insert(self.last, knock);
+        self.last
+    }
+
+    fn opened(&mut self, id: u32, fds: Vec<OwnedFd>) {
+        let (told, exit) = oneshot::channel();
+        if let Some(knock) = self.waiting.remove(&id)
+            && knock.send(Ok(Opened { fds, exit })).is_ok()
+        {
+            self.open.insert(id, told);
+        }
+    }
+
+    fn shut(&mut self, id: u32, reason: Closed, why: String) {
+        if let Some(knock) = self.waiting.remove(&id) {
+            _ = knock.send(Err((reason, why)));
+        }
+    }
+
+    fn closed(&mut self, id: u32, code: Option<i32>, signal: Option<i32>) {
+        if let Some(exit) = self.open.remove(&id) {
+            _ = exit.send((code, signal));
+        }
+    }
 }
 
 pub struct JobTask {
@@ -237,7 +300,7 @@ impl JobTask {
 
 /// Exactly what the specification gives, the few that programs cannot do without, and what the job may want to know.
 fn environment(assignment: &Assignment) -> Vec<(String, String)> {
-    let mut env = std::collections::BTreeMap::from(
+    let mut env = BTreeMap::from(
         [
             ("PATH", PATH),
             ("HOME", "/job"),
@@ -276,6 +339,7 @@ async fn watch_over(
     mut events: Events,
 ) -> Option<Report> {
     let (mut renewals_open, mut orders_open) = (true, true);
+    let mut doors = Doors::default();
     loop {
         tokio::select! {
             event = events.next() => match event {
@@ -289,6 +353,9 @@ async fn watch_over(
                     tokio::spawn(async move { events.gone().await });
                     return Some(*report);
                 }
+                Some(FromHelper::DoorOpened { id, fds }) => doors.opened(id, events.take_fds(fds)),
+                Some(FromHelper::DoorShut { id, reason, why }) => doors.shut(id, reason, why),
+                Some(FromHelper::DoorClosed { id, code, signal }) => doors.closed(id, code, signal),
                 Some(FromHelper::Ready) => {}
                 Some(FromHelper::Failed { why }) => {
                     task.tell(JobEvent::Over(Box::new(lost_helper(Some(why))))).await;
@@ -308,6 +375,10 @@ async fn watch_over(
             order = task.orders.recv(), if orders_open => match order {
                 Some(Order::Stop { reason, grace_ms }) => { let _ = control.send(&ToHelper::Stop { reason, grace_ms }).await; }
                 Some(Order::Fund { ms }) => { let _ = control.send(&ToHelper::Funded { ms }).await; }
+                Some(Order::Open { door, reply }) => {
+                    let id = doors.knock(reply);
+                    let _ = control.send(&ToHelper::Open { id, door }).await;
+                }
                 None => orders_open = false,
             },
         }

@@ -18,3 +18,4 @@ pub mod link;
 mod logs;
 mod metrics;
 pub mod sandbox;
+mod tunnel;

@@ -24,6 +24,7 @@ pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
         "job-cost" => job::parts::cost(&arg).await?,
         "job-receipts" => job::parts::receipts(&arg).await?,
         "job-files" => job::parts::files(&arg).await?,
+        "job-work" => job::work::part(&arg).await?,
         "job-events" => job::parts::happened(&arg).await?,
         "nodes" => nodes::fleet_part(&arg).await?,
         "price" => price::part(&arg).await?,

@@ -24,6 +24,7 @@ mod pages;
 mod reports;
 mod verify;
 mod wallet;
+mod work;
 
 /// The words of one language.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str
         .chain(reports::ALL)
         .chain(verify::ALL)
         .chain(wallet::ALL)
+        .chain(work::ALL)
         .chain(chain::ALL)
 }
 

@@ -121,6 +121,9 @@ pub fn event(kind: JobEventKind, t: &Words) -> &'static str {
         JobEventKind::NodeLost => t.event_node_lost(),
         JobEventKind::Rejected => t.event_rejected(),
         JobEventKind::MemberEnded => t.event_member_ended(),
+        JobEventKind::ShellOpened => t.event_shell_opened(),
+        JobEventKind::ShellClosed => t.event_shell_closed(),
+        JobEventKind::FileStored => t.event_file_stored(),
         JobEventKind::Ended => t.event_ended(),
     }
 }

@@ -19,6 +19,7 @@ pub mod state;
 /// Templates are read where jobs are made, never in a browser.
 #[cfg(not(target_arch = "wasm32"))]
 pub mod template;
+pub mod tunnel;
 pub mod view;
 pub mod wallet;
 pub mod worker;

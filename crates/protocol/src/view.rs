@@ -519,11 +519,16 @@ pub enum JobEventKind {
     Rejected,
     /// One of several members is over; the detail says which and how.
     MemberEnded,
+    /// Somebody opened a shell in it; the detail says who, and how the shell ended.
+    ShellOpened,
+    ShellClosed,
+    /// A file was put into it while it ran.
+    FileStored,
     Ended,
 }
 
 impl JobEventKind {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Submitted,
         Self::Waiting,
         Self::Leased,
@@ -539,6 +544,9 @@ impl JobEventKind {
         Self::NodeLost,
         Self::Rejected,
         Self::MemberEnded,
+        Self::ShellOpened,
+        Self::ShellClosed,
+        Self::FileStored,
         Self::Ended,
     ];
 
@@ -559,6 +567,9 @@ impl JobEventKind {
             Self::NodeLost => "node_lost",
             Self::Rejected => "rejected",
             Self::MemberEnded => "member_ended",
+            Self::ShellOpened => "shell_opened",
+            Self::ShellClosed => "shell_closed",
+            Self::FileStored => "file_stored",
             Self::Ended => "ended",
         }
     }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::spec::{DeviceClass, JobSpec};
 use crate::state::RunEnd;
+use crate::tunnel::TunnelOrder;
 use crate::view::Receipt;
 
 pub const PROTOCOL_VERSION: u32 = 2;
@@ -304,6 +305,8 @@ pub enum ToWorker {
         lease: LeaseId,
         epoch: Epoch,
     },
+    /// Somebody who may wants into the job: dial the tunnel's address with the ticket. See [`crate::tunnel`].
+    Tunnel(TunnelOrder),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

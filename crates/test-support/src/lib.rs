@@ -19,6 +19,7 @@ mod live;
 mod node;
 mod postgres;
 mod process;
+mod shell;
 
 pub use account::Account;
 pub use app::{Database, TestApp};
@@ -29,6 +30,7 @@ pub use fleet::Fleet;
 pub use live::LiveSocket;
 pub use node::Node;
 pub use process::{Process, binary};
+pub use shell::{Said, ShellSocket};
 
 use std::time::Duration;
 

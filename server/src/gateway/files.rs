@@ -17,7 +17,9 @@ use crate::http::extract::{Id, Query};
 use crate::http::problem::Refused;
 use crate::http::rest::{reader, send_file};
 
-fn token(headers: &HeaderMap) -> Result<&str, Refused> {
+/// # Errors
+/// There is none.
+pub fn token(headers: &HeaderMap) -> Result<&str, Refused> {
     let value = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
@@ -27,7 +29,7 @@ fn token(headers: &HeaderMap) -> Result<&str, Refused> {
     token.ok_or_else(|| {
         Refused::new(
             Code::Unauthenticated,
-            "Send the assignment's transfer token as Authorization: Bearer.",
+            "Send the assignment's transfer token, or the tunnel's ticket, as Authorization: Bearer.",
         )
     })
 }

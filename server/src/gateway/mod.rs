@@ -10,11 +10,15 @@ mod socket;
 use axum::Router;
 use axum::routing::get;
 
+pub use files::token;
+
 use crate::state::AppState;
+use crate::tunnel;
 
 pub fn router() -> Router<AppState> {
     Router::new()
         .route("/api/v1/worker", get(socket::open))
+        .route("/api/v1/worker/tunnel", get(tunnel::dialled))
         .route("/api/v1/worker/bundles/{hash}", get(files::bundle))
         .route(
             "/api/v1/worker/artefacts/{lease}",

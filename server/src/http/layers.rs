@@ -33,7 +33,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Bundles in, artefacts in and out.
 fn moves_files(path: &str) -> bool {
-    path == "/api/v1/bundles" || path.starts_with("/api/v1/worker/") || path.contains("/artefacts/")
+    path == "/api/v1/bundles"
+        || path.starts_with("/api/v1/worker/")
+        || path.contains("/artefacts/")
+        || path.ends_with("/workdir/file")
 }
 
 /// A span with an id for each request, which the answer carries too, and the figures of `/metrics`.

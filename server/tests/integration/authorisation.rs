@@ -55,6 +55,10 @@ const ROUTES: &[(&str, &str, Door)] = &[
         "/api/v1/jobs/{id}/artefacts/{artefact}",
         Scope("read"),
     ),
+    ("GET", "/api/v1/jobs/{id}/shell", Scope("jobs")),
+    ("GET", "/api/v1/jobs/{id}/workdir", Scope("read")),
+    ("GET", "/api/v1/jobs/{id}/workdir/file", Scope("read")),
+    ("PUT", "/api/v1/jobs/{id}/workdir/file", Scope("jobs")),
     ("GET", "/api/v1/nodes", Scope("read")),
     ("GET", "/api/v1/nodes/{id}", Scope("read")),
     ("DELETE", "/api/v1/nodes/{id}", Scope("nodes")),
@@ -514,6 +518,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("part", false, part("job-cost", job)),
         ("part", false, part("job-receipts", job)),
         ("part", false, part("job-files", job)),
+        ("part", false, part("job-work", job)),
         ("part", false, part("job-events", job)),
         ("part", false, part("nodes", "")),
         (

@@ -28,6 +28,7 @@ mod rush;
 mod smtp;
 mod wallet;
 mod webhooks;
+mod work;
 
 use std::time::Duration;
 

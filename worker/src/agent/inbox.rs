@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{Epoch, LeaseId};
+use protocol::tunnel::{Closed, TUNNELS_MAX, TunnelOrder};
 use protocol::worker::{Assignment, FromWorker, LeaseClaim, StopReason, ToWorker};
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Agent, AgentError, Held};
@@ -14,6 +16,7 @@ use crate::job::{JobTask, OUTPUT_KEPT, Order};
 use crate::lease::{Lease, Stage};
 use crate::link::LinkError;
 use crate::sandbox::{self, Sandbox};
+use crate::tunnel;
 
 impl Agent {
     pub(super) async fn on_message(&mut self, message: ToWorker) -> Result<(), AgentError> {
@@ -83,6 +86,7 @@ impl Agent {
                 self.line_lost(&error);
                 self.retry_at = Instant::now() + self.backoff.next(self.has_work(), rand::random());
             }
+            ToWorker::Tunnel(order) => self.tunnel(order),
             // Both belong to the beginning of a connection; here they say nothing.
             ToWorker::Challenge { .. } | ToWorker::Welcome { .. } => {}
         }
@@ -94,6 +98,24 @@ impl Agent {
         self.held
             .get_mut(&lease)
             .filter(|held| held.lease.epoch() == epoch)
+    }
+
+    /// Somebody wants into a job. Who that may be the exchange knows; here it is only a lease of ours, and not too many at once.
+    fn tunnel(&mut self, order: TunnelOrder) {
+        let server = self.state.server.clone();
+        let Some(held) = self.of_epoch(order.lease, order.epoch) else {
+            let why = "the job does not run on this machine any more";
+            tokio::spawn(tunnel::refuse(server, order, Closed::NotRunning, why));
+            return;
+        };
+        while held.tunnels.try_join_next().is_some() {}
+        if held.tunnels.len() >= TUNNELS_MAX {
+            let why = "too many connections into this job are open";
+            tokio::spawn(tunnel::refuse(server, order, Closed::TooMany, why));
+            return;
+        }
+        let orders = held.orders.clone();
+        held.tunnels.spawn(tunnel::run(server, order, orders));
     }
 
     fn renewed(&mut self, seq: u64, renewed: &[LeaseClaim], refused: &[LeaseClaim]) {
@@ -231,6 +253,7 @@ impl Agent {
             orders,
             log_room: Arc::new(Semaphore::new(OUTPUT_KEPT)),
             task: None,
+            tunnels: JoinSet::new(),
             spool: self.identity.directory().join("spool").join(id.to_string()),
             flushed_at: Instant::now(),
             said_ended_at: None,

@@ -16,7 +16,7 @@ use kernel::{LeaseId, Timestamp};
 use protocol::worker::{FromWorker, Hello, LeaseBeat, LeaseClaim, PROTOCOL_VERSION, StopReason};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::devices::{Devices, LoadMeter, host_facts};
@@ -69,6 +69,8 @@ struct Held {
     orders: mpsc::Sender<Order>,
     log_room: Arc<Semaphore>,
     task: Option<JoinHandle<()>>,
+    /// Ways into the job that are open; they end with the lease.
+    tunnels: JoinSet<()>,
     spool: PathBuf,
     flushed_at: Instant,
     said_ended_at: Option<Instant>,

@@ -5,6 +5,7 @@
 //! once; and when the helper itself is killed the kernel ends the sandbox (parent death signal). It removes the
 //! cgroups it made, and nothing else.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,6 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use protocol::tunnel::Closed;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal};
@@ -57,7 +59,7 @@ pub fn main(config: &str) -> std::process::ExitCode {
     let mut agent = Agent {
         socket: UnixStream::from(stdin),
         heard: Vec::new(),
-        backlog: Vec::new(),
+        backlog: VecDeque::new(),
     };
     match prepare(config, &agent) {
         Ok(mut helper) => {
@@ -193,26 +195,50 @@ impl Drop for Alive {
 struct Agent {
     socket: UnixStream,
     heard: Vec<u8>,
-    backlog: Vec<u8>,
+    backlog: VecDeque<Line>,
+}
+
+/// What waits to be taken, and the files that go with its first byte.
+struct Line {
+    bytes: Vec<u8>,
+    fds: Vec<OwnedFd>,
 }
 
 impl Agent {
     fn say(&mut self, message: &FromHelper) {
-        if matches!(message, FromHelper::Sample(_)) && self.backlog.len() > BACKLOG_MAX {
+        let waits: usize = self.backlog.iter().map(|line| line.bytes.len()).sum();
+        if matches!(message, FromHelper::Sample(_)) && waits > BACKLOG_MAX {
             return;
         }
-        if let Ok(mut line) = serde_json::to_vec(message) {
-            line.push(b'\n');
-            self.backlog.append(&mut line);
+        self.say_with(message, Vec::new());
+    }
+
+    fn say_with(&mut self, message: &FromHelper, fds: Vec<OwnedFd>) {
+        if let Ok(mut bytes) = serde_json::to_vec(message) {
+            bytes.push(b'\n');
+            self.backlog.push_back(Line { bytes, fds });
         }
         self.push();
     }
 
     fn push(&mut self) {
-        while !self.backlog.is_empty() {
-            match self.socket.write(&self.backlog) {
+        while let Some(line) = self.backlog.front_mut() {
+            let fds: Vec<BorrowedFd<'_>> = line.fds.iter().map(AsFd::as_fd).collect();
+            let sent = wire::send_bytes(
+                self.socket.as_fd(),
+                &line.bytes,
+                &fds,
+                rustix::net::SendFlags::NOSIGNAL,
+            );
+            match sent {
                 Ok(0) | Err(_) => return,
-                Ok(sent) => drop(self.backlog.drain(..sent)),
+                Ok(sent) => {
+                    line.fds.clear();
+                    line.bytes.drain(..sent);
+                }
+            }
+            if line.bytes.is_empty() {
+                self.backlog.pop_front();
             }
         }
     }
@@ -221,7 +247,7 @@ impl Agent {
     fn flush(&mut self) {
         let _ = self.socket.set_nonblocking(false);
         let _ = self.socket.set_write_timeout(Some(Duration::from_secs(10)));
-        let _ = self.socket.write_all(&self.backlog);
+        self.push();
     }
 
     /// Whole messages that have come; `None` when the agent is gone.
@@ -362,6 +388,21 @@ impl Helper {
                 (ToHelper::Stop { reason, grace_ms }, Some(run)) => {
                     run.dog.stop(reason, grace_ms, now);
                 }
+                (ToHelper::Open { id, door }, run) => {
+                    let shut = match run {
+                        Some(run) if run.process.is_some() && run.dog.job_ended_at().is_none() => {
+                            let order = ToInit::Open { id, door };
+                            let offered = wire::offer(&self.sandbox.socket, &order);
+                            offered
+                                .err()
+                                .map(|error| (Closed::Failed, error.to_string()))
+                        }
+                        _ => Some((Closed::NotRunning, "the job does not run".to_owned())),
+                    };
+                    if let Some((reason, why)) = shut {
+                        agent.say(&FromHelper::DoorShut { id, reason, why });
+                    }
+                }
                 // A second start, or orders for a job that was never given: the agent's own error, and harmless.
                 _ => {}
             }
@@ -463,6 +504,15 @@ impl Helper {
                     bytes,
                     left_out,
                 };
+            }
+            FromInit::DoorOpened { id } => {
+                agent.say_with(&FromHelper::DoorOpened { id, fds: fds.len() }, fds);
+            }
+            FromInit::DoorShut { id, reason, why } => {
+                agent.say(&FromHelper::DoorShut { id, reason, why });
+            }
+            FromInit::DoorClosed { id, code, signal } => {
+                agent.say(&FromHelper::DoorClosed { id, code, signal });
             }
             FromInit::Failed { why } if run.dog.started_at().is_none() => {
                 run.facts.failed_to_start = Some(why);

@@ -16,7 +16,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use super::rootfs::{self, Setup, step};
 use super::sys::{self, Fork};
 use super::wire::{self, FromInit, HelperConfig, StartJob, ToInit};
-use super::{pack, seccomp, unpack};
+use super::{doors, pack, seccomp, unpack};
 
 /// Inside, the job is always this user; outside it is an unprivileged one.
 pub const JOB_UID: u32 = 1_000;
@@ -77,6 +77,7 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
         unpack::restore(Path::new("/job/out"), io::BufReader::new(checkpoint))
             .map_err(|why| format!("{why}{}", full()))?;
     }
+    let children = step("watch children", sys::watch_children())?;
     let process = start(&job)?;
     step(
         "say that it started",
@@ -86,7 +87,7 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
             &[process.handle.as_fd(), space.as_fd()],
         ),
     )?;
-    let (code, signal) = reap_until(process.pid);
+    let (code, signal) = doors::attend(socket, &children, &job, process.pid);
     // Whatever it started and left behind ends with it; the kernel lets none of them fork again.
     kill_everything();
     let disk_full = rootfs::fullness(&space).is_ok_and(|(_, full)| full);
@@ -101,8 +102,13 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
     if !left_something {
         return Ok(());
     }
-    let Some((ToInit::Pack, files)) = step("hear the helper", wire::receive(socket))? else {
-        return Ok(());
+    let files = loop {
+        match step("hear the helper", wire::receive(socket))? {
+            Some((ToInit::Pack, files)) => break files,
+            // It came too late.
+            Some((ToInit::Open { .. }, _)) => {}
+            _ => return Ok(()),
+        }
     };
     let to = files
         .into_iter()
@@ -242,9 +248,16 @@ fn execute(job: &StartJob) -> String {
 }
 
 fn prepare_process() -> Setup<()> {
+    // What process 1 keeps blocked would be inherited.
+    sys::default_signals();
     step("new session", rustix::process::setsid())?;
     let null = step("open /dev/null", File::open("/dev/null"))?;
     step("stdin", rustix::stdio::dup2_stdin(&null))?;
+    bound_process()
+}
+
+/// Where and within what every process of the job begins.
+pub fn bound_process() -> Setup<()> {
     step("enter /job", rustix::process::chdir("/job"))?;
     let bound = |resource, most: u64| {
         let hard = rustix::process::getrlimit(resource)
@@ -270,19 +283,6 @@ fn prepare_process() -> Setup<()> {
         "offer to the OOM killer",
         std::fs::write("/proc/self/oom_score_adj", "1000"),
     )
-}
-
-/// Reaps every orphan until the job's own process ends.
-fn reap_until(pid: Pid) -> (Option<i32>, Option<i32>) {
-    loop {
-        match rustix::process::wait(WaitOptions::empty()) {
-            Ok(Some((ended, status))) if ended == pid => {
-                return (status.exit_status(), status.terminating_signal());
-            }
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return (None, None),
-        }
-    }
 }
 
 fn kill_everything() {

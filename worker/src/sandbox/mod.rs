@@ -12,6 +12,7 @@
 //! is removed, unmounted or signalled.
 
 mod cgroup;
+mod doors;
 mod helper;
 mod init;
 mod pack;
@@ -22,20 +23,23 @@ mod sys;
 mod unpack;
 mod watchdog;
 mod wire;
+mod wishes;
 
-use std::os::fd::OwnedFd;
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 pub use helper::boottime_ms;
 pub use report::{Artefacts, End, Report, StopReason, Usage};
+pub(crate) use sys::watched;
 pub use watchdog::FREEZE_BEFORE_MS;
 pub use wire::{FromHelper, JobLimits, StartJob, ToHelper};
 
@@ -161,7 +165,10 @@ impl Sandbox {
         };
         let (read, write) = UnixStream::from_std(ours)?.into_split();
         let mut events = Events {
-            lines: BufReader::new(read).lines(),
+            read,
+            piece: vec![0; 8 * 1024],
+            heard: Vec::new(),
+            fds: VecDeque::new(),
             helper: child,
         };
         let control = Control { socket: write };
@@ -231,15 +238,43 @@ impl Control {
 /// What the helper reports.
 #[derive(Debug)]
 pub struct Events {
-    lines: Lines<BufReader<OwnedReadHalf>>,
+    read: OwnedReadHalf,
+    piece: Vec<u8>,
+    heard: Vec<u8>,
+    /// Open files that came and belong to events that were not asked for yet.
+    fds: VecDeque<OwnedFd>,
     helper: Child,
 }
 
 impl Events {
     /// The next event; `None` after the last, or when the helper was killed. May be cancelled without loss.
     pub async fn next(&mut self) -> Option<FromHelper> {
-        let line = self.lines.next_line().await.ok()??;
-        serde_json::from_str(&line).ok()
+        loop {
+            if let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.heard.drain(..=end).collect();
+                return serde_json::from_slice(&line).ok();
+            }
+            let stream: &UnixStream = self.read.as_ref();
+            stream.readable().await.ok()?;
+            let got = stream.try_io(Interest::READABLE, || {
+                wire::receive_bytes(stream.as_fd(), &mut self.piece)
+            });
+            match got {
+                Ok((0, _)) => return None,
+                Ok((count, fds)) => {
+                    self.heard.extend_from_slice(self.piece.get(..count)?);
+                    self.fds.extend(fds);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// The open files of the event that was just answered.
+    pub fn take_fds(&mut self, count: usize) -> Vec<OwnedFd> {
+        let count = count.min(self.fds.len());
+        self.fds.drain(..count).collect()
     }
 
     /// The helper's process id, for tests and for people who look.

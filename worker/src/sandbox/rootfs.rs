@@ -173,7 +173,21 @@ fn devices(base: &Path, rented: &[String]) -> Setup<()> {
             mount_setattr(&to, Restrict::Device),
         )?;
     }
+    // Terminals of the sandbox's own, bounded: a shell in the job has one.
+    let terminals = dev.join("pts");
+    step("make /dev/pts", fs::create_dir(&terminals))?;
+    step(
+        "mount /dev/pts",
+        mount(
+            "devpts",
+            &terminals,
+            "devpts",
+            MountFlags::NOSUID | MountFlags::NOEXEC,
+            c"newinstance,ptmxmode=0666,mode=0620,max=64",
+        ),
+    )?;
     for (name, target) in [
+        ("ptmx", "pts/ptmx"),
         ("fd", "/proc/self/fd"),
         ("stdin", "/proc/self/fd/0"),
         ("stdout", "/proc/self/fd/1"),

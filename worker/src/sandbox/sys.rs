@@ -1,6 +1,6 @@
 //! The few system calls that no safe wrapper offers. Everything unsafe in the worker is here.
 //!
-//! All of it runs in the helper process, which has one thread: that is what makes `fork` and `clone3` sound.
+//! All of it but [`watched`] runs in the helper process, which has one thread: that is what makes `fork` and `clone3` sound.
 #![expect(
     unsafe_code,
     reason = "clone3, fork, mount_setattr, ioctl and signal dispositions have no safe wrapper"
@@ -179,6 +179,36 @@ pub fn default_signals() {
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
     }
+}
+
+/// A descriptor that can be read when a child has ended. SIGCHLD stays blocked in this process and in what it forks, until
+/// [`default_signals`].
+pub fn watch_children() -> io::Result<OwnedFd> {
+    // SAFETY: an all-zero sigset_t is made valid by sigemptyset; the calls read and write this set alone.
+    let fd = unsafe {
+        let mut children: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut children);
+        libc::sigaddset(&raw mut children, libc::SIGCHLD);
+        if libc::sigprocmask(libc::SIG_BLOCK, &raw const children, std::ptr::null_mut()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        libc::signalfd(
+            -1,
+            &raw const children,
+            libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A descriptor that came out of a sandbox, as tokio waits for it.
+pub fn watched(fd: OwnedFd) -> io::Result<tokio::io::unix::AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` names the same open descriptor from here until it is dropped, which is after its registration.
+    unsafe { tokio::io::unix::AsyncFd::register(fd) }.map_err(io::Error::from)
 }
 
 /// SIGKILL to every process of this PID namespace but this one, its process 1.

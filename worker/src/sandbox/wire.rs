@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
+use protocol::tunnel::{Closed, Door};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
@@ -80,6 +81,11 @@ pub enum ToHelper {
         reason: StopReason,
         grace_ms: u64,
     },
+    /// Open a way in; answered by a word about the same number.
+    Open {
+        id: u32,
+        door: Door,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -106,6 +112,22 @@ pub enum FromHelper {
     JobEnded {
         at_ms: u64,
     },
+    /// Comes with so many descriptors.
+    DoorOpened {
+        id: u32,
+        fds: usize,
+    },
+    DoorShut {
+        id: u32,
+        reason: Closed,
+        why: String,
+    },
+    /// The process behind it is over.
+    DoorClosed {
+        id: u32,
+        code: Option<i32>,
+        signal: Option<i32>,
+    },
     /// All is over, packing too.
     Ended(Box<Report>),
 }
@@ -119,6 +141,10 @@ pub enum ToInit {
     Start,
     /// Comes with a descriptor: the file for the artefacts.
     Pack,
+    Open {
+        id: u32,
+        door: Door,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -143,48 +169,88 @@ pub enum FromInit {
         bytes: u64,
         left_out: u64,
     },
+    /// Comes with descriptors: a terminal or a connection; or input, output and errors.
+    DoorOpened {
+        id: u32,
+    },
+    DoorShut {
+        id: u32,
+        reason: Closed,
+        why: String,
+    },
+    DoorClosed {
+        id: u32,
+        code: Option<i32>,
+        signal: Option<i32>,
+    },
 }
 
-const PACKET_MAX: usize = 16 * 1024;
+const PACKET_MAX: usize = 64 * 1024;
 const FDS_MAX: usize = 3;
 
 /// Sends one packet with open files.
 pub fn send<T: Serialize>(socket: &OwnedFd, message: &T, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let text = serde_json::to_vec(message)?;
+    send_bytes(socket.as_fd(), &text, fds, SendFlags::NOSIGNAL).map(|_| ())
+}
+
+/// The same, but never waits for the other side: a frozen sandbox reads nothing, and the watchdog must go on.
+pub fn offer<T: Serialize>(socket: &OwnedFd, message: &T) -> io::Result<()> {
+    let text = serde_json::to_vec(message)?;
+    if text.len() > PACKET_MAX {
+        return Err(io::Error::other("the request is too long"));
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    send_bytes(socket.as_fd(), &text, &[], flags).map(|_| ())
+}
+
+/// Answers how many bytes were taken; the files go with the first of them.
+pub fn send_bytes(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(io::Error::other("too many files for one packet"));
     }
-    rustix::net::sendmsg(
+    Ok(rustix::net::sendmsg(
         socket,
-        &[IoSlice::new(&text)],
+        &[IoSlice::new(bytes)],
         &mut control,
-        SendFlags::NOSIGNAL,
-    )?;
-    Ok(())
+        flags,
+    )?)
 }
 
 /// Receives one packet; `None` when the other side is gone.
 pub fn receive<T: DeserializeOwned>(socket: &OwnedFd) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
     let mut text = vec![0; PACKET_MAX];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = loop {
-        match rustix::net::recvmsg(
-            socket.as_fd(),
-            &mut [IoSliceMut::new(&mut text)],
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        ) {
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+    let (count, fds) = loop {
+        match receive_bytes(socket.as_fd(), &mut text) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
             other => break other?,
         }
     };
-    if received.bytes == 0 {
+    let text = text.get(..count).unwrap_or_default();
+    if text.is_empty() {
         return Ok(None);
     }
+    Ok(Some((serde_json::from_slice(text)?, fds)))
+}
+
+/// What is there, and the files that came with it.
+pub fn receive_bytes(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = rustix::net::recvmsg(
+        socket,
+        &mut [IoSliceMut::new(into)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
     let fds = control
         .drain()
         .filter_map(|message| {
@@ -196,8 +262,5 @@ pub fn receive<T: DeserializeOwned>(socket: &OwnedFd) -> io::Result<Option<(T, V
         })
         .flatten()
         .collect();
-    Ok(Some((
-        serde_json::from_slice(&text[..received.bytes])?,
-        fds,
-    )))
+    Ok((received.bytes, fds))
 }

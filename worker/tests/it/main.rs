@@ -2,6 +2,7 @@
 
 mod agent;
 mod common;
+mod doors;
 mod escape;
 mod exchange;
 mod sandbox;

@@ -3,6 +3,7 @@
 mod charts;
 #[cfg(feature = "ssr")]
 pub mod parts;
+pub mod work;
 
 use leptos::prelude::*;
 use leptos_router::NavigateOptions;
@@ -32,6 +33,7 @@ const LOGS: &str = "logs";
 const COST: &str = "cost";
 const RECEIPTS: &str = "receipts";
 const FILES: &str = "files";
+const WORK: &str = "work";
 
 /// What changes each second while the page is open. What a tab needs is read when it is first opened.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +58,8 @@ struct Written {
     cost: Fragment,
     receipts: Fragment,
     files: Fragment,
+    /// Never read again by itself: a shell may be open in it.
+    work: Fragment,
 }
 
 pub fn page() -> impl IntoView {
@@ -64,7 +68,7 @@ pub fn page() -> impl IntoView {
     let id = move || params.with(|params| params.get("id").unwrap_or_default());
     let tab = Signal::derive(move || {
         let tab = query.with(|query| query.get("tab").unwrap_or_default());
-        let known = [LOGS, COST, RECEIPTS, FILES].contains(&tab.as_str());
+        let known = [LOGS, COST, RECEIPTS, FILES, WORK].contains(&tab.as_str());
         if known { tab } else { METRICS.to_owned() }
     });
     let page = data(Signal::derive(move || {
@@ -79,7 +83,9 @@ pub fn page() -> impl IntoView {
         cost: Fragment::while_open("job-cost", id, move || tab.with(|tab| tab == COST)),
         receipts: Fragment::while_open("job-receipts", id, move || tab.with(|tab| tab == RECEIPTS)),
         files: Fragment::while_open("job-files", id, move || tab.with(|tab| tab == FILES)),
+        work: Fragment::while_open("job-work", id, move || tab.with(|tab| tab == WORK)),
     };
+    work::load();
     view! {
         {load(page, |t| view! { <PageHead title=t.job()/>{skeleton_block(t.loading())} }.into_any(), move |page| show(page, tab, untrack(id), written))}
     }
@@ -262,6 +268,7 @@ fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> Any
             (COST, t.tab_cost(), link(COST)),
             (RECEIPTS, t.tab_receipts(), link(RECEIPTS)),
             (FILES, t.tab_files(), link(FILES)),
+            (WORK, t.tab_work(), link(WORK)),
         ],
         tab,
     );
@@ -270,6 +277,7 @@ fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> Any
         COST => written.cost.view(|t| skeleton_block(t.loading())),
         RECEIPTS => written.receipts.view(|t| skeleton_rows(t.loading(), 2)),
         FILES => written.files.view(|t| skeleton_rows(t.loading(), 1)),
+        WORK => written.work.view(|t| skeleton_block(t.loading())),
         _ => charts::metrics(
             &metrics,
             members,

@@ -12,7 +12,7 @@ use crate::format;
 use crate::i18n::{Words, fill, locale, told, words};
 use crate::pages::{downloads, wording};
 
-async fn job(id: &str) -> Result<JobView, Fault> {
+pub(super) async fn job(id: &str) -> Result<JobView, Fault> {
     let actor = actor().await?;
     Ok(exchange()?.job(&actor, parse(id)?).await?)
 }

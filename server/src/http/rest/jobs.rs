@@ -233,7 +233,7 @@ pub async fn artefact(
 }
 
 /// Always a download, under its own last name: what a stranger's job wrote is never shown as a page of ours.
-fn disposition(path: &str) -> String {
+pub fn disposition(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or("artefact");
     let plain: String = name
         .chars()

@@ -7,7 +7,7 @@ mod channels;
 mod disputes;
 mod invoices;
 mod jobs;
-pub use jobs::{reader, send_file};
+pub use jobs::{disposition, reader, send_file};
 mod market;
 mod money;
 mod nodes;
@@ -33,6 +33,7 @@ use utoipa_axum::routes;
 
 use super::problem::Refused;
 use crate::state::AppState;
+use crate::tunnel;
 
 /// What every handler answers with.
 type Answer<T> = Result<Json<T>, Refused>;
@@ -63,6 +64,9 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(invoices::of_month))
         .routes(routes!(invoices::ledger))
         .routes(routes!(jobs::artefact))
+        .routes(routes!(tunnel::shell::open))
+        .routes(routes!(tunnel::files::list))
+        .routes(routes!(tunnel::files::get, tunnel::files::put))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::one, nodes::remove))
         .routes(routes!(nodes::make_join_token))
@@ -220,7 +224,7 @@ fn head() -> OpenApi {
     dead_code,
     reason = "only described, never made: handlers answer with Refused"
 )]
-enum Refusals {
+pub(crate) enum Refusals {
     #[response(
         status = 400,
         description = "Not readable as what it should be",

@@ -1,0 +1,279 @@
+//! Ways into a job that runs: process 1 opens them, inside, with the job's rights and in its cgroup, and hands the open
+//! descriptors out. Who may ask is decided long before; nothing here is a way out.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use protocol::tunnel::{Closed, Door, Shell};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::{Pid, WaitOptions};
+use rustix::pty::OpenptFlags;
+use rustix::termios::Winsize;
+use rustix::time::Timespec;
+
+use super::rootfs::step;
+use super::sys::{self, Fork};
+use super::wire::{self, FromInit, StartJob, ToInit};
+use super::{init, wishes};
+
+/// A connection on loopback is there at once, or its listener's queue is full.
+const CONNECT_WITHIN: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
+
+/// Why it could not be opened.
+struct Shut(Closed, String);
+
+impl From<rustix::io::Errno> for Shut {
+    fn from(error: rustix::io::Errno) -> Self {
+        Self(Closed::Failed, error.to_string())
+    }
+}
+
+impl From<io::Error> for Shut {
+    fn from(error: io::Error) -> Self {
+        Self(Closed::Failed, error.to_string())
+    }
+}
+
+/// Opens what the helper asks for, and reaps every orphan, until the job's own process ends: its code and signal.
+pub fn attend(
+    socket: &OwnedFd,
+    children: &OwnedFd,
+    job: &StartJob,
+    process: Pid,
+) -> (Option<i32>, Option<i32>) {
+    let mut doors: BTreeMap<i32, u32> = BTreeMap::new();
+    let mut helper_is_there = true;
+    loop {
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some((ended, status))) => {
+                    let (code, signal) = (status.exit_status(), status.terminating_signal());
+                    if ended == process {
+                        return (code, signal);
+                    }
+                    if let Some(id) = doors.remove(&ended.as_raw_nonzero().get()) {
+                        let over = FromInit::DoorClosed { id, code, signal };
+                        let _ = wire::send(socket, &over, &[]);
+                    }
+                }
+                Ok(None) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return (None, None),
+            }
+        }
+        let mut fds = vec![PollFd::new(children, PollFlags::IN)];
+        if helper_is_there {
+            fds.push(PollFd::new(socket, PollFlags::IN));
+        }
+        let _ = poll(&mut fds, None);
+        let heard = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
+        // Which children ended is asked anyway; reading only makes the descriptor quiet.
+        let _ = rustix::io::read(children, &mut [0_u8; 128]);
+        if !heard {
+            continue;
+        }
+        match wire::receive::<ToInit>(socket) {
+            Ok(Some((ToInit::Open { id, door }, _))) => {
+                if let Some(pid) = answer(socket, job, id, &door) {
+                    doors.insert(pid.as_raw_nonzero().get(), id);
+                }
+            }
+            Ok(Some(_)) => {}
+            // It is about to die, and this process with it.
+            Ok(None) | Err(_) => helper_is_there = false,
+        }
+    }
+}
+
+/// Opens one door and says so. Answers the process behind it, whose end will be told.
+fn answer(socket: &OwnedFd, job: &StartJob, id: u32, door: &Door) -> Option<Pid> {
+    let opened = match door {
+        Door::Shell(shell) => open_shell(job, shell).map(|(pid, fds)| (Some(pid), fds)),
+        Door::Port { port } => connect(*port).map(|fd| (None, vec![fd])),
+        Door::Files(wish) => files(wish).map(|fd| (None, vec![fd])),
+    };
+    let (told, pid, fds) = match opened {
+        Ok((pid, fds)) => (FromInit::DoorOpened { id }, pid, fds),
+        Err(Shut(reason, why)) => (FromInit::DoorShut { id, reason, why }, None, Vec::new()),
+    };
+    let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+    let _ = wire::send(socket, &told, &fds);
+    pid
+}
+
+fn open_shell(job: &StartJob, shell: &Shell) -> Result<(Pid, Vec<OwnedFd>), Shut> {
+    if let Some(size) = shell.size {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = rustix::fs::open(
+            "/dev/pts/ptmx",
+            rustix::fs::OFlags::RDWR
+                | rustix::fs::OFlags::NOCTTY
+                | rustix::fs::OFlags::CLOEXEC
+                | rustix::fs::OFlags::NONBLOCK,
+            rustix::fs::Mode::empty(),
+        )?;
+        rustix::pty::unlockpt(&master)?;
+        let size = size.bounded();
+        let size = Winsize {
+            ws_row: size.rows,
+            ws_col: size.cols,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        rustix::termios::tcsetwinsize(&master, size)?;
+        let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)?;
+        let pid = fork_into(job, shell, [&slave, &slave, &slave], true)?;
+        Ok((pid, vec![master]))
+    } else {
+        let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
+        let [
+            (input, to_input),
+            (from_output, output),
+            (from_errors, errors),
+        ] = [pipe()?, pipe()?, pipe()?];
+        let pid = fork_into(job, shell, [&input, &output, &errors], false)?;
+        Ok((pid, vec![to_input, from_output, from_errors]))
+    }
+}
+
+fn fork_into(
+    job: &StartJob,
+    shell: &Shell,
+    streams: [&OwnedFd; 3],
+    terminal: bool,
+) -> Result<Pid, Shut> {
+    let (mut failed, say) = io::pipe()?;
+    match sys::fork()? {
+        Fork::Child => {
+            drop(failed);
+            let why = execute(job, shell, streams, terminal);
+            let _ = io::Write::write_all(&mut &say, why.as_bytes());
+            sys::exit_now(127)
+        }
+        Fork::Parent { pid, .. } => {
+            drop(say);
+            let mut why = String::new();
+            io::Read::read_to_string(&mut failed, &mut why)?;
+            if why.is_empty() {
+                Ok(pid)
+            } else {
+                Err(Shut(Closed::Failed, why))
+            }
+        }
+    }
+}
+
+/// In the shell's process. Returns only to say why it did not work.
+fn execute(job: &StartJob, shell: &Shell, streams: [&OwnedFd; 3], terminal: bool) -> String {
+    sys::default_signals();
+    let prepared = || -> Result<(), String> {
+        step("new session", rustix::process::setsid())?;
+        let [input, output, errors] = streams;
+        if terminal {
+            step("take the terminal", rustix::process::ioctl_tiocsctty(input))?;
+        }
+        step("stdin", rustix::stdio::dup2_stdin(input))?;
+        step("stdout", rustix::stdio::dup2_stdout(output))?;
+        step("stderr", rustix::stdio::dup2_stderr(errors))?;
+        init::bound_process()
+    };
+    if let Err(why) = prepared() {
+        return why;
+    }
+    let bash = Path::new("/bin/bash").exists();
+    let own = if bash { "/bin/bash" } else { "/bin/sh" };
+    let mut command = if let Some((program, arguments)) = shell.command.split_first() {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        command
+    } else {
+        Command::new(own)
+    };
+    command
+        .env_clear()
+        .envs(job.env.iter().map(|(name, value)| (name, value)))
+        .env("SHELL", own);
+    if terminal {
+        command.env("TERM", "xterm-256color");
+        if bash {
+            command.env("PS1", "\\u@\\h:\\w\\$ ");
+        }
+    }
+    let error = command.exec();
+    let program = shell.command.first().map_or(own, String::as_str);
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no program `{program}` in the job"),
+        _ => format!("cannot run `{program}`: {error}"),
+    }
+}
+
+/// A connection to the job's own loopback, version 4 first. It may still be on its way when it is handed out.
+fn connect(port: u16) -> Result<OwnedFd, Shut> {
+    let v4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+    let v6 = SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0);
+    match attempt(AddressFamily::INET, &v4) {
+        Err(rustix::io::Errno::CONNREFUSED) => {}
+        other => return Ok(other?),
+    }
+    match attempt(AddressFamily::INET6, &v6) {
+        Err(
+            rustix::io::Errno::CONNREFUSED
+            | rustix::io::Errno::ADDRNOTAVAIL
+            | rustix::io::Errno::AFNOSUPPORT,
+        ) => Err(Shut(
+            Closed::NothingListens,
+            format!("nothing listens on port {port} of the job's own loopback"),
+        )),
+        other => Ok(other?),
+    }
+}
+
+fn attempt(
+    family: AddressFamily,
+    address: &impl rustix::net::addr::SocketAddrArg,
+) -> rustix::io::Result<OwnedFd> {
+    let socket = rustix::net::socket_with(
+        family,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
+    match rustix::net::connect(&socket, address) {
+        Ok(()) => return Ok(socket),
+        Err(rustix::io::Errno::INPROGRESS) => {}
+        Err(error) => return Err(error),
+    }
+    let mut fds = [PollFd::new(&socket, PollFlags::OUT)];
+    let _ = poll(&mut fds, Some(&CONNECT_WITHIN));
+    rustix::net::sockopt::socket_error(&socket)??;
+    Ok(socket)
+}
+
+/// Forks a process that does what is wished and ends.
+fn files(wish: &protocol::tunnel::FileWish) -> Result<OwnedFd, Shut> {
+    let (ours, theirs) = rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    match sys::fork()? {
+        Fork::Child => {
+            drop(ours);
+            sys::default_signals();
+            wishes::fulfil(Path::new("/job"), wish, &mut File::from(theirs));
+            sys::exit_now(0)
+        }
+        Fork::Parent { .. } => Ok(ours),
+    }
+}

@@ -1,0 +1,347 @@
+//! One way into a running job: dials the exchange with a ticket, has the sandbox open the door, and carries bytes.
+//!
+//! Each tunnel has a connection of its own: however much flows through it, heartbeats do not wait behind it. A tunnel lives in a
+//! task of its lease and dies with it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt, StreamExt};
+use protocol::tunnel::{
+    Closed, Door, ERRORS, FromJob, MAIN, SHELL_WINDOW, Size, TUNNEL_FRAME_MAX, ToJob, TunnelOrder,
+};
+use rustix::net::Shutdown;
+use rustix::termios::Winsize;
+use tokio::io::unix::AsyncFd;
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use crate::job::{Exit, Knock, Opened, Order};
+use crate::sandbox::watched;
+
+const DIAL_WITHIN: Duration = Duration::from_secs(5);
+const OPEN_WITHIN: Duration = Duration::from_secs(5);
+/// A reader that takes nothing for so long is gone.
+const SEND_WITHIN: Duration = Duration::from_mins(2);
+const READ_MAX: usize = 32 * 1024;
+/// After a shell's own end: for what it left in its terminal. What runs on in the background holds nobody up.
+const LINGER: Duration = Duration::from_millis(200);
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Nothing can be told to anybody: the line is gone.
+struct Gone;
+
+impl From<WsError> for Gone {
+    fn from(_: WsError) -> Self {
+        Self
+    }
+}
+
+/// Carries one tunnel from its beginning to its end.
+pub async fn run(server: String, order: TunnelOrder, orders: mpsc::Sender<Order>) {
+    let socket = match timeout(DIAL_WITHIN, dial(&server, &order.ticket)).await {
+        Ok(Ok(socket)) => socket,
+        Ok(Err(error)) => {
+            tracing::warn!(lease = %order.lease, %error, "a tunnel could not be dialled");
+            return;
+        }
+        Err(_) => {
+            tracing::warn!(lease = %order.lease, "a tunnel could not be dialled in time");
+            return;
+        }
+    };
+    let lease = order.lease;
+    if carry(socket, order.door, &orders).await.is_err() {
+        tracing::debug!(%lease, "a tunnel broke off");
+    }
+}
+
+/// Refuses one without asking the job.
+pub async fn refuse(server: String, order: TunnelOrder, reason: Closed, message: &str) {
+    if let Ok(Ok(socket)) = timeout(DIAL_WITHIN, dial(&server, &order.ticket)).await {
+        let (mut sink, _stream) = socket.split();
+        let message = message.to_owned();
+        _ = say(&mut sink, &FromJob::Refused { reason, message }).await;
+        _ = sink.close().await;
+    }
+}
+
+async fn dial(server: &str, ticket: &str) -> Result<Socket, WsError> {
+    let address = format!("{}/api/v1/worker/tunnel", server.replacen("http", "ws", 1));
+    let mut request = address.into_client_request()?;
+    let bearer = HeaderValue::from_str(&format!("Bearer {ticket}"))
+        .map_err(|error| WsError::Io(io::Error::other(error)))?;
+    request.headers_mut().insert("authorization", bearer);
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(TUNNEL_FRAME_MAX))
+        .max_frame_size(Some(TUNNEL_FRAME_MAX))
+        .write_buffer_size(0);
+    let connect = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
+    Ok(connect.await?.0)
+}
+
+async fn carry(socket: Socket, door: Door, orders: &mpsc::Sender<Order>) -> Result<(), Gone> {
+    let (mut sink, stream) = socket.split();
+    let is_shell = matches!(door, Door::Shell(_));
+    let opened = match open(door, orders).await {
+        Ok(opened) => opened,
+        Err((reason, message)) => {
+            say(&mut sink, &FromJob::Refused { reason, message }).await?;
+            sink.close().await?;
+            return Ok(());
+        }
+    };
+    let Opened { fds, exit } = opened;
+    let Ends {
+        input,
+        output,
+        errors,
+    } = match Ends::new(fds) {
+        Ok(ends) => ends,
+        Err(error) => {
+            let (reason, message) = (Closed::Failed, error.to_string());
+            say(&mut sink, &FromJob::Refused { reason, message }).await?;
+            return Ok(());
+        }
+    };
+    say(&mut sink, &FromJob::Open {}).await?;
+    let window = Semaphore::new(SHELL_WINDOW);
+    let sink = Mutex::new(sink);
+    let up = async {
+        let exit = deliver(
+            &sink,
+            [Some(output), errors],
+            is_shell.then_some(&window),
+            exit,
+        )
+        .await?;
+        let mut sink = sink.lock().await;
+        let last = match exit {
+            Some((code, signal)) if is_shell => FromJob::Exit { code, signal },
+            _ => FromJob::Eof {},
+        };
+        say(&mut sink, &last).await
+    };
+    let down = take(stream, input, &window);
+    tokio::pin!(up, down);
+    // A shell is over with its process. A connection may be closed on one side and go on on the other.
+    tokio::select! {
+        done = &mut up => {
+            done?;
+            if !is_shell {
+                _ = timeout(SEND_WITHIN, down).await;
+            }
+        }
+        done = &mut down => done?,
+    }
+    _ = timeout(DIAL_WITHIN, sink.lock().await.close()).await;
+    Ok(())
+}
+
+async fn open(door: Door, orders: &mpsc::Sender<Order>) -> Result<Opened, (Closed, String)> {
+    let (reply, answer): (Knock, _) = oneshot::channel();
+    let not_running = || (Closed::NotRunning, "the job does not run".to_owned());
+    let order = Order::Open { door, reply };
+    orders.send(order).await.map_err(|_| not_running())?;
+    match timeout(OPEN_WITHIN, answer).await {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(_)) => Err(not_running()),
+        Err(_) => Err((
+            Closed::Failed,
+            "the job's sandbox does not answer".to_owned(),
+        )),
+    }
+}
+
+/// Sends what comes out of the job, until all of it is sent. Answers how the process behind it ended.
+async fn deliver(
+    sink: &Mutex<SplitSink<Socket, Message>>,
+    [main, errors]: [Option<End>; 2],
+    window: Option<&Semaphore>,
+    mut exit: oneshot::Receiver<Exit>,
+) -> Result<Option<Exit>, Gone> {
+    let both = async {
+        let main = pump(sink, main, MAIN, window);
+        let errors = pump(sink, errors, ERRORS, window);
+        tokio::try_join!(main, errors).map(|_| ())
+    };
+    tokio::pin!(both);
+    tokio::select! {
+        done = &mut both => {
+            done?;
+            if window.is_none() {
+                // A file or a connection has no process of its own.
+                return Ok(None);
+            }
+            Ok(timeout(OPEN_WITHIN, exit).await.ok().and_then(Result::ok))
+        }
+        Ok(ended) = &mut exit => {
+            if let Ok(done) = timeout(LINGER, both).await {
+                done?;
+            }
+            Ok(Some(ended))
+        }
+    }
+}
+
+async fn pump(
+    sink: &Mutex<SplitSink<Socket, Message>>,
+    from: Option<End>,
+    channel: u8,
+    window: Option<&Semaphore>,
+) -> Result<(), Gone> {
+    let Some(from) = from else { return Ok(()) };
+    let mut buffer = vec![0; READ_MAX + 1];
+    if let Some(first) = buffer.first_mut() {
+        *first = channel;
+    }
+    loop {
+        let count = read(&from, buffer.get_mut(1..).unwrap_or_default()).await;
+        if count == 0 {
+            return Ok(());
+        }
+        if let Some(window) = window {
+            let permits = u32::try_from(count).unwrap_or(u32::MAX);
+            let permits = window.acquire_many(permits).await;
+            permits.map_err(|_| Gone)?.forget();
+        }
+        let frame = Bytes::copy_from_slice(buffer.get(..=count).unwrap_or_default());
+        let mut sink = sink.lock().await;
+        match timeout(SEND_WITHIN, sink.send(Message::Binary(frame))).await {
+            Ok(sent) => sent?,
+            Err(_) => return Err(Gone),
+        }
+    }
+}
+
+/// Writes what comes in into the job, until nothing more comes.
+async fn take(mut stream: SplitStream<Socket>, input: End, window: &Semaphore) -> Result<(), Gone> {
+    let mut input = Some(input);
+    while let Some(message) = stream.next().await {
+        match message? {
+            Message::Binary(frame) if frame.first() == Some(&MAIN) => {
+                if let Some(to) = &input
+                    && !write_all(to, frame.get(1..).unwrap_or_default()).await
+                {
+                    // A job that reads no more is no reason to stop showing what it says.
+                    input = None;
+                }
+            }
+            Message::Text(text) => match serde_json::from_str(&text) {
+                Ok(ToJob::Resize(size)) => {
+                    if let Some(terminal) = &input {
+                        resize(terminal, size);
+                    }
+                }
+                Ok(ToJob::Ack { bytes }) => {
+                    let out = SHELL_WINDOW.saturating_sub(window.available_permits());
+                    let taken = usize::try_from(bytes).unwrap_or(usize::MAX);
+                    window.add_permits(taken.min(out));
+                }
+                Ok(ToJob::Eof {}) => {
+                    // A pipe is closed by letting go of it, a connection by saying so.
+                    if let Some(last) = input.take() {
+                        _ = rustix::net::shutdown(last.get_ref(), Shutdown::Write);
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "a word to a job cannot be read"),
+            },
+            Message::Close(_) => return Ok(()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn resize(terminal: &AsyncFd<OwnedFd>, size: Size) {
+    let size = size.bounded();
+    let size = Winsize {
+        ws_row: size.rows,
+        ws_col: size.cols,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // What is no terminal has no size.
+    _ = rustix::termios::tcsetwinsize(terminal.get_ref(), size);
+}
+
+async fn say(sink: &mut SplitSink<Socket, Message>, word: &FromJob) -> Result<(), Gone> {
+    let text = serde_json::to_string(word).map_err(|_| Gone)?;
+    match timeout(SEND_WITHIN, sink.send(Message::text(text))).await {
+        Ok(sent) => Ok(sent?),
+        Err(_) => Err(Gone),
+    }
+}
+
+type End = Arc<AsyncFd<OwnedFd>>;
+
+/// The descriptors of an open door. Input and output are one for a terminal and a connection.
+struct Ends {
+    input: End,
+    output: End,
+    errors: Option<End>,
+}
+
+impl Ends {
+    fn new(fds: Vec<OwnedFd>) -> io::Result<Self> {
+        let mut fds = fds.into_iter().map(|fd| {
+            let flags = rustix::fs::fcntl_getfl(&fd)?;
+            rustix::fs::fcntl_setfl(&fd, flags | rustix::fs::OFlags::NONBLOCK)?;
+            watched(fd).map(Arc::new)
+        });
+        let none = || io::Error::other("the sandbox sent no descriptor");
+        let input = fds.next().ok_or_else(none)??;
+        let output = fds
+            .next()
+            .transpose()?
+            .unwrap_or_else(|| Arc::clone(&input));
+        let errors = fds.next().transpose()?;
+        Ok(Self {
+            input,
+            output,
+            errors,
+        })
+    }
+}
+
+/// 0 at the end, also at that of a terminal whose last process has let go of it.
+async fn read(from: &AsyncFd<OwnedFd>, into: &mut [u8]) -> usize {
+    loop {
+        let Ok(mut ready) = from.readable().await else {
+            return 0;
+        };
+        match ready.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut *into)?)) {
+            Ok(Ok(count)) => return count,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(Err(_)) => return 0,
+            Err(_) => {}
+        }
+    }
+}
+
+/// False when the other side takes no more.
+async fn write_all(to: &AsyncFd<OwnedFd>, mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        let Ok(mut ready) = to.writable().await else {
+            return false;
+        };
+        match ready.try_io(|fd| Ok(rustix::io::write(fd.get_ref(), bytes)?)) {
+            Ok(Ok(count)) => bytes = bytes.get(count..).unwrap_or_default(),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(Err(_)) => return false,
+            Err(_) => {}
+        }
+    }
+    true
+}
