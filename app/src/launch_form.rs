@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use kernel::{DeviceId, QuoteId};
 use protocol::spec::{
-    DURATION_MAX, DeviceClass, InlineFile, JobSpec, Limits, Placement, Resources,
+    DURATION_MAX, DeviceClass, InlineFile, JobSpec, Limits, Placement, Port, Resources,
 };
 use protocol::{Code, FieldProblem, Problem};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,10 @@ pub struct LaunchForm {
     pub file_content: String,
     /// Names, separated by commas or spaces.
     pub metrics: String,
+    /// `8888`, `8000 public`, one after the other.
+    pub ports: String,
+    /// Names, separated by commas or spaces.
+    pub secrets: String,
     pub class: String,
     pub model: String,
     pub cpus: String,
@@ -58,12 +62,14 @@ pub struct LaunchForm {
 }
 
 /// Where the specification's fields stand in the form.
-pub const FIELDS: [(&str, &str); 21] = [
+pub const FIELDS: [(&str, &str); 23] = [
     ("name", "name"),
     ("command", "command"),
     ("env", "env"),
     ("files", "file_path"),
     ("metrics", "metrics"),
+    ("ports", "ports"),
+    ("secrets", "secrets"),
     ("resources.class", "class"),
     ("resources.model", "model"),
     ("resources.cpus", "cpus"),
@@ -140,6 +146,25 @@ pub fn join_command(words: &[String]) -> String {
 struct Reader(Vec<FieldProblem>);
 
 impl Reader {
+    fn ports(&mut self, text: &str) -> Vec<Port> {
+        let mut ports: Vec<Port> = Vec::new();
+        for word in list(text) {
+            match (word.parse(), ports.last_mut()) {
+                (Ok(port), _) => ports.push(Port {
+                    port,
+                    name: None,
+                    public: false,
+                }),
+                (Err(_), Some(last)) if word == "public" => last.public = true,
+                _ => self.0.push(FieldProblem::new(
+                    "ports",
+                    "numbers from 1024 to 65535, each with `public` behind it or not",
+                )),
+            }
+        }
+        ports
+    }
+
     fn number<T: std::str::FromStr>(&mut self, text: &str, field: &str, empty: T) -> T {
         let text = text.trim();
         if text.is_empty() {
@@ -174,6 +199,15 @@ fn list(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// As [`Reader::ports`] reads them. A name has no place in the form: who names ports writes the specification.
+fn ports_text(ports: &[Port]) -> String {
+    let one = |port: &Port| {
+        let public = if port.public { " public" } else { "" };
+        format!("{}{public}", port.port)
+    };
+    ports.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
 fn optional(text: &str) -> Option<String> {
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
@@ -194,6 +228,8 @@ impl LaunchForm {
             file_path: file.map(|file| file.path.clone()).unwrap_or_default(),
             file_content: file.map(|file| file.content.clone()).unwrap_or_default(),
             metrics: spec.metrics.join(", "),
+            ports: ports_text(&spec.ports),
+            secrets: spec.secrets.join(", "),
             class: spec.resources.class.as_str().to_owned(),
             model: spec.resources.model.clone().unwrap_or_default(),
             cpus: spec.resources.cpus.to_string(),
@@ -326,6 +362,8 @@ impl LaunchForm {
                 nodes: read.number(&self.nodes, "placement.nodes", 1),
             },
             metrics: list(&self.metrics),
+            ports: read.ports(&self.ports),
+            secrets: list(&self.secrets),
         };
         let mut problems = read.0;
         for problem in spec.problems() {

@@ -61,6 +61,8 @@ impl LaunchPage {
                 limits: Limits::default(),
                 placement: Placement::default(),
                 metrics: Vec::new(),
+                ports: Vec::new(),
+                secrets: Vec::new(),
             });
         }
         let template = templates

@@ -1,11 +1,13 @@
 //! The `iog` program: what can be done with IOG from a terminal.
 //!
 //! Owns: `iog verify-invoice`, which needs no network and trusts nobody; `iog verify-report`, which asks the chain and trusts nobody
-//! else; `iog voucher`, which redeems what an owner earned without the platform. Deliberately absent, still: renting.
+//! else; `iog voucher`, which redeems what an owner earned without the platform; work in a running job (`iog ssh` and what belongs to it).
+//! Deliberately absent, still: renting.
 
 mod report;
 mod voucher;
 mod words;
+mod work;
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -15,7 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use metering::invoice;
 use protocol::invoice::{Receipted, Subject, Summary, Verdict};
 
-/// Checks what IOG billed and what it says was earned, and takes what was earned.
+/// Works in running jobs; checks what IOG billed and what it says was earned, and takes what was earned.
 #[derive(Parser)]
 #[command(name = "iog", version, about, long_about = None, arg_required_else_help = true)]
 struct Cli {
@@ -37,6 +39,16 @@ enum Command {
     /// What requesters' escrow channels owe you: list it, keep it, check it, redeem it with or without the platform.
     #[command(subcommand)]
     Voucher(voucher::Vouchers),
+    /// A shell in a running job, or one command in it; also as `rsync -e 'iog ssh'`.
+    ///
+    /// Exit code: that of the shell or the command; 255 when the line broke.
+    Ssh(work::Ssh),
+    /// A port of a running job, here.
+    PortForward(work::Forward),
+    /// What a job printed.
+    Logs(work::Logs),
+    /// Copy a file into a running job, or out of it: `iog cp model.bin job_…:in/`.
+    Cp(work::Copy),
 }
 
 #[derive(Args)]
@@ -65,6 +77,10 @@ fn main() -> ExitCode {
         Command::VerifyInvoice(wanted) => verify_invoice(&wanted).map(ExitCode::from),
         Command::VerifyReport(wanted) => report::verify(&wanted).map(ExitCode::from),
         Command::Voucher(wanted) => voucher::run(&wanted),
+        Command::Ssh(wanted) => work::run(work::ssh(wanted)),
+        Command::PortForward(wanted) => work::run(work::forward(wanted)),
+        Command::Logs(wanted) => work::run(work::logs(wanted)),
+        Command::Cp(wanted) => work::run(work::copy(wanted)),
     };
     match done {
         Ok(code) => code,

@@ -12,7 +12,7 @@ use crate::auth::limits::RateLimits;
 use crate::auth::sockets::Sockets;
 use crate::chain::Link;
 use crate::config::{Config, Limits};
-use crate::tunnel::Tunnels;
+use crate::tunnel::{Tunnels, ports};
 
 /// Cheap to clone: handles only.
 #[derive(Clone, FromRef)]
@@ -23,6 +23,7 @@ pub struct AppState {
     pub sockets: Sockets,
     /// Ways into running jobs.
     pub tunnels: Tunnels,
+    pub pool: ports::Pool,
     pub metrics: PrometheusHandle,
     /// Absent: payouts and deposits are done by hand.
     pub chain: Option<Link>,
@@ -72,6 +73,7 @@ impl AppState {
             )),
             sockets: Sockets::new(sockets_per_address, sockets_max),
             tunnels: Tunnels::default(),
+            pool: ports::Pool::default(),
             metrics,
             chain,
             closing,

@@ -25,6 +25,8 @@ const READ_MAX: usize = 16 * 1024;
 const MIB: u64 = 1024 * 1024;
 /// All artefacts of a job together.
 const ARTEFACTS_BYTES_MAX: u64 = protocol::spec::BUNDLE_BYTES_MAX;
+/// A server that restarts meanwhile is waited for.
+const SECRETS_WITHIN: Duration = Duration::from_mins(1);
 /// SIGTERM to SIGKILL, when a limit of the job's own is reached.
 pub const STOP_GRACE_MS: u64 = 10_000;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -77,6 +79,9 @@ pub enum Order {
         reply: Knock,
     },
 }
+
+/// Names and values. Nothing prints them: no log, no argument, no file of the owner's.
+pub type SecretValues = BTreeMap<String, String>;
 
 /// Code and signal.
 pub type Exit = (Option<i32>, Option<i32>);
@@ -140,6 +145,8 @@ pub struct JobTask {
     pub prepared: Option<Prepared>,
     /// Names in /dev of the device; a sandbox with them is made for this job alone.
     pub device_nodes: Vec<String>,
+    /// When the specification names any.
+    pub secrets: Option<oneshot::Receiver<SecretValues>>,
     pub files: Files,
     /// A directory of this lease alone; removed by the agent when the lease is forgotten.
     pub spool: PathBuf,
@@ -218,8 +225,10 @@ impl JobTask {
             None => None,
         };
         let checkpoint = self.fetch_checkpoint().await?;
+        let secrets = self.await_secrets().await?;
         self.lease_holds().await;
-        let job = self.start_job(bundle, checkpoint);
+        let mut job = self.start_job(bundle, checkpoint);
+        job.env.extend(secrets);
         if let Some(prepared) = self.prepared.take() {
             match prepared.start(job.clone()).await {
                 Ok(running) => return Ok(Some(running)),
@@ -229,11 +238,15 @@ impl JobTask {
             }
         }
         self.tell(JobEvent::Phase(Phase::Isolating)).await;
+        let lease_until_ms = *self.lease_until.borrow();
         let fresh = async {
             self.sandbox
                 .prepare_with(&self.device_nodes)
                 .await?
-                .start(self.start_job(job.bundle, job.checkpoint))
+                .start(StartJob {
+                    lease_until_ms,
+                    ..job
+                })
                 .await
         };
         let running = fresh
@@ -258,6 +271,23 @@ impl JobTask {
             JobEvent::Rejected(format!("its checkpoint could not be fetched: {failure}"))
         })?;
         Ok(Some(to))
+    }
+
+    /// What the specification names, all of it.
+    async fn await_secrets(&mut self) -> Result<SecretValues, JobEvent> {
+        let Some(come) = self.secrets.take() else {
+            return Ok(SecretValues::new());
+        };
+        let missing = || JobEvent::Rejected("its secrets did not come".to_owned());
+        let values = tokio::time::timeout(SECRETS_WITHIN, come).await;
+        let values = values.map_err(|_| missing())?.map_err(|_| missing())?;
+        let mut names = self.assignment.spec.secrets.iter();
+        match names.find(|name| !values.contains_key(*name)) {
+            None => Ok(values),
+            Some(name) => Err(JobEvent::FailedToStart(format!(
+                "the secret {name} was deleted before the job started"
+            ))),
+        }
     }
 
     /// An assignment may have waited in a socket while this process was stopped: nothing starts before the exchange

@@ -11,6 +11,7 @@ use crate::devices::{GpuLoad, whole};
 use crate::energy::{EnergyMeter, Reading};
 use crate::logs::{Decoder, LogBuffer};
 use crate::metrics::MetricReader;
+use crate::redact::{Redactor, Values};
 use crate::sandbox::{self, End, Usage};
 
 const MIB: f32 = 1024.0 * 1024.0;
@@ -102,6 +103,7 @@ pub struct Lease {
     pub renewed_at: u64,
     pub end: Option<RunEnd>,
     decoders: [Decoder; 2],
+    redactors: [Redactor; 2],
     metrics: [MetricReader; 2],
     samples: VecDeque<Sample>,
     next_sample: u64,
@@ -124,6 +126,7 @@ impl Lease {
             renewed_at,
             end: None,
             decoders: [Decoder::default(), Decoder::default()],
+            redactors: [Redactor::default(), Redactor::default()],
             metrics: [MetricReader::new(names), MetricReader::new(names)],
             samples: VecDeque::new(),
             next_sample: 1,
@@ -161,14 +164,21 @@ impl Lease {
     /// Output of the job. Answers log permits that are free at once.
     pub fn output(&mut self, stream: Stream, bytes: &[u8]) -> usize {
         let index = usize::from(stream == Stream::Stderr);
-        let (Some(decoder), Some(metrics)) =
-            (self.decoders.get_mut(index), self.metrics.get_mut(index))
-        else {
+        let (Some(decoder), Some(redactor), Some(metrics)) = (
+            self.decoders.get_mut(index),
+            self.redactors.get_mut(index),
+            self.metrics.get_mut(index),
+        ) else {
             return bytes.len();
         };
-        let text = decoder.decode(bytes);
+        let text = redactor.pass(&decoder.decode(bytes));
         metrics.read(&text);
         self.log.push(stream, &text, bytes.len())
+    }
+
+    /// From here on its output shows none of these.
+    pub fn hide(&mut self, values: &Values) {
+        self.redactors = [Redactor::new(values.clone()), Redactor::new(values.clone())];
     }
 
     /// A remark of the worker, on a line of its own.
@@ -178,11 +188,11 @@ impl Lease {
 
     /// No more output will come.
     pub fn output_over(&mut self) {
-        for (stream, decoder) in [Stream::Stdout, Stream::Stderr]
-            .into_iter()
-            .zip(&mut self.decoders)
-        {
-            let rest = decoder.finish();
+        let streams = [Stream::Stdout, Stream::Stderr].into_iter();
+        let ends = self.decoders.iter_mut().zip(&mut self.redactors);
+        for (stream, (decoder, redactor)) in streams.zip(ends) {
+            let mut rest = redactor.pass(&decoder.finish());
+            rest.push_str(&redactor.finish());
             if !rest.is_empty() {
                 self.log.push(stream, &rest, 0);
             }

@@ -17,5 +17,6 @@ mod lease;
 pub mod link;
 mod logs;
 mod metrics;
+mod redact;
 pub mod sandbox;
 mod tunnel;

@@ -15,6 +15,7 @@ pub mod nodes;
 pub mod notices;
 pub mod parts;
 pub mod searches;
+pub mod secrets;
 pub mod session;
 pub mod wallets;
 

@@ -1,6 +1,7 @@
 //! What a job prints: mono, follows the end while asked to, and never more than so many lines in the document.
 
 use leptos::{html, prelude::*};
+use protocol::view::shown_line;
 
 use super::dynamic::{effect, part};
 use crate::i18n::{fill, words};
@@ -41,8 +42,8 @@ impl LogTail {
                 key: (seq, part),
                 error,
                 text: match member {
-                    Some(member) => format!("[{member}] {}", visible(line)),
-                    None => visible(line),
+                    Some(member) => format!("[{member}] {}", shown_line(line)),
+                    None => shown_line(line),
                 },
             });
         }
@@ -52,29 +53,6 @@ impl LogTail {
             self.dropped = self.dropped.saturating_add(over);
         }
     }
-}
-
-/// What a terminal would show of a line: the text after the last carriage return, without colour codes.
-fn visible(line: &str) -> String {
-    let line = line.trim_end_matches('\r');
-    let line = line.rsplit('\r').next().unwrap_or(line);
-    let mut out = String::with_capacity(line.len());
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        if c == '\u{1b}' {
-            // ESC [ … letter: skip to the letter that ends it.
-            if chars.next() == Some('[') {
-                for c in chars.by_ref() {
-                    if c.is_ascii_alphabetic() {
-                        break;
-                    }
-                }
-            }
-        } else if c == '\t' || !c.is_control() {
-            out.push(c);
-        }
-    }
-    out
 }
 
 #[component]
@@ -155,8 +133,8 @@ mod tests {
 
     #[test]
     fn terminal_codes_do_not_reach_the_page() {
-        assert_eq!(visible("\u{1b}[31mred\u{1b}[0m\u{7}"), "red");
-        assert_eq!(visible("10%\r50%\r100%\r"), "100%");
-        assert_eq!(visible("\u{1b}"), "");
+        assert_eq!(shown_line("\u{1b}[31mred\u{1b}[0m\u{7}"), "red");
+        assert_eq!(shown_line("10%\r50%\r100%\r"), "100%");
+        assert_eq!(shown_line("\u{1b}"), "");
     }
 }

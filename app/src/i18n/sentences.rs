@@ -3,6 +3,7 @@
 //! in its turn where it is a sentence itself. Only the server carries them; it writes these parts of a page.
 
 mod money;
+mod work;
 
 use super::{Locale, SENTENCES, fill};
 
@@ -436,6 +437,7 @@ fn pattern(english: &str) -> Option<String> {
     PATTERNS
         .iter()
         .chain(money::PATTERNS)
+        .chain(work::PATTERNS)
         .find_map(|(pattern, words)| {
             let places = places(english, pattern)?;
             let places: Vec<String> = places
@@ -472,7 +474,7 @@ mod tests {
 
     #[test]
     fn each_pattern_has_its_places_in_both_languages() {
-        for (english, words) in PATTERNS.iter().chain(money::PATTERNS) {
+        for (english, words) in PATTERNS.iter().chain(money::PATTERNS).chain(work::PATTERNS) {
             let places = |text: &str| text.matches("{}").count();
             let dropped = english.contains("no version");
             assert!(places(english) == places(words) || dropped, "{english}");

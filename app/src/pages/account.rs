@@ -3,6 +3,8 @@
 #[cfg(feature = "ssr")]
 mod part;
 #[cfg(feature = "ssr")]
+mod secrets;
+#[cfg(feature = "ssr")]
 mod wallets;
 
 use leptos::prelude::*;
@@ -22,6 +24,8 @@ use crate::fault::form_fault;
 use crate::i18n::words;
 #[cfg(feature = "ssr")]
 pub use part::{keys_part, who_part};
+#[cfg(feature = "ssr")]
+pub use secrets::secrets_part;
 #[cfg(feature = "ssr")]
 pub use wallets::wallets_part;
 
@@ -51,6 +55,7 @@ pub fn page() -> impl IntoView {
     let t = words();
     let who = Fragment::new("account", String::new);
     let wallets = Fragment::new("wallets", String::new);
+    let secrets = Fragment::new("secrets", String::new);
     super::wallet::load();
     crate::session::watch_notices(move || {
         wallets.refresh();
@@ -63,6 +68,7 @@ pub fn page() -> impl IntoView {
             {who.view(|t| skeleton_rows(t.loading(), 1))}
             {wallets.view(|t| skeleton_rows(t.loading(), 1))}
             {keys()}
+            {secrets.view(|t| skeleton_rows(t.loading(), 1))}
             {sign_outs()}
         </div>
     }

@@ -429,6 +429,8 @@ fn limit_fields(form: &Fields, fault: Signal<Option<Fault>>) -> AnyView {
                     <TextField name="env" label=t.job_env() rows=3 value=value(form, "env") hint=t.job_env_hint() error=field_error(fault, "env")/>
                     <Field name="metrics" label=t.job_metrics() value=value(form, "metrics") hint=t.job_metrics_hint()
                         error=field_error(fault, "metrics")/>
+                    <Field name="ports" label=t.job_ports() value=value(form, "ports") hint=t.job_ports_hint() error=field_error(fault, "ports")/>
+                    <Field name="secrets" label=t.job_secrets() value=value(form, "secrets") hint=t.job_secrets_hint() error=field_error(fault, "secrets")/>
                 </div>
             </details>
         </section>

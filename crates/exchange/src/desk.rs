@@ -621,11 +621,16 @@ pub(crate) fn file_error(what: &'static str, path: &Path, source: std::io::Error
 /// The key that countersigns receipts. It is made once; without it old receipts stay valid, but their platform could no
 /// longer be the same one, so a file that cannot be read is an error and never replaced.
 fn platform_key(path: &Path, entropy: &dyn Entropy) -> Result<SigningKey, Error> {
+    secret_key_file(path, entropy).map(|bytes| SigningKey::from_bytes(&bytes))
+}
+
+/// 32 bytes that nobody else on this machine may read, made when there are none.
+pub(crate) fn secret_key_file(path: &Path, entropy: &dyn Entropy) -> Result<[u8; 32], Error> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     if path.exists() {
         let text = std::fs::read_to_string(path)
-            .map_err(|source| file_error("reading the platform key", path, source))?;
+            .map_err(|source| file_error("reading a key", path, source))?;
         let mut bytes = [0; 32];
         hex::decode_to_slice(text.trim(), &mut bytes).map_err(|_| {
             Error::Internal(format!(
@@ -633,7 +638,7 @@ fn platform_key(path: &Path, entropy: &dyn Entropy) -> Result<SigningKey, Error>
                 path.display()
             ))
         })?;
-        return Ok(SigningKey::from_bytes(&bytes));
+        return Ok(bytes);
     }
     let mut bytes = [0; 32];
     entropy.fill(&mut bytes);
@@ -646,6 +651,6 @@ fn platform_key(path: &Path, entropy: &dyn Entropy) -> Result<SigningKey, Error>
         file.write_all(hex::encode(bytes).as_bytes())?;
         file.sync_all()
     };
-    write().map_err(|source| file_error("writing the platform key", path, source))?;
-    Ok(SigningKey::from_bytes(&bytes))
+    write().map_err(|source| file_error("writing a key", path, source))?;
+    Ok(bytes)
 }

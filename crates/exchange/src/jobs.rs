@@ -123,6 +123,7 @@ impl Exchange {
                 "upload it to /api/v1/bundles first",
             ));
         }
+        Self::has_secrets(&mut tx, actor.account, spec).await?;
         let request = self.runnable(spec, device)?;
         let members = request.ask.nodes;
         let wanted = Wanted::whole(request, members);

@@ -15,6 +15,9 @@ pub struct Settings {
     pub database_url: String,
     /// How people reach the portal; no slash at the end.
     pub public_url: String,
+    /// Jobs' ports are reached at names below this one, a host with its port where it has one, `apps.example` or
+    /// `localhost:3000`: each an origin of its own. `None`: only below the portal's address, for programs.
+    pub ports_domain: Option<String>,
     /// Origins under which workers may dial this server, `public_url` among them.
     pub origins: Vec<String>,
     pub fee_requester: BasisPoints,
@@ -89,6 +92,7 @@ impl Default for Settings {
             data_dir: "./data".into(),
             database_url: "sqlite://./data/iog.db".into(),
             public_url: "http://127.0.0.1:3000".into(),
+            ports_domain: Some("localhost:3000".into()),
             origins: vec![
                 "http://127.0.0.1:3000".into(),
                 "http://localhost:3000".into(),

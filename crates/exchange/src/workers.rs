@@ -59,6 +59,7 @@ impl Exchange {
             | FromWorker::Log { lease, epoch, .. }
             | FromWorker::Samples { lease, epoch, .. }
             | FromWorker::Ended { lease, epoch, .. }
+            | FromWorker::SecretKey { lease, epoch, .. }
             | FromWorker::Rejected { lease, epoch, .. } => Some(LeaseClaim {
                 lease: *lease,
                 epoch: *epoch,
@@ -110,6 +111,15 @@ impl Exchange {
             } => {
                 let receipt = receipt.map(|receipt| *receipt);
                 self.ended(LeaseClaim { lease, epoch }, end, receipt).await
+            }
+            FromWorker::SecretKey {
+                lease,
+                epoch,
+                key,
+                signature,
+            } => {
+                self.seal_secrets(LeaseClaim { lease, epoch }, &key, &signature)
+                    .await
             }
             FromWorker::Rejected {
                 lease,

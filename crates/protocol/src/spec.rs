@@ -30,6 +30,8 @@ pub const FILES_MAX: usize = 64;
 /// Inline files together; larger inputs travel as a bundle.
 pub const FILES_BYTES_MAX: usize = 256 * 1024;
 pub const METRICS_MAX: usize = 16;
+pub const PORTS_MAX: usize = 16;
+pub const SECRETS_MAX: usize = 32;
 pub const DURATION_MAX: Seconds = Seconds::new(30 * 86_400);
 pub const WAIT_MAX: Seconds = Seconds::new(7 * 86_400);
 pub const LOSS_BOUND_MIN: Seconds = Seconds::MINUTE;
@@ -64,6 +66,58 @@ pub struct JobSpec {
     /// Names of numbers that the output prints as `name=number`.
     #[serde(default)]
     pub metrics: Vec<String>,
+    /// Ports of the job's own loopback that are reached through the platform: `[8888]`, or
+    /// `[{ port = 8000, name = "api", public = true }]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<Port>,
+    /// Names of the account's secrets, `["HF_TOKEN"]`: the job finds each in its environment, under this name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+}
+
+/// A port that the job listens on, by HTTP (WebSockets too).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(from = "PortForm")]
+pub struct Port {
+    pub port: u16,
+    /// What people read beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Anybody may use it, without signing in: for an inference endpoint that has keys of its own, or is for all.
+    #[serde(default)]
+    pub public: bool,
+}
+
+/// As people write it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PortForm {
+    Number(u16),
+    Whole(WholePort),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WholePort {
+    port: u16,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    public: bool,
+}
+
+impl From<PortForm> for Port {
+    fn from(form: PortForm) -> Self {
+        match form {
+            PortForm::Number(port) => Self {
+                port,
+                name: None,
+                public: false,
+            },
+            PortForm::Whole(WholePort { port, name, public }) => Self { port, name, public },
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,6 +276,8 @@ impl JobSpec {
         self.check_files(&mut check);
         self.check_resources(&mut check);
         self.check_limits(&mut check);
+        self.check_ports(&mut check);
+        self.check_secrets(&mut check);
         check.0
     }
 
@@ -285,12 +341,8 @@ impl JobSpec {
         check.that(self.env.len() <= ENV_MAX, "env", "at most 128 variables");
         for (name, value) in &self.env {
             let field = format!("env.{name}");
-            let plain = !name.is_empty()
-                && name.len() <= 128
-                && !name.starts_with(|c: char| c.is_ascii_digit())
-                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
             check.that(
-                plain,
+                is_variable(name),
                 &field,
                 "a variable's name has letters, digits and _ only",
             );
@@ -299,8 +351,7 @@ impl JobSpec {
                 &field,
                 "names that begin with IOG_ are set by the worker",
             );
-            let preload = matches!(name.as_str(), "LD_PRELOAD" | "LD_LIBRARY_PATH" | "LD_AUDIT");
-            check.that(!preload, &field, "this variable cannot be set");
+            check.that(!is_preload(name), &field, "this variable cannot be set");
             check.that(
                 value.len() <= ARG_BYTES_MAX && !value.contains('\0'),
                 &field,
@@ -340,6 +391,51 @@ impl JobSpec {
                 is_sha256(hash),
                 "bundle",
                 "64 hexadecimal digits, as POST /api/v1/bundles answers",
+            );
+        }
+    }
+
+    fn check_secrets(&self, check: &mut Check) {
+        check.that(
+            self.secrets.len() <= SECRETS_MAX,
+            "secrets",
+            "at most 32 secrets",
+        );
+        let mut seen = BTreeSet::new();
+        for (i, name) in self.secrets.iter().enumerate() {
+            let field = format!("secrets[{i}]");
+            check.that(is_secret_name(name), &field, SECRET_NAME);
+            check.that(seen.insert(name), &field, "this secret is there twice");
+            check.that(
+                !self.env.contains_key(name),
+                &field,
+                "a variable of the same name stands in env",
+            );
+        }
+    }
+
+    fn check_ports(&self, check: &mut Check) {
+        check.that(self.ports.len() <= PORTS_MAX, "ports", "at most 16 ports");
+        let mut seen = BTreeSet::new();
+        for (i, port) in self.ports.iter().enumerate() {
+            let field = format!("ports[{i}].port");
+            // Whoever listens below 1024 needs a right that no job has.
+            check.that(
+                port.port >= 1_024,
+                &field,
+                "a whole number from 1024 to 65535",
+            );
+            check.that(seen.insert(port.port), &field, "this port is there twice");
+            let named = port.name.as_deref().is_none_or(|name| {
+                let trimmed = name.trim();
+                !trimmed.is_empty()
+                    && name.chars().count() <= 40
+                    && !name.chars().any(char::is_control)
+            });
+            check.that(
+                named,
+                &format!("ports[{i}].name"),
+                "1 to 40 characters on one line",
             );
         }
     }
@@ -473,6 +569,25 @@ pub fn is_country(text: &str) -> bool {
 
 pub fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// What a secret may be called; it is a variable that the worker and the loader leave alone.
+pub const SECRET_NAME: &str =
+    "letters, digits and _ only, not a digit first, not IOG_ nor LD_ first, at most 128";
+
+pub fn is_secret_name(name: &str) -> bool {
+    is_variable(name) && !name.starts_with("IOG_") && !name.starts_with("LD_")
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 128
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn is_preload(name: &str) -> bool {
+    matches!(name, "LD_PRELOAD" | "LD_LIBRARY_PATH" | "LD_AUDIT")
 }
 
 /// Relative, without `..`, without a leading slash or an empty part: it cannot leave the directory it is put in.

@@ -494,6 +494,43 @@ pub struct JobEvent {
     pub detail: String,
 }
 
+/// A port that a job names, and where it is reached while the job runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PortView {
+    /// Which of the job's machines.
+    pub member: u32,
+    pub port: u16,
+    pub name: Option<String>,
+    /// Anybody may use it.
+    pub public: bool,
+    /// An origin of its own, for browsers; absent where the server has no names for them.
+    pub url: Option<String>,
+    /// For programs. Without `public` they send a link's token, or an API key, as `X-IOG-Token`.
+    pub path_url: String,
+}
+
+/// A link that opens one port for whoever has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PortLinkView {
+    /// For a browser.
+    pub url: Option<String>,
+    /// For a program, with the token.
+    pub path_url: String,
+    pub token: String,
+    pub expires_at: Timestamp,
+}
+
+/// A secret of an account: its name alone. What it holds is never told again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SecretView {
+    pub name: String,
+    pub created_at: Timestamp,
+    pub changed_at: Timestamp,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -610,6 +647,86 @@ pub struct LogPage {
     /// Ask again with `after` = this.
     pub next: u64,
     pub more: bool,
+}
+
+/// What was found in a log.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogFound {
+    /// How often the text stands there.
+    pub total: u64,
+    /// Which of them is shown, from 1; 0 when there is none.
+    pub at: u64,
+    /// The line that it stands in, and some before and after.
+    pub lines: Vec<FoundLine>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FoundLine {
+    /// Counts from 1, over the streams that were looked through.
+    pub number: u64,
+    pub member: u32,
+    pub stream: Stream,
+    pub text: String,
+    /// It is the one that was found, at this one of the text's places in it, from 0.
+    pub place: Option<u32>,
+}
+
+/// What a terminal would show of a line: the text after the last carriage return, without colour codes.
+pub fn shown_line(line: &str) -> String {
+    let line = line.trim_end_matches('\r');
+    let line = line.rsplit('\r').next().unwrap_or(line);
+    let mut out = String::with_capacity(line.len());
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            // ESC [ … letter: skip to the letter that ends it.
+            if chars.next() == Some('[') {
+                for c in chars.by_ref() {
+                    if c.is_ascii_alphabetic() {
+                        break;
+                    }
+                }
+            }
+        } else if c == '\t' || !c.is_control() {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Where a text stands in a line, upper and lower case alike, one after the other. `needle` is in lower case.
+pub fn found_in(line: &str, needle: &str) -> Vec<std::ops::Range<usize>> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(rest) = line.get(from..).filter(|rest| !rest.is_empty()) {
+        match begins_with(rest, needle) {
+            Some(length) => {
+                let end = from.saturating_add(length);
+                found.push(from..end);
+                from = end;
+            }
+            None => from = from.saturating_add(rest.chars().next().map_or(1, char::len_utf8)),
+        }
+    }
+    found
+}
+
+/// How many bytes of the text are the needle, if it begins with it.
+fn begins_with(text: &str, needle: &str) -> Option<usize> {
+    let mut wanted = needle.chars().peekable();
+    for (at, c) in text.char_indices() {
+        if wanted.peek().is_none() {
+            return Some(at);
+        }
+        for lower in c.to_lowercase() {
+            if wanted.next() != Some(lower) {
+                return None;
+            }
+        }
+    }
+    (wanted.peek().is_none() && !needle.is_empty()).then_some(text.len())
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

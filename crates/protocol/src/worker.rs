@@ -47,6 +47,20 @@ pub fn hello_bytes(
         .into_bytes()
 }
 
+/// What the worker signs of the key that a lease's secrets are sealed to.
+pub fn secret_key_bytes(lease: LeaseId, epoch: Epoch, key: &str) -> Vec<u8> {
+    format!(
+        "iog.worker.secret-key.v1\n{lease}\n{}\n{key}\n",
+        epoch.get()
+    )
+    .into_bytes()
+}
+
+/// What a lease's sealed secrets are bound to besides.
+pub fn secrets_context(lease: LeaseId, epoch: Epoch) -> Vec<u8> {
+    format!("iog.worker.secrets.v1\n{lease}\n{}\n", epoch.get()).into_bytes()
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FromWorker {
@@ -90,6 +104,15 @@ pub enum FromWorker {
         epoch: Epoch,
         end: RunEnd,
         receipt: Option<Box<Receipt>>,
+    },
+    /// To whom the job's secrets are to be sealed: a key made for this lease, signed by the node ([`secret_key_bytes`]).
+    SecretKey {
+        lease: LeaseId,
+        epoch: Epoch,
+        /// X25519, 64 hex digits.
+        key: String,
+        /// 128 hex digits.
+        signature: String,
     },
     /// The worker will not run it (isolation impossible, resources gone).
     Rejected {
@@ -304,6 +327,12 @@ pub enum ToWorker {
     LeaseRefused {
         lease: LeaseId,
         epoch: Epoch,
+    },
+    /// Answers [`FromWorker::SecretKey`]: names and values as a JSON object, sealed to that key for this lease and epoch. Hex.
+    Secrets {
+        lease: LeaseId,
+        epoch: Epoch,
+        sealed: String,
     },
     /// Somebody who may wants into the job: dial the tunnel's address with the ticket. See [`crate::tunnel`].
     Tunnel(TunnelOrder),

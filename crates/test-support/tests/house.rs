@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ledger", &["kernel", "protocol"]),
     ("metering", &["kernel", "protocol"]),
     ("settlement", &["kernel"]),
+    ("sealed", &[]),
     ("chain-aptos", &["kernel", "settlement"]),
     (
         "store",
@@ -24,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "market",
             "metering",
             "protocol",
+            "sealed",
             "settlement",
             "store",
         ],
@@ -40,7 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "settlement",
         ],
     ),
-    ("worker", &["kernel", "metering", "protocol"]),
+    ("worker", &["kernel", "metering", "protocol", "sealed"]),
     (
         "cli",
         &[

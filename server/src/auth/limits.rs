@@ -28,6 +28,8 @@ pub const SIGN_INS: [&str; 2] = ["/fn/sign-in", "/fn/sign-up"];
 const BURST_SECONDS: u32 = 4;
 /// One address may hold many nodes, and each may leave 256 files at once.
 const WORKER_FACTOR: u32 = 10;
+/// A page of a job's may be of a hundred small files.
+const PORT_FACTOR: u32 = 4;
 
 /// Unknown API keys of one address within a minute: this many seconds' worth of requests.
 const GUESS_SECONDS: u32 = 2;
@@ -36,6 +38,7 @@ const GUESS_WINDOW: Duration = Duration::from_mins(1);
 pub struct RateLimits {
     address: DefaultKeyedRateLimiter<IpAddr>,
     worker: DefaultKeyedRateLimiter<IpAddr>,
+    port: DefaultKeyedRateLimiter<IpAddr>,
     /// By hash: the limiter keeps no secrets.
     key: DefaultKeyedRateLimiter<u64>,
     /// Unknown keys in this minute, by address.
@@ -64,6 +67,7 @@ impl RateLimits {
             worker: RateLimiter::keyed(per_second(
                 requests_per_second.saturating_mul(WORKER_FACTOR),
             )),
+            port: RateLimiter::keyed(per_second(requests_per_second.saturating_mul(PORT_FACTOR))),
             key: RateLimiter::keyed(per_second(requests_per_second)),
             guesses: Mutex::default(),
             guesses_max: requests_per_second.saturating_mul(GUESS_SECONDS),
@@ -84,6 +88,14 @@ impl RateLimits {
     /// `too_many_requests`.
     pub fn worker(&self, address: IpAddr) -> Result<(), Refused> {
         check(&self.worker, &address)
+    }
+
+    /// What is asked of jobs' ports.
+    ///
+    /// # Errors
+    /// `too_many_requests`.
+    pub fn port(&self, address: IpAddr) -> Result<(), Refused> {
+        check(&self.port, &address)
     }
 
     /// # Errors

@@ -266,7 +266,7 @@ fn one_client(address: IpAddr) -> IpAddr {
 
 /// Of the client, or of the proxy's client where the proxy is trusted. Only the last entry of `X-Forwarded-For` was
 /// written by that proxy; the ones before it anybody may have sent.
-fn address(parts: &Parts, trust_forwarded: bool) -> IpAddr {
+pub fn address(parts: &Parts, trust_forwarded: bool) -> IpAddr {
     one_client(peer_address(parts, trust_forwarded))
 }
 

@@ -1,10 +1,11 @@
 //! What settings are called.
 
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
-pub const KEYS: [&str; 58] = [
+pub const KEYS: [&str; 59] = [
     "data_dir",
     "database_url",
     "public_url",
+    "ports_domain",
     "origins",
     "fee_requester_bp",
     "fee_owner_bp",

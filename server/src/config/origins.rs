@@ -33,6 +33,37 @@ pub(super) fn public_url(read: &mut Reader, site: SocketAddr) -> String {
     url
 }
 
+/// Below which name jobs' ports are. This machine itself has one without being told: browsers know that `*.localhost` is here.
+pub(super) fn ports_domain(read: &mut Reader, public_url: &str) -> Option<String> {
+    let Some(text) = read.text("ports_domain") else {
+        return is_loopback(public_url).then(|| match port_of(public_url) {
+            80 => "localhost".to_owned(),
+            port => format!("localhost:{port}"),
+        });
+    };
+    let domain = text.trim().to_lowercase();
+    let plain = domain
+        .parse::<http::uri::Authority>()
+        .is_ok_and(|authority| {
+            !authority.as_str().contains(['@', '*', '[']) && !authority.host().is_empty()
+        });
+    let portal = public_url
+        .parse::<http::Uri>()
+        .ok()
+        .and_then(|uri| uri.authority().map(|own| own.host().to_lowercase()));
+    let host = domain.split(':').next().unwrap_or_default();
+    // What a job sets for all names below the portal's would reach the portal itself.
+    let apart = portal.as_deref().is_none_or(|portal| {
+        host == "localhost" || portal != host && !portal.ends_with(&format!(".{host}"))
+    });
+    if plain && apart {
+        return Some(domain);
+    }
+    let expected = "a name that all names below it lead here by, such as apps.example, and not one that the portal is at or below";
+    read.wrong("ports_domain", &text, expected);
+    None
+}
+
 /// The origins whose pages may act for a signed-in person. The spellings of this machine itself count as long as the
 /// site is one for this machine: behind a public address they would only widen the door.
 pub(super) fn origins(public_url: &str, site: SocketAddr, extra: &str) -> Vec<String> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use exchange::Settings;
 use settlement::tax::Rate;
 
-use super::origins::{origins, public_url};
+use super::origins::{origins, ports_domain, public_url};
 use super::reader::Reader;
 
 /// A currency and millionths of it for one IO.
@@ -50,6 +50,7 @@ pub(super) fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         data_dir,
         database_url,
         origins: origins(&public_url, site, &extra),
+        ports_domain: ports_domain(read, &public_url),
         public_url,
         fee_requester: read.share("fee_requester_bp", d.fee_requester),
         fee_owner: read.share("fee_owner_bp", d.fee_owner),

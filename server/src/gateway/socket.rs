@@ -350,6 +350,7 @@ fn kind(message: &FromWorker) -> &'static str {
         FromWorker::Log { .. } => "log",
         FromWorker::Samples { .. } => "samples",
         FromWorker::Ended { .. } => "ended",
+        FromWorker::SecretKey { .. } => "secret_key",
         FromWorker::Rejected { .. } => "rejected",
     }
 }

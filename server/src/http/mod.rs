@@ -25,6 +25,7 @@ use crate::auth;
 use crate::gateway;
 use crate::live;
 use crate::state::AppState;
+use crate::tunnel::ports;
 use problem::Refused;
 
 /// Everything the process serves.
@@ -66,6 +67,8 @@ pub fn router(state: &AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), pages::policy))
         .layer(compression())
         .layer(from_fn_with_state(state.clone(), layers::headers))
+        // Jobs' ports are not the portal's: none of its layers touch what goes there and what comes back.
+        .layer(from_fn_with_state(state.clone(), ports::by_address))
         .layer(from_fn(layers::observe))
         .with_state(state.clone())
 }

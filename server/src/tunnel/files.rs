@@ -2,26 +2,25 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::Message;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::{Buf, Bytes, BytesMut};
 use exchange::Place;
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use kernel::JobId;
 use protocol::Code;
 use protocol::tunnel::{
-    Door, ERRORS, FILE_BYTES_MAX, FileAnswer, FileWish, Listing, MAIN, TUNNEL_FRAME_MAX,
-    is_job_path,
+    Door, FILE_BYTES_MAX, FileAnswer, FileWish, Listing, MAIN, TUNNEL_FRAME_MAX, is_job_path,
 };
 use protocol::view::Scope;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, timeout};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Tunnel;
+use super::{Tunnel, receive};
 use crate::auth::Signed;
 use crate::http::content_length;
 use crate::http::extract::{Id, Query};
@@ -268,24 +267,4 @@ impl Line {
         }
         true
     }
-}
-
-/// The next bytes that come out of the job; `None` when nothing more comes.
-pub(super) async fn receive(socket: &mut WebSocket) -> Option<Bytes> {
-    while let Some(Ok(message)) = socket.next().await {
-        match message {
-            Message::Binary(mut frame) => match frame.first() {
-                Some(&MAIN) => {
-                    frame.advance(1);
-                    return Some(frame);
-                }
-                Some(&ERRORS) => {}
-                _ => return None,
-            },
-            // Files and connections have one word to say, and it is that they are over.
-            Message::Text(_) | Message::Close(_) => return None,
-            Message::Ping(_) | Message::Pong(_) => {}
-        }
-    }
-    None
 }

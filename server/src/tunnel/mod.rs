@@ -5,7 +5,9 @@
 //! control is that of the two connections: what one side does not take, the other is not read for.
 
 pub mod files;
+pub mod ports;
 pub mod shell;
+pub mod tcp;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,14 +16,16 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
+use bytes::{Buf, Bytes};
 use exchange::{Exchange, Place};
-use futures::StreamExt;
+use futures::{SinkExt, Stream, StreamExt};
 use http::HeaderMap;
 use kernel::JobId;
 use protocol::Code;
-use protocol::tunnel::{Closed, Door, FromJob, SHELLS_MAX, TUNNEL_FRAME_MAX};
+use protocol::tunnel::{Closed, Door, ERRORS, FromJob, MAIN, SHELLS_MAX, TUNNEL_FRAME_MAX, ToJob};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::gateway::token;
 use crate::http::problem::Refused;
@@ -29,6 +33,8 @@ use crate::state::AppState;
 
 /// From the question to the open door: a worker far away dials, and its job's sandbox answers.
 const OPEN_WITHIN: Duration = Duration::from_secs(12);
+const PING_EVERY: Duration = Duration::from_secs(20);
+const HANG_UP_AFTER: Duration = Duration::from_secs(5);
 /// All tunnels of this process.
 const TUNNELS_MAX: usize = 4_096;
 
@@ -189,6 +195,75 @@ impl Drop for ShellSeat {
             }
         }
     }
+}
+
+/// The next bytes that come out of a job; `None` when nothing more comes.
+async fn receive(
+    from: &mut (impl Stream<Item = Result<Message, axum::Error>> + Unpin),
+) -> Option<Bytes> {
+    while let Some(Ok(message)) = from.next().await {
+        match message {
+            Message::Binary(mut frame) => match frame.first() {
+                Some(&MAIN) => {
+                    frame.advance(1);
+                    return Some(frame);
+                }
+                Some(&ERRORS) => {}
+                _ => return None,
+            },
+            // Files and connections have one word to say, and it is that they are over.
+            Message::Text(_) | Message::Close(_) => return None,
+            Message::Ping(_) | Message::Pong(_) => {}
+        }
+    }
+    None
+}
+
+/// A tunnel to a port as a connection. It lives as long as the other end of the stream, or the job's.
+fn stream(tunnel: Tunnel) -> DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(TUNNEL_FRAME_MAX);
+    tokio::spawn(async move {
+        let Tunnel { socket, _room } = tunnel;
+        let (mut sink, mut from) = socket.split();
+        let (mut read, mut write) = tokio::io::split(theirs);
+        let up = async {
+            let mut pings = interval(PING_EVERY);
+            pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut buffer = vec![MAIN; TUNNEL_FRAME_MAX / 2];
+            loop {
+                let message = tokio::select! {
+                    count = read.read(buffer.get_mut(1..).unwrap_or_default()) => match count {
+                        Ok(0) | Err(_) => break,
+                        Ok(count) => Message::Binary(Bytes::copy_from_slice(
+                            buffer.get(..=count).unwrap_or_default(),
+                        )),
+                    },
+                    _ = pings.tick() => Message::Ping(Bytes::new()),
+                };
+                if sink.send(message).await.is_err() {
+                    return;
+                }
+            }
+            if let Ok(eof) = serde_json::to_string(&ToJob::Eof {}) {
+                _ = sink.send(Message::Text(eof.into())).await;
+            }
+            // A job that does not hang up by itself is hung up on.
+            tokio::time::sleep(HANG_UP_AFTER).await;
+        };
+        let down = async {
+            while let Some(bytes) = receive(&mut from).await {
+                if write.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+            _ = write.shutdown().await;
+        };
+        tokio::select! {
+            () = up => {}
+            () = down => {}
+        }
+    });
+    ours
 }
 
 async fn first_word(socket: &mut WebSocket) -> Option<FromJob> {

@@ -172,7 +172,7 @@ async fn begin(
 }
 
 /// Both ways until one side ends. Answers why, as the client's close frame tells it.
-async fn carry(
+pub(super) async fn carry(
     state: &AppState,
     asker: &Asker,
     client: &mut WebSocket,

@@ -45,6 +45,8 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/jobs/{id}", Scope("read")),
     ("DELETE", "/api/v1/jobs/{id}", Scope("jobs")),
     ("GET", "/api/v1/jobs/{id}/logs", Scope("read")),
+    ("GET", "/api/v1/jobs/{id}/logs/search", Scope("read")),
+    ("GET", "/api/v1/jobs/{id}/log", Scope("read")),
     ("GET", "/api/v1/jobs/{id}/samples", Scope("read")),
     ("GET", "/api/v1/jobs/{id}/receipts", Scope("read")),
     ("GET", "/api/v1/jobs/{id}/invoice", Scope("read")),
@@ -55,6 +57,17 @@ const ROUTES: &[(&str, &str, Door)] = &[
         "/api/v1/jobs/{id}/artefacts/{artefact}",
         Scope("read"),
     ),
+    ("GET", "/api/v1/jobs/{id}/ports", Scope("read")),
+    ("GET", "/api/v1/jobs/{id}/ports/{port}/open", Scope("jobs")),
+    (
+        "POST",
+        "/api/v1/jobs/{id}/ports/{port}/links",
+        Scope("jobs"),
+    ),
+    ("GET", "/api/v1/jobs/{id}/ports/{port}/tcp", Scope("jobs")),
+    ("GET", "/api/v1/secrets", Scope("read")),
+    ("PUT", "/api/v1/secrets/{name}", Scope("jobs")),
+    ("DELETE", "/api/v1/secrets/{name}", Scope("jobs")),
     ("GET", "/api/v1/jobs/{id}/shell", Scope("jobs")),
     ("GET", "/api/v1/jobs/{id}/workdir", Scope("read")),
     ("GET", "/api/v1/jobs/{id}/workdir/file", Scope("read")),
@@ -234,6 +247,8 @@ impl Things {
             .replace("{notice}", "notice_00000000000000000000000000000000")
             .replace("{month}", "2026-01")
             .replace("{week}", "20773")
+            .replace("{port}", "8888")
+            .replace("{name}", "HF_TOKEN")
     }
 }
 
@@ -257,6 +272,8 @@ async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer 
         ("POST", "/api/v1/webhooks") => json!({ "url": "https://example.com/" }),
         ("PATCH", path) if path.contains("/webhooks/") => json!({ "enabled": false }),
         ("POST", "/api/v1/notifications/read") | ("PUT", "/api/v1/billing/limits") => json!({}),
+        ("PUT", path) if path.contains("/secrets/") => json!({ "value": "abcd" }),
+        ("POST", path) if path.ends_with("/links") => json!({ "hours": 1 }),
         ("PUT", "/api/v1/payout-address") => json!({ "address": "0xabc" }),
         ("POST", "/api/v1/wallets" | "/api/v1/wallets/sign-in") => json!({
             "nonce": "00", "wallet": "x", "signed": { "by": "message", "text": "x" }, "public_key": "00", "signature": "00"
@@ -272,6 +289,9 @@ async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer 
         }
         ("PUT", _) => json!({ "email": false, "language": "en", "runway_seconds": [] }),
         ("POST", "/api/v1/keys") => json!({ "name": "x", "scopes": ["read"] }),
+        ("GET", path) if path.ends_with("/logs/search") => {
+            return client.get(&format!("{path}?q=x")).await;
+        }
         ("GET", path) if path.ends_with("/price-check") => {
             return client.get(&format!("{path}?price=1")).await;
         }
@@ -418,8 +438,8 @@ async fn each_route_refuses_those_who_may_not() {
                 }
             }
         }
-        // What is public belongs to nobody; an admin may see everybody's; a month is one's own.
-        let is_own = path.contains("{month}");
+        // What is public belongs to nobody; an admin may see everybody's; a month and a secret's name are one's own.
+        let is_own = path.contains("{month}") || path.contains("/secrets/");
         if !matches!(door, Public | Admin) && path.contains('{') && !is_own {
             for client in [&session, &ada.rest] {
                 if door == Person && client.headers().contains_key("authorization") {
@@ -510,6 +530,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("part", true, part("verify", "")),
         ("part", true, part("wallet-sign-in", "/")),
         ("part", false, part("wallets", "")),
+        ("part", false, part("secrets", "")),
         ("part", true, part("reports", "")),
         ("part", true, part("round", "1")),
         ("part", false, part("missed", "")),
@@ -519,6 +540,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("part", false, part("job-receipts", job)),
         ("part", false, part("job-files", job)),
         ("part", false, part("job-work", job)),
+        ("part", false, part("job-search", &format!("{job}?q=x"))),
         ("part", false, part("job-events", job)),
         ("part", false, part("nodes", "")),
         (
@@ -543,6 +565,13 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("keep-payout-address", false, form("")),
         ("redeem-voucher", false, form("channel=0xabc&payee=0xabc")),
         ("unlink-wallet", false, form("address=0xabc")),
+        ("set-secret", false, form("name=HF_TOKEN&value=abcd")),
+        ("delete-secret", false, form("name=NONE")),
+        (
+            "share-port",
+            false,
+            form(&format!("job={job}&member=0&port=8888&hours=1")),
+        ),
         (
             "add-password",
             false,

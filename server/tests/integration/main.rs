@@ -17,6 +17,7 @@ mod mail;
 mod money;
 mod money_requests;
 mod openapi;
+mod ports;
 mod preempt;
 mod program;
 mod quotes;

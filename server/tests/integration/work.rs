@@ -10,7 +10,7 @@ use protocol::tunnel::{
     Closed, EntryKind, FromJob, Listing, SHELL_WINDOW, SHELLS_MAX, Size, ToJob,
 };
 use protocol::view::{JobEventKind, JobView};
-use test_support::{Account, Said, ShellSocket, TestApp, shell, wait_until};
+use test_support::{Account, Said, ShellSocket, TestApp, binary, shell, wait_until};
 
 use crate::authorisation::browser;
 use crate::{QUICK, SOON};
@@ -233,6 +233,36 @@ async fn files_of_a_running_job_are_listed_fetched_and_put() {
     .await;
     let job = ada.job(id).await;
     assert_eq!(count(&job, JobEventKind::FileStored), 1);
+
+    // The same from a terminal.
+    let iog = |arguments: &[&str]| {
+        let done = std::process::Command::new(binary("IOG_CLI_BIN", "iog"))
+            .args(arguments)
+            .env("IOG_SERVER", &app.url)
+            .env("IOG_API_KEY", &ada.key)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("the command starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (done.status.code(), text(&done.stdout), text(&done.stderr))
+    };
+    let job = id.to_string();
+    let said = iog(&["ssh", &job, "echo out; echo err >&2; exit 6"]);
+    assert_eq!(said, (Some(6), "out\n".into(), "err\n".into()));
+    let [here, back] = ["here", "back"].map(|name| app.folder().join(name));
+    std::fs::write(&here, "by cp").expect("written");
+    let [here, to] = [here.display().to_string(), back.display().to_string()];
+    let there = format!("{job}:in/cp");
+    for pair in [[&here, &there], [&there, &to]] {
+        let said = iog(&["cp", pair[0], pair[1]]);
+        assert_eq!(said.0, Some(0), "{said:?}");
+    }
+    assert_eq!(std::fs::read_to_string(&back).expect("fetched"), "by cp");
+    let (code, out, _) = iog(&["logs", &job]);
+    assert!(code == Some(0) && out.contains("the word"), "{out}");
+    let none = format!("job_{}", "0".repeat(32));
+    let (code, _, why) = iog(&["ssh", &none, "true"]);
+    assert!(code == Some(2) && why.contains("not found"), "{why}");
     ada.stop(id).await;
     ada.wait_for(id, JobState::Stopped, SOON).await;
     ada.rest.get(&at("")).await.refused(409);

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use kernel::{Epoch, LeaseId};
 use protocol::tunnel::{Closed, TUNNELS_MAX, TunnelOrder};
-use protocol::worker::{Assignment, FromWorker, LeaseClaim, StopReason, ToWorker};
-use tokio::sync::{Semaphore, mpsc, watch};
+use protocol::worker::{
+    Assignment, FromWorker, LeaseClaim, StopReason, ToWorker, secret_key_bytes, secrets_context,
+};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Agent, AgentError, Held};
+use super::{Agent, AgentError, Held, Secrets};
 use crate::files::Files;
-use crate::job::{JobTask, OUTPUT_KEPT, Order};
+use crate::job::{JobTask, OUTPUT_KEPT, Order, SecretValues};
 use crate::lease::{Lease, Stage};
 use crate::link::LinkError;
+use crate::redact::Values;
 use crate::sandbox::{self, Sandbox};
 use crate::tunnel;
 
@@ -87,6 +90,11 @@ impl Agent {
                 self.retry_at = Instant::now() + self.backoff.next(self.has_work(), rand::random());
             }
             ToWorker::Tunnel(order) => self.tunnel(order),
+            ToWorker::Secrets {
+                lease,
+                epoch,
+                sealed,
+            } => self.secrets(LeaseClaim { lease, epoch }, &sealed),
             // Both belong to the beginning of a connection; here they say nothing.
             ToWorker::Challenge { .. } | ToWorker::Welcome { .. } => {}
         }
@@ -98,6 +106,49 @@ impl Agent {
         self.held
             .get_mut(&lease)
             .filter(|held| held.lease.epoch() == epoch)
+    }
+
+    /// The job's secrets have come: from here on its log shows none of them, and it may start.
+    fn secrets(&mut self, claim: LeaseClaim, sealed: &str) {
+        let Some(held) = self.of_epoch(claim.lease, claim.epoch) else {
+            return;
+        };
+        let Some(secrets) = held.secrets.take() else {
+            return;
+        };
+        let context = secrets_context(claim.lease, claim.epoch);
+        let opened = hex::decode(sealed)
+            .ok()
+            .and_then(|sealed| sealed::unseal(&secrets.key, &context, &sealed).ok())
+            .and_then(|text| serde_json::from_slice::<SecretValues>(&text).ok());
+        let Some(values) = opened else {
+            // Nobody waits on: the job is rejected, and goes to another machine.
+            tracing::error!(lease = %claim.lease, "a job's secrets cannot be opened");
+            return;
+        };
+        held.lease.hide(&Values::new(values.values().cloned()));
+        // It may have been stopped meanwhile.
+        let _ = secrets.wait.send(values);
+    }
+
+    /// Asks for a job's secrets, as long as they have not come.
+    pub(super) async fn ask_for_secrets(&mut self, id: LeaseId) {
+        let Some(held) = self.held.get(&id) else {
+            return;
+        };
+        let Some(secrets) = &held.secrets else {
+            return;
+        };
+        let key = hex::encode(sealed::public_key(&secrets.key));
+        let epoch = held.lease.epoch();
+        let signature = self.identity.sign(&secret_key_bytes(id, epoch, &key));
+        self.say(FromWorker::SecretKey {
+            lease: id,
+            epoch,
+            key,
+            signature,
+        })
+        .await;
     }
 
     /// Somebody wants into a job. Who that may be the exchange knows; here it is only a lease of ours, and not too many at once.
@@ -253,6 +304,7 @@ impl Agent {
             orders,
             log_room: Arc::new(Semaphore::new(OUTPUT_KEPT)),
             task: None,
+            secrets: None,
             tunnels: JoinSet::new(),
             spool: self.identity.directory().join("spool").join(id.to_string()),
             flushed_at: Instant::now(),
@@ -262,6 +314,13 @@ impl Agent {
         };
         match admitted {
             Ok((sandbox, device_nodes)) => {
+                let mut secrets = None;
+                if !held.lease.assignment.spec.secrets.is_empty() {
+                    let (wait, come) = oneshot::channel();
+                    let key = rand::random();
+                    held.secrets = Some(Secrets { key, wait });
+                    secrets = Some(come);
+                }
                 let task = JobTask {
                     assignment: held.lease.assignment.clone(),
                     sandbox,
@@ -271,6 +330,7 @@ impl Agent {
                         None
                     },
                     device_nodes,
+                    secrets,
                     files: Files {
                         client: self.client.clone(),
                         server: self.state.server.clone(),
@@ -284,6 +344,7 @@ impl Agent {
                 };
                 held.task = Some(tokio::spawn(task.run()));
                 self.held.insert(id, held);
+                self.ask_for_secrets(id).await;
             }
             Err(reason) => {
                 tracing::warn!(lease = %id, reason, "the job is rejected");
@@ -323,6 +384,7 @@ impl Agent {
         for message in started.into_iter().chain(preparing) {
             self.say(message).await;
         }
+        self.ask_for_secrets(id).await;
         self.say_ended(id, true).await;
     }
 

@@ -15,13 +15,13 @@ use futures::future::OptionFuture;
 use kernel::{LeaseId, Timestamp};
 use protocol::worker::{FromWorker, Hello, LeaseBeat, LeaseClaim, PROTOCOL_VERSION, StopReason};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::devices::{Devices, LoadMeter, host_facts};
 use crate::identity::{Identity, IdentityError, State};
-use crate::job::{JobEvent, Order, Spare};
+use crate::job::{JobEvent, Order, SecretValues, Spare};
 use crate::lease::{Lease, Stage};
 use crate::link::{Backoff, Link, LinkError, Welcome, work_until};
 use crate::sandbox::{self, Sandbox, boottime_ms};
@@ -69,12 +69,20 @@ struct Held {
     orders: mpsc::Sender<Order>,
     log_room: Arc<Semaphore>,
     task: Option<JoinHandle<()>>,
+    /// Until the job's secrets have come.
+    secrets: Option<Secrets>,
     /// Ways into the job that are open; they end with the lease.
     tunnels: JoinSet<()>,
     spool: PathBuf,
     flushed_at: Instant,
     said_ended_at: Option<Instant>,
     over_at: Option<Instant>,
+}
+
+/// A key that was made for one lease's secrets, and who waits for them.
+struct Secrets {
+    key: [u8; 32],
+    wait: oneshot::Sender<SecretValues>,
 }
 
 impl Drop for Held {

@@ -178,7 +178,7 @@ words! {
     launch_templates: "Examples", "示例";
     launch_work: "What runs", "运行内容";
     launch_needs: "What it needs", "资源需求";
-    launch_more_work: "Environment and metrics", "环境变量与指标";
+    launch_more_work: "Environment, metrics, ports, secrets", "环境变量、指标、端口与密钥";
     launch_more_needs: "More limits", "更多限制";
     launch_place: "On which devices", "使用哪些设备";
     launch_more_place: "Where they stand", "所在位置";
@@ -223,6 +223,10 @@ words! {
     job_env: "Environment", "环境变量";
     job_env_hint: "One NAME=value a line", "每行一个 NAME=value";
     job_metrics: "Metrics", "指标";
+    job_ports: "Ports", "端口";
+    job_ports_hint: "Where the job listens by HTTP: 8888, or 8000 public for all. Reached through the platform.", "任务以 HTTP 监听的端口：8888，或对所有人公开的 8000 public。通过平台访问。";
+    job_secrets: "Secrets", "密钥";
+    job_secrets_hint: "Names from your account page; the job finds each in its environment.", "账户页中的名称；任务可在环境变量中读取。";
     job_metrics_hint: "Names of numbers that the output prints as name=number; they are drawn as curves.", "输出中以 name=数字 形式打印的指标名，会绘制成曲线。";
     need_minutes_limit: "Time limit", "时间上限";
     reason_device: "the device you chose", "您选择的设备";
@@ -378,7 +382,6 @@ words! {
     chart_gpu_memory: "GPU memory", "显存";
     log_follow: "Follow", "跟随";
     log_dropped: "{} older lines are not shown", "未显示更早的 {} 行";
-    log_json: "Whole log as JSON", "完整日志（JSON）";
     cost_spent: "Spent", "已花费";
     cost_rate: "Rate", "速率";
     cost_seconds: "Delivered", "已交付";

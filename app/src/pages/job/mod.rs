@@ -3,6 +3,8 @@
 mod charts;
 #[cfg(feature = "ssr")]
 pub mod parts;
+#[cfg(feature = "ssr")]
+pub mod search;
 pub mod work;
 
 use leptos::prelude::*;
@@ -15,8 +17,8 @@ use super::{live_dot, load, stale_notice};
 use crate::api::jobs::{JobPage, Log, ReadJobPage, Samples, Stop};
 use crate::api::{Post, PostForm, ask, data, then};
 use crate::components::{
-    Confirm, Icon, Kind, LogTail, LogView, Meter, PageHead, Submit, effect, icon, part,
-    skeleton_block, skeleton_rows, tabs as tab_bar,
+    Confirm, Kind, LogTail, LogView, Meter, PageHead, Submit, effect, part, skeleton_block,
+    skeleton_rows, tabs as tab_bar,
 };
 use crate::fault::form_fault;
 use crate::format;
@@ -58,8 +60,8 @@ struct Written {
     cost: Fragment,
     receipts: Fragment,
     files: Fragment,
-    /// Never read again by itself: a shell may be open in it.
     work: Fragment,
+    search: Fragment,
 }
 
 pub fn page() -> impl IntoView {
@@ -83,6 +85,11 @@ pub fn page() -> impl IntoView {
         cost: Fragment::while_open("job-cost", id, move || tab.with(|tab| tab == COST)),
         receipts: Fragment::while_open("job-receipts", id, move || tab.with(|tab| tab == RECEIPTS)),
         files: Fragment::while_open("job-files", id, move || tab.with(|tab| tab == FILES)),
+        search: Fragment::while_open(
+            "job-search",
+            move || query.with(|query| id() + &query.to_query_string()),
+            move || tab.with(|tab| tab == LOGS),
+        ),
         work: Fragment::while_open("job-work", id, move || tab.with(|tab| tab == WORK)),
     };
     work::load();
@@ -231,6 +238,8 @@ fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> Any
                 written.happened.refresh();
                 written.cost.refresh();
                 written.files.refresh();
+                // As long as the job lives the same words: a shell that is open in it stays.
+                written.work.refresh();
             }
             if frame.receipt.is_some() {
                 written.receipts.refresh();
@@ -273,7 +282,7 @@ fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> Any
         tab,
     );
     let body = part(move || match tab.get().as_str() {
-        LOGS => logs(state),
+        LOGS => logs(state, written.search),
         COST => written.cost.view(|t| skeleton_block(t.loading())),
         RECEIPTS => written.receipts.view(|t| skeleton_rows(t.loading(), 2)),
         FILES => written.files.view(|t| skeleton_rows(t.loading(), 1)),
@@ -343,16 +352,15 @@ fn head(state: State, written: Written, id: &str) -> AnyView {
     .into_any()
 }
 
-fn logs(state: State) -> AnyView {
+fn logs(state: State, search: Fragment) -> AnyView {
     let t = words();
-    let download = format!("/api/v1/jobs/{}/logs", state.id.get_value());
     view! {
+        <div class="mb-4">{search.view(|t| skeleton_rows(t.loading(), 1))}</div>
         {part(move || if state.log_read.get() {
             view! { <LogView tail=state.log label=t.tab_logs()/> }.into_any()
         } else {
             skeleton_block(t.loading())
         })}
-        <p class="mt-2"><a class="btn" href=download rel="external">{icon(Icon::Download)}{t.log_json()}</a></p>
     }
     .into_any()
 }

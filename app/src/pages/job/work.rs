@@ -12,11 +12,11 @@ pub fn load() {
 }
 
 #[cfg(feature = "ssr")]
-use crate::components::{Parts, Tone, notice, unannounced};
+use crate::components::{Parts, Tone, notice, tag, unannounced};
 #[cfg(feature = "ssr")]
 use crate::fault::Fault;
 #[cfg(feature = "ssr")]
-use crate::i18n::{fill, words};
+use crate::i18n::{Words, fill, words};
 
 /// What is hidden until the script finds it so.
 #[cfg(feature = "ssr")]
@@ -33,6 +33,7 @@ pub async fn part(id: &str) -> Result<AnyView, Fault> {
         return Ok(notice(Tone::Idle, t.work_over()));
     }
     let api = format!("/api/v1/jobs/{}", job.summary.id);
+    let ports = ports(&job, t).await?;
     let members = job.summary.members;
     let member = (members > 1).then(|| {
         let options = (0..members)
@@ -87,6 +88,7 @@ pub async fn part(id: &str) -> Result<AnyView, Fault> {
                     <button type="button" class="btn small" data-shell-close="">{t.shell_close()}</button>
                 </div>
             </section>
+            {ports}
             <section class="grid grid-cols-1 gap-3">
                 <div class="flex flex-wrap items-end justify-between gap-3">
                     <h2>{t.work_files()}</h2>
@@ -113,6 +115,75 @@ pub async fn part(id: &str) -> Result<AnyView, Fault> {
                 </div>
             </section>
         </div>
+    }
+    .into_any())
+}
+
+/// The ports that the job names: opened in the browser, shared by a link, and their addresses for programs.
+#[cfg(feature = "ssr")]
+async fn ports(job: &protocol::view::JobView, t: &'static Words) -> Result<AnyView, Fault> {
+    use leptos::server_fn::ServerFn;
+
+    if job.spec.ports.is_empty() {
+        return Ok(view! { <p class="hint">{t.ports_none()}</p> }.into_any());
+    }
+    let actor = crate::api::actor().await?;
+    let id = job.summary.id;
+    let several = job.summary.members > 1;
+    let items = crate::api::exchange()?.job_ports(&actor, id).await?;
+    let items = items
+        .into_iter()
+        .map(|at| {
+            let (port, member) = (at.port.to_string(), at.member.to_string());
+            let named = match &at.name {
+                Some(name) => format!("{name} · {port}"),
+                None => port.clone(),
+            };
+            let title = if several {
+                format!("{} · {named}", fill(t.job_member(), &[&member]))
+            } else {
+                named
+            };
+            let open = format!("/api/v1/jobs/{id}/ports/{port}/open?member={member}");
+            let open = at.url.is_some().then(|| {
+                view! { <a class="btn" href=open rel="external noopener" target="_blank">{t.port_open()}</a> }
+            });
+            let public = at.public.then(|| tag(t.port_public()));
+            let share = (!at.public).then(|| {
+                let hours = [("1", t.port_hour()), ("24", t.port_day()), ("168", t.port_week())]
+                    .map(|(hours, word)| view! { <option value=hours>{word}</option> }.into_any())
+                    .into_iter()
+                    .parts();
+                let field = format!("hours-{member}-{port}");
+                view! {
+                    <form method="post" action=crate::api::secrets::SharePort::url() data-secret="yes" class="row-actions">
+                        <input type="hidden" name="job" value=id.to_string()/>
+                        <input type="hidden" name="member" value=member.clone()/>
+                        <input type="hidden" name="port" value=port.clone()/>
+                        <label class="sr" for=field.clone()>{t.port_link_for()}</label>
+                        <select class="input" id=field name="hours">{hours}</select>
+                        <button class="btn" type="submit">{t.port_share()}</button>
+                    </form>
+                }
+            });
+            view! {
+                <li class="grid grid-cols-1 gap-2">
+                    <div class="flex flex-wrap items-center justify-between gap-3">
+                        <p class="font-medium">{title}" "{public}</p>
+                        <div class="row-actions">{open}{share}</div>
+                    </div>
+                    <p class="mono break-all">{at.path_url}</p>
+                </li>
+            }
+            .into_any()
+        })
+        .parts();
+    Ok(view! {
+        <section class="grid grid-cols-1 gap-3">
+            <h2>{t.ports_title()}</h2>
+            <p class="hint prose">{t.ports_note()}</p>
+            <ul class="grid grid-cols-1 gap-4">{items}</ul>
+        </section>
     }
     .into_any())
 }

@@ -4,13 +4,15 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
 use axum::response::{IntoResponse, Response};
-use exchange::Exchange;
+use exchange::{Exchange, LogSearch};
 use futures::TryStreamExt;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use kernel::{ArtefactId, DeviceId, JobId, QuoteId};
 use protocol::spec::{BUNDLE_BYTES_MAX, from_toml};
-use protocol::view::{BundleView, JobSummary, JobView, LogPage, Page, ReceiptView, SampleView};
+use protocol::view::{
+    BundleView, JobSummary, JobView, LogFound, LogPage, Page, ReceiptView, SampleView, Stream,
+};
 use protocol::{Code, JobSpec};
 use serde::Deserialize;
 use tokio_util::io::{ReaderStream, StreamReader};
@@ -188,6 +190,86 @@ pub async fn logs(
             .logs(&actor, id, query.after.unwrap_or(0), limit)
             .await?,
     ))
+}
+
+/// What is looked for.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SearchQuery {
+    /// 1 to 200 characters; upper and lower case are alike.
+    q: String,
+    /// `stdout`, `stderr` or `note`; all without.
+    stream: Option<Stream>,
+    /// Which of the places is shown, from 1; the last when there are fewer.
+    at: Option<usize>,
+}
+
+/// How often a text stands in the log, and the lines around one of the places.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}/logs/search", tag = "jobs", params(("id" = JobId, Path), SearchQuery),
+    responses((status = 200, body = LogFound), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn search(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<JobId>,
+    Query(query): Query<SearchQuery>,
+) -> Answer<LogFound> {
+    let search = LogSearch {
+        text: query.q,
+        stream: query.stream,
+        at: query.at.unwrap_or(1),
+    };
+    Ok(Json(exchange.search_log(&actor, id, &search).await?))
+}
+
+/// Which of a log's streams.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WholeQuery {
+    /// `stdout`, `stderr` or `note`; all without.
+    stream: Option<Stream>,
+}
+
+/// The whole log as text, as it was printed.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}/log", tag = "jobs", params(("id" = JobId, Path), WholeQuery),
+    responses((status = 200, content_type = "text/plain", body = String), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn whole_log(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<JobId>,
+    Query(query): Query<WholeQuery>,
+) -> Result<Response, Refused> {
+    // The first page before the answer: whoever may not read it is told so.
+    let first = exchange.logs(&actor, id, 0, LOG_LIMIT_MAX).await?;
+    let stream = query.stream;
+    let pages = futures::stream::try_unfold(Some(first), move |page| {
+        let (exchange, actor) = (exchange.clone(), actor.clone());
+        async move {
+            let Some(page) = page else {
+                return Ok::<_, exchange::Error>(None);
+            };
+            let lines = page.lines.iter();
+            let lines = lines.filter(|line| stream.is_none_or(|stream| stream == line.stream));
+            let text: String = lines.map(|line| line.text.as_str()).collect();
+            let next = if page.more {
+                Some(exchange.logs(&actor, id, page.next, LOG_LIMIT_MAX).await?)
+            } else {
+                None
+            };
+            Ok(Some((text, next)))
+        }
+    });
+    let mut response = Body::from_stream(pages).into_response();
+    let headers = response.headers_mut();
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    headers.insert(CONTENT_TYPE, kind);
+    let name = HeaderValue::from_str(&disposition(&format!("{id}.log")));
+    headers.insert(
+        CONTENT_DISPOSITION,
+        name.unwrap_or(HeaderValue::from_static("attachment")),
+    );
+    Ok(response)
 }
 
 /// Utilisation and parsed metrics over the job's life, thinned to at most 600 points.

@@ -12,8 +12,10 @@ mod market;
 mod money;
 mod nodes;
 mod notifications;
+mod ports;
 mod reports;
 mod rounds;
+mod secrets;
 mod settlement;
 mod wallets;
 mod webhooks;
@@ -58,13 +60,19 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(jobs::submit, jobs::list))
         .routes(routes!(jobs::one, jobs::stop))
         .routes(routes!(jobs::logs))
+        .routes(routes!(jobs::search))
+        .routes(routes!(jobs::whole_log))
         .routes(routes!(jobs::samples))
         .routes(routes!(jobs::receipts))
         .routes(routes!(invoices::of_job))
         .routes(routes!(invoices::of_month))
         .routes(routes!(invoices::ledger))
         .routes(routes!(jobs::artefact))
+        .routes(routes!(ports::list))
+        .routes(routes!(ports::open))
+        .routes(routes!(ports::share))
         .routes(routes!(tunnel::shell::open))
+        .routes(routes!(tunnel::tcp::open))
         .routes(routes!(tunnel::files::list))
         .routes(routes!(tunnel::files::get, tunnel::files::put))
         .routes(routes!(nodes::list))
@@ -85,6 +93,8 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(account::entries))
         .routes(routes!(account::keys, account::make_key))
         .routes(routes!(account::revoke_key))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::put, secrets::delete))
         .routes(routes!(wallets::question))
         .routes(routes!(wallets::sign_in))
         .routes(routes!(wallets::list, wallets::link))

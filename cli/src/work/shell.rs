@@ -1,0 +1,161 @@
+//! `iog ssh`: a shell in a job, or one command. It is no SSH: the same WebSocket as the portal's shell carries it. What needs a
+//! remote shell command takes it all the same: `rsync -e 'iog ssh' out/ job_…:in/`.
+
+use std::io::{IsTerminal, Read, Write};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use kernel::JobId;
+use protocol::tunnel::{ERRORS, FromJob, Size, ToJob};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::line::{self, Heard};
+use super::{At, job};
+
+/// So many bytes are shown before the job is told that they were.
+const ACK_EVERY: usize = 32 * 1024;
+const READ_MAX: usize = 16 * 1024;
+
+#[derive(Args)]
+pub struct Ssh {
+    #[command(flatten)]
+    at: At,
+    /// Which of the job's machines.
+    #[arg(long, short = 'm', default_value_t = 0, value_name = "N")]
+    member: u32,
+    /// A terminal although a command is given.
+    #[arg(short = 't')]
+    terminal: bool,
+    /// The job.
+    #[arg(value_parser = job)]
+    job: JobId,
+    /// A command and its arguments; without one, a shell.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+/// The terminal as it was, put back when this is dropped.
+struct Raw(Termios);
+
+impl Raw {
+    fn make() -> anyhow::Result<Self> {
+        let stdin = std::io::stdin();
+        let before = tcgetattr(stdin.as_fd()).context("the terminal cannot be read")?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(stdin.as_fd(), OptionalActions::Now, &raw)
+            .context("the terminal cannot be changed")?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        let stdin = std::io::stdin();
+        _ = tcsetattr(stdin.as_fd(), OptionalActions::Now, &self.0);
+    }
+}
+
+fn size() -> Size {
+    let found = tcgetwinsize(std::io::stdout().as_fd());
+    found.map_or(Size { cols: 80, rows: 24 }, |size| Size {
+        cols: size.ws_col,
+        rows: size.ws_row,
+    })
+}
+
+/// Standard input on a thread of its own: a read of it cannot be given up.
+fn typed() -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel(4);
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; READ_MAX];
+        loop {
+            let count = match std::io::stdin().read(&mut buffer) {
+                Ok(0) | Err(_) => return,
+                Ok(count) => count,
+            };
+            let piece = buffer.get(..count).unwrap_or_default().to_vec();
+            if sender.blocking_send(piece).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+pub async fn ssh(wanted: Ssh) -> anyhow::Result<ExitCode> {
+    let terminal = std::io::stdin().is_terminal()
+        && std::io::stdout().is_terminal()
+        && (wanted.command.is_empty() || wanted.terminal);
+    let mut query = vec![("member", wanted.member.to_string())];
+    if terminal || wanted.command.is_empty() {
+        let size = size();
+        query.push(("cols", size.cols.max(2).to_string()));
+        query.push(("rows", size.rows.max(1).to_string()));
+    }
+    if !wanted.command.is_empty() {
+        // As ssh does it: one word is for a shell to read.
+        let command = match wanted.command.as_slice() {
+            [line] => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
+            words => words.to_vec(),
+        };
+        query.push(("command", serde_json::to_string(&command)?));
+    }
+    let url = reqwest::Url::parse_with_params("http://x/", &query)?;
+    let query = url.query().unwrap_or_default();
+    let path = format!("/api/v1/jobs/{}/shell?{query}", wanted.job);
+    let (mut to, mut from) = line::open(&wanted.at, &path).await?;
+    let raw = terminal.then(Raw::make).transpose()?;
+    let mut resized = signal(SignalKind::window_change())?;
+    let (mut input, mut open) = (typed(), true);
+    let mut taken = 0;
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let ended = loop {
+        tokio::select! {
+            piece = input.recv(), if open => match piece {
+                Some(piece) => to.write(&piece).await?,
+                None => {
+                    open = false;
+                    to.say(&ToJob::Eof {}).await?;
+                }
+            },
+            _ = resized.recv(), if terminal => to.say(&ToJob::Resize(size())).await?,
+            heard = from.hear() => match heard {
+                Heard::Bytes(channel, bytes) => {
+                    taken += bytes.len();
+                    let written = if channel == ERRORS {
+                        err.write_all(&bytes)
+                    } else {
+                        out.write_all(&bytes).and_then(|()| out.flush())
+                    };
+                    if written.is_err() {
+                        break None;
+                    }
+                    if taken >= ACK_EVERY {
+                        let bytes = u32::try_from(taken).unwrap_or(u32::MAX);
+                        to.say(&ToJob::Ack { bytes }).await?;
+                        taken = 0;
+                    }
+                }
+                Heard::Word(FromJob::Exit { code, signal }) => {
+                    let code = code.or_else(|| signal.map(|signal| 128 + signal));
+                    break Some(code.unwrap_or(1));
+                }
+                Heard::Word(_) => {}
+                Heard::Closed(reason) => {
+                    drop(raw);
+                    eprintln!("The line is closed: {reason}.");
+                    return Ok(ExitCode::from(255));
+                }
+            },
+        }
+    };
+    to.close().await;
+    drop(raw);
+    let code = ended.and_then(|code| u8::try_from(code).ok());
+    Ok(ExitCode::from(code.unwrap_or(1)))
+}

@@ -1,0 +1,200 @@
+//! Who may reach a port: anybody, if its job says so; whoever shows a pass; a key of the job's owner.
+
+use std::net::IpAddr;
+
+use axum::response::Response;
+use exchange::{OPEN_FOR, Pass};
+use http::header::{COOKIE, ORIGIN, SET_COOKIE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method};
+use kernel::Timestamp;
+use protocol::Code;
+
+use super::{Asked, Door, redirect};
+use crate::http::problem::Refused;
+use crate::state::AppState;
+
+pub(super) const TOKEN: &str = "x-iog-token";
+/// Over HTTPS with the prefix that keeps it this host's own, whatever another name of the domain sets.
+const COOKIE_HTTPS: &str = "__Host-iog_port";
+const COOKIE_PLAIN: &str = "iog_port";
+
+pub(super) enum Admitted {
+    Yes,
+    /// A person in a browser of whom nothing is known: the portal may know them.
+    SignIn,
+}
+
+/// # Errors
+/// They may not.
+pub(super) async fn admit(
+    state: &AppState,
+    asked: &Asked,
+    parts: &Parts,
+    public: bool,
+    address: IpAddr,
+) -> Result<Admitted, Refused> {
+    let headers = &parts.headers;
+    if public {
+        return Ok(Admitted::Yes);
+    }
+    if let Some(token) = headers.get(TOKEN) {
+        let token = token.to_str().unwrap_or_default();
+        return if by_token(state, asked, token, address).await? {
+            Ok(Admitted::Yes)
+        } else {
+            Err(Refused::new(
+                Code::Unauthenticated,
+                "This token is unknown, too old, or for another port.",
+            ))
+        };
+    }
+    if asked.door == Door::Origin {
+        let mut kept = cookies(headers).filter(|(name, _)| is_ours(name));
+        if kept.any(|(_, pass)| {
+            state
+                .exchange
+                .pass_until(&asked.at, Pass::Open, pass)
+                .is_some()
+        }) {
+            // The browser adds the cookie whoever had it ask; a page of another job must not act through it.
+            return if from_here(state, asked, parts) {
+                Ok(Admitted::Yes)
+            } else {
+                Err(Refused::new(
+                    Code::ForeignOrigin,
+                    "Another site asked for this in your browser; it is not done.",
+                ))
+            };
+        }
+        if is_navigation(parts) {
+            return Ok(Admitted::SignIn);
+        }
+    }
+    Err(Refused::new(
+        Code::Unauthenticated,
+        "This port is not public. Open it from the job's page, or send a link's token or an API key of the job's owner as X-IOG-Token.",
+    ))
+}
+
+/// A link's token or a key. Guesses are counted like those of keys elsewhere.
+async fn by_token(
+    state: &AppState,
+    asked: &Asked,
+    token: &str,
+    address: IpAddr,
+) -> Result<bool, Refused> {
+    if state
+        .exchange
+        .pass_until(&asked.at, Pass::Link, token)
+        .is_some()
+    {
+        return Ok(true);
+    }
+    if token.is_empty() || token.len() > 256 {
+        return Ok(false);
+    }
+    state.limits.may_guess(address)?;
+    match state.exchange.actor_by_key(token).await? {
+        Some(actor) => Ok(state.exchange.may_use_port(&actor, &asked.at).await?),
+        None => {
+            state.limits.guessed(address);
+            Ok(false)
+        }
+    }
+}
+
+/// A pass in the address becomes this origin's cookie, and the address is left behind.
+///
+/// # Errors
+/// The pass is none.
+pub(super) fn enter(state: &AppState, asked: &Asked, query: &str) -> Result<Response, Refused> {
+    let value = |name: &str| {
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
+    };
+    let pass = value("pass").unwrap_or_default();
+    let exchange = &state.exchange;
+    let now = exchange.now();
+    let until = exchange
+        .pass_until(&asked.at, Pass::Enter, &pass)
+        .map(|_| now.plus(OPEN_FOR))
+        .or_else(|| exchange.pass_until(&asked.at, Pass::Link, &pass))
+        .ok_or_else(|| {
+            Refused::new(
+                Code::Unauthenticated,
+                "This link has run out, or is for another port. Ask for a new one, or open the port from the job's page.",
+            )
+        })?;
+    // Only a path of this very origin: never `//elsewhere`.
+    let next = value("next").filter(|next| {
+        next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n'])
+    });
+    let mut response = redirect(next.as_deref().unwrap_or("/"));
+    let cookie = cookie(
+        state,
+        &exchange.pass(&asked.at, Pass::Open, until),
+        now,
+        until,
+    );
+    response.headers_mut().append(SET_COOKIE, cookie);
+    Ok(response)
+}
+
+fn cookie(state: &AppState, pass: &str, now: Timestamp, until: Timestamp) -> HeaderValue {
+    let seconds = until.millis_since(now).max(0) / 1_000;
+    let https = state.exchange.settings().public_url.starts_with("https://");
+    let (name, secure) = if https {
+        (COOKIE_HTTPS, "; Secure")
+    } else {
+        (COOKIE_PLAIN, "")
+    };
+    let text = format!("{name}={pass}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|header| header.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+}
+
+/// Ours, and the portal's: no job is to see or to set them.
+pub(super) fn is_ours(name: &str) -> bool {
+    let name = name.trim();
+    matches!(name, COOKIE_HTTPS | COOKIE_PLAIN)
+        || name.starts_with("__Host-iog_")
+        || name.starts_with("iog_")
+}
+
+fn is_navigation(parts: &Parts) -> bool {
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    let html = parts
+        .headers
+        .get(http::header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    reads && html && !parts.headers.contains_key(http::header::UPGRADE)
+}
+
+/// Whether the port's own pages ask, or a person goes there.
+fn from_here(state: &AppState, asked: &Asked, parts: &Parts) -> bool {
+    let headers = &parts.headers;
+    if let Some(origin) = headers.get(ORIGIN) {
+        let own = state.exchange.port_origin(&asked.at);
+        return own.is_some_and(|own| origin.as_bytes().eq_ignore_ascii_case(own.as_bytes()));
+    }
+    let word = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match word("sec-fetch-site") {
+        None | Some("same-origin" | "none") => true,
+        // A link elsewhere leads here: as a page of its own, not inside of another, and not to act.
+        Some(_) => {
+            matches!(parts.method, Method::GET | Method::HEAD)
+                && word("sec-fetch-mode") == Some("navigate")
+                && word("sec-fetch-dest") == Some("document")
+        }
+    }
+}
