@@ -1,16 +1,18 @@
-//! What this machine can lend, and what it is: NVIDIA devices through NVML when its library is there, otherwise the CPU
-//! as one device of class "CPU". What is read here is a claim, not a proof.
+//! What this machine can lend, and what it is: its graphics cards where there are some, otherwise the CPU as one device of class
+//! "CPU". What is read here is a claim, not a proof.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use nvml_wrapper::Nvml;
-use nvml_wrapper::error::NvmlError;
 use protocol::spec::DeviceClass;
-use protocol::worker::{DEVICES_PER_NODE_MAX, DeviceDetails, DeviceFacts, HostFacts, HostLoad};
+use protocol::worker::{DeviceDetails, DeviceFacts, HostFacts, HostLoad};
 use sha2::{Digest, Sha256};
 
+use crate::cards::{Card, amd, nvidia};
 use crate::energy::{Rapl, Reading};
 use crate::identity::Network;
+use crate::proof::Target;
 
 const MIB: u64 = 1024 * 1024;
 /// Left to the owner when no other bound is set: a tenth, but at least this much.
@@ -23,41 +25,79 @@ pub struct GpuLoad {
     pub memory_mib: f32,
 }
 
+/// Where to look for devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sources {
+    /// Another NVML than the system's own.
+    pub nvml: Option<PathBuf>,
+    /// The kernel's files.
+    pub sys: PathBuf,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            nvml: None,
+            sys: "/sys".into(),
+        }
+    }
+}
+
 /// The devices of this host, and the door to their counters.
 #[derive(Debug)]
 pub struct Devices {
     nvml: Option<Nvml>,
     rapl: Option<Rapl>,
+    /// The cards by their UUID.
+    cards: BTreeMap<String, Card>,
     pub facts: Vec<DeviceFacts>,
+    /// Why devices that seem to be here are not offered.
+    pub problems: Vec<String>,
     /// Main memory that a job may have, its disk included: that is memory too.
     pub offered_mib: u64,
 }
 
 impl Devices {
     /// Looks for devices. `public_key` gives the CPU its stable name; `memory_mib` bounds the main memory that is offered.
-    pub fn find(public_key: &str, memory_mib: Option<u64>) -> Self {
+    pub fn find(public_key: &str, memory_mib: Option<u64>, sources: &Sources) -> Self {
         let offered_mib = offered(host_memory_mib(), memory_mib);
-        let nvml = match Nvml::init() {
-            Ok(nvml) => Some(nvml),
-            // No driver on this host: that is ordinary, not a fault.
-            Err(NvmlError::LibloadingError(_)) => None,
-            Err(error) => {
-                tracing::warn!(%error, "NVIDIA's library is there but does not answer; offering the CPU instead");
-                None
-            }
-        };
-        let gpus = nvml.as_ref().map(nvidia).unwrap_or_default();
-        let facts = if gpus.is_empty() {
+        let nvidia = nvidia::find(sources.nvml.as_deref(), &sources.sys);
+        let (amd, amd_problems) = amd::find(&sources.sys);
+        let problems: Vec<String> = nvidia.problems.into_iter().chain(amd_problems).collect();
+        for problem in &problems {
+            tracing::warn!(problem, "a graphics card cannot be offered");
+        }
+        let cards: Vec<Card> = nvidia.cards.into_iter().chain(amd).collect();
+        let facts = if cards.is_empty() {
             vec![cpu(public_key, offered_mib)]
         } else {
-            gpus
+            cards.iter().map(|card| card.facts.clone()).collect()
         };
         Self {
-            nvml,
+            nvml: nvidia.nvml,
             rapl: Rapl::find(Path::new("/sys/class/powercap")),
+            cards: cards
+                .into_iter()
+                .map(|card| (card.facts.uuid.clone(), card))
+                .collect(),
             facts,
+            problems,
             offered_mib,
         }
+    }
+
+    /// What is to answer a challenge of this device.
+    ///
+    /// # Errors
+    /// There is no such device.
+    pub fn target(&self, uuid: &str) -> Result<Target, String> {
+        if let Some(card) = self.cards.get(uuid) {
+            return Ok(Target::Card(card.wanted.clone()));
+        }
+        let known = self.facts.iter().any(|device| device.uuid == uuid);
+        known
+            .then_some(Target::Cpu)
+            .ok_or_else(|| format!("this machine has no device {uuid}"))
     }
 
     /// What a job needs of /dev to use this device and no other; empty for the CPU.
@@ -70,6 +110,9 @@ impl Devices {
         };
         if device.class == DeviceClass::Cpu {
             return Ok(Vec::new());
+        }
+        if let Some(card) = self.cards.get(uuid).filter(|card| !card.nodes.is_empty()) {
+            return there_in(Path::new("/dev"), &card.nodes);
         }
         let nvml = self.nvml.as_ref().ok_or("NVIDIA's library is gone")?;
         let minor = nvml
@@ -135,6 +178,14 @@ impl Devices {
     }
 }
 
+/// All of them, or which is missing.
+fn there_in(dev: &Path, nodes: &[String]) -> Result<Vec<String>, String> {
+    match nodes.iter().find(|name| !dev.join(name).exists()) {
+        Some(missing) => Err(format!("{} is not there", dev.join(missing).display())),
+        None => Ok(nodes.to_vec()),
+    }
+}
+
 fn nodes_in(dev: &Path, minor: u32) -> Result<Vec<String>, String> {
     // The driver's own doors are shared by all devices; they open none without the device's node.
     let own = [format!("nvidia{minor}"), "nvidiactl".to_owned()];
@@ -160,43 +211,6 @@ fn offered(total: u64, wanted: Option<u64>) -> u64 {
 
 fn host_memory_mib() -> u64 {
     field_kib(&read("/proc/meminfo"), "MemTotal:") / 1_024
-}
-
-fn nvidia(nvml: &Nvml) -> Vec<DeviceFacts> {
-    let driver = nvml.sys_driver_version().ok();
-    let cuda = nvml.sys_cuda_driver_version().ok().map(|version| {
-        let (major, minor) = (
-            nvml_wrapper::cuda_driver_version_major(version),
-            nvml_wrapper::cuda_driver_version_minor(version),
-        );
-        format!("{major}.{minor}")
-    });
-    let count = nvml.device_count().unwrap_or(0);
-    let one = |index| -> Result<DeviceFacts, NvmlError> {
-        let device = nvml.device_by_index(index)?;
-        Ok(DeviceFacts {
-            uuid: device.uuid()?,
-            class: DeviceClass::Gpu,
-            model: device.name()?,
-            memory_mib: device.memory_info()?.total / MIB,
-            details: DeviceDetails {
-                driver: driver.clone(),
-                cuda: cuda.clone(),
-                watts: device
-                    .power_management_limit_default()
-                    .ok()
-                    .map(|mw| mw / 1_000),
-            },
-        })
-    };
-    (0..count)
-        .take(DEVICES_PER_NODE_MAX)
-        .filter_map(|index| {
-            one(index)
-                .inspect_err(|error| tracing::warn!(index, %error, "this GPU does not answer and is not offered"))
-                .ok()
-        })
-        .collect()
 }
 
 fn cpu(public_key: &str, memory_mib: u64) -> DeviceFacts {
@@ -239,6 +253,7 @@ pub fn host_facts(
     offered_mib: u64,
     network: &Network,
     isolation_problems: Vec<String>,
+    device_problems: Vec<String>,
 ) -> HostFacts {
     let free = rustix::fs::statvfs(state)
         .map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize) / MIB);
@@ -255,6 +270,7 @@ pub fn host_facts(
         memory_mib: offered_mib,
         disk_mib: free.min(offered_mib),
         isolation_problems,
+        device_problems,
         up_mbit: network.up_mbit,
         down_mbit: network.down_mbit,
         group: network.group.clone(),
@@ -345,7 +361,9 @@ mod tests {
 
     #[test]
     fn without_a_driver_the_cpu_is_the_one_device() {
-        let devices = Devices::find(&"ab".repeat(32), Some(1_000));
+        let devices = Devices::find(&"ab".repeat(32), Some(1_000), &Sources::default());
+        assert_eq!(devices.target(&devices.facts[0].uuid), Ok(Target::Cpu));
+        assert!(devices.target("GPU-1").is_err());
         assert_eq!(devices.facts.len(), 1, "{:?}", devices.facts);
         let cpu = &devices.facts[0];
         assert_eq!((cpu.class, cpu.memory_mib), (DeviceClass::Cpu, 1_000));
@@ -358,6 +376,7 @@ mod tests {
             Path::new("/"),
             devices.offered_mib,
             &Network::default(),
+            Vec::new(),
             Vec::new(),
         );
         assert_eq!(host.memory_mib, 1_000);
@@ -376,6 +395,8 @@ mod tests {
         let devices = Devices {
             nvml: None,
             rapl: None,
+            cards: BTreeMap::new(),
+            problems: Vec::new(),
             facts: vec![gpu],
             offered_mib: 1,
         };

@@ -8,6 +8,7 @@
 //! epoch changes nothing; one agent per state directory.
 
 pub mod agent;
+mod cards;
 pub mod devices;
 mod energy;
 mod files;
@@ -17,6 +18,7 @@ mod lease;
 pub mod link;
 mod logs;
 mod metrics;
+mod proof;
 mod redact;
 pub mod sandbox;
 mod tunnel;

@@ -9,6 +9,7 @@ use kernel::{Amount, PricePerSecond};
 use protocol::spec::{NAME_MAX, is_country};
 use tracing_subscriber::EnvFilter;
 use worker::agent::{Agent, Settings};
+use worker::devices::Sources;
 use worker::identity::{Identity, Network, State};
 use worker::link::origin;
 use worker::sandbox;
@@ -88,6 +89,9 @@ struct Options {
     /// A directory of this machine that jobs may read at the same path, such as /opt/models. May be given again.
     #[arg(long = "lend", value_name = "DIRECTORY", value_parser = lent)]
     lend: Vec<PathBuf>,
+    /// NVIDIA's library, where it is not where the system looks for it.
+    #[arg(long, env = "IOG_WORKER_NVML", value_name = "FILE")]
+    nvml: Option<PathBuf>,
     /// How long running jobs may go on after SIGTERM, in seconds; then they are stopped.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     drain_timeout: u64,
@@ -280,6 +284,10 @@ async fn agent(
         },
         memory_mib: options.memory_mib,
         drain_timeout: Duration::from_secs(options.drain_timeout),
+        sources: Sources {
+            nvml: options.nvml.clone(),
+            ..Sources::default()
+        },
     };
     Agent::new(identity, state, settings, join_token)
         .await

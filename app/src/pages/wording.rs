@@ -4,10 +4,13 @@ use kernel::{Amount, Seconds};
 use leptos::prelude::AnyView;
 use protocol::money::{DepositState, DisputeState, Party, PayoutState};
 use protocol::notice::DeliveryError;
+use protocol::proof::{ProofReason, ProofState};
 use protocol::rent::Kind;
 use protocol::spec::DeviceClass;
 use protocol::state::{DeviceState, JobState, LeaseState, RunEnd};
-use protocol::view::{Book, EarnRule, EntryKind, JobEventKind, RefundReason, ScarcityView};
+use protocol::view::{
+    Book, EarnRule, EntryKind, JobEventKind, NodeDeviceView, RefundReason, ScarcityView,
+};
 
 use crate::components::{Tone, state};
 use crate::format;
@@ -264,11 +267,45 @@ pub fn earn_rule(rule: EarnRule, t: &Words) -> (&'static str, &'static str) {
     match rule {
         EarnRule::Connected => (t.rule_connected(), t.fix_connected()),
         EarnRule::Isolation => (t.rule_isolation(), t.fix_isolation()),
+        EarnRule::Proven => (t.rule_proven(), t.fix_proven()),
         EarnRule::NotPaused => (t.rule_paused(), t.fix_paused()),
         EarnRule::InHours => (t.rule_hours(), t.fix_hours()),
         EarnRule::Priced => (t.rule_priced(), t.fix_priced()),
         EarnRule::Hired => (t.rule_hired(), t.fix_hired()),
     }
+}
+
+/// How a device stands, and why.
+pub fn proof(device: &NodeDeviceView, t: &Words) -> (String, Option<&'static str>) {
+    let state = match device.proof.state {
+        ProofState::Claimed => t.proof_claimed(),
+        ProofState::Proven => t.proof_proven(),
+        ProofState::Failed => t.proof_failed(),
+        ProofState::Suspect => t.proof_suspect(),
+    };
+    let last = device
+        .proof
+        .challenged_at
+        .map_or_else(|| "–".to_owned(), format::moment);
+    let line = fill(
+        t.proof_line(),
+        &[state, &device.verified.to_string(), &last],
+    );
+    let reason = device.proof.reason.map(|reason| match reason {
+        ProofReason::WrongReads | ProofReason::WrongProduct | ProofReason::Malformed => {
+            t.proof_wrong()
+        }
+        ProofReason::TooSlow => t.proof_slow(),
+        ProofReason::TooFast => t.proof_fast(),
+        ProofReason::NoAnswer => t.proof_silent(),
+        ProofReason::UnknownModel => t.proof_unknown(),
+        ProofReason::Inconsistent => t.proof_unfit(),
+        ProofReason::SameDevice => t.proof_same(),
+        ProofReason::Software => t.proof_software(),
+        ProofReason::Unable => t.proof_unable(),
+        ProofReason::Benchmark => t.proof_less(),
+    });
+    (line, reason)
 }
 
 /// How scarce a model is: now, and in the median of a day.

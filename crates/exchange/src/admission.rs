@@ -2,6 +2,7 @@
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use kernel::{DeviceId, LeaseId, NodeId, PricePerSecond};
+use protocol::proof::DeviceProof;
 use protocol::spec::is_country;
 use protocol::state::LeaseState;
 use protocol::worker::{
@@ -14,6 +15,7 @@ use crate::billing::fund_message;
 use crate::desk::{Exchange, Link, NodeLive, secret_hash};
 use crate::error::Error;
 use crate::leases::LeaseEnd;
+use crate::proofs::renamed;
 use crate::refunds::spec_missed;
 
 /// A node that has proven who it is, on one connection.
@@ -308,9 +310,10 @@ impl Exchange {
             PricePerSecond::from_amount(kernel::Amount::try_from_base(DEFAULT_PRICE_BASE)?);
         let mut tx = self.inner.store.begin().await?;
         tx.update_node(&node).await?;
+        let known = tx.devices_of(node.id).await?;
         tx.devices_absent(node.id).await?;
         for facts in &hello.devices {
-            let device = Device {
+            let mut device = Device {
                 id: DeviceId::new(now, self.random()),
                 node: node.id,
                 uuid: facts.uuid.clone(),
@@ -322,10 +325,14 @@ impl Exchange {
                 price: hello.price.unwrap_or(default_price),
                 paused: false,
                 present: true,
+                proof: DeviceProof::default(),
             };
+            let before = known.iter().find(|known| known.uuid == device.uuid);
+            device.proof = renamed(before, &device, now);
             tx.put_device(&device).await?;
         }
-        let devices = tx.devices_of(node.id).await?;
+        let mut devices = tx.devices_of(node.id).await?;
+        let claims = Self::claims(&mut tx, &mut devices).await?;
         tx.commit().await?;
         let settings = &self.inner.settings;
         let welcome = ToWorker::Welcome {
@@ -392,8 +399,11 @@ impl Exchange {
                     link: Some(link),
                     draining: false,
                     load: None,
+                    unproven_gpus: settings.unproven_gpus,
                 },
             );
+            memory.claimed(&claims);
+            memory.ask_soon(id);
             let renewed_until = now.plus_millis(settings.lease_life_ms());
             memory.look_at_node(id, renewed_until);
             memory.look_when_over(id, renewed_until);
@@ -406,6 +416,9 @@ impl Exchange {
         }
         tracing::info!(node = %id, connection, "a worker connected");
         self.publish_node(id);
+        for claim in &claims {
+            self.publish_node(claim.node);
+        }
         Ok(NodeSession {
             node: id,
             connection,
@@ -435,6 +448,7 @@ impl Exchange {
         if !gone {
             return;
         }
+        self.line_gone(session.node);
         tracing::info!(node = %session.node, connection = session.connection, "a worker disconnected");
         let written = async {
             let mut tx = self.inner.store.begin().await?;

@@ -24,6 +24,7 @@ use crate::journal::Journal;
 use crate::leases::LeaseEnd;
 use crate::live::LiveHub;
 use crate::ports::Entropy;
+use crate::proofs::{Proofs, level, may_be_hired};
 use crate::runway::Runways;
 use crate::searches::Watch;
 use crate::settings::Settings;
@@ -111,6 +112,9 @@ pub(crate) struct Memory {
     /// How many per cent of each model were hired in the median of the last day.
     pub scarce: BTreeMap<(DeviceClass, String), u32>,
     pub searches: Watch,
+    pub proofs: Proofs,
+    /// Devices that more than one node claims, by their UUID.
+    pub uuids: HashMap<String, BTreeSet<(NodeId, DeviceId)>>,
     pub runways: Runways,
     pub meters_at: Timestamp,
     /// When the last tick was, for what depends on the time: schedules.
@@ -124,6 +128,8 @@ pub(crate) struct NodeLive {
     pub link: Option<Link>,
     pub draining: bool,
     pub load: Option<HostLoad>,
+    /// Its GPUs may be hired before they have shown what they are.
+    pub unproven_gpus: bool,
 }
 
 /// A node's present connection.
@@ -281,7 +287,9 @@ impl NodeLive {
         let linked = self.link.as_ref().is_some_and(|link| !link.silent) && !self.draining;
         if !linked || !device.present {
             Supply::Down
-        } else if !self.node.host.isolation_problems.is_empty() {
+        } else if !self.node.host.isolation_problems.is_empty()
+            || !may_be_hired(device, self.unproven_gpus)
+        {
             Supply::Blocked
         } else if device.paused {
             Supply::Paused
@@ -327,8 +335,7 @@ impl NodeLive {
             country: node.country.as_deref().and_then(Country::parse),
             group: host.group.as_deref().map(group),
             reputation: node.reputation,
-            // Challenges do not exist yet: everything is a claim.
-            verified: 0,
+            verified: level(device, now),
             watts: device.details.watts.unwrap_or(0),
             min_duration: device.rules.min_duration,
             max_duration: device.rules.max_duration,
@@ -393,6 +400,7 @@ impl Memory {
         let (id, node, job) = (live.lease.id, live.lease.node, live.lease.job);
         for (device, _) in &live.lease.devices {
             self.book.set_holder(*device, job);
+            self.spare(*device);
         }
         if live.lease.kind == Kind::Spot {
             self.spot.insert(id);

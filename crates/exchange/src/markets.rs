@@ -9,6 +9,7 @@ use market::{
 };
 use protocol::JobSpec;
 use protocol::problem::FieldProblem;
+use protocol::proof::ProofState;
 use protocol::spec::{DEVICES_MAX, NODES_MAX, is_country};
 use protocol::state::JobState;
 use protocol::view::{
@@ -272,11 +273,12 @@ impl Exchange {
         let memory = self.memory();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let now = self.now();
-        let connected = |gpu: bool| {
+        let connected = |gpu: bool, proven: bool| {
             let of_node = |node: &NodeLive| {
                 let counts = |device: &&store::Device| {
                     device.present
                         && is_gpu(device.class) == gpu
+                        && (!proven || device.proof.state == ProofState::Proven)
                         && node.supply(device, now) != market::Supply::Down
                 };
                 node.devices.iter().filter(counts).count()
@@ -291,9 +293,9 @@ impl Exchange {
                     .filter(|node| node.link.is_some())
                     .count(),
             ),
-            gpus_claimed: connected(true),
-            gpus_proven: 0,
-            cpus_claimed: connected(false),
+            gpus_claimed: connected(true, false),
+            gpus_proven: connected(true, true),
+            cpus_claimed: connected(false, false),
             devices_hired: count(
                 memory
                     .leases

@@ -2,6 +2,7 @@
 
 use kernel::{AccountId, Amount, DeviceId, JoinTokenId, NodeId, Timestamp};
 use market::Supply;
+use protocol::proof::ProofState;
 use protocol::view::{
     EarnCheck, EarnRule, JoinTokenState, JoinTokenView, NodeDeviceView, NodeView, Scope,
 };
@@ -10,6 +11,7 @@ use store::{Device, JoinToken};
 use crate::actor::Actor;
 use crate::desk::{Exchange, Memory, NodeLive, secret_hash};
 use crate::error::Error;
+use crate::proofs::{level, may_be_hired};
 use crate::rules::hours_until;
 use crate::views::{device_state, earned, per_hour};
 
@@ -163,6 +165,8 @@ impl Exchange {
                 lease.lease.share(device.id, open)
             }),
             checks: checks(live, device, supply, lease.is_some()),
+            verified: level(device, now),
+            proof: device.proof.clone(),
         }
     }
 
@@ -202,6 +206,7 @@ impl Exchange {
             for device in &devices {
                 memory.book.remove(*device);
             }
+            memory.left(id);
             devices
         };
         for device in devices {
@@ -227,6 +232,16 @@ fn checks(live: &NodeLive, device: &Device, supply: Supply, hired: bool) -> Vec<
             "start the worker on this machine: iog-worker run",
         ),
         check(EarnRule::Isolation, problems.is_empty(), &problems),
+        check(
+            EarnRule::Proven,
+            may_be_hired(device, live.unproven_gpus),
+            match device.proof.state {
+                ProofState::Claimed if device.proof.reason.is_none() => {
+                    "it is challenged within seconds; keep the worker running"
+                }
+                _ => &device.proof.detail,
+            },
+        ),
         check(
             EarnRule::NotPaused,
             !device.paused,

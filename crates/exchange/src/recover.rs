@@ -34,6 +34,7 @@ impl Exchange {
                 link: None,
                 draining: false,
                 load: None,
+                unproven_gpus: self.inner.settings.unproven_gpus,
             };
             nodes.insert(live.node.id, live);
         }
@@ -50,6 +51,7 @@ impl Exchange {
         }
         let grace = i64::try_from(self.inner.settings.startup_grace_ms).unwrap_or(i64::MAX);
         let expires = self.now().plus_millis(grace);
+        let shared = store.shared_uuids().await?;
         let mut leases = Vec::new();
         for lease in store.live_leases().await? {
             leases.push(self.lease_live(lease, expires).await?);
@@ -70,6 +72,9 @@ impl Exchange {
             memory.book = Journal::of(offers.collect());
             memory.searches = Watch::settle(self.now(), self.inner.settings.startup_grace_ms);
             memory.nodes = nodes;
+            for (uuid, node, device) in shared {
+                memory.uuids.entry(uuid).or_default().insert((node, device));
+            }
             tracing::info!(
                 nodes = memory.nodes.len(),
                 leases = leases.len(),

@@ -7,6 +7,7 @@ use metering::Fees;
 use settlement::tax::Rate;
 
 use crate::network::Network;
+use crate::proofs::Challenges;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -81,6 +82,10 @@ pub struct Settings {
     pub network: Option<Network>,
     /// Whether e-mails are sent.
     pub email: bool,
+    /// How devices are asked to show what they are. `None`: they are not asked.
+    pub challenges: Option<Challenges>,
+    /// Whether GPUs may be hired that have not shown yet what they are.
+    pub unproven_gpus: bool,
     /// Whether webhooks may lead to this machine, over plain HTTP too. Never where others have accounts.
     pub webhooks_local: bool,
 }
@@ -131,6 +136,8 @@ impl Default for Settings {
             disk_free_min_bytes: 1_024 * 1_024 * 1_024,
             network: None,
             email: false,
+            challenges: Some(Challenges::default()),
+            unproven_gpus: false,
             webhooks_local: false,
         }
     }

@@ -79,6 +79,7 @@ impl Exchange {
             self.pay_owed().await,
             self.note_payout_addresses().await,
             self.keep_rounds().await,
+            self.prune_challenges().await,
         ];
         results.into_iter().collect()
     }

@@ -53,7 +53,7 @@ impl Exchange {
             FromWorker::Hello(_) => {
                 return Err(Error::Conflict("a connection says hello once".into()));
             }
-            FromWorker::Heartbeat { .. } => None,
+            FromWorker::Heartbeat { .. } | FromWorker::Proof { .. } => None,
             FromWorker::Preparing { lease, epoch, .. }
             | FromWorker::Started { lease, epoch, .. }
             | FromWorker::Log { lease, epoch, .. }
@@ -79,6 +79,9 @@ impl Exchange {
                 load,
                 leases,
             } => self.heartbeat(session, seq, draining, load, leases),
+            FromWorker::Proof { challenge, answer } => {
+                Ok(self.proof_answer(session, challenge, *answer))
+            }
             FromWorker::Preparing { lease, phase, .. } => {
                 self.preparing(lease, phase).await.map(|()| Vec::new())
             }
@@ -269,6 +272,9 @@ impl Exchange {
         tx.commit().await?;
         if let Some(live) = self.memory().leases.get_mut(&lease) {
             live.phase = Some(phase);
+        }
+        if matches!(phase, Phase::Fetching | Phase::Uploading) {
+            self.measure(lease);
         }
         self.publish_job(job, Some(event)).await;
         Ok(())

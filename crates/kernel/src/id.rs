@@ -133,6 +133,8 @@ ids! {
     WebhookId = "hook", "webhook";
     /// A file that a job left behind.
     ArtefactId = "art", "artefact";
+    /// One talk in which a device shows what it is.
+    ChallengeId = "chl", "challenge";
 }
 
 #[cfg(test)]

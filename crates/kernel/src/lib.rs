@@ -23,8 +23,8 @@ mod time;
 pub use amount::{Amount, BASE_UNITS_PER_IO, BasisPoints, MoneyError, PricePerSecond};
 pub use energy::{Energy, EnergyError};
 pub use id::{
-    AccountId, ApprovalId, ArtefactId, DeedId, DepositId, DeviceId, DisputeId, HoldId, IdError,
-    IncidentId, JobId, JoinTokenId, KeyId, LeaseId, NodeId, NoticeId, PayoutId, QuoteId, SearchId,
-    SessionId, TransferId, WebhookId,
+    AccountId, ApprovalId, ArtefactId, ChallengeId, DeedId, DepositId, DeviceId, DisputeId, HoldId,
+    IdError, IncidentId, JobId, JoinTokenId, KeyId, LeaseId, NodeId, NoticeId, PayoutId, QuoteId,
+    SearchId, SessionId, TransferId, WebhookId,
 };
 pub use time::{Clock, Epoch, Seconds, TimeError, Timestamp};

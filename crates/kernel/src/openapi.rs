@@ -7,9 +7,10 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, 
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::{
-    AccountId, Amount, ApprovalId, ArtefactId, DeedId, DepositId, DeviceId, DisputeId, Energy,
-    Epoch, HoldId, IncidentId, JobId, JoinTokenId, KeyId, LeaseId, NodeId, NoticeId, PayoutId,
-    PricePerSecond, QuoteId, SearchId, Seconds, SessionId, Timestamp, TransferId, WebhookId,
+    AccountId, Amount, ApprovalId, ArtefactId, ChallengeId, DeedId, DepositId, DeviceId, DisputeId,
+    Energy, Epoch, HoldId, IncidentId, JobId, JoinTokenId, KeyId, LeaseId, NodeId, NoticeId,
+    PayoutId, PricePerSecond, QuoteId, SearchId, Seconds, SessionId, Timestamp, TransferId,
+    WebhookId,
 };
 
 fn text(description: &str) -> ObjectBuilder {
@@ -51,7 +52,7 @@ macro_rules! id_schema {
 }
 
 id_schema! {
-    DeedId DepositId PayoutId DisputeId IncidentId ApprovalId AccountId SessionId KeyId JoinTokenId NodeId DeviceId JobId LeaseId HoldId TransferId QuoteId SearchId NoticeId WebhookId ArtefactId
+    DeedId DepositId PayoutId DisputeId IncidentId ApprovalId AccountId SessionId KeyId JoinTokenId NodeId DeviceId JobId LeaseId HoldId TransferId QuoteId SearchId NoticeId WebhookId ArtefactId ChallengeId
 }
 
 schema! {

@@ -12,6 +12,7 @@ pub mod live;
 pub mod money;
 pub mod notice;
 pub mod problem;
+pub mod proof;
 pub mod rent;
 pub mod round;
 pub mod spec;

@@ -12,6 +12,7 @@ pub use crate::money::{
     BalanceView, Book, DeviceEarnings, EarningsView, EntryKind, EntryView, LeaseEarnings,
     RefundReason, RefundView,
 };
+pub use crate::proof::{ChallengeView, DeviceProof};
 pub use crate::rent::{DeviceRules, Kind, RulesChange};
 use crate::spec::{DeviceClass, JobSpec};
 use crate::state::{DeviceState, JobState, LeaseState, RunEnd};
@@ -781,6 +782,10 @@ pub struct NodeDeviceView {
     pub earned: Amount,
     /// Each rule it must pass to earn, and what to do where it does not.
     pub checks: Vec<EarnCheck>,
+    /// Whether it has shown what it is.
+    pub proof: DeviceProof,
+    /// As offers show it: 0 to 3.
+    pub verified: u32,
 }
 
 /// What a price would mean for a device.
@@ -845,6 +850,8 @@ pub struct EarnCheck {
 pub enum EarnRule {
     Connected,
     Isolation,
+    /// It has shown that it is what it says, or need not.
+    Proven,
     NotPaused,
     /// Within the hours of its schedule.
     InHours,

@@ -12,16 +12,18 @@
 //!    `GET /api/v1/worker/bundles/{hash}`, `GET /api/v1/worker/artefacts/{lease}?path=…` (what the job left before) and `PUT /api/v1/worker/artefacts/{lease}?path=…`.
 
 use kernel::{
-    AccountId, DeviceId, Epoch, JobId, LeaseId, NodeId, PricePerSecond, Seconds, Timestamp,
+    AccountId, ChallengeId, DeviceId, Epoch, JobId, LeaseId, NodeId, PricePerSecond, Seconds,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::proof::{Answer, Ask};
 use crate::spec::{DeviceClass, JobSpec};
 use crate::state::RunEnd;
 use crate::tunnel::TunnelOrder;
 use crate::view::Receipt;
 
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// Text of one [`FromWorker::Log`] message.
 pub const LOG_CHUNK_BYTES_MAX: usize = 32 * 1024;
@@ -120,6 +122,11 @@ pub enum FromWorker {
         epoch: Epoch,
         reason: String,
     },
+    /// To [`ToWorker::Prove`]. One of a challenge that is over is dropped.
+    Proof {
+        challenge: ChallengeId,
+        answer: Box<Answer>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -169,6 +176,9 @@ pub struct HostFacts {
     pub up_mbit: Option<u32>,
     #[serde(default)]
     pub down_mbit: Option<u32>,
+    /// Why devices that seem to be here are not offered, and what to do; empty when nothing is in the way.
+    #[serde(default)]
+    pub device_problems: Vec<String>,
     /// Nodes that give the same name here stand near each other: in one hall, at one switch. Lower case.
     #[serde(default)]
     pub group: Option<String>,
@@ -195,6 +205,10 @@ pub struct DeviceDetails {
     pub cuda: Option<String>,
     /// Power limit.
     pub watts: Option<u32>,
+    /// Vendor and device on the PCI bus, `10de:2684`.
+    pub pci: Option<String>,
+    /// CUDA's compute capability, `8.9`.
+    pub capability: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -336,6 +350,11 @@ pub enum ToWorker {
     },
     /// Somebody who may wants into the job: dial the tunnel's address with the ticket. See [`crate::tunnel`].
     Tunnel(TunnelOrder),
+    /// A device is to show what it is, step by step; never while it is hired.
+    Prove {
+        challenge: ChallengeId,
+        ask: Ask,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,6 +28,7 @@ mod output;
 mod payouts;
 mod prices;
 mod promises;
+mod proofs;
 mod quotes;
 mod receipts;
 mod refunds;

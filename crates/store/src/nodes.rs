@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use futures::TryStreamExt;
 use kernel::{AccountId, Amount, DeviceId, JoinTokenId, NodeId, PricePerSecond, Timestamp};
+use protocol::proof::DeviceProof;
 use protocol::spec::DeviceClass;
 use protocol::view::DeviceRules;
 use protocol::worker::{DeviceDetails, HostFacts};
@@ -53,6 +54,7 @@ pub struct Device {
     pub paused: bool,
     /// Reported by its node when that last connected.
     pub present: bool,
+    pub proof: DeviceProof,
 }
 
 fn join_token(row: &AnyRow) -> Result<JoinToken, StoreError> {
@@ -93,6 +95,7 @@ fn device(row: &AnyRow) -> Result<Device, StoreError> {
         price: row.price("price")?,
         paused: row.flag("paused")?,
         present: row.flag("present")?,
+        proof: row.json("proof")?,
     })
 }
 
@@ -214,10 +217,10 @@ impl Tx {
     /// The database failed.
     pub async fn put_device(&mut self, device: &Device) -> Result<(), StoreError> {
         query(
-            "INSERT INTO devices (id, node, uuid, class, model, memory_mib, price, paused, present, details, rules) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+            "INSERT INTO devices (id, node, uuid, class, model, memory_mib, price, paused, present, details, rules, proof) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
              ON CONFLICT (node, uuid) DO UPDATE SET class = excluded.class, model = excluded.model, \
-             memory_mib = excluded.memory_mib, present = excluded.present, details = excluded.details",
+             memory_mib = excluded.memory_mib, present = excluded.present, details = excluded.details, proof = excluded.proof",
         )
         .bind(device.id.to_string())
         .bind(device.node.to_string())
@@ -230,9 +233,26 @@ impl Tx {
         .bind(i64::from(device.present))
         .bind(json("details", &device.details)?)
         .bind(json("rules", &device.rules)?)
+        .bind(json("proof", &device.proof)?)
         .execute(self.connection())
         .await?;
         Ok(())
+    }
+
+    /// The devices of other nodes that bear a UUID now.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn claims_of(&mut self, uuid: &str, but: NodeId) -> Result<Vec<Device>, StoreError> {
+        let rows = query(
+            "SELECT d.* FROM devices d JOIN nodes n ON n.id = d.node \
+             WHERE d.uuid = $1 AND d.node <> $2 AND d.present = 1 AND n.removed_at IS NULL ORDER BY d.id",
+        )
+        .bind(uuid)
+        .bind(but.to_string())
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(device).collect()
     }
 
     /// # Errors
@@ -270,6 +290,21 @@ impl Tx {
 }
 
 impl Store {
+    /// The UUIDs that devices of more than one node bear.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn shared_uuids(&self) -> Result<Vec<(String, NodeId, DeviceId)>, StoreError> {
+        let rows = query(
+            "SELECT uuid, node, id FROM devices WHERE present = 1 AND uuid IN \
+             (SELECT uuid FROM devices WHERE present = 1 GROUP BY uuid HAVING COUNT(*) > 1)",
+        )
+        .fetch_all(self.readers())
+        .await?;
+        let one = |row: &AnyRow| Ok((row.text("uuid")?, row.parse("node")?, row.parse("id")?));
+        rows.iter().map(one).collect()
+    }
+
     /// # Errors
     /// The database failed.
     pub async fn join_token(&self, id: JoinTokenId) -> Result<Option<JoinToken>, StoreError> {
@@ -349,7 +384,7 @@ const ALL_NODES: &str = "SELECT n.id || x.s || n.owner || x.s || n.public_key ||
 
 const ALL_DEVICES: &str = "SELECT d.id || x.s || d.node || x.s || d.uuid || x.s || d.class || x.s || d.model || x.s || \
     CAST(d.memory_mib AS TEXT) || x.s || d.details || x.s || d.rules || x.s || CAST(d.price AS TEXT) || x.s || \
-    CAST(d.paused AS TEXT) \
+    CAST(d.paused AS TEXT) || x.s || d.proof \
     FROM devices d CROSS JOIN (SELECT CAST($1 AS TEXT) AS s) x WHERE d.present = 1";
 
 /// The columns of one row, in their order.
@@ -423,5 +458,6 @@ fn packed_device(row: &mut Packed<'_>) -> Result<Device, StoreError> {
             .map_err(|error| StoreError::corrupt("price", error))?,
         paused: row.text("paused")? != "0",
         present: true,
+        proof: row.json("proof")?,
     })
 }

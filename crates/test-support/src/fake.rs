@@ -206,6 +206,7 @@ impl FakeWorker {
                 memory_mib: 16_384,
                 disk_mib: 65_536,
                 isolation_problems: vec![],
+                device_problems: Vec::new(),
                 up_mbit: None,
                 down_mbit: None,
                 group: None,

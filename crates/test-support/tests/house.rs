@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("market", &["kernel", "protocol"]),
     ("ledger", &["kernel", "protocol"]),
     ("metering", &["kernel", "protocol"]),
+    ("proof", &["kernel", "protocol"]),
     ("settlement", &["kernel"]),
     ("sealed", &[]),
     ("chain-aptos", &["kernel", "settlement"]),
@@ -24,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ledger",
             "market",
             "metering",
+            "proof",
             "protocol",
             "sealed",
             "settlement",
@@ -42,7 +44,18 @@ const ARROWS: &[(&str, &[&str])] = &[
             "settlement",
         ],
     ),
-    ("worker", &["kernel", "metering", "protocol", "sealed"]),
+    ("gpu-probe", &["proof", "protocol"]),
+    (
+        "worker",
+        &[
+            "gpu-probe",
+            "kernel",
+            "metering",
+            "proof",
+            "protocol",
+            "sealed",
+        ],
+    ),
     (
         "cli",
         &[

@@ -1,7 +1,7 @@
 //! What settings are called.
 
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
-pub const KEYS: [&str; 59] = [
+pub const KEYS: [&str; 61] = [
     "data_dir",
     "database_url",
     "public_url",
@@ -52,6 +52,8 @@ pub const KEYS: [&str; 59] = [
     "sign_in_per_minute",
     "requests_per_second",
     "trust_forwarded",
+    "challenge_every_s",
+    "unproven_gpus",
     "webhooks_local",
     "smtp_url",
     "mail_from",

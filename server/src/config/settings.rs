@@ -3,11 +3,19 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use exchange::Settings;
+use exchange::{Challenges, Settings};
+use kernel::Seconds;
 use settlement::tax::Rate;
 
 use super::origins::{origins, ports_domain, public_url};
 use super::reader::Reader;
+
+/// `0`: devices are not asked.
+fn challenges(read: &mut Reader, default: Option<Challenges>) -> Option<Challenges> {
+    let default = default.unwrap_or_default();
+    let every = read.seconds("challenge_every_s", 0, 604_800, default.every);
+    (every > Seconds::ZERO).then_some(Challenges { every, ..default })
+}
 
 /// A currency and millionths of it for one IO.
 fn rate(read: &mut Reader) -> Option<Rate> {
@@ -96,6 +104,8 @@ pub(super) fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         bundle_quota_bytes: read.number("bundle_quota_bytes", 0, 1 << 50, d.bundle_quota_bytes),
         bundle_files_max: read.number("bundle_files_max", 0, 1_000_000, d.bundle_files_max),
         disk_free_min_bytes: read.number("disk_free_min_bytes", 0, 1 << 50, d.disk_free_min_bytes),
+        challenges: challenges(read, d.challenges),
+        unproven_gpus: read.boolean("unproven_gpus"),
         // Told by the chain's own settings.
         network: None,
         // With whoever carries them.

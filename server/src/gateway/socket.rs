@@ -352,6 +352,7 @@ fn kind(message: &FromWorker) -> &'static str {
         FromWorker::Ended { .. } => "ended",
         FromWorker::SecretKey { .. } => "secret_key",
         FromWorker::Rejected { .. } => "rejected",
+        FromWorker::Proof { .. } => "proof",
     }
 }
 

@@ -59,9 +59,10 @@ pub fn start(state: &AppState, mail: Option<&Mail>) -> anyhow::Result<Vec<JoinHa
     Ok(loops)
 }
 
-fn reconcilers(state: &AppState) -> [JoinHandle<()>; 3] {
+fn reconcilers(state: &AppState) -> [JoinHandle<()>; 4] {
     let reconcile = state.exchange.clone();
     let tick = state.exchange.clone();
+    let prove = state.exchange.clone();
     let prune = state.clone();
     [
         tokio::spawn(every(
@@ -69,6 +70,12 @@ fn reconcilers(state: &AppState) -> [JoinHandle<()>; 3] {
             TICK_EVERY,
             state.closing.clone(),
             move || ticked(tick.clone()),
+        )),
+        tokio::spawn(every(
+            "prove",
+            TICK_EVERY,
+            state.closing.clone(),
+            move || proven(prove.clone()),
         )),
         tokio::spawn(every(
             "prune",
@@ -87,6 +94,10 @@ fn reconcilers(state: &AppState) -> [JoinHandle<()>; 3] {
 
 async fn ticked(exchange: Exchange) -> Result<(), exchange::Error> {
     exchange.tick().await
+}
+
+async fn proven(exchange: Exchange) -> Result<(), exchange::Error> {
+    exchange.prove().await
 }
 
 async fn reconciled(exchange: Exchange) -> Result<(), exchange::Error> {

@@ -75,6 +75,7 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/nodes", Scope("read")),
     ("GET", "/api/v1/nodes/{id}", Scope("read")),
     ("DELETE", "/api/v1/nodes/{id}", Scope("nodes")),
+    ("GET", "/api/v1/nodes/{id}/challenges", Scope("read")),
     ("POST", "/api/v1/nodes/join-tokens", Scope("nodes")),
     ("GET", "/api/v1/nodes/join-tokens/{id}", Scope("nodes")),
     ("PATCH", "/api/v1/devices/{id}", Scope("nodes")),

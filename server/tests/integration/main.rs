@@ -20,6 +20,7 @@ mod openapi;
 mod ports;
 mod preempt;
 mod program;
+mod proofs;
 mod quotes;
 mod races;
 mod receiver;

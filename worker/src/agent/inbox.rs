@@ -81,6 +81,7 @@ impl Agent {
                 }
             }
             ToWorker::LeaseRefused { lease, epoch } => self.discard(LeaseClaim { lease, epoch }),
+            ToWorker::Prove { challenge, ask } => self.prove(challenge, ask).await,
             ToWorker::Refused { reason, message } => {
                 let error = LinkError::Refused { reason, message };
                 if error.is_final() {
@@ -289,6 +290,7 @@ impl Agent {
             return;
         }
         tracing::info!(lease = %id, epoch = epoch.get(), job = %assignment.job, name = assignment.spec.name, "a job is assigned");
+        self.provers.spare(assignment.device_uuids());
         let admitted = self.admit(&assignment);
         if admitted.is_ok() {
             self.end_stale(&assignment);

@@ -5,6 +5,7 @@
 
 mod inbox;
 mod jobs;
+mod proofs;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -12,18 +13,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::OptionFuture;
-use kernel::{LeaseId, Timestamp};
+use kernel::{ChallengeId, LeaseId, Timestamp};
+use protocol::proof::Answer;
 use protocol::worker::{FromWorker, Hello, LeaseBeat, LeaseClaim, PROTOCOL_VERSION, StopReason};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::devices::{Devices, LoadMeter, host_facts};
+use crate::devices::{Devices, LoadMeter, Sources, host_facts};
 use crate::identity::{Identity, IdentityError, State};
 use crate::job::{JobEvent, Order, SecretValues, Spare};
 use crate::lease::{Lease, Stage};
 use crate::link::{Backoff, Link, LinkError, Welcome, work_until};
+use crate::proof::Provers;
 use crate::sandbox::{self, Sandbox, boottime_ms};
 
 /// A heartbeat that is not answered within this time means that the line is dead, however open it looks.
@@ -60,6 +63,7 @@ pub struct Settings {
     /// Main memory for jobs, their disks included; `None`: all but a reserve for the owner.
     pub memory_mib: Option<u64>,
     pub drain_timeout: Duration,
+    pub sources: Sources,
 }
 
 /// A lease and what is needed to carry it out.
@@ -127,6 +131,8 @@ pub struct Agent {
     welcome: Option<Welcome>,
     draining: Option<Draining>,
     load: LoadMeter,
+    provers: Provers,
+    proved: mpsc::Receiver<(ChallengeId, Answer)>,
 }
 
 impl Agent {
@@ -150,10 +156,16 @@ impl Agent {
                 "jobs cannot be isolated here, so none will be taken"
             );
         }
-        let devices = Devices::find(&identity.public_key(), settings.memory_mib);
+        let devices = Devices::find(
+            &identity.public_key(),
+            settings.memory_mib,
+            &settings.sources,
+        );
         // Spools are of this directory's agent alone, and the lock says that no other lives.
         let _ = std::fs::remove_dir_all(identity.directory().join("spool"));
         let (events, heard) = mpsc::channel(256);
+        let (provers, proved) =
+            Provers::new(identity.public_key(), identity.directory().to_owned());
         let mut agent = Self {
             identity: Arc::new(identity),
             state,
@@ -178,6 +190,8 @@ impl Agent {
             welcome: None,
             draining: None,
             load: LoadMeter::default(),
+            provers,
+            proved,
         };
         agent.refill(Duration::ZERO);
         Ok(agent)
@@ -216,6 +230,7 @@ impl Agent {
                 .map_or(self.next_beat, Draining::wakes_at);
             tokio::select! {
                 Some((lease, event)) = self.heard.recv() => self.on_job(lease, event).await,
+                Some((challenge, answer)) = self.proved.recv() => self.proven(challenge, answer).await,
                 Some(message) = line, if linked => match message {
                     Ok(message) => self.on_message(message).await?,
                     Err(error) => self.line_lost(&error),
@@ -252,6 +267,7 @@ impl Agent {
                 self.devices.offered_mib,
                 &self.state.network,
                 self.isolation_problems.clone(),
+                self.devices.problems.clone(),
             ),
             devices: self.devices.facts.clone(),
             leases: self.held.values().map(|held| held.lease.claim()).collect(),
@@ -332,6 +348,7 @@ impl Agent {
         tracing::warn!(%error, "the line to the exchange is lost");
         self.link = None;
         self.beats.clear();
+        self.provers.end_all();
         self.retry_at = Instant::now();
     }
 

@@ -163,6 +163,10 @@ fn devices(base: &Path, rented: &[String]) -> Setup<()> {
     step("make /dev/shm", fs::create_dir(dev.join("shm")))?;
     for name in DEVICES.into_iter().chain(rented.iter().map(String::as_str)) {
         let to = dev.join(name);
+        // An AMD card's door stands in a folder.
+        if let Some(folder) = to.parent() {
+            step(name, fs::create_dir_all(folder))?;
+        }
         step(name, File::create(&to))?;
         step(
             &format!("bind /dev/{name}"),

@@ -197,6 +197,18 @@ fn machine_head(node: &NodeView, t: &'static Words) -> AnyView {
             view! { <p class="font-medium">{t.node_no_isolation()}</p><ul>{items}</ul> },
         )
     });
+    let missing = (!node.host.device_problems.is_empty()).then(|| {
+        let items = node
+            .host
+            .device_problems
+            .iter()
+            .map(|why| view! { <li>{why.clone()}</li> })
+            .parts();
+        notice(
+            Tone::Warn,
+            view! { <p class="font-medium">{t.node_problems()}</p><ul>{items}</ul> },
+        )
+    });
     let load = node.cpu_percent.map(|cpu| {
         let memory = node.memory_used_mib.map(format::mib).unwrap_or_default();
         fill(t.node_load(), &[&format::number(f64::from(cpu)), &memory])
@@ -211,6 +223,7 @@ fn machine_head(node: &NodeView, t: &'static Words) -> AnyView {
             </span>
         </div>
         {problems}
+        {missing}
     }
     .into_any()
 }
@@ -252,6 +265,10 @@ fn device_facts(device: &NodeDeviceView, t: &'static Words) -> AnyView {
             }
         })
         .parts();
+    let (proof, reason) = wording::proof(device, t);
+    let reason = reason.map(|reason| {
+        view! { <p class="hint">{reason}" · "{device.proof.detail.clone()}</p> }
+    });
     view! {
         <p class="flex flex-wrap items-center gap-2">
             <strong>{device.model.clone()}</strong>{tag(wording::class(device.class))}
@@ -260,6 +277,8 @@ fn device_facts(device: &NodeDeviceView, t: &'static Words) -> AnyView {
         </p>
         <p class="num">{fill(t.device_earned(), &[&format::io(device.earned)])}</p>
         {job}
+        <p class="hint">{proof}</p>
+        {reason}
         <h3 class="mt-3 mb-1">{t.earn_checks()}</h3>
         <ul class="checklist">{checks}</ul>
     }

@@ -22,6 +22,7 @@ mod moving;
 mod notices;
 mod payouts;
 mod preempt;
+mod proofs;
 mod quotes;
 mod refunds;
 mod rounds;

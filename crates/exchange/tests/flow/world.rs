@@ -97,6 +97,9 @@ impl World {
             database_url,
             // One owner is paid at many addresses; tests of the delay set it.
             payout_address_delay: Seconds::ZERO,
+            // Its workers show nothing by themselves; `proofs.rs` has those that do.
+            challenges: None,
+            unproven_gpus: true,
             ..Settings::default()
         };
         change(&mut settings);
@@ -313,6 +316,8 @@ pub struct Worker {
     pub watts: Option<u64>,
     /// Of each: class, model, memory.
     pub device: (DeviceClass, &'static str, u64),
+    /// What its devices' UUIDs begin with, when not with its name.
+    pub uuid: Option<String>,
     pub session: Option<NodeSession>,
     inbox: mpsc::Receiver<ToWorker>,
     pub runs: Vec<Run>,
@@ -342,6 +347,7 @@ impl Worker {
             devices: 1,
             watts: None,
             device: (DeviceClass::Cpu, "Test CPU", 8_000),
+            uuid: None,
             session: None,
             inbox: mpsc::channel(1).1,
             runs: Vec::new(),
@@ -377,13 +383,17 @@ impl Worker {
                 memory_mib: 8_000,
                 disk_mib: 50_000,
                 isolation_problems: vec![],
+                device_problems: Vec::new(),
                 up_mbit: None,
                 down_mbit: None,
                 group: self.group.clone(),
             },
             devices: (0..self.devices)
                 .map(|n| DeviceFacts {
-                    uuid: format!("CPU-{}-{n}", self.name),
+                    uuid: match &self.uuid {
+                        Some(uuid) => format!("{uuid}-{n}"),
+                        None => format!("CPU-{}-{n}", self.name),
+                    },
                     class: self.device.0,
                     model: self.device.1.into(),
                     memory_mib: self.device.2,

@@ -77,6 +77,7 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(tunnel::files::get, tunnel::files::put))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::one, nodes::remove))
+        .routes(routes!(nodes::challenges))
         .routes(routes!(nodes::make_join_token))
         .routes(routes!(nodes::join_token))
         .routes(routes!(nodes::change_device))

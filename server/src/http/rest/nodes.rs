@@ -7,7 +7,8 @@ use http::StatusCode;
 use kernel::{DeviceId, JoinTokenId, NodeId};
 use protocol::rent::price_of;
 use protocol::view::{
-    EarningsView, JoinTokenState, JoinTokenView, NodeView, PriceCheckView, RulesChange, Scope,
+    ChallengeView, EarningsView, JoinTokenState, JoinTokenView, NodeView, PriceCheckView,
+    RulesChange, Scope,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -36,6 +37,17 @@ pub async fn one(
     Id(id): Id<NodeId>,
 ) -> Answer<NodeView> {
     Ok(Json(exchange.node(&actor, id).await?))
+}
+
+/// What its devices were asked to show in the last ninety days, the newest first: with it each answer can be computed again (docs/proof.md).
+#[utoipa::path(get, path = "/api/v1/nodes/{id}/challenges", tag = "nodes", params(("id" = NodeId, Path)),
+    responses((status = 200, body = Vec<ChallengeView>), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn challenges(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<NodeId>,
+) -> Answer<Vec<ChallengeView>> {
+    Ok(Json(exchange.challenges(&actor, id).await?))
 }
 
 /// Removes a node on which no job runs; its key is not accepted any more.
