@@ -82,6 +82,7 @@ type Told = Arc<Mutex<BTreeSet<AccountId>>>;
 #[derive(Debug)]
 pub struct Tx {
     inner: Transaction<'static, Any>,
+    pub(crate) backend: Backend,
     /// Whom this transaction tells something, if it commits.
     tells: BTreeSet<AccountId>,
     told: Told,
@@ -211,6 +212,7 @@ impl Store {
         };
         Ok(Tx {
             inner: tx,
+            backend: self.backend,
             tells: BTreeSet::new(),
             told: Arc::clone(&self.told),
         })
