@@ -397,6 +397,23 @@ impl Memory {
 
     /// A lease that lives: its slots are taken, and its share of the host. `log_seq`: where its job's log ends.
     pub fn add_lease(&mut self, live: LeaseLive, log_seq: u64) {
+        let node = live.lease.node;
+        self.enter_lease(live, log_seq);
+        self.refresh_neighbours(node);
+    }
+
+    /// All that were given before this process, each with its log's end.
+    pub fn add_leases(&mut self, leases: Vec<(LeaseLive, u64)>) {
+        let nodes: BTreeSet<NodeId> = leases.iter().map(|(live, _)| live.lease.node).collect();
+        for (live, log_seq) in leases {
+            self.enter_lease(live, log_seq);
+        }
+        for node in nodes {
+            self.refresh_neighbours(node);
+        }
+    }
+
+    fn enter_lease(&mut self, live: LeaseLive, log_seq: u64) {
         let (id, node, job) = (live.lease.id, live.lease.node, live.lease.job);
         for (device, _) in &live.lease.devices {
             self.book.set_holder(*device, job);
@@ -419,7 +436,6 @@ impl Memory {
         if !of_job.leases.contains(&id) {
             of_job.leases.push(id);
         }
-        self.refresh_neighbours(node);
     }
 
     /// A lease that is over.

@@ -81,9 +81,7 @@ impl Exchange {
                 "the index was rebuilt from the database"
             );
         }
-        for (live, log_seq) in leases {
-            self.memory().add_lease(live, log_seq);
-        }
+        self.memory().add_leases(leases);
         self.load_promises().await?;
         // Its node was removed: nobody will come back for it.
         for lease in orphans {

@@ -146,9 +146,11 @@ pub(crate) struct Rows {
 /// Ids are UUIDv7: their last eight bytes are random.
 fn hash(id: &[u8; 16]) -> u64 {
     let tail = id.last_chunk().copied().unwrap_or_default();
-    let product = u64::from_le_bytes(tail).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    // The table looks at the low bits first, which know nothing of the id's last bytes.
-    product ^ product >> 32
+    let product = u128::from(u64::from_le_bytes(tail)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    // Both halves: the low bits, at which a table looks first, know nothing of the id's last bytes.
+    #[expect(clippy::cast_possible_truncation, reason = "the halves are wanted")]
+    let (low, high) = (product as u64, (product >> 64) as u64);
+    low ^ high
 }
 
 fn index(id: RowId) -> usize {
@@ -354,5 +356,30 @@ impl Rows {
                 None
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_that_differ_in_their_last_bytes_alone_are_spread() {
+        let hash_of = |n: u16| {
+            let mut id = [0; 16];
+            id[14..].copy_from_slice(&n.to_be_bytes());
+            hash(&id)
+        };
+        // A table looks at the lowest bits, and tells by the highest seven who it need not compare.
+        let low: BTreeSet<u64> = (0..1_000).map(|n| hash_of(n) & 0xFFFF).collect();
+        let high: BTreeSet<u64> = (0..1_000).map(|n| hash_of(n) >> 57).collect();
+        assert!(
+            low.len() > 900 && high.len() > 100,
+            "{} {}",
+            low.len(),
+            high.len()
+        );
     }
 }
