@@ -68,8 +68,12 @@ const LADDERS: [Ladder; 14] = [
     Ladder { number: Number::Watts, first: 124, bounds: &[1, 250, 351] },
 ];
 
-fn bit(column: Column) -> u128 {
-    1_u128.checked_shl(u32::from(column)).unwrap_or(0)
+pub(crate) const fn bit(column: Column) -> u128 {
+    if (column as usize) < COLUMNS {
+        1 << column
+    } else {
+        0
+    }
 }
 
 fn column(first: Column, step: usize) -> Column {
@@ -92,7 +96,9 @@ pub(crate) fn bits(row: &Row) -> u128 {
     bits |= u128::from(row.group & ((1 << GROUP_BITS) - 1)) << GROUP;
     for ladder in &LADDERS {
         if let Some(value) = row.number(ladder.number) {
-            let steps = ladder.bounds.partition_point(|bound| *bound <= value);
+            // Counted, not halved: there are few, and no branch is guessed.
+            let reached = ladder.bounds.iter().filter(|bound| **bound <= value);
+            let steps = reached.count();
             // So many ones from the ladder's first column.
             let ones = 1_u128
                 .checked_shl(u32::try_from(steps).unwrap_or(0))

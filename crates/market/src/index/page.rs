@@ -4,7 +4,8 @@
 //! its neighbours no further than to the next hole.
 
 use crate::filter::base_units;
-use crate::index::column::{COLUMNS, Codes, Column, LIVE, OPEN, Plan, Summary, bits};
+use crate::index::column::{COLUMNS, Codes, Column, LIVE, OPEN, Plan, Summary, bit, bits};
+use crate::index::lanes_of;
 use crate::index::row::{Row, RowId, Rows};
 use crate::offer::Rank;
 
@@ -38,6 +39,16 @@ pub(crate) fn keys_within(min: u64, max: u64) -> (u64, u64) {
     )
 }
 
+/// What changes without the offer being another one.
+const STATES: u128 = bit(LIVE) | bit(OPEN);
+
+/// The set bits, lowest first.
+fn columns_of(bits: u128) -> impl Iterator<Item = usize> {
+    #[expect(clippy::cast_possible_truncation, reason = "each half has 64 bits")]
+    let (low, high) = (bits as u64, (bits >> 64) as u64);
+    lanes_of(low).chain(lanes_of(high).map(|column| 64 + column))
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
     pub live: usize,
@@ -49,6 +60,10 @@ pub(crate) struct Page {
     /// Column after column, each `words` long.
     bits: Vec<u64>,
     words: usize,
+    /// Columns in which all lanes are set, holes too, and those in which none is: a third, as a rule. What an offer has in
+    /// common with them is not written, and they need not move. Which lanes hold an offer, and an open one, is never among them.
+    ones: u128,
+    zeros: u128,
 }
 
 impl Page {
@@ -67,7 +82,10 @@ impl Page {
             rows: vec![0; lanes],
             bits: vec![0; COLUMNS * words],
             words,
+            ones: 0,
+            zeros: 0,
         };
+        let (mut all, mut any) = (u128::MAX, 0);
         let mut next = 0;
         for (n, id) in offers.iter().enumerate() {
             let lane = n * lanes / offers.len();
@@ -79,12 +97,14 @@ impl Page {
             page.rows[lane] = *id;
             let bits = bits(row);
             page.summary.widen(row, bits);
-            let mut left = bits;
-            while left != 0 {
-                let column = left.trailing_zeros() as usize;
+            (all, any) = (all & bits, any | bits);
+            for column in columns_of(bits) {
                 page.bits[column * words + lane / WORD] |= 1 << (lane % WORD);
-                left &= left - 1;
             }
+        }
+        (page.ones, page.zeros) = (all & !STATES, !any & !STATES);
+        for column in columns_of(page.ones) {
+            page.bits[column * words..(column + 1) * words].fill(u64::MAX);
         }
         page.fence(0, lanes - 1);
         page
@@ -133,6 +153,10 @@ impl Page {
         &self.bits[first..first + self.words]
     }
 
+    fn column_mut(&mut self, column: usize) -> &mut [u64] {
+        &mut self.bits[column * self.words..(column + 1) * self.words]
+    }
+
     fn is_live(&self, lane: usize) -> bool {
         self.column(LIVE)[lane / WORD] >> (lane % WORD) & 1 == 1
     }
@@ -170,12 +194,19 @@ impl Page {
 
     /// The lane of a row.
     pub fn lane(&self, id: RowId, table: &Rows) -> Option<usize> {
-        let row = table.get(id);
-        let from = self.position(key(row), row.rank(), table);
-        // Holes may stand before it.
-        (from..self.lanes())
-            .find(|lane| self.is_live(*lane))
+        let key = key(table.get(id));
+        let from = self.fences.partition_point(|fence| *fence < key);
+        let to = self.fences.partition_point(|fence| *fence <= key);
+        let lanes = from.saturating_sub(1) * WORD..to.min(self.words) * WORD;
+        // A lane that it left may name it still.
+        lanes
             .filter(|lane| self.rows[*lane] == id)
+            .find(|lane| self.is_live(*lane))
+    }
+
+    /// The columns that are not the same for all lanes.
+    fn mixed(&self) -> impl Iterator<Item = usize> + use<> {
+        columns_of(!(self.ones | self.zeros))
     }
 
     /// Puts a row in its place. `false`: no hole is near, lay the page out anew.
@@ -208,8 +239,8 @@ impl Page {
                 self.keys.copy_within(left + 1..at, left);
                 self.rows.copy_within(left + 1..at, left);
                 self.fence(left, at - 1);
-                for words in self.bits.chunks_exact_mut(self.words) {
-                    shift_down(words, left, at - 1);
+                for column in self.mixed() {
+                    shift_down(self.column_mut(column), left, at - 1);
                 }
                 Some(at - 1)
             }
@@ -217,8 +248,8 @@ impl Page {
                 self.keys.copy_within(at..right, at + 1);
                 self.rows.copy_within(at..right, at + 1);
                 self.fence(at, right);
-                for words in self.bits.chunks_exact_mut(self.words) {
-                    shift_up(words, at, right);
+                for column in self.mixed() {
+                    shift_up(self.column_mut(column), at, right);
                 }
                 Some(at)
             }
@@ -232,6 +263,7 @@ impl Page {
         self.live -= 1;
     }
 
+    /// Sets [`LIVE`] or [`OPEN`] of a lane.
     pub fn set(&mut self, column: Column, lane: usize, on: bool) {
         let word = &mut self.bits[usize::from(column) * self.words + lane / WORD];
         *word = *word & !(1 << (lane % WORD)) | u64::from(on) << (lane % WORD);
@@ -243,11 +275,13 @@ impl Page {
     /// Writes all columns of a lane.
     pub fn write(&mut self, lane: usize, row: &Row, bits: u128) {
         let (word, shift) = (lane / WORD, lane % WORD);
-        for (column, words) in self.bits.chunks_exact_mut(self.words).enumerate() {
+        for column in columns_of(!(self.ones & bits | self.zeros & !bits)) {
             #[expect(clippy::cast_possible_truncation, reason = "one bit is wanted")]
             let wanted = (bits >> column) as u64 & 1;
-            words[word] = words[word] & !(1 << shift) | wanted << shift;
+            let word = &mut self.bits[column * self.words + word];
+            *word = *word & !(1 << shift) | wanted << shift;
         }
+        (self.ones, self.zeros) = (self.ones & bits, self.zeros & !bits);
         self.summary.widen(row, bits);
     }
 
