@@ -3,6 +3,7 @@
 #
 #   IOG_FRONT=release|dev     the browser's module: small (default) or quick to build
 #   IOG_PROFILE=dev|release   the server and the worker (default: dev)
+#   IOG_ALSO=bench            one more package, built with the programs: by itself it would build much of them again
 #   scripts/build.sh front    the site alone
 #
 # These are the five steps of cargo-leptos, read from the same [[workspace.metadata.leptos]]: compile the app to wasm,
@@ -149,6 +150,7 @@ size_of_module() {
 compile_programs() {
   local flags=()
   [ "$PROFILE" = dev ] || flags+=(--release)
+  [ -z "${IOG_ALSO:-}" ] || flags+=(--package "$IOG_ALSO")
   cargo build --package "$SERVER" --package worker --package cli --package devchain --bins "${flags[@]}"
 }
 
