@@ -187,5 +187,10 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
     ),
     ("`{}` is no event", "`{}` 不是事件名"),
     ("times such as 24h 1h 10m", "时长，例如 24h 1h 10m"),
+    (
+        "{} of it is open; from here it is handed in from {} on",
+        "其中待兑付 {}；从 {} 起才能在此提交兑付",
+    ),
+    ("its channel is closed", "其支付通道已关闭"),
     ("It is not there any more", "已不存在"),
 ];
