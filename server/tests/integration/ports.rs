@@ -1,5 +1,6 @@
 //! Ports of running jobs through the platform, and the secrets that jobs are given: each reaches whom it is for and nobody else.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
@@ -264,7 +265,7 @@ async fn a_public_port_is_for_all_and_its_answer_streams() {
     let mut response = reqwest::get(format!("{}{path}slow", app.url))
         .await
         .expect("an answer");
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let first = response.chunk().await.expect("a piece").expect("one");
     assert!(first.starts_with(b"piece 0"), "{first:?}");
     let at_first = began.elapsed();
@@ -346,7 +347,6 @@ async fn a_secret_reaches_the_jobs_environment_and_nothing_else() {
                 assert!(!found, "{}", entry.path().display());
             }
         }
-        use std::os::unix::fs::PermissionsExt;
         let key = app.folder().join("data/secrets.key");
         let mode = key.metadata().expect("a key").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

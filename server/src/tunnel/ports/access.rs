@@ -95,13 +95,11 @@ async fn by_token(
         return Ok(false);
     }
     state.limits.may_guess(address)?;
-    match state.exchange.actor_by_key(token).await? {
-        Some(actor) => Ok(state.exchange.may_use_port(&actor, &asked.at).await?),
-        None => {
-            state.limits.guessed(address);
-            Ok(false)
-        }
+    if let Some(actor) = state.exchange.actor_by_key(token).await? {
+        return Ok(state.exchange.may_use_port(&actor, &asked.at).await?);
     }
+    state.limits.guessed(address);
+    Ok(false)
 }
 
 /// A pass in the address becomes this origin's cookie, and the address is left behind.

@@ -67,10 +67,11 @@ const PORTALS: [&str; 4] = [
 
 type Sender = SendRequest<Body>;
 type Key = (LeaseId, u16);
+type Kept = HashMap<Key, Vec<(Instant, Sender)>>;
 
 /// Connections into jobs that wait for another request.
 #[derive(Clone, Default)]
-pub struct Pool(Arc<Mutex<HashMap<Key, Vec<(Instant, Sender)>>>>);
+pub struct Pool(Arc<Mutex<Kept>>);
 
 impl Pool {
     fn take(&self, key: Key) -> Option<Sender> {
