@@ -23,6 +23,7 @@ flock 8
 # ---- System packages -------------------------------------------------------------------------------------------
 packages=(ca-certificates curl gcc libc6-dev mold brotli python3 python3-sklearn)
 case $PURPOSES in *" test "* | *" postgres "*) packages+=(postgresql) ;; esac
+case $PURPOSES in *" test "*) packages+=(busybox-static) ;; esac
 case $PURPOSES in *" e2e "*) packages+=(chromium fonts-noto-cjk) ;; esac
 
 install_packages() {

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub struct LaunchForm {
     pub name: String,
+    /// A container image; empty for the machine's own programs.
+    pub image: String,
     /// One line as in a shell, without a shell: words and quotes.
     pub command: String,
     /// `NAME=value` lines.
@@ -62,8 +64,9 @@ pub struct LaunchForm {
 }
 
 /// Where the specification's fields stand in the form.
-pub const FIELDS: [(&str, &str); 23] = [
+pub const FIELDS: [(&str, &str); 24] = [
     ("name", "name"),
+    ("image", "image"),
     ("command", "command"),
     ("env", "env"),
     ("files", "file_path"),
@@ -223,6 +226,7 @@ impl LaunchForm {
             .map(|(name, value)| format!("{name}={value}"));
         Self {
             name: spec.name.clone(),
+            image: spec.image.clone().unwrap_or_default(),
             command: join_command(&spec.command),
             env: env.collect::<Vec<_>>().join("\n"),
             file_path: file.map(|file| file.path.clone()).unwrap_or_default(),
@@ -322,6 +326,7 @@ impl LaunchForm {
         }
         let spec = JobSpec {
             name: self.name.trim().to_owned(),
+            image: optional(&self.image),
             command,
             env: read.env(&self.env),
             files: files.into_iter().collect(),

@@ -53,6 +53,7 @@ impl LaunchPage {
         if chosen == OWN {
             return LaunchForm::of(&JobSpec {
                 name: String::new(),
+                image: None,
                 command: Vec::new(),
                 env: BTreeMap::new(),
                 files: Vec::new(),

@@ -36,6 +36,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let from_ready = Instant::now();
         let job = StartJob {
             command: vec!["/bin/true".into()],
+            cwd: None,
             env: Vec::new(),
             files: Vec::new(),
             bundle: None,

@@ -13,9 +13,10 @@ use kernel::{NodeId, PricePerSecond};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
-const KEY: &str = "node.key";
-const STATE: &str = "state.json";
-const LOCK: &str = "lock";
+pub const KEY: &str = "node.key";
+pub const STATE: &str = "state.json";
+/// Holds the number of the process that holds it.
+pub const LOCK: &str = "lock";
 
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
@@ -175,7 +176,14 @@ fn lock(directory: &Path) -> Result<File, IdentityError> {
         .open(&path)
         .map_err(io_at(&path))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            let pid = rustix::process::getpid().as_raw_nonzero();
+            let mut held = &file;
+            held.set_len(0)
+                .and_then(|()| writeln!(held, "{pid}"))
+                .map_err(io_at(&path))?;
+            Ok(file)
+        }
         Err(rustix::io::Errno::WOULDBLOCK) => {
             Err(IdentityError::InUse(directory.display().to_string()))
         }

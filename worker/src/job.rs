@@ -13,14 +13,19 @@ use protocol::worker::{Assignment, Phase, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use crate::executor::{Executor, Inputs, Terms, Work};
 use crate::files::{Failure, Files};
+use crate::image::{Image, ImageConfig, Images, Progress};
+use crate::runtime::{self, Ask};
 use crate::sandbox::{
     self, Control, Events, FREEZE_BEFORE_MS, FromHelper, JobLimits, Prepared, Report, Running,
-    Sandbox, SandboxError, StartJob, ToHelper, Usage, boottime_ms,
+    SandboxError, ToHelper, Usage, boottime_ms,
 };
 
 /// Output kept for an exchange that does not take it; then the job waits in its write call.
 pub const OUTPUT_KEPT: usize = 1024 * 1024;
+/// A percent of a pull is told at most so often.
+const PERCENT_EVERY: Duration = Duration::from_millis(500);
 const READ_MAX: usize = 16 * 1024;
 const MIB: u64 = 1024 * 1024;
 /// All artefacts of a job together.
@@ -35,6 +40,10 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 #[derive(Debug)]
 pub enum JobEvent {
     Phase(Phase),
+    /// How much of the image is there, of 100.
+    Pulled(u8),
+    /// A remark for the job's log.
+    Note(String),
     Started {
         at_ms: u64,
     },
@@ -140,14 +149,18 @@ impl Doors {
 
 pub struct JobTask {
     pub assignment: Assignment,
-    pub sandbox: Arc<Sandbox>,
+    pub executor: Arc<dyn Executor>,
     /// Made before the job was known.
-    pub prepared: Option<Prepared>,
+    pub spare: Option<Prepared>,
     /// Names in /dev of the device; a sandbox with them is made for this job alone.
     pub device_nodes: Vec<String>,
     /// When the specification names any.
     pub secrets: Option<oneshot::Receiver<SecretValues>>,
+    /// The owner's directories that jobs may read: where they are, where a job sees them.
+    pub lent: Vec<(PathBuf, PathBuf)>,
     pub files: Files,
+    /// `None`: this machine's disk takes none, as its log says.
+    pub images: Option<Arc<Images>>,
     /// A directory of this lease alone; removed by the agent when the lease is forgotten.
     pub spool: PathBuf,
     /// The lease's end (`CLOCK_BOOTTIME`), as renewed.
@@ -159,9 +172,9 @@ pub struct JobTask {
 
 impl JobTask {
     pub async fn run(mut self) {
-        let running = match self.start().await {
-            Ok(Some(running)) => running,
-            Ok(None) => return,
+        // Kept in the cache as long as the job runs.
+        let (running, _image) = match self.start().await {
+            Ok(started) => started,
             Err(event) => {
                 self.tell(event).await;
                 return;
@@ -205,8 +218,8 @@ impl JobTask {
         let _ = self.events.send((self.assignment.lease, event)).await;
     }
 
-    /// Fetches, isolates, starts. `None` when it was stopped before.
-    async fn start(&mut self) -> Result<Option<Running>, JobEvent> {
+    /// Fetches, pulls, isolates, starts.
+    async fn start(&mut self) -> Result<(Running, Option<Image>), JobEvent> {
         let bundle = match &self.assignment.spec.bundle {
             Some(hash) => {
                 self.tell(JobEvent::Phase(Phase::Fetching)).await;
@@ -225,34 +238,66 @@ impl JobTask {
             None => None,
         };
         let checkpoint = self.fetch_checkpoint().await?;
+        let image = self.pull().await?;
         let secrets = self.await_secrets().await?;
         self.lease_holds().await;
-        let mut job = self.start_job(bundle, checkpoint);
-        job.env.extend(secrets);
-        if let Some(prepared) = self.prepared.take() {
-            match prepared.start(job.clone()).await {
-                Ok(running) => return Ok(Some(running)),
-                Err(error) => {
-                    tracing::warn!(%error, "the prepared sandbox is gone; making another");
-                }
-            }
+        let work = self.work(bundle, checkpoint, image.as_ref(), secrets)?;
+        let spare = self
+            .spare
+            .take_if(|_| self.executor.takes_spare(&work.spec));
+        if spare.is_none() {
+            self.tell(JobEvent::Phase(Phase::Isolating)).await;
         }
-        self.tell(JobEvent::Phase(Phase::Isolating)).await;
-        let lease_until_ms = *self.lease_until.borrow();
-        let fresh = async {
-            self.sandbox
-                .prepare_with(&self.device_nodes)
-                .await?
-                .start(StartJob {
-                    lease_until_ms,
-                    ..job
-                })
-                .await
-        };
-        let running = fresh
+        let running = self
+            .executor
+            .start(work, spare)
             .await
             .map_err(|error: SandboxError| JobEvent::Rejected(error.to_string()))?;
-        Ok(Some(running))
+        Ok((running, image))
+    }
+
+    /// The image, when the job runs in one; tells how far it is.
+    async fn pull(&self) -> Result<Option<Image>, JobEvent> {
+        let Some(name) = &self.assignment.spec.image else {
+            return Ok(None);
+        };
+        let Some(images) = &self.images else {
+            return Err(JobEvent::Rejected(
+                "this machine's disk keeps no images".to_owned(),
+            ));
+        };
+        self.tell(JobEvent::Phase(Phase::Pulling)).await;
+        let progress = Arc::new(Progress::default());
+        let pulling = images.pull(name, &progress);
+        tokio::pin!(pulling);
+        let mut told = 0;
+        let mut tick = tokio::time::interval(PERCENT_EVERY);
+        let pulled = loop {
+            tokio::select! {
+                pulled = &mut pulling => break pulled,
+                _ = tick.tick() => {
+                    let percent = progress.percent();
+                    if percent > told {
+                        told = percent;
+                        self.tell(JobEvent::Pulled(percent)).await;
+                    }
+                }
+            }
+        };
+        match pulled {
+            Ok(image) => {
+                self.tell(JobEvent::Note(image.remark.clone())).await;
+                Ok(Some(image))
+            }
+            Err(error) => {
+                let why = format!("the image {name} could not be pulled: {error}");
+                Err(if error.is_the_jobs_fault() {
+                    JobEvent::FailedToStart(why)
+                } else {
+                    JobEvent::Rejected(why)
+                })
+            }
+        }
     }
 
     /// What the job left when it last ran, as a tar. `None`: nothing.
@@ -299,37 +344,73 @@ impl JobTask {
             .await;
     }
 
-    fn start_job(&self, bundle: Option<PathBuf>, checkpoint: Option<PathBuf>) -> StartJob {
+    /// The job as an executor is given it.
+    fn work(
+        &self,
+        bundle: Option<PathBuf>,
+        checkpoint: Option<PathBuf>,
+        image: Option<&Image>,
+        secrets: SecretValues,
+    ) -> Result<Work, JobEvent> {
         let assignment = &self.assignment;
         let spec = &assignment.spec;
-        StartJob {
-            command: spec.command.clone(),
-            env: environment(assignment),
-            files: spec
-                .files
-                .iter()
-                .map(|file| (file.path.clone(), file.content.clone()))
-                .collect(),
-            bundle,
-            checkpoint,
+        let config = image.map(|image| &image.config);
+        let command = match config {
+            Some(config) if spec.command.is_empty() => config.command(),
+            _ => spec.command.clone(),
+        };
+        if command.is_empty() {
+            return Err(JobEvent::FailedToStart(
+                "neither the job nor its image says what to run".to_owned(),
+            ));
+        }
+        // A job with inputs starts where they lie.
+        let has_inputs = bundle.is_some() || checkpoint.is_some() || !spec.files.is_empty();
+        let cwd = config
+            .filter(|_| !has_inputs)
+            .and_then(|config| config.working_dir.as_deref());
+        let mut env = environment(assignment, config);
+        env.extend(secrets);
+        let described = runtime::describe(&Ask {
+            command: &command,
+            cwd,
+            env: &env,
+            image: image.map(|image| image.root.as_path()),
+            device_nodes: &self.device_nodes,
+            lent: &self.lent,
             limits: JobLimits {
                 memory_bytes: spec.resources.memory_mib.saturating_mul(MIB),
                 disk_bytes: spec.resources.disk_mib.saturating_mul(MIB),
                 cpu_millis: u64::from(spec.resources.cpus).saturating_mul(1_000),
                 pids: u64::from(spec.resources.pids),
             },
-            lease_until_ms: *self.lease_until.borrow(),
-            funded_ms: Some(assignment.funded.get().saturating_mul(1_000)),
-            time_limit_ms: Some(spec.limits.duration_seconds.saturating_mul(1_000)),
-            stop_grace_ms: STOP_GRACE_MS,
-            artefacts: self.spool.join("artefacts.tar"),
-            artefacts_max_bytes: ARTEFACTS_BYTES_MAX,
-        }
+        });
+        Ok(Work {
+            spec: described.map_err(JobEvent::FailedToStart)?,
+            inputs: Inputs {
+                files: spec
+                    .files
+                    .iter()
+                    .map(|file| (file.path.clone(), file.content.clone()))
+                    .collect(),
+                bundle,
+                checkpoint,
+            },
+            terms: Terms {
+                lease_until_ms: *self.lease_until.borrow(),
+                funded_ms: Some(assignment.funded.get().saturating_mul(1_000)),
+                time_limit_ms: Some(spec.limits.duration_seconds.saturating_mul(1_000)),
+                stop_grace_ms: STOP_GRACE_MS,
+                artefacts: self.spool.join("artefacts.tar"),
+                artefacts_max_bytes: ARTEFACTS_BYTES_MAX,
+            },
+        })
     }
 }
 
-/// Exactly what the specification gives, the few that programs cannot do without, and what the job may want to know.
-fn environment(assignment: &Assignment) -> Vec<(String, String)> {
+/// Exactly what the image and the specification give, the few that programs cannot do without, and what the job may want
+/// to know.
+fn environment(assignment: &Assignment, image: Option<&ImageConfig>) -> Vec<(String, String)> {
     let mut env = BTreeMap::from(
         [
             ("PATH", PATH),
@@ -339,6 +420,7 @@ fn environment(assignment: &Assignment) -> Vec<(String, String)> {
         ]
         .map(|(k, v)| (k.to_owned(), v.to_owned())),
     );
+    env.extend(image.map(|image| image.env.clone()).unwrap_or_default());
     env.extend(assignment.spec.env.clone());
     env.extend(
         [
@@ -475,19 +557,19 @@ impl Teller {
 #[derive(Debug, Default)]
 pub struct Spare {
     ready: Option<Prepared>,
-    making: Option<tokio::task::JoinHandle<Result<Prepared, SandboxError>>>,
+    making: Option<tokio::task::JoinHandle<Result<Option<Prepared>, SandboxError>>>,
 }
 
 impl Spare {
     /// Begins to make one, after a moment for the job that was just started to get going.
-    pub fn refill(&mut self, sandbox: &Arc<Sandbox>, after: Duration) {
+    pub fn refill(&mut self, executor: &Arc<dyn Executor>, after: Duration) {
         if self.ready.is_some() || self.making.is_some() {
             return;
         }
-        let sandbox = Arc::clone(sandbox);
+        let executor = Arc::clone(executor);
         self.making = Some(tokio::spawn(async move {
             tokio::time::sleep(after).await;
-            sandbox.prepare().await
+            executor.spare().await
         }));
     }
 
@@ -495,7 +577,7 @@ impl Spare {
     pub async fn take(&mut self) -> Option<Prepared> {
         if let Some(making) = self.making.take_if(|making| making.is_finished()) {
             match making.await {
-                Ok(Ok(prepared)) => self.ready = Some(prepared),
+                Ok(Ok(prepared)) => self.ready = prepared,
                 Ok(Err(error)) => tracing::warn!(%error, "no sandbox can be kept ready"),
                 Err(_) => {}
             }

@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use worker::agent::{Agent, Settings};
 use worker::devices::Sources;
 use worker::identity::{Identity, Network, State};
+use worker::image::ImageOptions;
 use worker::link::origin;
 use worker::sandbox;
 
@@ -34,6 +35,8 @@ enum Command {
     Join(Join),
     /// Take jobs until told to stop (SIGTERM drains: no new jobs, running ones are waited for).
     Run(Run),
+    /// Remove this worker from the machine: key, state, kept images, leftovers of jobs, and this program.
+    Uninstall(Uninstall),
 }
 
 #[derive(Args)]
@@ -79,6 +82,19 @@ struct Run {
 }
 
 #[derive(Args)]
+struct Uninstall {
+    /// Directory of the node's key and state, if it is not the usual one.
+    #[arg(long, alias = "state-dir", env = "IOG_WORKER_STATE")]
+    state: Option<PathBuf>,
+    /// Also while a worker runs here: it is killed, and its jobs with it.
+    #[arg(long)]
+    force: bool,
+    /// Leave the program where it is.
+    #[arg(long)]
+    keep_program: bool,
+}
+
+#[derive(Args)]
 struct Options {
     /// Directory of this node's key and state [default: /var/lib/iog-worker for root, else ~/.local/state/iog-worker].
     #[arg(long, alias = "state-dir", env = "IOG_WORKER_STATE")]
@@ -92,10 +108,19 @@ struct Options {
     /// NVIDIA's library, where it is not where the system looks for it.
     #[arg(long, env = "IOG_WORKER_NVML", value_name = "FILE")]
     nvml: Option<PathBuf>,
+    /// The most that kept container images may take on the disk, in GiB [default: half of what is free, at most 64].
+    #[arg(long, value_name = "GIB")]
+    image_cache_gib: Option<u64>,
+    /// A registry in your own network (host, or host:port) that jobs may pull images from; all others there are refused.
+    /// May be given again.
+    #[arg(long = "registry", value_name = "HOST")]
+    registries: Vec<String>,
     /// How long running jobs may go on after SIGTERM, in seconds; then they are stopped.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     drain_timeout: u64,
 }
+
+const GIB: u64 = 1024 * 1024 * 1024;
 
 fn node_name(text: &str) -> Result<String, String> {
     let name = text.trim();
@@ -201,6 +226,7 @@ async fn work(command: Command) -> Result<(), String> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     match command {
         Command::Join(join) => Box::pin(run_join(join)).await,
+        Command::Uninstall(uninstall) => run_uninstall(uninstall).await,
         Command::Run(run) => {
             let identity = open(&run.options)?;
             let mut state = identity.state().map_err(|error| error.to_string())?;
@@ -248,15 +274,35 @@ async fn run_join(join: Join) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-fn open(options: &Options) -> Result<Identity, String> {
-    let directory = match &options.state {
-        Some(directory) => directory.clone(),
+#[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
+async fn run_uninstall(uninstall: Uninstall) -> Result<(), String> {
+    let directory = directory(uninstall.state.as_deref())?;
+    let program = if uninstall.keep_program {
+        None
+    } else {
+        Some(std::env::current_exe().map_err(|error| error.to_string())?)
+    };
+    let done = worker::uninstall::uninstall(&directory, program.as_deref(), uninstall.force)
+        .await
+        .map_err(|error| error.to_string())?;
+    for sentence in done {
+        println!("{sentence}");
+    }
+    Ok(())
+}
+
+fn directory(named: Option<&Path>) -> Result<PathBuf, String> {
+    Ok(match named {
+        Some(directory) => directory.to_owned(),
         None if rustix::process::geteuid().is_root() => PathBuf::from("/var/lib/iog-worker"),
         None => std::env::home_dir()
             .ok_or("no home directory; name one with --state")?
             .join(".local/state/iog-worker"),
-    };
-    Identity::open(&directory).map_err(|error| error.to_string())
+    })
+}
+
+fn open(options: &Options) -> Result<Identity, String> {
+    Identity::open(&directory(options.state.as_deref())?).map_err(|error| error.to_string())
 }
 
 async fn agent(
@@ -267,11 +313,7 @@ async fn agent(
 ) -> Result<Agent, String> {
     // The very program that runs, also after an update has put another in its place.
     let helper = PathBuf::from("/proc/self/exe");
-    let instance = identity
-        .public_key()
-        .get(..12)
-        .unwrap_or_default()
-        .to_owned();
+    let instance = sandbox::instance(&identity.public_key());
     let settings = Settings {
         sandbox: sandbox::Options {
             helper,
@@ -281,6 +323,11 @@ async fn agent(
                 .iter()
                 .map(|path| (path.clone(), path.clone()))
                 .collect(),
+        },
+        images: ImageOptions {
+            own_registries: options.registries.clone(),
+            cache_bytes: options.image_cache_gib.map(|gib| gib.saturating_mul(GIB)),
+            patience: None,
         },
         memory_mib: options.memory_mib,
         drain_timeout: Duration::from_secs(options.drain_timeout),

@@ -326,6 +326,8 @@ fn work_fields(form: &Fields, fault: Signal<Option<Fault>>) -> AnyView {
             <Field name="name" label=t.job_name() value=value(form, "name") max_length=80 error=field_error(fault, "name")/>
             <TextField name="command" label=t.job_command() rows=2 value=value(form, "command") hint=t.job_command_hint()
                 error=field_error(fault, "command")/>
+            <Field name="image" label=t.job_image() value=value(form, "image") max_length=512 hint=t.job_image_hint()
+                error=field_error(fault, "image")/>
             <details open=has_file>
                 <summary class="legend min-h-11 flex items-center">{t.job_file()}</summary>
                 <div class="grid gap-4 mt-2">

@@ -113,6 +113,7 @@ pub fn event(kind: JobEventKind, t: &Words) -> &'static str {
         JobEventKind::Waiting => t.event_waiting(),
         JobEventKind::Leased => t.event_leased(),
         JobEventKind::Fetching => t.event_fetching(),
+        JobEventKind::Pulling => t.event_pulling(),
         JobEventKind::Isolating => t.event_isolating(),
         JobEventKind::Running => t.event_running(),
         JobEventKind::Uploading => t.event_uploading(),

@@ -186,6 +186,8 @@ pub(crate) struct LeaseLive {
     pub stop: Option<Stopping>,
     /// The last step before or after the run that was told to watchers.
     pub phase: Option<Phase>,
+    /// While it pulls its image.
+    pub pulled_percent: Option<u8>,
     pub warned: bool,
     pub log_end: u64,
     pub sample_seq: u64,

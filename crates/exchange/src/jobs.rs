@@ -12,7 +12,7 @@ use protocol::state::{JobState, JobStep, RunEnd};
 use protocol::view::{
     JobEvent, JobEventKind, JobSummary, JobView, LogPage, Page, ReceiptView, SampleView, Scope,
 };
-use protocol::worker::StopReason;
+use protocol::worker::{Phase, StopReason};
 use store::{Balances, Job, JobAnswer, LeaseRow, Tx};
 
 use crate::actor::Actor;
@@ -343,6 +343,11 @@ impl Exchange {
         let log_bytes = memory
             .leases_of_job(id)
             .fold(0_u64, |sum, live| sum.saturating_add(live.log_end));
+        let pulled_percent = memory
+            .leases_of_job(id)
+            .filter(|live| live.phase == Some(Phase::Pulling))
+            .filter_map(|live| live.pulled_percent)
+            .min();
         let summary = self.summary(&memory, &job, &leases);
         let mut own_meter = meter(memory.leases_of_job(id), available, held);
         own_meter.spent = summary.spent;
@@ -358,6 +363,7 @@ impl Exchange {
             log_bytes,
             rounds,
             refunds,
+            pulled_percent: pulled_percent.filter(|_| !summary.state.is_final()),
             summary,
             spec: job.spec,
         })

@@ -285,6 +285,7 @@ impl Exchange {
             expires,
             stop: None,
             phase: None,
+            pulled_percent: None,
             warned: false,
             log_end: 0,
             sample_seq: 0,

@@ -127,6 +127,7 @@ impl Exchange {
             expires,
             stop,
             phase: None,
+            pulled_percent: None,
             warned: false,
             log_end,
             sample_seq: store.last_sample_seq(lease.id).await?,

@@ -1,6 +1,7 @@
 //! Webhooks: where an account wants its notices posted. `deliver` does it.
 
 use hmac::{Hmac, KeyInit, Mac};
+use kernel::reach::is_reachable;
 use kernel::{NoticeId, Seconds, Timestamp, WebhookId};
 use protocol::notice::{
     DeliveryError, DeliveryState, DeliveryView, Event, NewWebhook, NewWebhookView, Notice, URL_MAX,
@@ -15,7 +16,6 @@ use crate::actor::Actor;
 use crate::desk::Exchange;
 use crate::error::Error;
 use crate::notify::QUEUE_MAX;
-use crate::reach::is_reachable;
 
 /// A replaced secret signs beside the new one for so long.
 const PREVIOUS_KEPT: Seconds = Seconds::DAY;

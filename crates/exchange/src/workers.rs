@@ -82,8 +82,16 @@ impl Exchange {
             FromWorker::Proof { challenge, answer } => {
                 Ok(self.proof_answer(session, challenge, *answer))
             }
-            FromWorker::Preparing { lease, phase, .. } => {
-                self.preparing(lease, phase).await.map(|()| Vec::new())
+            FromWorker::Preparing {
+                lease,
+                phase,
+                percent,
+                ..
+            } => {
+                let percent = percent.filter(|_| phase == Phase::Pulling);
+                self.preparing(lease, phase, percent)
+                    .await
+                    .map(|()| Vec::new())
             }
             FromWorker::Started {
                 lease, elapsed_ms, ..
@@ -248,17 +256,33 @@ impl Exchange {
         Ok(answers)
     }
 
-    /// Each step is told once, in their order, whatever the worker repeats.
-    async fn preparing(&self, lease: LeaseId, phase: Phase) -> Result<(), Error> {
-        let job = {
-            let memory = self.memory();
-            match memory.leases.get(&lease) {
-                Some(live) if live.phase < Some(phase) => live.lease.job,
-                _ => return Ok(()),
+    /// Each step is told once, in their order, whatever the worker repeats; how far it is, as often as that grows.
+    async fn preparing(
+        &self,
+        lease: LeaseId,
+        phase: Phase,
+        percent: Option<u8>,
+    ) -> Result<(), Error> {
+        let (job, known) = {
+            let mut memory = self.memory();
+            let Some(live) = memory.leases.get_mut(&lease) else {
+                return Ok(());
+            };
+            let known = live.phase >= Some(phase);
+            let percent = percent.map(|percent| percent.min(100));
+            if known && (live.phase != Some(phase) || live.pulled_percent >= percent) {
+                return Ok(());
             }
+            live.pulled_percent = percent;
+            (live.lease.job, known)
         };
+        if known {
+            self.publish_job(job, None).await;
+            return Ok(());
+        }
         let kind = match phase {
             Phase::Fetching => JobEventKind::Fetching,
+            Phase::Pulling => JobEventKind::Pulling,
             Phase::Isolating => JobEventKind::Isolating,
             Phase::Uploading => JobEventKind::Uploading,
         };

@@ -18,6 +18,7 @@ mod energy;
 mod id;
 #[cfg(feature = "openapi")]
 mod openapi;
+pub mod reach;
 mod time;
 
 pub use amount::{Amount, BASE_UNITS_PER_IO, BasisPoints, MoneyError, PricePerSecond};

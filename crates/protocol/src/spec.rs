@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kernel::{Amount, PricePerSecond, Seconds};
 use serde::{Deserialize, Serialize};
 
+use crate::image::ImageName;
 use crate::problem::FieldProblem;
 
 pub const NAME_MAX: usize = 80;
@@ -47,7 +48,11 @@ pub const BUNDLE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 #[serde(deny_unknown_fields)]
 pub struct JobSpec {
     pub name: String,
-    /// The program and its arguments; no shell is put in between.
+    /// A container image to run in, `ghcr.io/me/tool:1.0` or `ghcr.io/me/tool@sha256:…`. Absent: the node's own programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The program and its arguments; no shell is put in between. May be left out with an image that says what it runs.
+    #[serde(default)]
     pub command: Vec<String>,
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -289,10 +294,13 @@ impl JobSpec {
             "name",
             "at most 80 characters on one line",
         );
+        if let Some(Err(why)) = self.image.as_deref().map(ImageName::parse) {
+            check.that(false, "image", why);
+        }
         check.that(
             self.command
                 .first()
-                .is_some_and(|program| !program.is_empty()),
+                .map_or(self.image.is_some(), |program| !program.is_empty()),
             "command",
             "name the program to run, for example [\"python3\", \"train.py\"]",
         );
@@ -663,6 +671,7 @@ mod tests {
             ["env.LD_PRELOAD"]
         );
         assert_eq!(fields(|s| s.bundle = Some("ABC".into())), ["bundle"]);
+        assert_eq!(fields(|s| s.image = Some("Not/AName".into())), ["image"]);
         assert_eq!(
             fields(|s| s.resources.memory_mib = 0),
             ["resources.memory_mib"]
@@ -691,6 +700,14 @@ mod tests {
             ["placement.countries[0]"]
         );
         assert_eq!(fields(|s| s.metrics.push("a b".into())), ["metrics[0]"]);
+    }
+
+    #[test]
+    fn an_image_may_say_itself_what_it_runs() {
+        let spec = from_toml("name = 'x'\nimage = 'busybox:1'").expect("valid");
+        assert!(spec.command.is_empty());
+        assert!(from_toml("name = 'x'").is_err());
+        assert!(from_toml("name = 'x'\nimage = 'busybox'\ncommand = ['']").is_err());
     }
 
     #[test]

@@ -439,6 +439,9 @@ pub struct JobView {
     pub rounds: Vec<u64>,
     /// What is given back without being asked for, oldest first.
     pub refunds: Vec<RefundView>,
+    /// How much of the image is there, of 100, while it is pulled; of several nodes, the one that is least far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pulled_percent: Option<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -541,6 +544,8 @@ pub enum JobEventKind {
     Waiting,
     Leased,
     Fetching,
+    /// The container image comes.
+    Pulling,
     Isolating,
     Running,
     Uploading,
@@ -566,11 +571,12 @@ pub enum JobEventKind {
 }
 
 impl JobEventKind {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Submitted,
         Self::Waiting,
         Self::Leased,
         Self::Fetching,
+        Self::Pulling,
         Self::Isolating,
         Self::Running,
         Self::Uploading,
@@ -594,6 +600,7 @@ impl JobEventKind {
             Self::Waiting => "waiting",
             Self::Leased => "leased",
             Self::Fetching => "fetching",
+            Self::Pulling => "pulling",
             Self::Isolating => "isolating",
             Self::Running => "running",
             Self::Uploading => "uploading",

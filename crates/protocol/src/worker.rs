@@ -80,6 +80,9 @@ pub enum FromWorker {
         lease: LeaseId,
         epoch: Epoch,
         phase: Phase,
+        /// How much of it is done, of 100, where that is known. Said again as it grows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        percent: Option<u8>,
     },
     /// The process runs. `elapsed_ms`: for how long already (above zero after an outage of the server).
     Started {
@@ -235,6 +238,8 @@ pub struct LeaseBeat {
 pub enum Phase {
     /// Inputs are fetched and checked.
     Fetching,
+    /// The container image is pulled, checked and unpacked.
+    Pulling,
     /// The sandbox is made.
     Isolating,
     /// The process has ended; artefacts are on their way.

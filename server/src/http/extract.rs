@@ -296,8 +296,8 @@ mod tests {
             problem.fields[0].message.contains("unknown field"),
             "{problem:?}"
         );
-        let problem = refusal(r#"{"name":"x"}"#);
-        assert_eq!(problem.fields[0].field, "command");
+        let problem = refusal(r#"{"command":["a"]}"#);
+        assert_eq!(problem.fields[0].field, "name");
         assert_eq!(problem.fields[0].message, "is missing");
         let problem = refusal(r#"{"name":"x","command":["a"],"files":[{"path":"x"}]}"#);
         assert_eq!(problem.fields[0].field, "files[0].content");

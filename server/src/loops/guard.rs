@@ -6,8 +6,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use exchange::is_reachable;
 use futures::future::BoxFuture;
+use kernel::reach::is_reachable;
 use protocol::notice::DeliveryError;
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};

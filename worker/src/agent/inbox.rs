@@ -13,12 +13,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Agent, AgentError, Held, Secrets};
+use crate::executor::Executor;
 use crate::files::Files;
 use crate::job::{JobTask, OUTPUT_KEPT, Order, SecretValues};
 use crate::lease::{Lease, Stage};
 use crate::link::LinkError;
 use crate::redact::Values;
-use crate::sandbox::{self, Sandbox};
+use crate::sandbox;
 use crate::tunnel;
 
 impl Agent {
@@ -234,11 +235,11 @@ impl Agent {
     ///
     /// # Errors
     /// Why it will not.
-    fn admit(&self, assignment: &Assignment) -> Result<(Arc<Sandbox>, Vec<String>), String> {
+    fn admit(&self, assignment: &Assignment) -> Result<(Arc<dyn Executor>, Vec<String>), String> {
         if self.draining.is_some() {
             return Err("this worker is shutting down".to_owned());
         }
-        let Some(sandbox) = &self.sandbox else {
+        let Some(executor) = &self.executor else {
             return Err(format!(
                 "this machine cannot isolate jobs: {}",
                 self.isolation_problems.join("; ")
@@ -259,7 +260,7 @@ impl Agent {
         // The driver's own doors are the same for all.
         nodes.sort_unstable();
         nodes.dedup();
-        Ok((Arc::clone(sandbox), nodes))
+        Ok((Arc::clone(executor), nodes))
     }
 
     /// The exchange gives a device to one lease: an older one on the same device, or of an older epoch, is over.
@@ -315,7 +316,7 @@ impl Agent {
             lease: Lease::new(assignment, self.alive_at),
         };
         match admitted {
-            Ok((sandbox, device_nodes)) => {
+            Ok((executor, device_nodes)) => {
                 let mut secrets = None;
                 if !held.lease.assignment.spec.secrets.is_empty() {
                     let (wait, come) = oneshot::channel();
@@ -325,8 +326,10 @@ impl Agent {
                 }
                 let task = JobTask {
                     assignment: held.lease.assignment.clone(),
-                    sandbox,
-                    prepared: if device_nodes.is_empty() {
+                    executor,
+                    lent: self.settings.sandbox.lent.clone(),
+                    spare: if device_nodes.is_empty() && held.lease.assignment.spec.image.is_none()
+                    {
                         self.spare.take().await
                     } else {
                         None
@@ -338,6 +341,7 @@ impl Agent {
                         server: self.state.server.clone(),
                         token: held.lease.assignment.transfer_token.clone(),
                     },
+                    images: self.images.clone(),
                     spool: held.spool.clone(),
                     lease_until,
                     orders: received,
@@ -375,11 +379,13 @@ impl Agent {
                 lease: lease_id,
                 epoch,
                 phase,
+                percent: None,
             }),
             Stage::Uploading => Some(FromWorker::Preparing {
                 lease: lease_id,
                 epoch,
                 phase: protocol::worker::Phase::Uploading,
+                percent: None,
             }),
             _ => None,
         };

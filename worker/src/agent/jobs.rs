@@ -32,9 +32,20 @@ impl Agent {
                     lease,
                     epoch,
                     phase,
+                    percent: None,
                 })
                 .await;
             }
+            JobEvent::Pulled(percent) => {
+                self.say(FromWorker::Preparing {
+                    lease,
+                    epoch,
+                    phase: Phase::Pulling,
+                    percent: Some(percent),
+                })
+                .await;
+            }
+            JobEvent::Note(remark) => held.lease.note(&remark),
             JobEvent::Started { at_ms } => {
                 let energy = self.devices.energy(held.lease.assignment.device_uuids());
                 held.lease.started(at_ms, energy);

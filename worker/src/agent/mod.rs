@@ -22,7 +22,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::devices::{Devices, LoadMeter, Sources, host_facts};
+use crate::executor::Executor;
 use crate::identity::{Identity, IdentityError, State};
+use crate::image::{ImageOptions, Images};
 use crate::job::{JobEvent, Order, SecretValues, Spare};
 use crate::lease::{Lease, Stage};
 use crate::link::{Backoff, Link, LinkError, Welcome, work_until};
@@ -60,6 +62,7 @@ pub enum AgentError {
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub sandbox: sandbox::Options,
+    pub images: ImageOptions,
     /// Main memory for jobs, their disks included; `None`: all but a reserve for the owner.
     pub memory_mib: Option<u64>,
     pub drain_timeout: Duration,
@@ -111,8 +114,9 @@ pub struct Agent {
     settings: Settings,
     join_token: Option<String>,
     devices: Devices,
-    sandbox: Option<Arc<Sandbox>>,
+    executor: Option<Arc<dyn Executor>>,
     isolation_problems: Vec<String>,
+    images: Option<Arc<Images>>,
     client: reqwest::Client,
     held: BTreeMap<LeaseId, Held>,
     events: mpsc::Sender<(LeaseId, JobEvent)>,
@@ -146,8 +150,9 @@ impl Agent {
         settings: Settings,
         join_token: Option<String>,
     ) -> Result<Self, AgentError> {
-        let (sandbox, isolation_problems) = match Sandbox::probe(settings.sandbox.clone()).await {
-            Ok(sandbox) => (Some(Arc::new(sandbox)), Vec::new()),
+        let probed = Sandbox::probe(settings.sandbox.clone()).await;
+        let (executor, isolation_problems) = match probed {
+            Ok(sandbox) => (Some(Arc::new(sandbox) as Arc<dyn Executor>), Vec::new()),
             Err(missing) => (None, missing),
         };
         for problem in &isolation_problems {
@@ -163,6 +168,10 @@ impl Agent {
         );
         // Spools are of this directory's agent alone, and the lock says that no other lives.
         let _ = std::fs::remove_dir_all(identity.directory().join("spool"));
+        let images = Images::open(&identity.directory().join("images"), &settings.images)
+            .inspect_err(|error| tracing::error!(%error, "no container images can be kept here"))
+            .ok()
+            .map(Arc::new);
         let (events, heard) = mpsc::channel(256);
         let (provers, proved) =
             Provers::new(identity.public_key(), identity.directory().to_owned());
@@ -172,8 +181,9 @@ impl Agent {
             settings,
             join_token,
             devices,
-            sandbox,
+            executor,
             isolation_problems,
+            images,
             client: crate::files::client()?,
             held: BTreeMap::new(),
             events,
@@ -496,8 +506,8 @@ impl Agent {
     }
 
     fn refill(&mut self, after: Duration) {
-        if let (Some(sandbox), None) = (&self.sandbox, &self.draining) {
-            self.spare.refill(sandbox, after);
+        if let (Some(executor), None) = (&self.executor, &self.draining) {
+            self.spare.refill(executor, after);
         }
     }
 }

@@ -28,6 +28,8 @@ use super::report::{Artefacts, Facts, Report, StopReason, Usage};
 use super::rootfs;
 use super::sys::{self, Fork};
 use super::watchdog::{Action, Watchdog};
+use crate::runtime::JOB_UID;
+
 use super::wire::{self, FromHelper, FromInit, HelperConfig, StartJob, ToHelper, ToInit};
 
 const SAMPLE_EVERY_MS: u64 = 1_000;
@@ -50,6 +52,7 @@ pub fn boottime_ms() -> u64 {
 
 /// The helper's whole life. stdin is the socket to the agent; stdout and stderr are the job's.
 pub fn main(config: &str) -> std::process::ExitCode {
+    sys::close_inherited();
     sys::ignore_polite_signals();
     // Away from the terminal's process group, so that Ctrl-C reaches the agent only.
     let _ = rustix::process::setsid();
@@ -157,14 +160,8 @@ fn map_user(pid: Pid) -> io::Result<()> {
             rustix::process::getegid().as_raw(),
         )
     };
-    std::fs::write(
-        format!("{process}/uid_map"),
-        format!("{} {uid} 1", init::JOB_UID),
-    )?;
-    std::fs::write(
-        format!("{process}/gid_map"),
-        format!("{} {gid} 1", init::JOB_UID),
-    )
+    std::fs::write(format!("{process}/uid_map"), format!("{JOB_UID} {uid} 1"))?;
+    std::fs::write(format!("{process}/gid_map"), format!("{JOB_UID} {gid} 1"))
 }
 
 /// Cgroups that are removed when they go out of scope, whatever happens.

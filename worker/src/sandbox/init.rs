@@ -17,9 +17,7 @@ use super::rootfs::{self, Setup, step};
 use super::sys::{self, Fork};
 use super::wire::{self, FromInit, HelperConfig, StartJob, ToInit};
 use super::{doors, pack, seccomp, unpack};
-
-/// Inside, the job is always this user; outside it is an unprivileged one.
-pub const JOB_UID: u32 = 1_000;
+use crate::runtime::{HOST_NAME, JOB_UID, OOM_SCORE, OPEN_FILES};
 
 /// Runs until the job has ended and is packed; never returns to the helper's code.
 pub fn run(config: &HelperConfig, socket: &OwnedFd) -> ! {
@@ -38,14 +36,24 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
     let Some((ToInit::Build, _)) = step("hear the helper", wire::receive(socket))? else {
         return Ok(());
     };
+    // Still as the user who made the sandbox: the job's could not come to where the worker keeps images.
+    let image = config
+        .image
+        .as_deref()
+        .map(rootfs::open_image)
+        .transpose()?;
     become_job_user()?;
     step(
         "unshare the cgroup namespace",
         sys::unshare_cgroup_namespace(),
     )?;
-    step("set the host name", rustix::system::sethostname(b"job"))?;
+    step(
+        "set the host name",
+        rustix::system::sethostname(HOST_NAME.as_bytes()),
+    )?;
     step("bring loopback up", sys::loopback_up())?;
-    let space = rootfs::build(&config.lent, &config.device_nodes)?;
+    let space = rootfs::build(&config.lent, &config.device_nodes, image.as_ref())?;
+    drop(image);
     drop_bounding_set()?;
     step("install seccomp filters", seccomp::install_early())?;
     step(
@@ -232,6 +240,10 @@ fn execute(job: &StartJob) -> String {
     if let Err(why) = prepared {
         return why;
     }
+    if let Some(Err(error)) = job.cwd.as_ref().map(rustix::process::chdir) {
+        let cwd = job.cwd.as_deref().unwrap_or_default();
+        return format!("the image's working directory {cwd} cannot be entered: {error}");
+    }
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -240,7 +252,7 @@ fn execute(job: &StartJob) -> String {
     let error = command.exec();
     match error.kind() {
         io::ErrorKind::NotFound => {
-            format!("there is no program `{program}` in the job's PATH or inputs")
+            format!("there is no program `{program}` in the job's PATH, inputs or image")
         }
         io::ErrorKind::PermissionDenied => format!("`{program}` is not executable"),
         _ => format!("cannot run `{program}`: {error}"),
@@ -272,7 +284,7 @@ pub fn bound_process() -> Setup<()> {
         )
     };
     step("bound core files", bound(Resource::Core, 0))?;
-    step("bound open files", bound(Resource::Nofile, 65_536))?;
+    step("bound open files", bound(Resource::Nofile, OPEN_FILES))?;
     // The first to go when the owner's machine runs out of memory. Only a dumpable process may say so of itself;
     // exec makes it dumpable anyway.
     step(
@@ -281,7 +293,7 @@ pub fn bound_process() -> Setup<()> {
     )?;
     step(
         "offer to the OOM killer",
-        std::fs::write("/proc/self/oom_score_adj", "1000"),
+        std::fs::write("/proc/self/oom_score_adj", OOM_SCORE.to_string()),
     )
 }
 

@@ -87,6 +87,18 @@ pub struct Options {
     pub lent: Vec<(PathBuf, PathBuf)>,
 }
 
+/// How a worker's sandboxes are told from another's on the same machine: by a part of its node's key.
+pub fn instance(public_key: &str) -> String {
+    public_key.get(..12).unwrap_or_default().to_owned()
+}
+
+/// Removes the cgroups that killed agents of this instance left. Answers how many there were.
+pub fn clean_leftovers(instance: &str) -> usize {
+    cgroup::Hierarchy::discover()
+        .map(|cgroups| cgroups.clean_leftovers(&format!("iog-{instance}-")))
+        .unwrap_or_default()
+}
+
 /// Makes sandboxes.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -127,19 +139,29 @@ impl Sandbox {
         Ok(sandbox)
     }
 
+    /// What the owner lends to jobs: where it is, where a job sees it.
+    pub fn lent(&self) -> &[(PathBuf, PathBuf)] {
+        &self.options.lent
+    }
+
     /// Makes a sandbox that waits for its job.
     ///
     /// # Errors
     /// [`SandboxError`] naming the step that failed.
     pub async fn prepare(&self) -> Result<Prepared, SandboxError> {
-        self.prepare_with(&[]).await
+        self.prepare_with(&[], None).await
     }
 
-    /// The same with nodes of the host's /dev, for the one job that rents that device.
+    /// The same with nodes of the host's /dev, for the one job that rents that device, and perhaps with the files of an
+    /// image in place of the host's.
     ///
     /// # Errors
     /// [`SandboxError`] naming the step that failed.
-    pub async fn prepare_with(&self, device_nodes: &[String]) -> Result<Prepared, SandboxError> {
+    pub async fn prepare_with(
+        &self,
+        device_nodes: &[String],
+        image: Option<&std::path::Path>,
+    ) -> Result<Prepared, SandboxError> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let me = rustix::process::getpid().as_raw_nonzero();
         let config = HelperConfig {
@@ -147,6 +169,7 @@ impl Sandbox {
             cgroups: self.cgroups.clone(),
             lent: self.options.lent.clone(),
             device_nodes: device_nodes.to_vec(),
+            image: image.map(std::path::Path::to_owned),
         };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;

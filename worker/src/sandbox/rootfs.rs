@@ -7,7 +7,7 @@
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,7 @@ use rustix::mount::{
 };
 
 use super::sys::{Restrict, mount_setattr};
+use crate::runtime::{DEVICES, MASKED, PROC_READ_ONLY, PROGRAMS};
 
 /// The step that failed, for the person who reads why a sandbox could not be made.
 pub type Setup<T> = Result<T, String>;
@@ -30,27 +31,19 @@ const PASSWD: &str = "root:x:0:0:root:/:/usr/sbin/nologin\njob:x:1000:1000:job:/
 const GROUP: &str = "root:x:0:\njob:x:1000:\nnogroup:x:65534:\n";
 const HOSTS: &str = "127.0.0.1 localhost job\n::1 localhost\n";
 const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files\n";
-const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 /// Parts of the host's /etc that programs need to start, and that say nothing about the owner.
 const ETC: [&str; 4] = ["ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives"];
-/// What /proc tells about the host beyond its processes, or lets one do to it.
-const MASKED: [&str; 11] = [
-    "kcore",
-    "keys",
-    "key-users",
-    "kallsyms",
-    "timer_list",
-    "sched_debug",
-    "sysrq-trigger",
-    "acpi",
-    "scsi",
-    "asound",
-    "kpagecount",
-];
-const PROC_READ_ONLY: [&str; 4] = ["sys", "bus", "fs", "irq"];
+/// In the root of every sandbox, whatever an image has there.
+const OWN: [&str; 6] = ["dev", "job", "proc", "space", "sys", "tmp"];
+/// The root is a small tmpfs; no honest image puts its files there.
+const IMAGE_ROOT_MAX: usize = 200;
 
 /// Builds the root and moves into it. Answers a handle to the writable space, which gets its size later.
-pub fn build(lent: &[(PathBuf, PathBuf)], device_nodes: &[String]) -> Setup<OwnedFd> {
+pub fn build(
+    lent: &[(PathBuf, PathBuf)],
+    device_nodes: &[String],
+    image: Option<&OwnedFd>,
+) -> Setup<OwnedFd> {
     // Nothing mounted here may travel back to the host.
     step(
         "make mounts private",
@@ -65,8 +58,12 @@ pub fn build(lent: &[(PathBuf, PathBuf)], device_nodes: &[String]) -> Setup<Owne
     let base = Path::new(base.ok_or("no directory to mount the sandbox's root on")?);
     let nosuid_nodev = MountFlags::NOSUID | MountFlags::NODEV;
     tmpfs(base, "size=1m,nr_inodes=512,mode=755", nosuid_nodev)?;
-    programs(base)?;
-    etc(base)?;
+    if let Some(image) = image {
+        files_of(image, base)?;
+    } else {
+        programs(base)?;
+        etc(base)?;
+    }
     devices(base, device_nodes)?;
     for (from, to) in lent {
         let inside = base.join(to.strip_prefix("/").unwrap_or(to));
@@ -82,6 +79,51 @@ pub fn build(lent: &[(PathBuf, PathBuf)], device_nodes: &[String]) -> Setup<Owne
     proc(base)?;
     enter(base)?;
     make_space()
+}
+
+/// Opens the root of an unpacked image, to be bound by [`build`].
+pub fn open_image(root: &Path) -> Setup<OwnedFd> {
+    step(
+        &format!("open the image at {}", root.display()),
+        rustix::fs::open(
+            root,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        ),
+    )
+}
+
+/// What the image has in its root, read-only; but for the directories that every sandbox makes itself.
+fn files_of(image: &OwnedFd, base: &Path) -> Setup<()> {
+    let root = PathBuf::from(format!("/proc/self/fd/{}", image.as_raw_fd()));
+    let entries = step("list the image's root", fs::read_dir(&root))?;
+    for (count, entry) in entries.enumerate() {
+        let entry = step("list the image's root", entry)?;
+        let name = entry.file_name();
+        if OWN.iter().any(|own| name == *own) {
+            continue;
+        }
+        if count >= IMAGE_ROOT_MAX {
+            return Err(format!(
+                "the image has more than {IMAGE_ROOT_MAX} entries in its root directory"
+            ));
+        }
+        let (from, to) = (root.join(&name), base.join(&name));
+        let what = name.to_string_lossy();
+        let kind = step(&what, entry.file_type())?;
+        if kind.is_symlink() {
+            let target = step(&what, fs::read_link(&from))?;
+            step(&what, symlink(target, &to))?;
+            continue;
+        }
+        if kind.is_dir() {
+            step(&what, fs::create_dir(&to))?;
+        } else {
+            step(&what, File::create(&to))?;
+        }
+        bind_read_only(&from, &to)?;
+    }
+    Ok(())
 }
 
 fn tmpfs(at: &Path, options: &str, flags: MountFlags) -> Setup<()> {
@@ -105,7 +147,7 @@ fn bind_read_only(from: &Path, to: &Path) -> Setup<()> {
 
 /// /usr, and /bin, /lib, … as the host has them: links into /usr, or directories of their own.
 fn programs(base: &Path) -> Setup<()> {
-    for name in ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
+    for name in PROGRAMS {
         let host = Path::new("/").join(name);
         let inside = base.join(name);
         let Ok(kind) = fs::symlink_metadata(&host) else {

@@ -167,6 +167,14 @@ pub fn ignore_polite_signals() {
     }
 }
 
+/// Closes whatever was open in the programs above this one and not meant for it: a job would inherit it. To be called
+/// before this process opens anything itself.
+pub fn close_inherited() {
+    let (first, last): (libc::c_uint, libc::c_uint) = (3, libc::c_uint::MAX);
+    // SAFETY: nothing in this process owns a descriptor above the three standard ones yet.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+}
+
 /// Undoes [`ignore_polite_signals`]: ignored signals would be inherited by the job through exec.
 pub fn default_signals() {
     for signal in 1..=64 {

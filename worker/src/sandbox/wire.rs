@@ -27,12 +27,16 @@ pub struct HelperConfig {
     pub lent: Vec<(PathBuf, PathBuf)>,
     /// Names in /dev of the rented device, such as `nvidia0`; empty for the CPU.
     pub device_nodes: Vec<String>,
+    /// The root directory of an unpacked image, instead of the host's programs.
+    pub image: Option<PathBuf>,
 }
 
 /// One job, as the sandbox needs it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StartJob {
     pub command: Vec<String>,
+    /// Where it starts; /job unless an image says otherwise.
+    pub cwd: Option<String>,
     /// Exactly what the process gets, besides the defaults documented in docs/worker.md.
     pub env: Vec<(String, String)>,
     /// Small files written into /job first: (relative path, content).

@@ -16,7 +16,7 @@ use super::exchange::{Exchange, TTL_MS, post};
 
 const SOON: Duration = Duration::from_secs(10);
 
-fn spec(script: &str) -> JobSpec {
+pub fn spec(script: &str) -> JobSpec {
     let text = serde_json::json!({
         "name": "test", "command": ["/bin/sh", "-c", script],
         "resources": {"memory_mib": 128, "disk_mib": 16, "pids": 32},
@@ -26,13 +26,13 @@ fn spec(script: &str) -> JobSpec {
     serde_json::from_value(text).expect("spec")
 }
 
-struct Worker {
-    child: Child,
-    state: PathBuf,
+pub struct Worker {
+    pub child: Child,
+    pub state: PathBuf,
     _dir: tempfile::TempDir,
 }
 
-fn command(arguments: &[&str], state: &Path) -> Command {
+pub fn command(arguments: &[&str], state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_iog-worker"));
     command
         .args(arguments)
@@ -44,7 +44,12 @@ fn command(arguments: &[&str], state: &Path) -> Command {
 
 impl Worker {
     /// Joins and runs, until the exchange has heard its hello and first heartbeat.
-    fn start(exchange: &Exchange) -> Self {
+    pub fn start(exchange: &Exchange) -> Self {
+        Self::start_with(exchange, &[])
+    }
+
+    /// The same with further words for `run`.
+    pub fn start_with(exchange: &Exchange, options: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("tempdir");
         let state = dir.path().join("state");
         let joined = command(
@@ -71,6 +76,7 @@ impl Worker {
         );
         let log = std::fs::File::create(dir.path().join("log")).expect("log");
         let child = command(&["run", "--drain-timeout", "2"], &state)
+            .args(options)
             .stderr(log)
             .spawn()
             .expect("run");
@@ -85,11 +91,11 @@ impl Worker {
         worker
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("signal");
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.state.with_file_name("log")).unwrap_or_default()
     }
 }

@@ -37,6 +37,7 @@ pub fn sandbox() -> Sandbox {
 pub fn job(dir: &Path, command: &[&str]) -> StartJob {
     StartJob {
         command: command.iter().map(|word| (*word).to_owned()).collect(),
+        cwd: None,
         env: vec![
             ("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()),
             ("HOME".into(), "/job".into()),

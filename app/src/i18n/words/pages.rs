@@ -216,6 +216,8 @@ words! {
     job_name: "Name", "名称";
     job_command: "Command", "命令";
     job_command_hint: "Program and arguments, quoted as in a shell. No shell is put in between.", "程序及其参数，引号规则与 shell 相同，但不经过 shell。";
+    job_image: "Container image", "容器镜像";
+    job_image_hint: "For example ghcr.io/me/tool:1.0, or with @sha256:… for always the same one. Empty: the machine's own programs. With an image the command may be left out.", "例如 ghcr.io/me/tool:1.0；加 @sha256:… 则始终为同一镜像。留空则使用机器自带的程序。填写镜像后可不填命令。";
     job_file: "A file beside it", "附带文件";
     job_file_path: "File name", "文件名";
     job_file_hint: "Relative to where the command starts, for example train.py", "相对于命令的启动目录，例如 train.py";
@@ -341,6 +343,8 @@ words! {
     event_submitted: "Submitted", "已提交";
     event_leased: "Device leased", "已租得设备";
     event_fetching: "Fetching the inputs", "正在获取输入";
+    event_pulling: "Pulling the image", "正在拉取镜像";
+    job_pulling: "Pulling image {} %", "正在拉取镜像 {} %";
     event_isolating: "Making the sandbox", "正在创建沙箱";
     event_running: "Running", "开始运行";
     event_uploading: "Saving the files", "正在保存文件";

@@ -54,6 +54,9 @@ pub async fn head(id: &str) -> Result<AnyView, Fault> {
             view! { <p>{fill(t.job_waits(), &[&format::moment(until)])}</p>{why} },
         )
     });
+    let pulling = job
+        .pulled_percent
+        .map(|percent| notice(Tone::Busy, fill(t.job_pulling(), &[&percent.to_string()])));
     let several = if summary.members > 1 {
         let (devices, nodes) = (summary.devices.to_string(), summary.members.to_string());
         Some(fill(t.job_on_nodes(), &[&devices, &nodes]))
@@ -70,7 +73,7 @@ pub async fn head(id: &str) -> Result<AnyView, Fault> {
         <h2 class="sr">{t.job_steps()}</h2>
         {steps(&job, t)}
         {rounds(&job, t)}
-        <div class="mt-4 empty:hidden">{end}{again}{notified}{waits}</div>
+        <div class="mt-4 empty:hidden">{end}{again}{notified}{waits}{pulling}</div>
     }
     .into_any())
 }

@@ -328,6 +328,7 @@ async fn steps_of_preparation_are_told_once() {
                 lease,
                 epoch,
                 phase,
+                percent: None,
             };
             worker.send(&world, message).await.unwrap();
         }
@@ -338,6 +339,42 @@ async fn steps_of_preparation_are_told_once() {
         kinds[2..],
         [JobEventKind::Isolating, JobEventKind::Uploading]
     );
+}
+
+#[tokio::test]
+async fn a_pull_is_one_event_and_its_percent_only_grows() {
+    let world = World::new("sqlite").await;
+    let (rita, otto) = world.people("10").await;
+    let mut worker = Worker::new(1, PRICE);
+    worker.join(&world, &otto).await;
+    let job = submit(&world, &rita, "").await;
+    worker.read();
+    let (lease, epoch) = {
+        let run = &worker.runs[0].assignment;
+        (run.lease, run.epoch)
+    };
+    for (phase, percent, shown) in [
+        (Phase::Pulling, Some(0), Some(0)),
+        (Phase::Pulling, Some(34), Some(34)),
+        (Phase::Pulling, Some(12), Some(34)),
+        (Phase::Fetching, Some(99), Some(34)),
+        (Phase::Pulling, Some(250), Some(100)),
+        (Phase::Isolating, Some(7), None),
+        (Phase::Pulling, Some(40), None),
+    ] {
+        let message = FromWorker::Preparing {
+            lease,
+            epoch,
+            phase,
+            percent,
+        };
+        worker.send(&world, message).await.unwrap();
+        let view = world.exchange.job(&rita, job).await.unwrap();
+        assert_eq!(view.pulled_percent, shown, "{phase:?} {percent:?}");
+    }
+    let events = world.exchange.job(&rita, job).await.unwrap().events;
+    let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds[2..], [JobEventKind::Pulling, JobEventKind::Isolating]);
 }
 
 #[tokio::test]

@@ -169,6 +169,7 @@ async fn a_checkpoint_that_arrived_is_not_lost() {
         lease: second,
         epoch: again,
         phase: Phase::Uploading,
+        percent: None,
     };
     worker.send(&world, uploading).await.unwrap();
     world

@@ -1,5 +1,6 @@
-//! Which addresses a webhook may lead to: those that the whole world can reach. Everything behind our own walls (this
-//! machine, its network, the cloud's metadata) would otherwise be asked by us in a stranger's name.
+//! Which addresses a stranger's word may lead to: those that the whole world can reach. Everything behind our own walls (this
+//! machine, its network, the cloud's metadata) would otherwise be asked by us in a stranger's name: by the server for
+//! webhooks, by a worker for container images.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

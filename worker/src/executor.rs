@@ -1,0 +1,115 @@
+//! What runs a job: one door, whoever stands behind it. An executor is given an OCI runtime specification and the terms
+//! of the lease, and answers with streams, orders and events. It keeps the terms itself, whatever becomes of the agent.
+
+use std::path::PathBuf;
+
+use futures::future::BoxFuture;
+use oci_spec::runtime::Spec;
+
+use crate::runtime;
+use crate::sandbox::{JobLimits, Prepared, Running, Sandbox, SandboxError, StartJob};
+
+/// One job.
+#[derive(Debug, Clone)]
+pub struct Work {
+    pub spec: Spec,
+    pub inputs: Inputs,
+    pub terms: Terms,
+}
+
+/// What lies in the job's directory when it starts.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// Small files, written into /job: (relative path, content).
+    pub files: Vec<(String, String)>,
+    /// A verified tar, unpacked into /job.
+    pub bundle: Option<PathBuf>,
+    /// A tar of what the job left when it last ran, unpacked into /job/out.
+    pub checkpoint: Option<PathBuf>,
+}
+
+/// For how long it may run, and where what it leaves goes.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// `CLOCK_BOOTTIME`, milliseconds: frozen one second before, killed at it.
+    pub lease_until_ms: u64,
+    pub funded_ms: Option<u64>,
+    pub time_limit_ms: Option<u64>,
+    /// From SIGTERM to SIGKILL.
+    pub stop_grace_ms: u64,
+    /// A tar of /job/out is written here.
+    pub artefacts: PathBuf,
+    pub artefacts_max_bytes: u64,
+}
+
+pub trait Executor: std::fmt::Debug + Send + Sync {
+    /// What can be made before a job is known; `None` where that saves nothing.
+    fn spare(&self) -> BoxFuture<'_, Result<Option<Prepared>, SandboxError>>;
+
+    /// Whether such a job can use what was made before.
+    fn takes_spare(&self, spec: &Spec) -> bool;
+
+    /// Starts it. That the process runs, and how it ends, is told through [`Running::events`].
+    fn start(
+        &self,
+        work: Work,
+        spare: Option<Prepared>,
+    ) -> BoxFuture<'_, Result<Running, SandboxError>>;
+}
+
+impl Executor for Sandbox {
+    fn spare(&self) -> BoxFuture<'_, Result<Option<Prepared>, SandboxError>> {
+        Box::pin(async { self.prepare().await.map(Some) })
+    }
+
+    fn takes_spare(&self, spec: &Spec) -> bool {
+        runtime::read(spec).is_ok_and(|told| told.image.is_none() && told.device_nodes.is_empty())
+    }
+
+    fn start(
+        &self,
+        work: Work,
+        spare: Option<Prepared>,
+    ) -> BoxFuture<'_, Result<Running, SandboxError>> {
+        Box::pin(async move {
+            let told = runtime::read(&work.spec).map_err(SandboxError::Make)?;
+            if runtime::lent(&work.spec) != self.lent() {
+                let why = "the specification lends other directories than this worker does";
+                return Err(SandboxError::Make(why.to_owned()));
+            }
+            let (inputs, terms) = (work.inputs, work.terms);
+            let job = StartJob {
+                command: told.command,
+                cwd: Some(told.cwd).filter(|cwd| cwd != "/job"),
+                env: told.env,
+                files: inputs.files,
+                bundle: inputs.bundle,
+                checkpoint: inputs.checkpoint,
+                limits: JobLimits {
+                    memory_bytes: told.memory_bytes,
+                    disk_bytes: told.disk_bytes,
+                    cpu_millis: told.cpu_millis,
+                    pids: told.pids,
+                },
+                lease_until_ms: terms.lease_until_ms,
+                funded_ms: terms.funded_ms,
+                time_limit_ms: terms.time_limit_ms,
+                stop_grace_ms: terms.stop_grace_ms,
+                artefacts: terms.artefacts,
+                artefacts_max_bytes: terms.artefacts_max_bytes,
+            };
+            if let Some(spare) = spare {
+                match spare.start(job.clone()).await {
+                    Ok(running) => return Ok(running),
+                    Err(error) => {
+                        tracing::warn!(%error, "the prepared sandbox is gone; making another");
+                    }
+                }
+            }
+            self.prepare_with(&told.device_nodes, told.image.as_deref())
+                .await?
+                .start(job)
+                .await
+        })
+    }
+}
