@@ -103,7 +103,7 @@ test('a join line is made and the page waits for the machine', async ({ page }) 
   await signIn(page, 'owner');
   await open(page, '/nodes');
   await page.locator('button', { hasText: 'Make a join line' }).click();
-  await expect(page.locator('.copy code')).toContainText('iog-worker join --server');
+  await expect(page.locator('.copy code')).toContainText('/install.sh');
   await expect(page.locator('.prose', { hasText: 'it joins and takes jobs' })).toBeVisible();
   await expect(page.locator('.card .checklist').first()).toContainText('Join line made');
   await expect(page.locator('[role=status]', { hasText: 'Waiting for the machine' })).toBeVisible();

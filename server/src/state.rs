@@ -12,6 +12,7 @@ use crate::auth::limits::RateLimits;
 use crate::auth::sockets::Sockets;
 use crate::chain::Link;
 use crate::config::{Config, Limits};
+use crate::http::install::Installer;
 use crate::tunnel::{Tunnels, ports};
 
 /// Cheap to clone: handles only.
@@ -27,6 +28,8 @@ pub struct AppState {
     pub metrics: PrometheusHandle,
     /// Absent: payouts and deposits are done by hand.
     pub chain: Option<Link>,
+    /// What new machines fetch.
+    pub installer: Arc<Installer>,
     pub closing: Closing,
 }
 
@@ -76,6 +79,10 @@ impl AppState {
             pool: ports::Pool::default(),
             metrics,
             chain,
+            installer: Arc::new(Installer::new(
+                config.worker_dir.clone(),
+                &config.settings.public_url,
+            )),
             closing,
         }
     }

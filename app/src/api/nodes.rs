@@ -15,12 +15,6 @@ use crate::rent_form::RentForm;
 #[cfg(feature = "ssr")]
 pub(crate) const JOIN_FLASH: &str = "iog_join";
 
-/// The one line to copy, as the exchange writes it.
-#[cfg(feature = "ssr")]
-pub(crate) fn join_line(server: &str, token: &str) -> String {
-    format!("iog-worker join --server {server} --token {token}")
-}
-
 #[server(prefix = "/fn", endpoint = "join-token")]
 pub async fn make_join_token() -> Result<JoinTokenView, Fault> {
     let actor = super::actor().await?;

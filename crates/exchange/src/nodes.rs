@@ -15,6 +15,12 @@ use crate::proofs::{level, may_be_hired};
 use crate::rules::hours_until;
 use crate::views::{device_state, earned, per_hour};
 
+/// The one line to copy: fetches the worker, checks it and joins. Either of two programs that a bare system may have.
+pub fn join_line(server: &str, token: &str) -> String {
+    let script = format!("{server}/install.sh");
+    format!("(curl -fsSL {script} || wget -qO- {script}) | sh -s -- --token {token}")
+}
+
 impl Exchange {
     /// A one-time invitation for a worker, and the one line to copy.
     ///
@@ -34,10 +40,7 @@ impl Exchange {
         tx.insert_join_token(&row, &secret_hash(&token), now)
             .await?;
         tx.commit().await?;
-        let command = format!(
-            "iog-worker join --server {} --token {token}",
-            self.inner.settings.public_url
-        );
+        let command = join_line(&self.inner.settings.public_url, &token);
         Ok(JoinTokenView {
             id: row.id,
             token,

@@ -10,7 +10,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use exchange::Settings;
 use leptos::config::LeptosOptions;
@@ -36,6 +36,8 @@ pub struct Config {
     pub mail: Option<Mail>,
     /// Absent: payouts and deposits are done by hand.
     pub chain: Option<Chain>,
+    /// Where the programs lie that machines fetch when they join; `None`: beside the server's own.
+    pub worker_dir: Option<PathBuf>,
     /// A filter of `tracing_subscriber::EnvFilter`.
     pub log: String,
     pub log_json: bool,
@@ -95,6 +97,7 @@ impl Config {
             sockets_per_address: read.number("sockets_per_address", 1, 1_000_000, 256),
             sockets_max: read.number("sockets_max", 1, 1_000_000, 20_000),
         };
+        let worker_dir = read.text("worker_dir").map(PathBuf::from);
         let log = read.text("log").unwrap_or_else(|| "info".to_owned());
         if let Err(error) = log.parse::<tracing_subscriber::EnvFilter>() {
             read.wrong(
@@ -118,6 +121,7 @@ impl Config {
                 limits,
                 mail,
                 chain,
+                worker_dir,
                 log,
                 log_json,
             })

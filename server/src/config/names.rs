@@ -3,6 +3,7 @@
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
 pub const KEYS: [&str; 61] = [
     "data_dir",
+    "worker_dir",
     "database_url",
     "public_url",
     "ports_domain",

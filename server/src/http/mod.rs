@@ -2,6 +2,7 @@
 
 pub mod extract;
 pub mod health;
+pub mod install;
 pub mod layers;
 pub mod letters;
 pub mod pages;
@@ -41,6 +42,9 @@ pub fn router(state: &AppState) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::figures));
+    let joining = Router::new()
+        .route("/install.sh", get(install::script))
+        .route("/download/{program}", get(install::program));
     let mail = Router::new()
         .route(
             "/mail/confirm",
@@ -50,7 +54,7 @@ pub fn router(state: &AppState) -> Router {
             "/mail/unsubscribe",
             get(letters::unsubscribe_page).post(letters::unsubscribe),
         );
-    let routes = pages::add(api.merge(health).merge(mail), state);
+    let routes = pages::add(api.merge(health).merge(joining).merge(mail), state);
     // The last layer is the outermost. Who asks is known before anything reads a body; errors get their final form
     // before they are compressed; figures and headers see every answer.
     routes

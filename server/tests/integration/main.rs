@@ -9,6 +9,7 @@ mod chain;
 mod channels;
 mod crash;
 mod gateway;
+mod install;
 mod invoices;
 mod isolation;
 mod journey;

@@ -6,7 +6,7 @@ use protocol::spec::DeviceClass;
 use protocol::state::DeviceState;
 use protocol::view::{NodeDeviceView, NodeView};
 
-use crate::api::nodes::{JOIN_FLASH, RemoveNode, SetPaused, SetPrice, join_line};
+use crate::api::nodes::{JOIN_FLASH, RemoveNode, SetPaused, SetPrice};
 use crate::api::{Post, actor, exchange, flashed};
 use crate::components::{
     CopyLine, Field, Icon, Kind, Parts, Submit, Tone, icon, notice, state, tag,
@@ -25,7 +25,8 @@ pub async fn fleet_part(arg: &str) -> Result<AnyView, Fault> {
     // A plain form left the new line for this page.
     let flashed = flashed(JOIN_FLASH);
     let flashed = flashed.as_deref().and_then(|left| left.split_once('.'));
-    let line = flashed.map(|(_, token)| join_line(&exchange.settings().public_url, token));
+    let line =
+        flashed.map(|(_, token)| exchange::join_line(&exchange.settings().public_url, token));
     let line = line.map(|line| {
         view! {
             <div class="mb-4"><p class="prose mb-2">{t.join_run()}</p><CopyLine text=line label=t.join_copy()/></div>
