@@ -123,6 +123,7 @@ fn mounts(ask: &Ask<'_>) -> Vec<Value> {
     let mut mounts = vec![
         json!({"destination": "/proc", "type": "proc", "source": "proc", "options": strict}),
         json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "ro", "size=64k"]}),
+        json!({"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "max=64"]}),
     ];
     for name in DEVICES
         .into_iter()
@@ -202,8 +203,9 @@ pub fn read(spec: &Spec) -> Result<Told, String> {
         .ok_or_else(|| missing("the disk"))?;
     let device_nodes = mounts
         .iter()
+        .filter(|mount| mount.typ().as_deref() == Some("bind"))
         .filter_map(|mount| mount.destination().strip_prefix("/dev").ok()?.to_str())
-        .filter(|name| !name.is_empty() && *name != "shm" && !DEVICES.contains(name))
+        .filter(|name| !DEVICES.contains(name))
         .map(str::to_owned)
         .collect();
     let limit = |bytes: Option<i64>| number(bytes, "memory");

@@ -133,7 +133,7 @@ print(sorted(os.listdir('/dev')))";
     let out = output(|dir| python(dir, script)).await;
     assert_eq!(
         out,
-        "['fd', 'full', 'null', 'random', 'shm', 'stderr', 'stdin', 'stdout', 'urandom', 'zero']\n"
+        "['fd', 'full', 'null', 'ptmx', 'pts', 'random', 'shm', 'stderr', 'stdin', 'stdout', 'urandom', 'zero']\n"
     );
 }
 
