@@ -1,7 +1,7 @@
 //! What settings are called.
 
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
-pub const KEYS: [&str; 61] = [
+pub const KEYS: [&str; 62] = [
     "data_dir",
     "worker_dir",
     "database_url",
