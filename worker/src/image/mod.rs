@@ -271,7 +271,12 @@ impl Images {
             Version::Digest(digest) => {
                 (digest.clone(), self.manifest_bytes(registry, digest).await?)
             }
-            Version::Tag(tag) => registry.manifest(tag).await?,
+            Version::Tag(tag) => {
+                let (digest, bytes) = registry.manifest(tag).await?;
+                // For the next job, which may name it by its digest.
+                self.cache.keep_small(&digest, &bytes)?;
+                (digest, bytes)
+            }
         };
         for _ in 0..2 {
             match manifest::read(&bytes)? {

@@ -480,7 +480,7 @@ async fn escape_by_an_image_that_is_a_bomb_is_contained() {
         "pax",
         &ImageBuilder::new().layer(&[(EntryType::XHeader, "p", pax, 0o644), file("x", "1")]),
     );
-    for (tag, words) in [("zeros", "room"), ("name", "damaged"), ("pax", "8 GiB")] {
+    for (tag, words) in [("zeros", "room"), ("name", "64 KiB"), ("pax", "8 GiB")] {
         let error = pull(&images, &registry.name(tag)).await.expect_err(tag);
         assert!(error.to_string().contains(words), "{tag}: {error}");
         assert_eq!(

@@ -43,7 +43,7 @@ pub struct Shelf {
 type Door = Arc<Mutex<Shelf>>;
 
 pub struct Registry {
-    _runtime: tokio::runtime::Runtime,
+    runtime: Option<tokio::runtime::Runtime>,
     pub address: SocketAddr,
     shelf: Door,
 }
@@ -75,7 +75,7 @@ impl Registry {
             axum::serve(listener, router).await.expect("serve");
         });
         Self {
-            _runtime: runtime,
+            runtime: Some(runtime),
             address,
             shelf,
         }
@@ -128,6 +128,15 @@ impl Registry {
                 .insert(reference.to_owned(), manifest.clone());
         }
         digest
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        // Also from within a test's own runtime.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
