@@ -214,7 +214,10 @@ fn text(entry: &mut tar::Entry<'_, impl Read>) -> Result<Vec<u8>, PullError> {
 
 fn extended(entry: &mut tar::Entry<'_, impl Read>, next: &mut Extended) -> Result<(), PullError> {
     let bytes = small(entry)?;
-    for pair in PaxExtensions::new(&bytes).flatten() {
+    for pair in PaxExtensions::new(&bytes) {
+        let pair = pair.map_err(|error| {
+            PullError::Invalid(format!("a layer of the image has a bad header: {error}"))
+        })?;
         match pair.key_bytes() {
             b"path" => next.path = Some(pair.value_bytes().to_vec()),
             b"linkpath" => next.link = Some(pair.value_bytes().to_vec()),

@@ -475,7 +475,7 @@ async fn escape_by_an_image_that_is_a_bomb_is_contained() {
         "name",
         &ImageBuilder::new().plain_layer(name.as_bytes().to_vec()),
     );
-    let pax = b"30 size=99999999999999999999\n\n\n";
+    let pax = b"29 size=99999999999999999999\n";
     registry.push(
         "pax",
         &ImageBuilder::new().layer(&[(EntryType::XHeader, "p", pax, 0o644), file("x", "1")]),
