@@ -50,6 +50,8 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("/sign-in") view=pages::sign_in::page ssr=whole.clone()/>
                         <Route path=path!("/sign-up") view=pages::sign_in::sign_up_page ssr=whole.clone()/>
                         <Route path=path!("/launch") view=pages::launch::page ssr=whole.clone()/>
+                        <Route path=path!("/templates") view=pages::templates::page ssr=whole.clone()/>
+                        <Route path=path!("/templates/:id") view=pages::templates::one_page ssr=whole.clone()/>
                         <Route path=path!("/jobs") view=pages::jobs::page ssr=whole.clone()/>
                         <Route path=path!("/jobs/:id") view=pages::job::page ssr=whole.clone()/>
                         <Route path=path!("/nodes") view=pages::nodes::page ssr=whole.clone()/>
@@ -77,7 +79,7 @@ fn places() -> [(&'static str, &'static [&'static str], Icon, &'static str); 4] 
     [
         (
             "/",
-            &["/launch", "/model", "/searches", "/rounds"],
+            &["/launch", "/templates", "/model", "/searches", "/rounds"],
             Icon::Market,
             t.nav_market(),
         ),
@@ -236,6 +238,7 @@ fn footer(prefs: Prefs) -> AnyView {
             <div class="shell">
                 {choice("locale", t.language(), languages)}
                 {choice("theme", t.theme(), themes)}
+                <a href="/templates">{t.templates_title()}</a>
                 <a href="/explorer">{t.explorer_title()}</a>
                 <a href="/rounds">{t.rounds_title()}</a>
                 <a href="/reports">{t.reports_title()}</a>

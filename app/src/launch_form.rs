@@ -157,6 +157,7 @@ impl Reader {
                     port,
                     name: None,
                     public: false,
+                    health: None,
                 }),
                 (Err(_), Some(last)) if word == "public" => last.public = true,
                 _ => self.0.push(FieldProblem::new(

@@ -32,12 +32,15 @@ pub mod i18n;
 mod keyboard;
 pub mod launch_form;
 mod live;
+#[cfg(feature = "ssr")]
+mod markdown;
 mod pages;
 pub mod prefs;
 pub mod rent_form;
 pub mod session;
 #[cfg(feature = "ssr")]
 mod shell;
+pub mod template_form;
 mod templates;
 
 pub use app::App;

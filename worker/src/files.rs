@@ -15,6 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
 use tokio_util::io::ReaderStream;
 
+use crate::early::Sent;
+
 /// A server that restarts is waited for so long: longer than any lease goes on without it.
 const AGAIN_WITHIN: Duration = Duration::from_secs(90);
 /// What came damaged once may come whole; a bundle that is wrong stays wrong.
@@ -136,8 +138,9 @@ impl Files {
         }
     }
 
-    /// Sends each file of the artefacts' tar. Answers a remark for each that could not be sent.
-    pub async fn upload(&self, lease: LeaseId, tar: &Path) -> Vec<String> {
+    /// Sends each file of the artefacts' tar that was not sent as it is, and notes what was. Answers a remark for each that could
+    /// not be sent.
+    pub async fn upload(&self, lease: LeaseId, tar: &Path, sent: &mut Sent) -> Vec<String> {
         let listing = {
             let tar = tar.to_owned();
             tokio::task::spawn_blocking(move || list(&tar)).await
@@ -153,7 +156,16 @@ impl Files {
                 remarks.push(format!("Only the first {ARTEFACTS_MAX} of {} files are kept; pack many small ones into one.", entries.len()));
                 break;
             }
+            let hash = {
+                let (tar, from, size) = (tar.to_owned(), entry.position, entry.size);
+                tokio::task::spawn_blocking(move || hash(&tar, from, size)).await
+            };
+            let hash = hash.map_or_else(|_| String::new(), Result::unwrap_or_default);
+            if !hash.is_empty() && sent.get(&entry.path) == Some(&hash) {
+                continue;
+            }
             let Err(failure) = self.upload_one(lease, tar, entry).await else {
+                sent.insert(entry.path.clone(), hash);
                 continue;
             };
             if matches!(failure, Failure::Again(_)) {
@@ -258,6 +270,15 @@ struct Entry {
     path: String,
     position: u64,
     size: u64,
+}
+
+/// Of a piece of a file.
+fn hash(file: &Path, from: u64, size: u64) -> std::io::Result<String> {
+    let mut file = File::open(file)?;
+    std::io::Seek::seek(&mut file, SeekFrom::Start(from))?;
+    let mut digest = Sha256::new();
+    std::io::copy(&mut std::io::Read::take(file, size), &mut digest)?;
+    Ok(hex::encode(digest.finalize()))
 }
 
 fn list(tar: &PathBuf) -> std::io::Result<Vec<Entry>> {

@@ -13,6 +13,7 @@ use protocol::worker::{Assignment, Phase, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use crate::early::{self, Sent};
 use crate::executor::{Executor, Inputs, Terms, Work};
 use crate::files::{Failure, Files};
 use crate::image::{Image, ImageConfig, Images, Progress};
@@ -192,11 +193,25 @@ impl JobTask {
             events: self.events.clone(),
             room: Arc::clone(&self.log_room),
         };
-        let (report, (), ()) = tokio::join!(
-            watch_over(&mut self, control, events),
-            teller.read(stdout, Stream::Stdout),
-            teller.read(stderr, Stream::Stderr),
+        let (lease, files, spool) = (
+            self.assignment.lease,
+            self.files.clone(),
+            self.spool.clone(),
         );
+        let (wishes, own) = mpsc::channel(1);
+        let mut sent = Sent::new();
+        let over = async {
+            let (report, (), ()) = tokio::join!(
+                watch_over(&mut self, control, events, own),
+                teller.read(stdout, Stream::Stdout),
+                teller.read(stderr, Stream::Stderr),
+            );
+            report
+        };
+        let report = tokio::select! {
+            report = over => report,
+            never = early::send(&files, lease, &spool, wishes, &mut sent) => match never {},
+        };
         let mut remarks = Vec::new();
         if let Some(report) = report {
             if report.artefacts.left_out > 0 {
@@ -207,7 +222,7 @@ impl JobTask {
             }
             if report.artefacts.files > 0 {
                 self.tell(JobEvent::Phase(Phase::Uploading)).await;
-                remarks.extend(self.files.upload(self.assignment.lease, &artefacts).await);
+                remarks.extend(files.upload(lease, &artefacts, &mut sent).await);
             }
         }
         self.tell(JobEvent::Done(remarks)).await;
@@ -449,6 +464,7 @@ async fn watch_over(
     task: &mut JobTask,
     mut control: Control,
     mut events: Events,
+    mut own: mpsc::Receiver<Order>,
 ) -> Option<Report> {
     let (mut renewals_open, mut orders_open) = (true, true);
     let mut doors = Doors::default();
@@ -483,6 +499,12 @@ async fn watch_over(
                 let until_ms = *task.lease_until.borrow_and_update();
                 // A helper that is gone says so through its events.
                 let _ = control.send(&ToHelper::Lease { until_ms }).await;
+            }
+            Some(order) = own.recv() => {
+                if let Order::Open { door, reply } = order {
+                    let id = doors.knock(reply);
+                    let _ = control.send(&ToHelper::Open { id, door }).await;
+                }
             }
             order = task.orders.recv(), if orders_open => match order {
                 Some(Order::Stop { reason, grace_ms }) => { let _ = control.send(&ToHelper::Stop { reason, grace_ms }).await; }

@@ -10,6 +10,7 @@
 pub mod agent;
 mod cards;
 pub mod devices;
+mod early;
 mod energy;
 pub mod executor;
 mod files;

@@ -17,6 +17,7 @@ pub mod parts;
 pub mod searches;
 pub mod secrets;
 pub mod session;
+pub mod templates;
 pub mod wallets;
 
 pub use call::{

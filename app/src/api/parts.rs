@@ -11,12 +11,14 @@ use crate::fault::Fault;
 pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
     use crate::pages::{
         account, admin, billing, disputes, earnings, explorer, job, jobs, market, model, nodes,
-        notices, price, reports, rounds, searches, verify, wallet,
+        notices, price, reports, rounds, searches, templates, verify, wallet,
     };
     let view = match name.as_str() {
         "market" => market::part(&arg).await?,
         "model" => model::part(&arg).await?,
         "searches" => searches::part().await?,
+        "templates" => templates::list_part(&arg).await?,
+        "template" => templates::one_part(&arg).await?,
         "verify" => verify::part().await?,
         "reports" => reports::part(&arg).await?,
         "jobs" => jobs::part(&arg).await?,

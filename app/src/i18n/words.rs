@@ -22,6 +22,7 @@ mod chain;
 mod money;
 mod pages;
 mod reports;
+mod templates;
 mod verify;
 mod wallet;
 mod work;
@@ -53,6 +54,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str
         .chain(wallet::ALL)
         .chain(work::ALL)
         .chain(chain::ALL)
+        .chain(templates::ALL)
 }
 
 /// Sentences of the server that people meet in forms, with their Chinese; see `fault.rs`.

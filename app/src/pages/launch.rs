@@ -25,7 +25,7 @@ use crate::launch_form::FIELDS;
 use crate::session::SessionContext;
 use crate::templates::{LaunchPage, OWN, QuotePart};
 #[cfg(feature = "ssr")]
-pub use part::quote_part;
+pub use part::{offered, quote_part, refused};
 
 /// Typing asks for a quote only after a pause.
 const PAUSE: Duration = Duration::from_millis(400);
@@ -52,7 +52,8 @@ pub fn page() -> impl IntoView {
         })
     });
     view! {
-        <PageHead title=t.launch_title() lead=t.launch_lead()/>
+        <PageHead title=t.launch_title() lead=t.launch_lead()
+            actions=view! { <a class="btn" href="/templates">{t.templates_from()}</a> }.into_any()/>
         {load(data(asked), |t| skeleton_block(t.loading()), move |page| show(page, untrack(source)))}
     }
 }

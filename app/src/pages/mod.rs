@@ -24,6 +24,7 @@ pub mod reports;
 pub mod rounds;
 pub mod searches;
 pub mod sign_in;
+pub mod templates;
 pub mod verify;
 pub mod wallet;
 #[cfg(feature = "ssr")]

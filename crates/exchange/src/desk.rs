@@ -52,6 +52,8 @@ pub(crate) struct Inner {
     /// When this process took over from the one before.
     pub opened_at: Timestamp,
     memory: Mutex<Memory>,
+    /// What was seen of endpoints.
+    pub boards: crate::endpoints::Boards,
     /// Commands that change a lease run one after the other: each reads, writes and commits before the next.
     pub desk: tokio::sync::Mutex<()>,
     /// Bundles are stored and removed one after the other, each with its row.
@@ -553,6 +555,7 @@ impl Exchange {
             key,
             live: LiveHub::new(hex::encode(boot)),
             memory: Mutex::default(),
+            boards: crate::endpoints::Boards::default(),
             desk: tokio::sync::Mutex::default(),
             shelf: tokio::sync::Mutex::default(),
             flushing: tokio::sync::Mutex::default(),

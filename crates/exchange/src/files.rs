@@ -301,6 +301,7 @@ impl Exchange {
             size_bytes: incoming.size_bytes,
             sha256: incoming.sha256.clone(),
         };
+        let running = self.kept_while_running(lease);
         incoming.place(&self.artefact_path(job, id)).await?;
         tx.put_artefact(&artefact, self.now()).await?;
         if path.starts_with(CHECKPOINT_PREFIX)
@@ -309,7 +310,18 @@ impl Exchange {
             tx.put_saved(lease, seconds).await?;
         }
         tx.commit().await?;
+        if running {
+            // Whoever looks at the job sees it at once; at its end all is told together.
+            self.publish_job(job, None).await;
+        }
         Ok(artefact_view(&artefact))
+    }
+
+    /// Whether the lease's process still runs while this file arrives.
+    fn kept_while_running(&self, lease: LeaseId) -> bool {
+        let memory = self.memory();
+        let live = memory.leases.get(&lease);
+        live.is_some_and(|live| live.phase != Some(Phase::Uploading))
     }
 
     /// Seconds of a lease that a checkpoint keeps which arrives now: those delivered so far, and all that there can be when
@@ -365,7 +377,7 @@ impl Exchange {
         Ok(self.artefact_path(job, id))
     }
 
-    fn artefact_path(&self, job: JobId, id: ArtefactId) -> PathBuf {
+    pub(crate) fn artefact_path(&self, job: JobId, id: ArtefactId) -> PathBuf {
         self.data("artefacts", &job.to_string())
             .join(id.to_string())
     }

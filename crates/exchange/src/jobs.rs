@@ -334,11 +334,13 @@ impl Exchange {
         } = store.balances(job.account).await?;
         let rounds = store.rounds_of_job(id, ROUNDS_SHOWN).await?;
         let refunds = store.refunds_of_job(id).await?;
-        // Of each member the newest lease.
-        let last: BTreeMap<u32, LeaseId> = leases
-            .iter()
-            .map(|row| (row.lease.member, row.lease.id))
-            .collect();
+        // What a member left twice counts as it was left last; what it left before its node was lost stays. Ids rise with
+        // the time.
+        let mut last: BTreeMap<(u32, &str), LeaseId> = BTreeMap::new();
+        for file in &artefacts {
+            let newest = last.entry((file.member, &file.path)).or_insert(file.lease);
+            *newest = file.lease.max(*newest);
+        }
         let memory = self.memory();
         let log_bytes = memory
             .leases_of_job(id)
@@ -356,7 +358,7 @@ impl Exchange {
             events,
             artefacts: artefacts
                 .iter()
-                .filter(|a| last.values().any(|lease| *lease == a.lease))
+                .filter(|a| last.get(&(a.member, a.path.as_str())) == Some(&a.lease))
                 .map(artefact_view)
                 .collect(),
             meter: own_meter,

@@ -8,6 +8,7 @@ use settlement::tax::Rate;
 
 use crate::network::Network;
 use crate::proofs::Challenges;
+use crate::templates::Templates;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -80,6 +81,8 @@ pub struct Settings {
     pub disk_free_min_bytes: u64,
     /// The chain that pays and credits, as people are told of it. `None`: it is done by hand.
     pub network: Option<Network>,
+    /// What people launch from.
+    pub templates: Templates,
     /// Whether e-mails are sent.
     pub email: bool,
     /// How devices are asked to show what they are. `None`: they are not asked.
@@ -135,6 +138,7 @@ impl Default for Settings {
             bundle_files_max: 64,
             disk_free_min_bytes: 1_024 * 1_024 * 1_024,
             network: None,
+            templates: Templates::shipped(),
             email: false,
             challenges: Some(Challenges::default()),
             unproven_gpus: false,

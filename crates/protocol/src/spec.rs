@@ -92,6 +92,10 @@ pub struct Port {
     /// Anybody may use it, without signing in: for an inference endpoint that has keys of its own, or is for all.
     #[serde(default)]
     pub public: bool,
+    /// A path that answers 2xx while this member can serve. With it the members share the requests that come to
+    /// `/api/v1/endpoints/{job}/…`: one address for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<String>,
 }
 
 /// As people write it.
@@ -110,6 +114,8 @@ struct WholePort {
     name: Option<String>,
     #[serde(default)]
     public: bool,
+    #[serde(default)]
+    health: Option<String>,
 }
 
 impl From<PortForm> for Port {
@@ -119,8 +125,19 @@ impl From<PortForm> for Port {
                 port,
                 name: None,
                 public: false,
+                health: None,
             },
-            PortForm::Whole(WholePort { port, name, public }) => Self { port, name, public },
+            PortForm::Whole(WholePort {
+                port,
+                name,
+                public,
+                health,
+            }) => Self {
+                port,
+                name,
+                public,
+                health,
+            },
         }
     }
 }
@@ -445,7 +462,23 @@ impl JobSpec {
                 &format!("ports[{i}].name"),
                 "1 to 40 characters on one line",
             );
+            check.that(
+                port.health.as_deref().is_none_or(is_health_path),
+                &format!("ports[{i}].health"),
+                "a path that begins with /, without spaces, at most 200 characters",
+            );
         }
+        let served = self.ports.iter().filter(|port| port.health.is_some());
+        check.that(
+            served.count() <= 1,
+            "ports",
+            "one port at most has `health`: a job is one endpoint",
+        );
+    }
+
+    /// The port whose requests the members share, where there is one.
+    pub fn endpoint(&self) -> Option<&Port> {
+        self.ports.iter().find(|port| port.health.is_some())
     }
 
     fn check_resources(&self, check: &mut Check) {
@@ -573,6 +606,11 @@ impl Check {
 /// Two capital letters (ISO 3166-1 alpha-2 by form).
 pub fn is_country(text: &str) -> bool {
     text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase())
+}
+
+/// A path of one line, in visible ASCII.
+fn is_health_path(path: &str) -> bool {
+    path.starts_with('/') && path.len() <= 200 && path.bytes().all(|b| b.is_ascii_graphic())
 }
 
 pub fn is_sha256(text: &str) -> bool {

@@ -85,6 +85,10 @@ pub enum FileWish {
         path: String,
         size: u64,
     },
+    /// A tar of what stands in the output, changed since then, and is not written to any more. The worker's own wish.
+    Finished {
+        since_ns: i64,
+    },
 }
 
 /// The first line that comes back.
@@ -95,6 +99,10 @@ pub enum FileAnswer {
     /// The file's bytes follow.
     File {
         size: u64,
+    },
+    /// When it was looked, by the machine's clock; the tar follows.
+    Finished {
+        at_ns: i64,
     },
     /// It is in its place.
     Stored {

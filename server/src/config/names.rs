@@ -61,6 +61,7 @@ pub const KEYS: [&str; 62] = [
     "bundle_quota_bytes",
     "bundle_files_max",
     "disk_free_min_bytes",
+    "templates",
     "sockets_per_address",
     "sockets_max",
     "log",

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use exchange::{Challenges, Settings};
+use exchange::{Challenges, Settings, Templates};
 use kernel::Seconds;
 use settlement::tax::Rate;
 
@@ -34,6 +34,19 @@ fn rate(read: &mut Reader) -> Option<Rate> {
         read.wrong("io_rate", &text, expected);
     }
     rate
+}
+
+/// The shipped templates and those of a folder of one's own.
+fn templates(read: &mut Reader) -> Templates {
+    let Some(folder) = read.text("templates") else {
+        return Templates::shipped();
+    };
+    Templates::with_folder(std::path::Path::new(&folder)).unwrap_or_else(|problems| {
+        let told = problems.into_iter();
+        read.problems
+            .extend(told.map(|problem| format!("IOG_TEMPLATES: {problem}")));
+        Templates::shipped()
+    })
 }
 
 pub(super) fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
@@ -108,6 +121,7 @@ pub(super) fn settings(read: &mut Reader, site: SocketAddr) -> Settings {
         unproven_gpus: read.boolean("unproven_gpus"),
         // Told by the chain's own settings.
         network: None,
+        templates: templates(read),
         // With whoever carries them.
         email: false,
         webhooks_local: read.boolean("webhooks_local"),

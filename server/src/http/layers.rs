@@ -39,6 +39,17 @@ fn moves_files(path: &str) -> bool {
         || path.ends_with("/workdir/file")
 }
 
+/// Answers of jobs take as long as they take; they have a bound of their own.
+fn waits_long(path: &str) -> bool {
+    moves_files(path) || is_endpoint(path)
+}
+
+/// Of a job that serves; its own errors and keys are not ours.
+pub fn is_endpoint(path: &str) -> bool {
+    path.strip_prefix("/api/v1/endpoints/")
+        .is_some_and(|rest| rest.contains('/'))
+}
+
 /// A span with an id for each request, which the answer carries too, and the figures of `/metrics`.
 pub async fn observe(request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -81,7 +92,7 @@ pub async fn observe(request: Request, next: Next) -> Response {
 /// The handler runs in a task of its own: a client that goes away, or the deadline, ends the waiting and not the work. A
 /// command that was dropped in the middle of its commit would leave the database and the memory with different truths.
 pub async fn deadline(request: Request, next: Next) -> Response {
-    let limit = if moves_files(request.uri().path()) {
+    let limit = if waits_long(request.uri().path()) {
         DEADLINE_FILES
     } else {
         DEADLINE

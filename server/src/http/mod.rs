@@ -26,7 +26,7 @@ use crate::auth;
 use crate::gateway;
 use crate::live;
 use crate::state::AppState;
-use crate::tunnel::ports;
+use crate::tunnel::{endpoints, ports};
 use problem::Refused;
 
 /// Everything the process serves.
@@ -35,6 +35,10 @@ pub fn router(state: &AppState) -> Router {
         .merge(rest::router().0)
         .merge(gateway::router())
         .route("/api/v1/live", get(live::open))
+        .route(
+            "/api/v1/endpoints/{id}/{*path}",
+            axum::routing::any(endpoints::ask),
+        )
         .route("/api/openapi.json", get(rest::document))
         .route("/api", get(unknown))
         .route("/api/{*path}", axum::routing::any(unknown));

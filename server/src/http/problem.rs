@@ -92,7 +92,8 @@ pub async fn normalise(request: Request, next: Next) -> Response {
         .iter()
         .any(|prefix| path.starts_with(prefix))
         || path == "/api";
-    if !failed || !ours || is_problem(&response) {
+    let carried = response.extensions().get::<Carried>().is_some();
+    if !failed || !ours || carried || is_problem(&response) {
         return response;
     }
     // A server function's own refusal: already a problem, in the encoding that its page reads.
@@ -101,6 +102,10 @@ pub async fn normalise(request: Request, next: Next) -> Response {
     }
     as_problem(response, &method, &path).await
 }
+
+/// Of an answer that a job gave: its errors are its own.
+#[derive(Clone, Copy)]
+pub struct Carried;
 
 fn is_problem(response: &Response) -> bool {
     response.headers().get(CONTENT_TYPE) == Some(&PROBLEM_JSON)

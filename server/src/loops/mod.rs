@@ -22,6 +22,7 @@ use webhooks::Courier;
 const TICK_EVERY: Duration = Duration::from_millis(250);
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 const CARRY_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 const MAIL_EVERY: Duration = Duration::from_secs(1);
 /// The same failure, four times a second, says nothing new.
 const REPEAT_AFTER: Duration = Duration::from_mins(1);
@@ -64,7 +65,14 @@ fn reconcilers(state: &AppState) -> [JoinHandle<()>; 4] {
     let tick = state.exchange.clone();
     let prove = state.exchange.clone();
     let prune = state.clone();
+    let look = state.clone();
     [
+        tokio::spawn(every(
+            "endpoints",
+            LOOK_EVERY,
+            state.closing.clone(),
+            move || looked(look.clone()),
+        )),
         tokio::spawn(every(
             "tick",
             TICK_EVERY,
@@ -90,6 +98,11 @@ fn reconcilers(state: &AppState) -> [JoinHandle<()>; 4] {
             move || reconciled(reconcile.clone()),
         )),
     ]
+}
+
+async fn looked(state: AppState) -> Result<(), exchange::Error> {
+    crate::tunnel::endpoints::round(state).await;
+    Ok(())
 }
 
 async fn ticked(exchange: Exchange) -> Result<(), exchange::Error> {

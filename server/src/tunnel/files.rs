@@ -201,7 +201,10 @@ fn refusal(answer: FileAnswer) -> Refused {
         FileAnswer::Missing => Refused::new(Code::NotFound, "The job has no such file (any more)."),
         FileAnswer::Unfit { why } => Refused::new(Code::Conflict, super::sentence(&why)),
         FileAnswer::Failed { why } => Refused::new(Code::Unavailable, super::sentence(&why)),
-        FileAnswer::List(_) | FileAnswer::File { .. } | FileAnswer::Stored { .. } => broken(),
+        FileAnswer::List(_)
+        | FileAnswer::File { .. }
+        | FileAnswer::Stored { .. }
+        | FileAnswer::Finished { .. } => broken(),
     }
 }
 

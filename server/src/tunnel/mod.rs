@@ -4,6 +4,7 @@
 //! (`/api/v1/worker/tunnel`). Each tunnel is a connection of its own, so that a flood in one delays nothing else. Flow
 //! control is that of the two connections: what one side does not take, the other is not read for.
 
+pub mod endpoints;
 pub mod files;
 pub mod ports;
 pub mod shell;

@@ -39,6 +39,10 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("PATCH", "/api/v1/market/searches/{id}", Scope("jobs")),
     ("DELETE", "/api/v1/market/searches/{id}", Scope("jobs")),
     ("POST", "/api/v1/quotes", Public),
+    ("GET", "/api/v1/endpoints/{id}", Scope("read")),
+    ("GET", "/api/v1/templates", Public),
+    ("GET", "/api/v1/templates/{id}", Public),
+    ("POST", "/api/v1/templates/{id}/launch", Scope("jobs")),
     ("POST", "/api/v1/bundles", Scope("jobs")),
     ("POST", "/api/v1/jobs", Scope("jobs")),
     ("GET", "/api/v1/jobs", Scope("read")),
@@ -72,6 +76,12 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/jobs/{id}/workdir", Scope("read")),
     ("GET", "/api/v1/jobs/{id}/workdir/file", Scope("read")),
     ("PUT", "/api/v1/jobs/{id}/workdir/file", Scope("jobs")),
+    ("GET", "/api/v1/jobs/{id}/animation", Scope("read")),
+    (
+        "GET",
+        "/api/v1/jobs/{id}/pictures/{artefact}",
+        Scope("read"),
+    ),
     ("GET", "/api/v1/nodes", Scope("read")),
     ("GET", "/api/v1/nodes/{id}", Scope("read")),
     ("DELETE", "/api/v1/nodes/{id}", Scope("nodes")),
@@ -230,6 +240,7 @@ impl Things {
     fn path(&self, path: &str) -> String {
         let id = match path {
             _ if path.starts_with("/api/v1/jobs/") => &self.job,
+            _ if path.starts_with("/api/v1/endpoints/") => &self.job,
             _ if path.starts_with("/api/v1/nodes/join-tokens/") => &self.token,
             _ if path.starts_with("/api/v1/nodes/") => &self.node,
             _ if path.starts_with("/api/v1/devices/") => &self.device,
@@ -237,6 +248,7 @@ impl Things {
             _ if path.starts_with("/api/v1/webhooks/") => &self.webhook,
             // The round of Bo's job: anyone may see it, and it tells nobody whose it is.
             _ if path.starts_with("/api/v1/market/rounds/") => "1",
+            _ if path.starts_with("/api/v1/templates/") => "raytrace",
             _ if path.starts_with("/api/v1/keys/") => &self.key,
             _ if path.starts_with("/api/v1/admin/settlement/") => &format!("0x{:064}", 0),
             _ => &format!("{}_{NONE}", kind_of(path)),
@@ -308,6 +320,7 @@ async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer 
         ("POST", "/api/v1/admin/deposits") => {
             json!({ "email": "bo@example.com", "amount": "1", "reference": "x" })
         }
+        ("POST", path) if path.ends_with("/launch") => json!({ "inputs": { "frames": 1 } }),
         ("POST", path) if path.ends_with("/evidence") => json!({ "text": "x" }),
         ("POST", path) if path.ends_with("/steps") => json!({ "step": "approve" }),
         ("POST", path) if path.ends_with("/claim") => json!({ "email": "bo@example.com" }),
@@ -526,6 +539,9 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("part", false, part("searches", "")),
         ("part", true, part("market", "")),
         ("part", true, part("model", "")),
+        ("part", true, part("templates", "")),
+        ("part", true, part("template", "raytrace")),
+        ("launch-template", false, form("id=raytrace&request=x")),
         ("part", true, part("rounds", "")),
         ("part", true, part("explorer", "")),
         ("part", true, part("verify", "")),

@@ -417,6 +417,21 @@ fn submission(rita: &Account) -> Row {
     }
 }
 
+/// What comes of a template is a job like any other.
+fn launch(rita: &Account) -> Row {
+    let launch = row(
+        "/api/v1/templates/{id}/launch",
+        &rita.rest,
+        "/api/v1/templates/raytrace/launch",
+        json!({ "inputs": { "frames": 1 } }),
+    )
+    .not(json!({ "inputs": { "frames": 2 } }));
+    Row {
+        same: "/id",
+        ..launch
+    }
+}
+
 async fn check(bank: &Bank, row: &Row, number: usize) {
     let what = format!("POST {} {}", row.path, row.body);
     let keyed = row.client.with("idempotency-key", &format!("row-{number}"));
@@ -489,7 +504,8 @@ async fn each_money_request_is_done_once() {
             .map(|(method, path)| ((*method).to_owned(), (*path).to_owned()))
             .collect();
         let submission = submission(&bank.rita);
-        for row in rows.iter().chain([&submission]) {
+        let launch = launch(&bank.rita);
+        for row in rows.iter().chain([&submission, &launch]) {
             listed.insert(("POST".to_owned(), row.route.to_owned()));
         }
         let known: BTreeSet<(String, String)> = documented.keys().cloned().collect();
@@ -500,7 +516,7 @@ async fn each_money_request_is_done_once() {
         for ((method, path), (money, keyed)) in &documented {
             let row = rows
                 .iter()
-                .chain([&submission])
+                .chain([&submission, &launch])
                 .find(|row| method == "POST" && row.route == path);
             assert_eq!(*money, row.is_some(), "{method} {path}: the tag `money`");
             let wants_key = row.is_some_and(|row| row.other.is_some());
@@ -521,6 +537,8 @@ async fn each_money_request_is_done_once() {
         // A worker that says nothing is soon off the market, so it comes now.
         let _free = bank.app.fake(&bank.otto, "two", "1").await;
         check(&bank, &submission, rows.len()).await;
+        let _free = bank.app.fake(&bank.otto, "three", "1").await;
+        check(&bank, &launch, rows.len() + 1).await;
         bank.in_order().await;
 
         // Another account's payout and dispute are not there, and an admin's eyes are.

@@ -34,6 +34,7 @@ fn port(port: u16, public: bool) -> Port {
         port,
         name: None,
         public,
+        health: None,
     }
 }
 

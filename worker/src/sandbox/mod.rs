@@ -13,6 +13,7 @@
 
 mod cgroup;
 mod doors;
+mod finished;
 mod helper;
 mod init;
 mod pack;

@@ -219,6 +219,28 @@ pub fn watched(fd: OwnedFd) -> io::Result<tokio::io::unix::AsyncFd<OwnedFd>> {
     unsafe { tokio::io::unix::AsyncFd::register(fd) }.map_err(io::Error::from)
 }
 
+/// Whether anybody has this file open for writing; it must be the caller's own and open for reading alone. A lease that the kernel
+/// grants only when nobody has, and that is given back at once. Where there are none nothing can be said: it counts as written to
+/// while it is young.
+pub fn is_written_to(file: &std::fs::File) -> bool {
+    let fd = file.as_raw_fd();
+    // SAFETY: fcntl with these orders reads and writes no memory. SIG_IGN installs no handler code: who wants to write in between
+    // waits for the moment that the lease is held.
+    unsafe {
+        libc::signal(libc::SIGIO, libc::SIG_IGN);
+        if libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK) == 0 {
+            libc::fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK);
+            return false;
+        }
+    }
+    if io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock {
+        return true;
+    }
+    let changed = file.metadata().and_then(|found| found.modified());
+    let age = changed.ok().and_then(|changed| changed.elapsed().ok());
+    age.is_none_or(|age| age < std::time::Duration::from_secs(2))
+}
+
 /// SIGKILL to every process of this PID namespace but this one, its process 1.
 pub fn kill_all_others() {
     // Anywhere else -1 would mean every process that this user may signal.

@@ -11,6 +11,8 @@ use protocol::tunnel::{
     ENTRIES_MAX, Entry, EntryKind, FILE_BYTES_MAX, FileAnswer, FileWish, Listing, is_job_path,
 };
 
+use super::finished;
+
 /// Looked through for one listing: a directory with millions of names must not take minutes.
 const NAMES_MAX: usize = 20_000;
 
@@ -23,6 +25,9 @@ pub fn fulfil(root: &Path, wish: &FileWish, line: &mut (impl Read + Write)) {
             say(line, &answer)
         }
         FileWish::Get { path } => get(root, path, line),
+        FileWish::Finished { since_ns } => {
+            finished::send(&root.join("out"), *since_ns, FILE_BYTES_MAX, line)
+        }
         FileWish::Put { path, size } => {
             let answer = put(root, path, *size, line).unwrap_or_else(|answer| answer);
             say(line, &answer)

@@ -2,7 +2,11 @@
 
 mod charts;
 #[cfg(feature = "ssr")]
+mod endpoint;
+#[cfg(feature = "ssr")]
 pub mod parts;
+#[cfg(feature = "ssr")]
+mod pictures;
 #[cfg(feature = "ssr")]
 pub mod search;
 pub mod work;

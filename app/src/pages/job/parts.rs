@@ -65,6 +65,7 @@ pub async fn head(id: &str) -> Result<AnyView, Fault> {
     } else {
         None
     };
+    let endpoint = super::endpoint::card(&actor().await?, &job, t).await?;
     Ok(view! {
         <div class="flex flex-wrap items-center gap-x-4 gap-y-1 mb-3">
             <span role="status">{wording::job_state(summary.state, t)}</span>
@@ -74,6 +75,7 @@ pub async fn head(id: &str) -> Result<AnyView, Fault> {
         {steps(&job, t)}
         {rounds(&job, t)}
         <div class="mt-4 empty:hidden">{end}{again}{notified}{waits}{pulling}</div>
+        {endpoint}
     }
     .into_any())
 }
@@ -330,15 +332,14 @@ pub async fn files(id: &str) -> Result<AnyView, Fault> {
             ])
         })
         .parts();
-    Ok(table(
-        t.tab_files(),
-        vec![
-            Column::new(t.col_file()),
-            Column::end(t.col_size()),
-            Column::new("SHA-256"),
-        ],
-        rows,
-    ))
+    let columns = vec![
+        Column::new(t.col_file()),
+        Column::end(t.col_size()),
+        Column::new("SHA-256"),
+    ];
+    let pictures = super::pictures::pictures(&job, t);
+    let table = table(t.tab_files(), columns, rows);
+    Ok(view! { {pictures}<div class="mt-6">{table}</div> }.into_any())
 }
 
 /// The events, newest first.

@@ -51,7 +51,7 @@ pub async fn quote_part(form: &LaunchForm) -> Result<QuotePart, Fault> {
             QuotePart {
                 id: quote.id.map(|id| id.to_string()).unwrap_or_default(),
                 seconds: u32::try_from(holds).unwrap_or(0),
-                ..part(quote_lines(&quote, !form.device.is_empty(), t), off)
+                ..part(offered(&quote, !form.device.is_empty(), t), off)
             }
         }
         Err(fault) if fault.code() == Code::Invalid => part(incomplete(&fault, t), String::new()),
@@ -68,7 +68,8 @@ fn incomplete(fault: &Fault, t: &'static Words) -> AnyView {
     view! { <p class="hint">{t.quote_waiting()}</p>{fields(fault)} }.into_any()
 }
 
-fn refused(fault: &Fault, t: &'static Words) -> AnyView {
+/// What is in the way, in a notice.
+pub fn refused(fault: &Fault, t: &'static Words) -> AnyView {
     let tone = if fault.code() == Code::NoMatch {
         Tone::Warn
     } else {
@@ -114,7 +115,8 @@ fn runway(quote: &QuoteView, t: &Words) -> String {
     fill(t.quote_runway(), &[&format::duration(quote.runway, t)])
 }
 
-fn quote_lines(quote: &QuoteView, chosen: bool, t: &'static Words) -> AnyView {
+/// What a quote says.
+pub fn offered(quote: &QuoteView, chosen: bool, t: &'static Words) -> AnyView {
     let fee = exchange().map_or_else(
         |_| String::new(),
         |exchange| {

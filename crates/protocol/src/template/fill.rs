@@ -16,7 +16,7 @@ const TEXTS: [&str; 5] = ["name", "command", "env", "metrics", "image"];
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TemplateWay))]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
     /// Processors, with what the node has installed: the size that any machine carries.
@@ -148,9 +148,6 @@ fn setup_defaults(way: Way, setup: &Setup) -> Value {
     }
     let mut spec = Map::new();
     spec.insert("resources".to_owned(), Value::Object(resources));
-    if let Some(image) = &setup.image {
-        spec.insert("image".to_owned(), image.as_str().into());
-    }
     Value::Object(spec)
 }
 

@@ -10,7 +10,7 @@ const TEXT_MAX: u32 = 200;
 const DIGITS_MAX: usize = 9;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TemplateInputType))]
 #[serde(rename_all = "lowercase")]
 pub enum InputKind {
     /// A whole number from `min` to `max`.
@@ -28,7 +28,7 @@ pub enum InputKind {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TemplateChoice))]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
     #[serde(deserialize_with = "scalar")]
@@ -37,7 +37,7 @@ pub struct Choice {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TemplateInput))]
 #[serde(deny_unknown_fields)]
 pub struct Input {
     pub name: String,
@@ -72,7 +72,7 @@ pub struct Input {
 }
 
 /// A number, a truth value or a text, as its text.
-fn scalar<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+pub(super) fn scalar<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Scalar {

@@ -6,6 +6,7 @@
 
 mod fill;
 mod input;
+mod launch;
 mod read;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::spec::InlineFile;
 
 pub use fill::{Given, Way};
 pub use input::{Choice, Input, InputKind};
+pub use launch::TemplateLaunch;
 
 /// The only form so far; a later one gets another number.
 pub const FORMAT: u32 = 1;
@@ -31,7 +33,7 @@ pub const README_ZH_FILE: &str = "README.zh.md";
 
 /// A text in both languages of the interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TemplateText))]
 #[serde(deny_unknown_fields)]
 pub struct Both {
     pub en: String,
@@ -40,7 +42,7 @@ pub struct Both {
 
 /// What people look for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TemplateKind))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     Training,
@@ -68,7 +70,7 @@ impl Kind {
 
 /// A port that it serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TemplatePort))]
 #[serde(deny_unknown_fields)]
 pub struct Served {
     pub port: u16,
@@ -78,7 +80,7 @@ pub struct Served {
 
 /// How long it is expected to run: what the estimate of its cost stands on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TemplateExpected))]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
     /// Whatever the values are.
@@ -96,8 +98,8 @@ pub struct Expected {
 impl Expected {
     /// With `count` of what is counted, on so many nodes.
     pub fn seconds(&self, count: u64, nodes: u32) -> Seconds {
-        let each = u128::from(self.each_milliseconds) * u128::from(count);
-        let shared = each.div_ceil(u128::from(nodes.max(1)) * 1_000);
+        let each = u128::from(self.each_milliseconds).saturating_mul(u128::from(count));
+        let shared = each.div_ceil(u128::from(nodes.max(1)).saturating_mul(1_000));
         let shared = u64::try_from(shared).unwrap_or(u64::MAX);
         Seconds::new(self.fixed_seconds.saturating_add(shared))
     }
@@ -105,7 +107,7 @@ impl Expected {
 
 /// One way to run it: on processors with what the node has installed, or on GPUs in an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TemplateSetup))]
 pub struct Setup {
     /// What a node must have or lend, in a sentence.
     pub needs: Both,

@@ -257,6 +257,18 @@ impl Template {
     /// With the defaults, and with each bound and choice, a job comes out that can be run.
     fn check_filled(&self, check: &mut Check<'_>) {
         for way in self.ways() {
+            let named = self.fill(way, &Given::new());
+            for (i, served) in self.ports.iter().enumerate() {
+                let known = named.as_ref().is_ok_and(|spec| {
+                    let mut ports = spec.ports.iter();
+                    ports.any(|port| port.port == served.port)
+                });
+                check.that(
+                    known || named.is_err(),
+                    &format!("ports[{i}].port"),
+                    "name it in [[spec.ports]] too, or nobody reaches it",
+                );
+            }
             let mut tried = vec![Given::new()];
             for input in &self.inputs {
                 let bounds = [&input.min, &input.max].into_iter().flatten();

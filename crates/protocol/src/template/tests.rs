@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{Expected, Given, Template, Way};
+use super::{Expected, Given, Template, TemplateLaunch, Way};
 use crate::template::Both;
 
 const GOOD: &str = r#"
@@ -254,4 +254,31 @@ fn words_find_a_template_in_both_languages() {
     assert!(template.has_words("frames RENDER"));
     assert!(template.has_words("渲染"));
     assert!(!template.has_words("frames training"));
+}
+
+#[test]
+fn a_launch_takes_numbers_as_they_are_and_sets_limits() {
+    let text = r#"{"inputs": {"frames": 3, "rate": 0.5, "scene": "x"}, "duration_seconds": 90, "max_price_per_hour": "2"}"#;
+    let launch: TemplateLaunch = serde_json::from_str(text).expect("readable");
+    let spec = good().job(&launch).expect("fits");
+    assert_eq!(spec.env["FRAMES"], "3");
+    assert_eq!(spec.command[3], "--rate=0.5");
+    assert_eq!(spec.limits.duration_seconds, 90);
+    assert_eq!(spec.limits.max_price_per_hour.as_deref(), Some("2"));
+    let launch = TemplateLaunch {
+        duration_seconds: Some(0),
+        ..launch
+    };
+    let problems = good().job(&launch).expect_err("no time");
+    assert_eq!(problems[0].field, "limits.duration_seconds");
+    for wrong in [
+        r#"{"inputs": {"a": []}}"#,
+        r#"{"ways": "gpu"}"#,
+        r#"{"way": "tpu"}"#,
+    ] {
+        assert!(
+            serde_json::from_str::<TemplateLaunch>(wrong).is_err(),
+            "{wrong}"
+        );
+    }
 }

@@ -6,7 +6,9 @@ use axum::extract::{FromRequest, Request, State};
 use axum::response::{IntoResponse, Response};
 use exchange::{Exchange, LogSearch};
 use futures::TryStreamExt;
-use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+};
 use http::{HeaderValue, StatusCode};
 use kernel::{ArtefactId, DeviceId, JobId, QuoteId};
 use protocol::spec::{BUNDLE_BYTES_MAX, from_toml};
@@ -312,6 +314,65 @@ pub async fn artefact(
         disposition.unwrap_or(HeaderValue::from_static("attachment")),
     );
     Ok(response)
+}
+
+/// How a row of frames is shown.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AnimationQuery {
+    /// Frames a second, 1 to 60; 12 without.
+    #[param(minimum = 1, maximum = 60)]
+    fps: Option<u32>,
+    /// Only the first so many; all without.
+    frames: Option<u32>,
+}
+
+/// The frames that a job has left so far, of all its members (`frames/….png`, by name), as one moving picture (APNG).
+#[utoipa::path(get, path = "/api/v1/jobs/{id}/animation", tag = "jobs", params(("id" = JobId, Path), AnimationQuery),
+    responses((status = 200, content_type = "image/png", body = Vec<u8>), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn animation(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<JobId>,
+    Query(query): Query<AnimationQuery>,
+) -> Result<Response, Refused> {
+    let fps = match query.fps {
+        None => 12,
+        Some(fps @ 1..=60) => u16::try_from(fps).unwrap_or(12),
+        Some(_) => return Err(Refused::field("fps", "a whole number from 1 to 60")),
+    };
+    let moving = exchange.animation(&actor, id, fps, query.frames).await?;
+    Ok(shown("image/png", moving.into_response()))
+}
+
+/// A picture that a job left (PNG, JPEG, GIF or WebP, by what is in it), to be shown in a page.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}/pictures/{artefact}", tag = "jobs",
+    params(("id" = JobId, Path), ("artefact" = ArtefactId, Path)),
+    responses((status = 200, content_type = "image/png", body = Vec<u8>), Refusals),
+    security(("key" = ["read"]), ("session" = [])))]
+pub async fn picture(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Ids(job, id): Ids<JobId, ArtefactId>,
+) -> Result<Response, Refused> {
+    let (kind, path) = exchange.picture(&actor, job, id).await?;
+    Ok(shown(kind, send_file(&path).await?))
+}
+
+/// What a stranger's job wrote is shown as a picture and as nothing else, wherever it is opened.
+fn shown(kind: &'static str, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; sandbox"),
+    );
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("private, max-age=600"),
+    );
+    response
 }
 
 /// Always a download, under its own last name: what a stranger's job wrote is never shown as a page of ours.

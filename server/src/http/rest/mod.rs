@@ -17,6 +17,7 @@ mod reports;
 mod rounds;
 mod secrets;
 mod settlement;
+mod templates;
 mod wallets;
 mod webhooks;
 
@@ -36,6 +37,7 @@ use utoipa_axum::routes;
 use super::problem::Refused;
 use crate::state::AppState;
 use crate::tunnel;
+use crate::tunnel::endpoints;
 
 /// What every handler answers with.
 type Answer<T> = Result<Json<T>, Refused>;
@@ -56,6 +58,10 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(rounds::one))
         .routes(routes!(rounds::book))
         .routes(routes!(rounds::missed))
+        .routes(routes!(endpoints::one))
+        .routes(routes!(templates::list))
+        .routes(routes!(templates::one))
+        .routes(routes!(templates::launch))
         .routes(routes!(jobs::bundle))
         .routes(routes!(jobs::submit, jobs::list))
         .routes(routes!(jobs::one, jobs::stop))
@@ -75,6 +81,8 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(tunnel::tcp::open))
         .routes(routes!(tunnel::files::list))
         .routes(routes!(tunnel::files::get, tunnel::files::put))
+        .routes(routes!(jobs::animation))
+        .routes(routes!(jobs::picture))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::one, nodes::remove))
         .routes(routes!(nodes::challenges))

@@ -1,0 +1,55 @@
+//! The pages of templates, and pictures of a job.
+
+words! {
+    templates_title: "Templates", "模板";
+    templates_lead: "Training, inference, rendering and tools that start with a few values filled in.", "训练、推理、渲染与工具：填写几个值即可启动。";
+    templates_own: "Own command", "自定义命令";
+    templates_from: "Start from a template", "从模板开始";
+    templates_search: "Search", "搜索";
+    templates_find: "Find", "查找";
+    templates_all: "All", "全部";
+    templates_kinds: "Kinds", "种类";
+    templates_none: "No template fits", "没有符合的模板";
+    templates_none_text: "Try another word, or start an own command.", "请换个词，或使用自定义命令。";
+    template_title: "Template", "模板";
+    template_training: "Training", "训练";
+    template_inference: "Inference", "推理";
+    template_rendering: "Rendering", "渲染";
+    template_tool: "Tools", "工具";
+    template_small: "Small, on CPUs", "小规模（CPU）";
+    template_gpu: "On a GPU", "使用 GPU";
+    template_vram: "GPU from {} GiB", "GPU {} GiB 起";
+    template_version: "{} {} · licence {}", "{} {} · 许可证 {}";
+    template_needs: "What it needs", "所需条件";
+    template_ports: "Ports it serves", "提供的端口";
+    template_card_memory: "Memory of each card", "每张显卡显存";
+    template_image: "Image", "镜像";
+    template_packages: "Debian packages", "Debian 软件包";
+    template_basis: "How the estimate was made:", "估算依据：";
+    template_files: "What runs", "运行内容";
+    template_api: "The same in JSON:", "JSON 格式：";
+    template_launch: "Launch it", "启动";
+    template_way: "Where", "运行方式";
+    template_limits: "Price, time and waiting", "价格、时间与等待";
+    template_requote: "Update the price", "更新价格";
+    template_estimate: "Expected: about {}, {}", "预计：约 {}，{}";
+    template_until_stopped: "It runs until you stop it, at most to its time limit.", "运行至您停止为止，最长到时间限制。";
+    template_try_again: "Something has changed meanwhile. Look at the price and try again.", "期间情况有变，请查看价格后重试。";
+    yes: "Yes", "是";
+    no: "No", "否";
+    pictures_moving: "All frames so far, as one moving picture", "目前所有帧合成的动图";
+    pictures_save: "Save the moving picture", "保存动图";
+    pictures_title: "Pictures", "图片";
+    endpoint_title: "Endpoint", "端点";
+    endpoint_public: "Anyone may ask it. Clients take this address as that of an OpenAI server.", "任何人均可请求。客户端将此地址用作 OpenAI 服务器地址。";
+    endpoint_keys: "Your API keys with the scope read may ask it. Clients take this address as that of an OpenAI server, and the key as its key.", "可使用您带 read 权限的 API 密钥请求。客户端将此地址用作 OpenAI 服务器地址，密钥用作其密钥。";
+    endpoint_requests: "Requests", "请求数";
+    endpoint_pace: "Tokens a second", "每秒 token";
+    endpoint_latency: "First byte, p50 / p95", "首字节 p50 / p95";
+    endpoint_trouble: "{} were given to another replica, {} found nobody who answered.", "{} 个请求转给了其他副本，{} 个无人应答。";
+    endpoint_replicas: "Replicas", "副本";
+    endpoint_well: "answers", "可应答";
+    endpoint_unwell: "does not answer yet", "尚未应答";
+    endpoint_under_way: "{} under way", "进行中 {}";
+    pictures_more: "{} more pictures are in the table below.", "其余 {} 张图片见下表。";
+}

@@ -1,0 +1,264 @@
+//! Requests to jobs that serve: `/api/v1/endpoints/{job}/…` is answered by one of the job's members. Who answers is decided in the
+//! exchange; here a request is carried, tried elsewhere when nobody answered, and counted.
+
+mod carry;
+mod counted;
+mod look;
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use exchange::{Exchange, Heard, Place, Served};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST,
+    HeaderName, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use kernel::JobId;
+use protocol::Code;
+use protocol::endpoint::EndpointView;
+use tokio::time::Instant;
+
+use crate::auth::{MaybeSigned, Signed};
+use crate::http::extract::{Id, JSON_BYTES_MAX};
+use crate::http::problem::{Carried, Refused};
+use crate::http::rest::Refusals;
+use crate::state::AppState;
+use carry::NoAnswer;
+use counted::UnderWay;
+pub use look::round;
+
+/// So many members are tried for one request.
+const TRIES_MAX: usize = 3;
+/// A model may think for long before it says its first word.
+const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(120);
+/// Of one connection, never of a request that is carried on.
+const HOP_BY_HOP: [HeaderName; 6] = [
+    CONNECTION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    CONTENT_LENGTH,
+];
+/// What an answer may call itself; all else is only bytes. A stranger's page must not be one of ours.
+const KINDS: [&str; 5] = [
+    "application/json",
+    "text/event-stream",
+    "text/plain",
+    "audio/",
+    "image/png",
+];
+
+/// How an endpoint does: its replicas, what came, how fast it answers.
+#[utoipa::path(get, path = "/api/v1/endpoints/{id}", tag = "endpoints", params(("id" = JobId, Path)),
+    responses((status = 200, body = EndpointView), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn one(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(job): Id<JobId>,
+) -> Result<Json<EndpointView>, Refused> {
+    Ok(Json(exchange.endpoint(&actor, job).await?))
+}
+
+/// `/api/v1/endpoints/{job}/{path}`: what the job serves under `/{path}`.
+///
+/// # Errors
+/// No such endpoint, not for this asker, or nobody answers.
+pub async fn ask(
+    State(state): State<AppState>,
+    Path((id, path)): Path<(String, String)>,
+    MaybeSigned(actor): MaybeSigned,
+    request: Request,
+) -> Result<Response, Refused> {
+    let nothing = || Refused::new(Code::NotFound, "Nothing serves here. Is the job running?");
+    let job: JobId = id.parse().map_err(|_| nothing())?;
+    let served = state.exchange.served(job).ok_or_else(nothing)?;
+    state.exchange.may_ask(&served, actor.as_ref())?;
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, JSON_BYTES_MAX).await.map_err(|_| {
+        Refused::new(
+            Code::TooLarge,
+            format!("The body may have at most {JSON_BYTES_MAX} bytes."),
+        )
+    })?;
+    let asked = Asked {
+        request: head(&parts, &path, served.port.port)?,
+        again: may_be_repeated(&parts.method, &path),
+        body,
+    };
+    let answered = answered(&state, job, &served, &asked).await;
+    answered.ok_or_else(|| {
+        state.exchange.endpoint_refused(job);
+        Refused::new(
+            Code::Unavailable,
+            "No replica answers at the moment. Try again in a few seconds.",
+        )
+    })
+}
+
+/// A request as it is carried.
+struct Asked {
+    request: Parts,
+    body: Bytes,
+    /// Nothing is changed by asking twice.
+    again: bool,
+}
+
+/// Methods that change nothing by being repeated; and what of the `OpenAI` format only computes.
+fn may_be_repeated(method: &Method, path: &str) -> bool {
+    method.is_idempotent()
+        || (path.starts_with("v1/")
+            && ["completions", "embeddings", "responses"]
+                .iter()
+                .any(|end| path.ends_with(end)))
+}
+
+fn head(parts: &Parts, path: &str, port: u16) -> Result<Parts, Refused> {
+    let query = parts.uri.query().map(|query| format!("?{query}"));
+    // The path as it came, not as it was decoded.
+    let raw = parts.uri.path().splitn(6, '/').nth(5).unwrap_or(path);
+    let uri: Uri = format!("/{raw}{}", query.unwrap_or_default())
+        .parse()
+        .map_err(|_| Refused::field("path", "no address"))?;
+    let host = HeaderValue::from_str(&format!("127.0.0.1:{port}"));
+    let host = host.map_err(|_| Refused::field("port", "no port"))?;
+    let mut request = http::Request::new(());
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    for (name, value) in &parts.headers {
+        // What proves who asks is for us, not for the job.
+        let ours = [AUTHORIZATION, COOKIE, HOST].contains(name);
+        if !ours && !HOP_BY_HOP.contains(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    headers.insert(HOST, host);
+    Ok(request.into_parts().0)
+}
+
+async fn answered(
+    state: &AppState,
+    job: JobId,
+    served: &Served,
+    asked: &Asked,
+) -> Option<Response> {
+    let mut tried = Vec::new();
+    while tried.len() < TRIES_MAX {
+        let place = state.exchange.endpoint_pick(job, served, &tried)?;
+        tried.push(place.member);
+        let under_way = UnderWay::new(state.exchange.clone(), job, place.member);
+        match once(state, served, &place, asked, under_way).await {
+            Ok(response) => return Some(response),
+            Err(NoAnswer::NotReached) => {}
+            Err(NoAnswer::BrokeOff) if asked.again => {}
+            Err(NoAnswer::BrokeOff) => return None,
+        }
+    }
+    None
+}
+
+/// Asks one member. Its answer is passed on as it comes.
+async fn once(
+    state: &AppState,
+    served: &Served,
+    place: &Place,
+    asked: &Asked,
+    under_way: UnderWay,
+) -> Result<Response, NoAnswer> {
+    let begun = Instant::now();
+    let line = carry::open(state, place, served.port.port).await;
+    let mut line = line.inspect_err(|_| under_way.ended(Heard::Failed))?;
+    let mut request = http::Request::from_parts(asked.request.clone(), asked.body.clone());
+    if !asked.body.is_empty() {
+        let length = HeaderValue::from(asked.body.len());
+        request.headers_mut().insert(CONTENT_LENGTH, length);
+    }
+    let answer = tokio::time::timeout(FIRST_BYTE_WITHIN, line.ask(request)).await;
+    let answer = answer.unwrap_or(Err(NoAnswer::BrokeOff));
+    let answer = answer.inspect_err(|_| under_way.ended(Heard::Failed))?;
+    let first_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (parts, body) = answer.into_parts();
+    let streamed = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let body = counted::body(body, line, under_way, first_ms, streamed);
+    let mut response = Response::new(Body::from_stream(body));
+    *response.status_mut() = parts.status;
+    pass_on(&parts.headers, response.headers_mut());
+    response.extensions_mut().insert(Carried);
+    Ok(response)
+}
+
+fn pass_on(from: &HeaderMap, to: &mut HeaderMap) {
+    for (name, value) in from {
+        if *name != SET_COOKIE
+            && !HOP_BY_HOP.contains(name)
+            && !name.as_str().starts_with("access-control-")
+        {
+            to.append(name.clone(), value.clone());
+        }
+    }
+    let kind = to.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let harmless = kind.is_some_and(|kind| KINDS.iter().any(|known| kind.starts_with(known)));
+    if !harmless {
+        to.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        );
+    }
+    to.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; sandbox"),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{head, may_be_repeated, pass_on};
+    use http::{HeaderMap, HeaderValue, Method, Request};
+
+    #[test]
+    fn only_what_changes_nothing_is_asked_twice() {
+        assert!(may_be_repeated(&Method::GET, "anything"));
+        assert!(may_be_repeated(&Method::POST, "v1/chat/completions"));
+        assert!(!may_be_repeated(&Method::POST, "v1/files"));
+        assert!(!may_be_repeated(&Method::POST, "completions"));
+    }
+
+    #[test]
+    fn a_request_is_carried_without_what_proves_who_asks() {
+        let request = Request::get("/api/v1/endpoints/job_1/v1/models%2Fx?a=b%20c")
+            .header("authorization", "Bearer secret")
+            .header("cookie", "session=1")
+            .header("connection", "keep-alive")
+            .header("x-own", "1")
+            .body(())
+            .expect("a request");
+        let (parts, ()) = request.into_parts();
+        let head = head(&parts, "v1/models/x", 8_000).expect("a head");
+        assert_eq!(head.uri, "/v1/models%2Fx?a=b%20c");
+        assert_eq!(head.headers.len(), 2, "{:?}", head.headers);
+        assert_eq!(head.headers["host"], "127.0.0.1:8000");
+    }
+
+    #[test]
+    fn a_strangers_page_is_only_bytes() {
+        let mut from = HeaderMap::new();
+        from.insert("content-type", HeaderValue::from_static("text/html"));
+        from.insert("set-cookie", HeaderValue::from_static("a=b"));
+        from.insert("access-control-allow-origin", HeaderValue::from_static("*"));
+        let mut to = HeaderMap::new();
+        pass_on(&from, &mut to);
+        assert_eq!(to["content-type"], "application/octet-stream");
+        assert_eq!(to["content-security-policy"], "default-src 'none'; sandbox");
+        assert_eq!(to.len(), 2);
+    }
+}
