@@ -277,8 +277,14 @@ fn hash(file: &Path, from: u64, size: u64) -> std::io::Result<String> {
     let mut file = File::open(file)?;
     std::io::Seek::seek(&mut file, SeekFrom::Start(from))?;
     let mut digest = Sha256::new();
-    std::io::copy(&mut std::io::Read::take(file, size), &mut digest)?;
-    Ok(hex::encode(digest.finalize()))
+    let mut rest = std::io::Read::take(file, size);
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match std::io::Read::read(&mut rest, &mut piece)? {
+            0 => return Ok(hex::encode(digest.finalize())),
+            count => digest.update(piece.get(..count).unwrap_or_default()),
+        }
+    }
 }
 
 fn list(tar: &PathBuf) -> std::io::Result<Vec<Entry>> {
