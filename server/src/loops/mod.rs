@@ -60,7 +60,7 @@ pub fn start(state: &AppState, mail: Option<&Mail>) -> anyhow::Result<Vec<JoinHa
     Ok(loops)
 }
 
-fn reconcilers(state: &AppState) -> [JoinHandle<()>; 4] {
+fn reconcilers(state: &AppState) -> [JoinHandle<()>; 5] {
     let reconcile = state.exchange.clone();
     let tick = state.exchange.clone();
     let prove = state.exchange.clone();
