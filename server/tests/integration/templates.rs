@@ -216,9 +216,8 @@ async fn a_template_is_looked_at_and_refuses_what_does_not_fit() {
         .await
         .refused(404);
     let path = "/api/v1/templates/raytrace/launch";
-    let refused = ada
-        .rest
-        .post(path, &json!({ "inputs": { "frames": 0, "colour": "red" } }));
+    let wrong = json!({ "inputs": { "frames": 0, "colour": "red" } });
+    let refused = ada.rest.post(path, &wrong);
     let fields: BTreeSet<String> = refused
         .await
         .refused(422)
