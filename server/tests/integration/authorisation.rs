@@ -452,8 +452,11 @@ async fn each_route_refuses_those_who_may_not() {
                 }
             }
         }
-        // What is public belongs to nobody; an admin may see everybody's; a month and a secret's name are one's own.
-        let is_own = path.contains("{month}") || path.contains("/secrets/");
+        // What is public belongs to nobody; an admin may see everybody's; a month and a secret's name are one's own, and a
+        // template is for all.
+        let is_own = ["{month}", "/secrets/", "/templates/"]
+            .iter()
+            .any(|part| path.contains(part));
         if !matches!(door, Public | Admin) && path.contains('{') && !is_own {
             for client in [&session, &ada.rest] {
                 if door == Person && client.headers().contains_key("authorization") {
