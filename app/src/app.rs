@@ -55,6 +55,8 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("/jobs") view=pages::jobs::page ssr=whole.clone()/>
                         <Route path=path!("/jobs/:id") view=pages::job::page ssr=whole.clone()/>
                         <Route path=path!("/nodes") view=pages::nodes::page ssr=whole.clone()/>
+                        <Route path=path!("/machine") view=pages::machine::page ssr=whole.clone()/>
+                        <Route path=path!("/simulator") view=pages::simulator::page ssr=whole.clone()/>
                         <Route path=path!("/earnings") view=pages::earnings::page ssr=whole.clone()/>
                         <Route path=path!("/account") view=pages::account::page ssr=whole.clone()/>
                         <Route path=path!("/billing") view=pages::billing::page ssr=whole.clone()/>
@@ -86,7 +88,7 @@ fn places() -> [(&'static str, &'static [&'static str], Icon, &'static str); 4] 
         ("/jobs", &["/jobs"], Icon::Jobs, t.nav_jobs()),
         (
             "/nodes",
-            &["/price", "/nodes", "/earnings"],
+            &["/price", "/nodes", "/machine", "/simulator", "/earnings"],
             Icon::Earn,
             t.nav_earn(),
         ),

@@ -4,6 +4,7 @@
 //! else; `iog voucher`, which redeems what an owner earned without the platform; work in a running job (`iog ssh` and what belongs to it).
 //! Deliberately absent, still: renting.
 
+mod release;
 mod report;
 mod voucher;
 mod words;
@@ -49,6 +50,9 @@ enum Command {
     Logs(work::Logs),
     /// Copy a file into a running job, or out of it: `iog cp model.bin job_…:in/`.
     Cp(work::Copy),
+    /// Sign releases of the worker, for those who run a server.
+    #[command(subcommand)]
+    Release(release::Releases),
 }
 
 #[derive(Args)]
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Command::PortForward(wanted) => work::run(work::forward(wanted)),
         Command::Logs(wanted) => work::run(work::logs(wanted)),
         Command::Cp(wanted) => work::run(work::copy(wanted)),
+        Command::Release(wanted) => release::run(&wanted),
     };
     match done {
         Ok(code) => code,

@@ -13,6 +13,7 @@ use crate::auth::sockets::Sockets;
 use crate::chain::Link;
 use crate::config::{Config, Limits};
 use crate::http::install::Installer;
+use crate::http::releases::Releases;
 use crate::tunnel::{Tunnels, ports};
 
 /// Cheap to clone: handles only.
@@ -30,6 +31,7 @@ pub struct AppState {
     pub chain: Option<Link>,
     /// What new machines fetch.
     pub installer: Arc<Installer>,
+    pub releases: Releases,
     pub closing: Closing,
 }
 
@@ -83,6 +85,7 @@ impl AppState {
                 config.worker_dir.clone(),
                 &config.settings.public_url,
             )),
+            releases: Releases(config.worker_releases.clone().map(Arc::new)),
             closing,
         }
     }

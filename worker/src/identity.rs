@@ -17,6 +17,7 @@ pub const KEY: &str = "node.key";
 pub const STATE: &str = "state.json";
 /// Holds the number of the process that holds it.
 pub const LOCK: &str = "lock";
+pub const MAINTENANCE: &str = "maintenance";
 
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
@@ -78,6 +79,30 @@ pub struct Network {
     pub down_mbit: Option<u32>,
 }
 
+/// The address that a state directory remembers, without opening it: an agent may have it.
+pub fn server_of(directory: &Path) -> Option<String> {
+    let text = fs::read_to_string(directory.join(STATE)).ok()?;
+    let state: State = serde_json::from_str(&text).ok()?;
+    Some(state.server)
+}
+
+/// Tells the agent of this directory to take no new jobs, or to take them again.
+///
+/// # Errors
+/// The directory cannot be written.
+pub fn set_maintenance(directory: &Path, on: bool) -> Result<(), IdentityError> {
+    let path = directory.join(MAINTENANCE);
+    let done = if on {
+        File::create(&path).map(drop)
+    } else {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    };
+    done.map_err(io_at(&path))
+}
+
 /// An opened state directory; the lock is held as long as this lives.
 #[derive(Debug)]
 pub struct Identity {
@@ -121,6 +146,11 @@ impl Identity {
             key,
             _lock: lock,
         })
+    }
+
+    /// The owner wants no new jobs here.
+    pub fn in_maintenance(&self) -> bool {
+        self.directory.join(MAINTENANCE).exists()
     }
 
     pub fn directory(&self) -> &Path {

@@ -10,6 +10,7 @@
 pub mod agent;
 mod cards;
 pub mod devices;
+pub mod doctor;
 mod early;
 mod energy;
 pub mod executor;
@@ -27,3 +28,4 @@ pub mod runtime;
 pub mod sandbox;
 mod tunnel;
 pub mod uninstall;
+pub mod update;

@@ -8,12 +8,15 @@ use clap::{Args, Parser, Subcommand};
 use kernel::{Amount, PricePerSecond};
 use protocol::spec::{NAME_MAX, is_country};
 use tracing_subscriber::EnvFilter;
-use worker::agent::{Agent, Settings};
+use worker::agent::{Agent, Left, Settings, wall_clock};
 use worker::devices::Sources;
-use worker::identity::{Identity, Network, State};
+use worker::doctor;
+use worker::identity::{self, Identity, Network, State};
 use worker::image::ImageOptions;
 use worker::link::origin;
 use worker::sandbox;
+use worker::update::supervisor::Supervisor;
+use worker::update::{self, UpdateSettings};
 
 /// Lends this machine's devices to jobs on IOG, isolated and paid by the second.
 #[derive(Parser)]
@@ -37,6 +40,32 @@ enum Command {
     Run(Run),
     /// Remove this worker from the machine: key, state, kept images, leftovers of jobs, and this program.
     Uninstall(Uninstall),
+    /// Look at what this machine needs to earn: each check passes, or says what to do. Exit code 1 when one fails.
+    Doctor(Doctor),
+    /// Take no new jobs, or take them again; what runs goes on. The worker that runs here sees it at its next heartbeat.
+    Maintenance(Maintenance),
+}
+
+#[derive(Args)]
+struct Doctor {
+    /// Address of the exchange [default: the one that this machine joined].
+    #[arg(long, env = "IOG_WORKER_SERVER", value_parser = origin)]
+    server: Option<String>,
+    /// Directory of the worker's key and state.
+    #[arg(long, alias = "state-dir", env = "IOG_WORKER_STATE")]
+    state: Option<PathBuf>,
+    /// For programs.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Maintenance {
+    #[arg(value_parser = ["on", "off"])]
+    switch: String,
+    /// Directory of the worker's key and state.
+    #[arg(long, alias = "state-dir", env = "IOG_WORKER_STATE")]
+    state: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -115,6 +144,18 @@ struct Options {
     /// May be given again.
     #[arg(long = "registry", value_name = "HOST")]
     registries: Vec<String>,
+    /// Take newer workers from the exchange when they are signed by the release key; one that does not come up is taken back.
+    #[arg(long, env = "IOG_WORKER_AUTO_UPDATE")]
+    auto_update: bool,
+    /// The key that releases are signed with, 64 hexadecimal digits; remembered [default: the built-in one].
+    #[arg(long, env = "IOG_RELEASE_KEY", value_name = "HEX", value_parser = release_key)]
+    release_key: Option<String>,
+    /// Between two looks for a newer worker, in seconds.
+    #[arg(long, default_value_t = 3_600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    update_every: u64,
+    /// A newer worker has so long to be welcomed by the exchange, in seconds.
+    #[arg(long, default_value_t = 120, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    update_within: u64,
     /// How long running jobs may go on after SIGTERM, in seconds; then they are stopped.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     drain_timeout: u64,
@@ -148,6 +189,10 @@ fn group(text: &str) -> Result<String, String> {
         return Err("1 to 64 characters on one line".into());
     }
     Ok(name)
+}
+
+fn release_key(text: &str) -> Result<String, String> {
+    update::key(text).map(|_| text.trim().to_owned())
 }
 
 fn price(text: &str) -> Result<PricePerSecond, String> {
@@ -193,7 +238,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
     match runtime.block_on(Box::pin(work(cli.command))) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(message) => fail(&message),
     }
 }
@@ -221,12 +266,17 @@ fn start_logging(cli: &Cli) -> Result<(), String> {
     Ok(())
 }
 
-async fn work(command: Command) -> Result<(), String> {
+async fn work(command: Command) -> Result<ExitCode, String> {
     // Two TLS libraries' worth of defaults are in reach; this one is meant.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Some(supervisor) = supervisor(&command)? {
+        return supervisor.run().await.map_err(|error| error.to_string());
+    }
     match command {
-        Command::Join(join) => Box::pin(run_join(join)).await,
-        Command::Uninstall(uninstall) => run_uninstall(uninstall).await,
+        Command::Doctor(doctor) => return Box::pin(run_doctor(doctor)).await,
+        Command::Maintenance(order) => maintain(&order)?,
+        Command::Uninstall(uninstall) => run_uninstall(uninstall).await?,
+        Command::Join(join) => return Box::pin(run_join(join)).await,
         Command::Run(run) => {
             let identity = open(&run.options)?;
             let mut state = identity.state().map_err(|error| error.to_string())?;
@@ -234,15 +284,97 @@ async fn work(command: Command) -> Result<(), String> {
                 state.server = server;
             }
             let agent = agent(identity, state, &run.options, None).await?;
-            Box::pin(agent.run())
-                .await
-                .map_err(|error| error.to_string())
+            return run_agent(agent).await;
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_agent(agent: Agent) -> Result<ExitCode, String> {
+    let left = Box::pin(agent.run()).await;
+    Ok(match left.map_err(|error| error.to_string())? {
+        Left::Stopped => ExitCode::SUCCESS,
+        Left::ForUpdate => ExitCode::from(update::LEAVES_FOR_UPDATE),
+    })
+}
+
+/// Where the program updates itself: the process that starts the agent, and what it may have to take back.
+fn supervisor(command: &Command) -> Result<Option<Supervisor>, String> {
+    let options = match command {
+        Command::Run(run) => &run.options,
+        Command::Join(join) if !join.enroll_only => &join.options,
+        _ => return Ok(None),
+    };
+    if !options.auto_update || std::env::var_os(update::SUPERVISED).is_some() {
+        return Ok(None);
+    }
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    Ok(Some(Supervisor {
+        program,
+        arguments: std::env::args_os().skip(1).collect(),
+        files: update::Files::of(&directory(options.state.as_ref())?),
+        welcomed_within: Duration::from_secs(options.update_within),
+    }))
+}
+
+/// How this agent looks for newer programs; only under a supervisor, which puts them in place.
+fn updates(options: &Options, identity: &Identity) -> Result<Option<UpdateSettings>, String> {
+    if !options.auto_update || std::env::var_os(update::SUPERVISED).is_none() {
+        return Ok(None);
+    }
+    let files = update::Files::of(identity.directory());
+    if let Some(key) = &options.release_key {
+        files.remember_key(key).map_err(|error| error.to_string())?;
+    }
+    let known = files.known_key();
+    let text = known.as_deref().or(update::BUILT_IN_KEY);
+    let text =
+        text.ok_or("--auto-update needs the key that releases are signed with: --release-key HEX")?;
+    Ok(Some(UpdateSettings {
+        key: update::key(text)?,
+        every: Duration::from_secs(options.update_every),
+    }))
 }
 
 #[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
-async fn run_join(join: Join) -> Result<(), String> {
+async fn run_doctor(asked: Doctor) -> Result<ExitCode, String> {
+    let state = directory(asked.state.as_ref())?;
+    let server = asked.server.or_else(|| identity::server_of(&state));
+    let place = doctor::place(&state);
+    let checks = doctor::look(&place, server.as_deref(), wall_clock).await;
+    if asked.json {
+        println!(
+            "{}",
+            doctor::json(&checks).map_err(|error| error.to_string())?
+        );
+    } else {
+        print!("{}", doctor::text(&checks));
+    }
+    Ok(if doctor::is_well(&checks) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
+fn maintain(order: &Maintenance) -> Result<(), String> {
+    let on = order.switch == "on";
+    identity::set_maintenance(&directory(order.state.as_ref())?, on)
+        .map_err(|error| error.to_string())?;
+    println!(
+        "{}",
+        if on {
+            "Maintenance: no new jobs are taken; what runs goes on."
+        } else {
+            "Jobs are taken again."
+        }
+    );
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
+async fn run_join(join: Join) -> Result<ExitCode, String> {
     let identity = open(&join.options)?;
     let host = rustix::system::uname()
         .nodename()
@@ -267,16 +399,14 @@ async fn run_join(join: Join) -> Result<(), String> {
         join.server, welcome.node_name, welcome.node
     );
     if join.enroll_only {
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
-    Box::pin(agent.run())
-        .await
-        .map_err(|error| error.to_string())
+    run_agent(agent).await
 }
 
 #[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
 async fn run_uninstall(uninstall: Uninstall) -> Result<(), String> {
-    let directory = directory(uninstall.state.as_deref())?;
+    let directory = directory(uninstall.state.as_ref())?;
     let program = if uninstall.keep_program {
         None
     } else {
@@ -291,18 +421,20 @@ async fn run_uninstall(uninstall: Uninstall) -> Result<(), String> {
     Ok(())
 }
 
-fn directory(named: Option<&Path>) -> Result<PathBuf, String> {
+fn open(options: &Options) -> Result<Identity, String> {
+    let directory = directory(options.state.as_ref())?;
+    Identity::open(&directory).map_err(|error| error.to_string())
+}
+
+/// Where key and state are.
+fn directory(named: Option<&PathBuf>) -> Result<PathBuf, String> {
     Ok(match named {
-        Some(directory) => directory.to_owned(),
+        Some(directory) => directory.clone(),
         None if rustix::process::geteuid().is_root() => PathBuf::from("/var/lib/iog-worker"),
         None => std::env::home_dir()
             .ok_or("no home directory; name one with --state")?
             .join(".local/state/iog-worker"),
     })
-}
-
-fn open(options: &Options) -> Result<Identity, String> {
-    Identity::open(&directory(options.state.as_deref())?).map_err(|error| error.to_string())
 }
 
 async fn agent(
@@ -314,7 +446,9 @@ async fn agent(
     // The very program that runs, also after an update has put another in its place.
     let helper = PathBuf::from("/proc/self/exe");
     let instance = sandbox::instance(&identity.public_key());
+    let updates = updates(options, &identity)?;
     let settings = Settings {
+        updates,
         sandbox: sandbox::Options {
             helper,
             instance,

@@ -13,10 +13,12 @@ use crate::identity::{self, Identity, IdentityError};
 use crate::sandbox;
 
 /// What a worker makes in its state directory. A directory that holds anything else is not removed.
-const OURS: [&str; 7] = [
+const OURS: [&str; 9] = [
     identity::KEY,
     identity::STATE,
     identity::LOCK,
+    identity::MAINTENANCE,
+    "update",
     "node.new",
     "state.new",
     "spool",

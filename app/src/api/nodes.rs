@@ -1,7 +1,7 @@
 //! An owner's machines, their prices and what they earn.
 
 #[cfg(feature = "ssr")]
-use kernel::{Amount, PricePerSecond};
+use kernel::{Amount, PricePerSecond, Seconds};
 use kernel::{DeviceId, NodeId};
 use leptos::prelude::*;
 #[cfg(feature = "ssr")]
@@ -68,6 +68,48 @@ pub async fn set_paused(device: DeviceId, paused: bool) -> Result<(), Fault> {
     let actor = super::actor().await?;
     super::exchange()?
         .set_paused(&actor, device, paused)
+        .await?;
+    super::answer_form("/nodes");
+    Ok(())
+}
+
+/// `hours`: after so many what runs is stopped; empty: it runs to its end.
+#[server(prefix = "/fn", endpoint = "maintenance")]
+pub async fn set_maintenance(id: NodeId, on: bool, hours: String) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let hours: Option<u64> = hours.parse().ok();
+    let after = hours.map(|hours| Seconds::new(hours.saturating_mul(3_600)));
+    let after = after.filter(|_| on);
+    super::exchange()?
+        .set_maintenance(&actor, id, on, after)
+        .await?;
+    super::answer_form("/nodes");
+    Ok(())
+}
+
+/// One of `per_hour`, a decimal number of IO, and `percent`.
+#[server(prefix = "/fn", endpoint = "prices")]
+pub async fn change_prices(
+    #[server(default)] devices: Vec<DeviceId>,
+    per_hour: String,
+    percent: String,
+) -> Result<(), Fault> {
+    let actor = super::actor().await?;
+    let change = match (per_hour.trim(), percent.trim()) {
+        (price, "") => {
+            let price = Amount::parse_io(price).and_then(PricePerSecond::from_per_hour);
+            let price = price.map_err(|error| Problem::field("per_hour", error.to_string()))?;
+            exchange::PriceMove::To(price)
+        }
+        ("", percent) => {
+            let percent = percent.trim_end_matches('%').trim().parse();
+            let wrong = |_| Problem::field("percent", "a whole number such as -10 or 5");
+            exchange::PriceMove::By(percent.map_err(wrong)?)
+        }
+        _ => return Err(Problem::field("percent", "only one of the two").into()),
+    };
+    super::exchange()?
+        .change_prices(&actor, &devices, change)
         .await?;
     super::answer_form("/nodes");
     Ok(())

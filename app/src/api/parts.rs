@@ -10,8 +10,8 @@ use crate::fault::Fault;
 #[server(prefix = "/fn", endpoint = "part", input = Json)]
 pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
     use crate::pages::{
-        account, admin, billing, disputes, earnings, explorer, job, jobs, market, model, nodes,
-        notices, price, reports, rounds, searches, templates, verify, wallet,
+        account, admin, billing, disputes, earnings, explorer, job, jobs, machine, market, model,
+        nodes, notices, price, reports, rounds, searches, simulator, templates, verify, wallet,
     };
     let view = match name.as_str() {
         "market" => market::part(&arg).await?,
@@ -30,6 +30,8 @@ pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
         "job-work" => job::work::part(&arg).await?,
         "job-events" => job::parts::happened(&arg).await?,
         "nodes" => nodes::fleet_part(&arg).await?,
+        "machine" => machine::part(&arg).await?,
+        "simulator" => simulator::part(&arg).await?,
         "price" => price::part(&arg).await?,
         "missed" => rounds::missed_part(&arg).await?,
         "explorer" => explorer::part().await?,

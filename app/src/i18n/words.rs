@@ -19,6 +19,7 @@ macro_rules! words {
 }
 
 mod chain;
+mod fleet;
 mod money;
 mod pages;
 mod reports;
@@ -54,6 +55,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str
         .chain(wallet::ALL)
         .chain(work::ALL)
         .chain(chain::ALL)
+        .chain(fleet::ALL)
         .chain(templates::ALL)
 }
 

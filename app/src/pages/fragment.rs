@@ -153,7 +153,7 @@ impl Fragment {
     /// Somebody is typing in it: what they typed is worth more than the newest figure.
     fn is_edited(self) -> bool {
         document().active_element().is_some_and(|active| {
-            active.tag_name() == "INPUT"
+            matches!(active.tag_name().as_str(), "INPUT" | "SELECT")
                 && active
                     .closest(&format!("[data-part={}]", self.name))
                     .ok()

@@ -1,7 +1,13 @@
 //! The owner's fleet: joining a machine, its devices, why each earns or not, and its price.
 
 #[cfg(feature = "ssr")]
+mod join;
+#[cfg(feature = "ssr")]
+mod many;
+#[cfg(feature = "ssr")]
 mod part;
+#[cfg(feature = "ssr")]
+pub(super) mod strip;
 
 use std::time::Duration;
 
@@ -31,6 +37,7 @@ pub fn earn_tabs() -> AnyView {
         vec![
             ("/nodes", t.tab_machines(), "/nodes".to_owned()),
             ("/earnings", t.tab_earnings(), "/earnings".to_owned()),
+            ("/simulator", t.tab_simulator(), "/simulator".to_owned()),
         ],
         path.into(),
     )

@@ -2,6 +2,7 @@
 
 use kernel::{Amount, Seconds};
 use leptos::prelude::AnyView;
+use protocol::fleet::Standing;
 use protocol::money::{DepositState, DisputeState, Party, PayoutState};
 use protocol::notice::DeliveryError;
 use protocol::proof::{ProofReason, ProofState};
@@ -9,7 +10,7 @@ use protocol::rent::Kind;
 use protocol::spec::DeviceClass;
 use protocol::state::{DeviceState, JobState, LeaseState, RunEnd};
 use protocol::view::{
-    Book, EarnRule, EntryKind, JobEventKind, NodeDeviceView, RefundReason, ScarcityView,
+    Book, EarnCheck, EarnRule, EntryKind, JobEventKind, NodeDeviceView, RefundReason, ScarcityView,
 };
 
 use crate::components::{Tone, state};
@@ -33,6 +34,7 @@ pub fn device_state(device: DeviceState, t: &'static Words) -> AnyView {
         DeviceState::Idle => (Tone::Ok, t.device_idle()),
         DeviceState::Hired => (Tone::Busy, t.device_hired()),
         DeviceState::Paused => (Tone::Idle, t.device_paused()),
+        DeviceState::Maintenance => (Tone::Idle, t.device_maintenance()),
         DeviceState::Closed => (Tone::Idle, t.device_closed()),
         DeviceState::Down => (Tone::Bad, t.device_down()),
         DeviceState::Blocked => (Tone::Warn, t.device_blocked()),
@@ -269,6 +271,9 @@ pub fn earn_rule(rule: EarnRule, t: &Words) -> (&'static str, &'static str) {
         EarnRule::Connected => (t.rule_connected(), t.fix_connected()),
         EarnRule::Isolation => (t.rule_isolation(), t.fix_isolation()),
         EarnRule::Proven => (t.rule_proven(), t.fix_proven()),
+        EarnRule::NotMaintained => (t.rule_maintenance(), t.fix_maintenance()),
+        EarnRule::Market => (t.rule_market(), t.fix_market()),
+        EarnRule::Reputation => (t.rule_reputation(), t.fix_reputation()),
         EarnRule::NotPaused => (t.rule_paused(), t.fix_paused()),
         EarnRule::InHours => (t.rule_hours(), t.fix_hours()),
         EarnRule::Priced => (t.rule_priced(), t.fix_priced()),
@@ -307,6 +312,29 @@ pub fn proof(device: &NodeDeviceView, t: &Words) -> (String, Option<&'static str
         ProofReason::Benchmark => t.proof_less(),
     });
     (line, reason)
+}
+
+/// The numbers of a rule, where it has some.
+pub fn earn_numbers(check: &EarnCheck, t: &Words) -> Option<String> {
+    let numbers: Vec<String> = check.numbers.iter().map(u32::to_string).collect();
+    match (check.rule, numbers.as_slice()) {
+        (EarnRule::Market, [rank, of]) => Some(fill(t.rule_market_place(), &[rank, of])),
+        (EarnRule::Reputation, [now]) => Some(fill(t.rule_reputation_at(), &[now])),
+        _ => None,
+    }
+}
+
+/// How a machine stands.
+pub fn standing(standing: Standing, t: &'static Words) -> AnyView {
+    let (tone, word) = match standing {
+        Standing::Online => (Tone::Ok, t.node_online()),
+        Standing::Offline => (Tone::Bad, t.node_offline()),
+        Standing::Draining => (Tone::Warn, t.node_draining()),
+        Standing::Maintenance => (Tone::Idle, t.node_maintenance()),
+        Standing::NotIsolated => (Tone::Warn, t.node_not_isolated()),
+        Standing::Suspect => (Tone::Bad, t.node_suspect()),
+    };
+    state(tone, word)
 }
 
 /// How scarce a model is: now, and in the median of a day.

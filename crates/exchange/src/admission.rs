@@ -261,6 +261,7 @@ impl Exchange {
             joined_at: now,
             last_seen: None,
             removed: false,
+            maintenance: None,
         };
         tx.insert_node(&node).await?;
         if !tx.use_join_token(token.id, node.id).await? {

@@ -111,6 +111,11 @@ pub(crate) struct Memory {
     /// after it took effect. The next tick reads them anew.
     pub doubtful: BTreeSet<LeaseId>,
     pub connections: u64,
+    /// The hash of the last round that is written: the seed of the next.
+    pub round_seed: String,
+    /// Up to when the time of machines and of the platform is noted, and in which hour reputations were computed last.
+    pub uptime_at: Option<Timestamp>,
+    pub reputed_hour: Option<i64>,
     /// How many per cent of each model were hired in the median of the last day.
     pub scarce: BTreeMap<(DeviceClass, String), u32>,
     pub searches: Watch,
@@ -295,7 +300,7 @@ impl NodeLive {
             || !may_be_hired(device, self.unproven_gpus)
         {
             Supply::Blocked
-        } else if device.paused {
+        } else if device.paused || self.node.maintenance.is_some() {
             Supply::Paused
         } else if matches!(
             Hours::at(device.rules.schedule.as_ref(), now),

@@ -477,6 +477,9 @@ impl Exchange {
         live.lease.end = Some(run_end.clone());
         live.lease.ended_at = Some(now);
         tx.update_lease(&live.lease).await?;
+        if matches!(end, LeaseEnd::Rejected(_)) {
+            tx.lease_refused(id).await?;
+        }
         // Taken back by the market is no fault of a machine.
         let lost = match run_end {
             RunEnd::Preempted => JobEventKind::Preempted,

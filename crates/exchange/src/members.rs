@@ -5,9 +5,10 @@
 //! others; they go on. A member that finishes is done, and the job is finished when all are. A member that fails, or
 //! meets a limit, ends the job, and the others are stopped.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use kernel::{Amount, LeaseId, NodeId, PricePerSecond, Seconds};
+use kernel::{Amount, LeaseId, NodeId, PricePerSecond, Seconds, Timestamp};
 use market::{Choice, Near, NoMatch, Offer, Request};
 use protocol::round::Occasion;
 use protocol::state::{JobStep, RunEnd};
@@ -177,8 +178,9 @@ impl Exchange {
         let now = self.now();
         let mut memory = self.memory();
         let mut asked = Asked::of(&mut memory.book, occasion, now);
-        let (which, answer) = answer(&memory, wanted);
-        asked.answered(&wanted.requests, which, answer.as_ref().ok());
+        let requests = with_newcomers(&memory, &wanted.requests, now);
+        let (which, answer) = answer(&memory, &requests);
+        asked.answered(&requests, which, answer.as_ref().ok());
         let answer = answer.map_err(|why| self.priced(why));
         for offer in answer.iter().flat_map(|choice| &choice.offers) {
             let taken = memory.book.take(offer.device, job);
@@ -317,12 +319,29 @@ impl Exchange {
 
 /// The best that the market has for what is wanted.
 pub(crate) fn choose(memory: &Memory, wanted: &Wanted) -> Result<Choice, NoMatch> {
-    answer(memory, wanted).1
+    answer(memory, &wanted.requests).1
+}
+
+/// What a round asks: when its seed says that it is the newcomers' turn, one of them for no more than the best asks, before
+/// all others (docs/reputation.md). It is a request like any other, so the round replays as it is.
+fn with_newcomers<'a>(
+    memory: &Memory,
+    requests: &'a [Request],
+    now: Timestamp,
+) -> Cow<'a, [Request]> {
+    if let [request] = requests
+        && market::is_newcomers_turn(&memory.round_seed)
+        && let Some(best) = memory.book.of(request.ask.kind).best(request)
+        && let Some(newcomers) = request.of_newcomers(&best, now)
+    {
+        return Cow::Owned(vec![newcomers, request.clone()]);
+    }
+    Cow::Borrowed(requests)
 }
 
 /// Which of the requests is answered, and how; nothing for all of them is the last one's answer.
-pub(crate) fn answer(memory: &Memory, wanted: &Wanted) -> (usize, Result<Choice, NoMatch>) {
-    let Some((last, nearer)) = wanted.requests.split_last() else {
+pub(crate) fn answer(memory: &Memory, requests: &[Request]) -> (usize, Result<Choice, NoMatch>) {
+    let Some((last, nearer)) = requests.split_last() else {
         return (0, Err(NoMatch::NOTHING));
     };
     let found = nearer.iter().enumerate().find_map(|(n, request)| {

@@ -1,7 +1,8 @@
 //! The owner's side: join tokens, nodes, prices.
 
 use kernel::{AccountId, Amount, DeviceId, JoinTokenId, NodeId, Timestamp};
-use market::Supply;
+use market::reputation::START_HUNDREDTHS;
+use market::{Kind, Supply};
 use protocol::proof::ProofState;
 use protocol::view::{
     EarnCheck, EarnRule, JoinTokenState, JoinTokenView, NodeDeviceView, NodeView, Scope,
@@ -125,6 +126,8 @@ impl Exchange {
             name: node.name.clone(),
             online: live.link.as_ref().is_some_and(|link| !link.silent),
             draining: live.draining,
+            standing: live.standing(),
+            maintenance: node.maintenance,
             country: node.country.clone(),
             reputation: node.reputation,
             agent_version: node.agent_version.clone(),
@@ -157,7 +160,7 @@ impl Exchange {
             model: device.model.clone(),
             memory_mib: device.memory_mib,
             uuid: device.uuid.clone(),
-            state: device_state(supply, lease.is_some()),
+            state: device_state(supply, lease.is_some(), live.node.maintenance.is_some()),
             price: device.price,
             per_hour: per_hour(self.fees(), device.price),
             rules: device.rules.clone(),
@@ -167,7 +170,7 @@ impl Exchange {
                 let open = earned(lease).minus_or_zero(lease.lease.earned);
                 lease.lease.share(device.id, open)
             }),
-            checks: checks(live, device, supply, lease.is_some()),
+            checks: checks(memory, live, device, supply, lease.is_some()),
             verified: level(device, now),
             proof: device.proof.clone(),
         }
@@ -220,13 +223,23 @@ impl Exchange {
 }
 
 /// Each rule that a device must pass to earn, with the fix where it does not.
-fn checks(live: &NodeLive, device: &Device, supply: Supply, hired: bool) -> Vec<EarnCheck> {
+fn checks(
+    memory: &Memory,
+    live: &NodeLive,
+    device: &Device,
+    supply: Supply,
+    hired: bool,
+) -> Vec<EarnCheck> {
     let check = |rule, pass: bool, fix: &str| EarnCheck {
         rule,
         pass,
         fix: if pass { String::new() } else { fix.to_owned() },
+        numbers: Vec::new(),
     };
     let connected = live.link.as_ref().is_some_and(|link| !link.silent) && !live.draining;
+    let place = memory.book.of(Kind::OnDemand).place(device.id);
+    let (rank, of) = place.unwrap_or_default();
+    let reputation = live.node.reputation;
     let problems = live.node.host.isolation_problems.join("; ");
     vec![
         check(
@@ -246,6 +259,11 @@ fn checks(live: &NodeLive, device: &Device, supply: Supply, hired: bool) -> Vec<
             },
         ),
         check(
+            EarnRule::NotMaintained,
+            live.node.maintenance.is_none(),
+            "end the maintenance of this machine",
+        ),
+        check(
             EarnRule::NotPaused,
             !device.paused,
             "resume the device below",
@@ -260,6 +278,28 @@ fn checks(live: &NodeLive, device: &Device, supply: Supply, hired: bool) -> Vec<
             !device.price.per_second().is_zero(),
             "a price of zero earns nothing; set one",
         ),
+        EarnCheck {
+            numbers: if place.is_some() {
+                vec![rank, of]
+            } else {
+                Vec::new()
+            },
+            ..check(
+                EarnRule::Market,
+                hired
+                    || place
+                        .is_some_and(|(rank, of)| rank.saturating_mul(2) <= of.saturating_add(1)),
+                "most free offers of this model are cheaper; a lower price is hired sooner",
+            )
+        },
+        EarnCheck {
+            numbers: vec![reputation],
+            ..check(
+                EarnRule::Reputation,
+                reputation >= START_HUNDREDTHS / 100,
+                "jobs that ask for a least reputation pass it by; the machine's page says what lowered it",
+            )
+        },
         check(
             EarnRule::Hired,
             hired,

@@ -278,7 +278,7 @@ impl Exchange {
         let choice = self.promised(&memory, request, quote)?;
         // As a rule the market answers the same now as a minute ago, and that is a round like any other. Where the promise
         // made the difference, there is nothing that could be asked again.
-        let (which, found) = answer(&memory, wanted);
+        let (which, found) = answer(&memory, &wanted.requests);
         let devices = |choice: &Choice| -> Vec<DeviceId> {
             choice.offers.iter().map(|offer| offer.device).collect()
         };

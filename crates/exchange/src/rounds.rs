@@ -75,12 +75,17 @@ impl Asked {
             request: request.ok_or_else(|| Error::Internal("nothing was asked".into()))?,
             nearer: self.requests,
             chosen: self.chosen,
-            previous: if head.number == 0 {
-                ZEROS.to_owned()
-            } else {
-                head.hash.clone()
-            },
+            previous: seed_of(head),
         })
+    }
+}
+
+/// What the next round holds of the one before: its seed.
+fn seed_of(head: &RoundHead) -> String {
+    if head.number == 0 {
+        ZEROS.to_owned()
+    } else {
+        head.hash.clone()
     }
 }
 
@@ -113,6 +118,7 @@ impl Exchange {
         if memory.book.is_quiet() || memory.book.step() < head.step {
             memory.book.begin(head.step.saturating_add(1));
         }
+        memory.round_seed = seed_of(&head);
         drop(memory);
         *end = Some(head);
         Ok(())

@@ -100,7 +100,7 @@ impl Exchange {
     }
 
     /// Writes what owners set, and tells the market. The caller holds the desk.
-    async fn write_devices(&self, devices: &[Device]) -> Result<(), Error> {
+    pub(crate) async fn write_devices(&self, devices: &[Device]) -> Result<(), Error> {
         let mut tx = self.inner.store.begin().await?;
         for device in devices {
             tx.set_device(device).await?;

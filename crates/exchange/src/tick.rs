@@ -70,6 +70,7 @@ impl Exchange {
             tx.node_seen(node, at).await?;
         }
         tx.commit().await?;
+        self.end_maintained();
         self.live().prune();
         let results = [
             self.prune_bundles().await,
@@ -80,6 +81,8 @@ impl Exchange {
             self.note_payout_addresses().await,
             self.keep_rounds().await,
             self.prune_challenges().await,
+            self.note_uptime().await,
+            self.note_reputations().await,
         ];
         results.into_iter().collect()
     }

@@ -32,12 +32,13 @@ pub(crate) fn earned(live: &LeaseLive) -> Amount {
         .max(lease.earned)
 }
 
-pub(crate) fn device_state(supply: market::Supply, hired: bool) -> DeviceState {
+pub(crate) fn device_state(supply: market::Supply, hired: bool, maintained: bool) -> DeviceState {
     match supply {
         // A device whose node is silent is down even while its lease has not run out.
         market::Supply::Down => DeviceState::Down,
         market::Supply::Blocked => DeviceState::Blocked,
         _ if hired => DeviceState::Hired,
+        _ if maintained => DeviceState::Maintenance,
         market::Supply::Paused => DeviceState::Paused,
         market::Supply::Closed => DeviceState::Closed,
         market::Supply::Offered => DeviceState::Idle,
@@ -80,7 +81,11 @@ pub(crate) fn offer_view(memory: &Memory, offer: &Offer, kind: Kind, fees: Fees)
         min_duration: offer.min_duration,
         max_duration: offer.max_duration,
         reputation: offer.reputation,
-        state: device_state(offer.supply, offer.holder.is_some()),
+        state: device_state(
+            offer.supply,
+            offer.holder.is_some(),
+            node.is_some_and(|live| live.node.maintenance.is_some()),
+        ),
         kind,
         price: offer.price,
         per_hour: per_hour(fees, offer.price),

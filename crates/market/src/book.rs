@@ -211,7 +211,10 @@ impl Book {
                 .filter(|offer| offer.is_open() && request.admits(offer));
         }
         self.stream(&request.filter, Scope::Open)
-            .find(|id| !request.avoid.contains(&self.index.rows.get(*id).node))
+            .find(|id| {
+                let row = self.index.rows.get(*id);
+                !request.avoid.contains(&row.node) && request.welcomes(row.joined_at)
+            })
             .map(|id| self.index.offer(id))
     }
 
@@ -280,6 +283,24 @@ impl Book {
             }
         }
         standing
+    }
+
+    /// The place of a free offer among the free ones of its model and class, 1 being chosen first, and how many these are.
+    pub fn place(&self, device: DeviceId) -> Option<(u32, u32)> {
+        let own = self.index.rows.find(device)?;
+        let row = self.index.rows.get(own);
+        let (mut place, mut of) = (None, 0_u32);
+        let shelf = self.index.shelf_named(&self.index.offer(own).model)?;
+        for id in self.index.pages(shelf).iter().flat_map(Page::offers) {
+            let other = self.index.rows.get(id);
+            if other.class == row.class && other.is_open() {
+                of = of.saturating_add(1);
+                if id == own {
+                    place = Some(of);
+                }
+            }
+        }
+        Some((place?, of))
     }
 
     /// The offers of one model, by its exact name, in the order of choice.

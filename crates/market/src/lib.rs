@@ -24,6 +24,7 @@ mod offer;
 mod place;
 mod public;
 mod replay;
+pub mod reputation;
 mod request;
 mod root;
 
@@ -38,5 +39,5 @@ pub use offer::{Offer, Rank, Supply, Version};
 pub use place::{Country, Region};
 pub use public::{Unreadable, chosen, published, published_request, request_of};
 pub use replay::{Chance, Hurdle, Replica, chance, follow, hash_of, readable};
-pub use request::{Ask, Kind, Near, Request};
+pub use request::{Ask, Kind, NEWCOMER, Near, Request, is_newcomers_turn};
 pub use root::{Digest, Proof, leaf_bytes};

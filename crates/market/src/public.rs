@@ -246,6 +246,7 @@ pub fn published_request(request: &Request) -> RoundRequest {
         device,
         avoid,
         most_together,
+        newcomers_since,
     } = request;
     let Ask {
         count,
@@ -268,6 +269,7 @@ pub fn published_request(request: &Request) -> RoundRequest {
         device: *device,
         avoid: avoid.clone(),
         most_together: *most_together,
+        newcomers_since: *newcomers_since,
     }
 }
 
@@ -297,5 +299,6 @@ pub fn request_of(request: &RoundRequest) -> Result<Request, Unreadable> {
         device: request.device,
         avoid: request.avoid.clone(),
         most_together: request.most_together,
+        newcomers_since: request.newcomers_since,
     })
 }

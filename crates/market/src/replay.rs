@@ -8,7 +8,7 @@ use protocol::round::{
 use crate::books::{Books, Listing};
 use crate::offer::Offer;
 use crate::public::{Unreadable, chosen, listing_of, request_of, somebody};
-use crate::request::Request;
+use crate::request::{NEWCOMER, Request, is_newcomers_turn};
 use crate::root::Digest;
 
 /// What the hash of a round begins with; another form of rounds gets another word.
@@ -82,7 +82,14 @@ impl Replica {
     pub fn check(&mut self, record: &RoundRecord) -> Result<Vec<ReplayStep>, Unreadable> {
         let round = &record.round;
         let asked = round.nearer.iter().chain([&round.request]);
-        let asked: Vec<Request> = asked.map(request_of).collect::<Result<_, _>>()?;
+        let mut asked: Vec<Request> = asked.map(request_of).collect::<Result<_, _>>()?;
+        // Newcomers who were asked out of their turn, or who are none, were not to be asked.
+        let turn = is_newcomers_turn(&round.previous).then(|| round.at.minus(NEWCOMER));
+        asked.retain(|request| {
+            request
+                .newcomers_since
+                .is_none_or(|since| Some(since) == turn)
+        });
         let winners = winners(&self.book, &asked);
         let step = |what, stated: &str, found: String| ReplayStep {
             what,
@@ -199,6 +206,16 @@ fn unmet(offer: &Offer, request: &Request) -> Vec<Hurdle> {
     }
     if request.avoid.contains(&offer.node) {
         unmet.push(plain("refused_before", String::new(), String::new()));
+    }
+    if let Some(since) = request
+        .newcomers_since
+        .filter(|since| offer.joined_at < *since)
+    {
+        unmet.push(plain(
+            "newcomers",
+            since.to_string(),
+            offer.joined_at.to_string(),
+        ));
     }
     for term in &request.filter.terms {
         if term.test.accepts(offer) {

@@ -1,6 +1,6 @@
 //! What a job asks of the market.
 
-use kernel::{DeviceId, NodeId, PricePerSecond};
+use kernel::{DeviceId, NodeId, PricePerSecond, Seconds, Timestamp};
 pub use protocol::rent::Kind;
 use protocol::spec::{DeviceClass, JobSpec};
 
@@ -74,6 +74,21 @@ pub struct Request {
     pub avoid: Vec<NodeId>,
     /// What all devices together may ask at most.
     pub most_together: Option<PricePerSecond>,
+    /// Only machines that joined since then: a newcomers' round.
+    pub newcomers_since: Option<Timestamp>,
+}
+
+/// A machine is a newcomer for so long.
+pub const NEWCOMER: Seconds = Seconds::new(14 * 86_400);
+/// Of 65,536 seeds so many are the newcomers' turn: one in ten.
+const NEWCOMERS_TURN: u32 = 6_554;
+
+/// Whether a round with this seed (the hash of the round before) is the newcomers' turn.
+pub fn is_newcomers_turn(seed: &str) -> bool {
+    let first = seed
+        .get(..4)
+        .and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    first.is_some_and(|first| first < NEWCOMERS_TURN)
 }
 
 impl Request {
@@ -212,6 +227,30 @@ impl Request {
         self.device.is_none_or(|device| device == offer.device)
             && !self.avoid.contains(&offer.node)
             && self.filter.accepts(offer)
+            && self.welcomes(offer.joined_at)
+    }
+
+    pub(crate) fn welcomes(&self, joined_at: Timestamp) -> bool {
+        self.newcomers_since.is_none_or(|since| joined_at >= since)
+    }
+
+    /// What is asked first when it is the newcomers' turn: the same of a newcomer, for no more than the best offer asks.
+    /// `None`: the best is one, or more than one device is asked for, or a certain one.
+    #[must_use]
+    pub fn of_newcomers(&self, best: &Offer, now: Timestamp) -> Option<Self> {
+        let since = now.minus(NEWCOMER);
+        if !self.ask.is_single() || self.device.is_some() || best.joined_at >= since {
+            return None;
+        }
+        let mut asked = self.clone();
+        let most = u64::try_from(best.price.per_second().base()).ok()?;
+        asked.filter.terms.push(Term {
+            test: Test::at_most(Number::Price, most),
+            source: "newcomers".to_owned(),
+            text: String::new(),
+        });
+        asked.newcomers_since = Some(since);
+        Some(asked)
     }
 }
 

@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 pub mod endpoint;
+pub mod fleet;
 pub mod image;
 pub mod invoice;
 pub mod live;
@@ -15,7 +16,9 @@ pub mod money;
 pub mod notice;
 pub mod problem;
 pub mod proof;
+pub mod release;
 pub mod rent;
+pub mod reputation;
 pub mod round;
 pub mod spec;
 pub mod state;

@@ -160,6 +160,9 @@ pub struct RoundRequest {
     /// What all devices together may ask at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most_together: Option<PricePerSecond>,
+    /// Only machines that joined since then: it was the newcomers' turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newcomers_since: Option<Timestamp>,
 }
 
 /// Why the market was asked.
@@ -203,12 +206,13 @@ pub struct Round {
     /// The book's Merkle root before the round, 64 hex digits.
     pub root: String,
     pub request: RoundRequest,
-    /// Asked before it, and nothing matched: places nearer to the job's other nodes.
+    /// Asked before it, and nothing matched: places nearer to the job's other nodes, or newcomers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nearer: Vec<RoundRequest>,
     /// Empty: nothing matched.
     pub chosen: Vec<Chosen>,
-    /// The hash of the round before, 64 hex digits; zeros for the first. It is the round's seed, which no rule asks.
+    /// The hash of the round before, 64 hex digits; zeros for the first. It is the round's seed: it
+    /// tells whether it is the newcomers' turn.
     pub previous: String,
 }
 
@@ -309,7 +313,7 @@ impl ReplayCheck {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MissedGroup {
     /// The field of the request that it failed; or `hired`, `paused`, `offline`, `blocked`, `closed`, `unlisted`, `kind`, `refused_before`,
-    /// `another_device`; or, when it fitted and was free, what ranked another before it: `price`, `reputation`,
+    /// `another_device`, `newcomers`; or, when it fitted and was free, what ranked another before it: `price`, `reputation`,
     /// `joined_at`, `id`, or `place` for several devices together.
     pub field: String,
     /// It fitted and was free, and another ranked before it.

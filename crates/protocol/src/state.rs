@@ -264,6 +264,8 @@ pub enum DeviceState {
     Hired,
     /// Its owner does not offer it at the moment.
     Paused,
+    /// Its machine is in maintenance: nothing new is sent.
+    Maintenance,
     /// Outside the hours in which its owner offers it.
     Closed,
     /// Its node is not connected.
@@ -278,6 +280,7 @@ impl DeviceState {
             Self::Idle => "idle",
             Self::Hired => "hired",
             Self::Paused => "paused",
+            Self::Maintenance => "maintenance",
             Self::Closed => "closed",
             Self::Down => "down",
             Self::Blocked => "blocked",

@@ -8,6 +8,7 @@ use kernel::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::fleet::{Maintenance, Standing};
 pub use crate::money::{
     BalanceView, Book, DeviceEarnings, EarningsView, EntryKind, EntryView, LeaseEarnings,
     RefundReason, RefundView,
@@ -756,6 +757,9 @@ pub struct NodeView {
     pub name: String,
     pub online: bool,
     pub draining: bool,
+    pub standing: Standing,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
     pub country: Option<String>,
     pub reputation: u32,
     pub agent_version: String,
@@ -849,6 +853,10 @@ pub struct EarnCheck {
     pub pass: bool,
     /// What to do; empty when passed.
     pub fix: String,
+    /// Numbers of the rule, in the order in which its sentence has them: of `market` the rank and the number of free offers, of
+    /// `reputation` the reputation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -859,10 +867,16 @@ pub enum EarnRule {
     Isolation,
     /// It has shown that it is what it says, or need not.
     Proven,
+    /// Its machine is not in maintenance.
+    NotMaintained,
     NotPaused,
     /// Within the hours of its schedule.
     InHours,
     Priced,
+    /// Among the cheaper half of the free offers of its model.
+    Market,
+    /// At least the reputation with which machines begin.
+    Reputation,
     Hired,
 }
 

@@ -12,7 +12,7 @@ use sqlx::any::AnyRow;
 use sqlx::query;
 
 use crate::db::{Store, StoreError, Tx};
-use crate::row::{Columns, count, json};
+use crate::row::{Columns, before, count, json};
 
 /// A device as it was when the lease was given for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -370,6 +370,28 @@ impl Store {
         let sql = sqlx::AssertSqlSafe(format!("{NAMED} WHERE l.job = $1 ORDER BY l.epoch"));
         let rows = query(sql)
             .bind(job.to_string())
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(named).collect()
+    }
+
+    /// The leases of a machine, newest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn leases_of_node(
+        &self,
+        node: NodeId,
+        from: Option<LeaseId>,
+        limit: u32,
+    ) -> Result<Vec<LeaseRow>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "{NAMED} WHERE l.node = $1 AND l.id < $2 ORDER BY l.id DESC LIMIT $3"
+        ));
+        let rows = query(sql)
+            .bind(node.to_string())
+            .bind(before(from, LeaseId::PREFIX))
+            .bind(i64::from(limit))
             .fetch_all(self.readers())
             .await?;
         rows.iter().map(named).collect()

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use futures::TryStreamExt;
 use kernel::{AccountId, Amount, DeviceId, JoinTokenId, NodeId, PricePerSecond, Timestamp};
+use protocol::fleet::Maintenance;
 use protocol::proof::DeviceProof;
 use protocol::spec::DeviceClass;
 use protocol::view::DeviceRules;
@@ -38,6 +39,15 @@ pub struct Node {
     pub joined_at: Timestamp,
     pub last_seen: Option<Timestamp>,
     pub removed: bool,
+    /// Its owner keeps it from new work.
+    pub maintenance: Option<Maintenance>,
+}
+
+/// A time of nought stands for none.
+fn maintenance(stops_at: i64) -> Maintenance {
+    Maintenance {
+        stops_at: (stops_at > 0).then(|| Timestamp::from_millis(stops_at)),
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +89,7 @@ fn node(row: &AnyRow) -> Result<Node, StoreError> {
         joined_at: row.time("joined_at")?,
         last_seen: row.time_opt("last_seen")?,
         removed: row.int_opt("removed_at")?.is_some(),
+        maintenance: row.int_opt("maintenance")?.map(maintenance),
     })
 }
 
@@ -194,6 +205,22 @@ impl Tx {
     pub async fn node_seen(&mut self, node: NodeId, at: Timestamp) -> Result<(), StoreError> {
         query("UPDATE nodes SET last_seen = $1 WHERE id = $2")
             .bind(at.millis())
+            .bind(node.to_string())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn set_maintenance(
+        &mut self,
+        node: NodeId,
+        maintenance: Option<Maintenance>,
+    ) -> Result<(), StoreError> {
+        let stops_at = maintenance.map(|own| own.stops_at.map_or(0, Timestamp::millis));
+        query("UPDATE nodes SET maintenance = $1 WHERE id = $2")
+            .bind(stops_at)
             .bind(node.to_string())
             .execute(self.connection())
             .await?;
@@ -379,7 +406,7 @@ const SEPARATOR: char = '\u{1f}';
 
 const ALL_NODES: &str = "SELECT n.id || x.s || n.owner || x.s || n.public_key || x.s || n.name || x.s || COALESCE(n.country, '') || x.s || \
     CAST(n.reputation AS TEXT) || x.s || n.agent_version || x.s || n.host || x.s || CAST(n.joined_at AS TEXT) || x.s || \
-    COALESCE(CAST(n.last_seen AS TEXT), '') \
+    COALESCE(CAST(n.last_seen AS TEXT), '') || x.s || COALESCE(CAST(n.maintenance AS TEXT), '') \
     FROM nodes n CROSS JOIN (SELECT CAST($1 AS TEXT) AS s) x WHERE n.removed_at IS NULL";
 
 const ALL_DEVICES: &str = "SELECT d.id || x.s || d.node || x.s || d.uuid || x.s || d.class || x.s || d.model || x.s || \
@@ -439,6 +466,12 @@ fn packed_node(row: &mut Packed<'_>) -> Result<Node, StoreError> {
             .map_err(|error| StoreError::corrupt("last_seen", error))?
             .map(Timestamp::from_millis),
         removed: false,
+        maintenance: row
+            .optional("maintenance")?
+            .map(str::parse)
+            .transpose()
+            .map_err(|error| StoreError::corrupt("maintenance", error))?
+            .map(maintenance),
     })
 }
 

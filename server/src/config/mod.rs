@@ -38,6 +38,8 @@ pub struct Config {
     pub chain: Option<Chain>,
     /// Where the programs lie that machines fetch when they join; `None`: beside the server's own.
     pub worker_dir: Option<PathBuf>,
+    /// Where signed releases of the worker lie. Absent: there are none.
+    pub worker_releases: Option<PathBuf>,
     /// A filter of `tracing_subscriber::EnvFilter`.
     pub log: String,
     pub log_json: bool,
@@ -98,6 +100,7 @@ impl Config {
             sockets_max: read.number("sockets_max", 1, 1_000_000, 20_000),
         };
         let worker_dir = read.text("worker_dir").map(PathBuf::from);
+        let worker_releases = read.text("worker_releases").map(PathBuf::from);
         let log = read.text("log").unwrap_or_else(|| "info".to_owned());
         if let Err(error) = log.parse::<tracing_subscriber::EnvFilter>() {
             read.wrong(
@@ -122,6 +125,7 @@ impl Config {
                 mail,
                 chain,
                 worker_dir,
+                worker_releases,
                 log,
                 log_json,
             })

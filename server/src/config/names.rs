@@ -1,10 +1,11 @@
 //! What settings are called.
 
 /// The names that the table `[iog]` and the environment (upper case, with `IOG_` in front) may hold.
-pub const KEYS: [&str; 62] = [
+pub const KEYS: [&str; 64] = [
     "data_dir",
     "worker_dir",
     "database_url",
+    "worker_releases",
     "public_url",
     "ports_domain",
     "origins",

@@ -12,6 +12,7 @@ use axum::routing::get;
 
 pub use files::token;
 
+use crate::http::releases;
 use crate::state::AppState;
 use crate::tunnel;
 
@@ -20,6 +21,8 @@ pub fn router() -> Router<AppState> {
         .route("/api/v1/worker", get(socket::open))
         .route("/api/v1/worker/tunnel", get(tunnel::dialled))
         .route("/api/v1/worker/bundles/{hash}", get(files::bundle))
+        .route("/api/v1/worker/release", get(releases::newest))
+        .route("/api/v1/worker/release/{sha256}", get(releases::program))
         .route(
             "/api/v1/worker/artefacts/{lease}",
             get(files::checkpoint).put(files::artefact),

@@ -30,6 +30,8 @@ const DEADLINE_FILES: Duration = Duration::from_mins(15);
 const DRAIN_BYTES_MAX: u64 = 8 * 1024 * 1024;
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Which server answers: a worker's doctor asks.
+const VERSION: HeaderName = HeaderName::from_static("iog-version");
 
 /// Bundles in, artefacts in and out.
 fn moves_files(path: &str) -> bool {
@@ -84,6 +86,8 @@ pub async fn observe(request: Request, next: Next) -> Response {
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
+    let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+    response.headers_mut().insert(VERSION, version);
     response
 }
 

@@ -8,6 +8,7 @@ pub mod letters;
 pub mod pages;
 mod papers;
 pub mod problem;
+pub mod releases;
 pub mod rest;
 
 use axum::Router;

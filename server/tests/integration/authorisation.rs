@@ -28,6 +28,7 @@ use Door::{Admin, Person, Public, Scope};
 const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/offers", Public),
     ("GET", "/api/v1/market/prices", Public),
+    ("GET", "/api/v1/market/simulator", Public),
     ("GET", "/api/v1/market/model", Public),
     ("GET", "/api/v1/market/rounds", Public),
     ("GET", "/api/v1/market/rounds/{id}", Public),
@@ -86,6 +87,11 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/nodes/{id}", Scope("read")),
     ("DELETE", "/api/v1/nodes/{id}", Scope("nodes")),
     ("GET", "/api/v1/nodes/{id}/challenges", Scope("read")),
+    ("GET", "/api/v1/nodes/{id}/reputation", Scope("read")),
+    ("GET", "/api/v1/nodes/{id}/uptime", Scope("read")),
+    ("GET", "/api/v1/nodes/{id}/leases", Scope("read")),
+    ("PUT", "/api/v1/nodes/{id}/maintenance", Scope("nodes")),
+    ("POST", "/api/v1/devices/prices", Scope("nodes")),
     ("POST", "/api/v1/nodes/join-tokens", Scope("nodes")),
     ("GET", "/api/v1/nodes/join-tokens/{id}", Scope("nodes")),
     ("PATCH", "/api/v1/devices/{id}", Scope("nodes")),
@@ -300,6 +306,8 @@ async fn ask(client: &Client, method: &str, path: &str) -> test_support::Answer 
         ("POST", path) if path.contains("/wallets/transactions/") => {
             json!({ "authenticator": "00" })
         }
+        ("PUT", path) if path.ends_with("/maintenance") => json!({ "on": true }),
+        ("POST", "/api/v1/devices/prices") => json!({ "devices": [], "percent": 1 }),
         ("PUT", _) => json!({ "email": false, "language": "en", "runway_seconds": [] }),
         ("POST", "/api/v1/keys") => json!({ "name": "x", "scopes": ["read"] }),
         ("GET", path) if path.ends_with("/logs/search") => {
@@ -546,6 +554,18 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("part", true, part("template", "raytrace")),
         ("launch-template", false, form("id=raytrace&request=x")),
         ("part", true, part("rounds", "")),
+        ("part", true, part("simulator", "")),
+        ("part", false, part("machine", &format!("?node={node}"))),
+        (
+            "maintenance",
+            false,
+            form(&format!("id={node}&on=true&hours=")),
+        ),
+        (
+            "prices",
+            false,
+            form(&format!("devices[0]={device}&per_hour=1&percent=")),
+        ),
         ("part", true, part("explorer", "")),
         ("part", true, part("verify", "")),
         ("part", true, part("wallet-sign-in", "/")),

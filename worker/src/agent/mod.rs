@@ -30,6 +30,7 @@ use crate::lease::{Lease, Stage};
 use crate::link::{Backoff, Link, LinkError, Welcome, work_until};
 use crate::proof::Provers;
 use crate::sandbox::{self, Sandbox, boottime_ms};
+use crate::update::{UpdateSettings, Updates};
 
 /// A heartbeat that is not answered within this time means that the line is dead, however open it looks.
 const ANSWER_WITHIN_MS: u64 = 2_500;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub memory_mib: Option<u64>,
     pub drain_timeout: Duration,
     pub sources: Sources,
+    /// Absent: this program stays as it is.
+    pub updates: Option<UpdateSettings>,
 }
 
 /// A lease and what is needed to carry it out.
@@ -137,6 +140,15 @@ pub struct Agent {
     load: LoadMeter,
     provers: Provers,
     proved: mpsc::Receiver<(ChallengeId, Answer)>,
+    updates: Updates,
+}
+
+/// Why an agent has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    Stopped,
+    /// A newer program is to be started in its place.
+    ForUpdate,
 }
 
 impl Agent {
@@ -175,6 +187,7 @@ impl Agent {
         let (events, heard) = mpsc::channel(256);
         let (provers, proved) =
             Provers::new(identity.public_key(), identity.directory().to_owned());
+        let updates = Updates::of(settings.updates.clone(), identity.directory());
         let mut agent = Self {
             identity: Arc::new(identity),
             state,
@@ -202,6 +215,7 @@ impl Agent {
             load: LoadMeter::default(),
             provers,
             proved,
+            updates,
         };
         agent.refill(Duration::ZERO);
         Ok(agent)
@@ -223,7 +237,7 @@ impl Agent {
     ///
     /// # Errors
     /// A final refusal, which names what the owner can do.
-    pub async fn run(mut self) -> Result<(), AgentError> {
+    pub async fn run(mut self) -> Result<Left, AgentError> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut flush = interval(FLUSH_EVERY);
@@ -232,6 +246,7 @@ impl Agent {
             let linked = self.link.is_some();
             let wants_flush = linked && !self.held.is_empty();
             let disconnected = !linked && self.connecting.is_none();
+            let looks = linked && self.updates.looks(self.held.is_empty());
             let line = OptionFuture::from(self.link.as_mut().map(Link::next));
             let attempt = OptionFuture::from(self.connecting.as_mut().map(|(_, task)| task));
             let drain_at = self
@@ -250,6 +265,7 @@ impl Agent {
                 () = sleep_until(self.next_beat), if linked => self.beat().await,
                 _ = flush.tick(), if wants_flush => self.flush().await,
                 () = sleep_until(drain_at), if self.draining.is_some() => self.drain_on().await,
+                staged = self.updates.next(&self.state.server), if looks => if staged { self.leave_for_update() },
                 _ = terminate.recv() => if self.drain() { break },
                 _ = interrupt.recv() => if self.drain() { break },
             }
@@ -258,7 +274,18 @@ impl Agent {
             link.close().await;
         }
         tracing::info!("stopped");
-        Ok(())
+        Ok(if self.updates.leaving() {
+            Left::ForUpdate
+        } else {
+            Left::Stopped
+        })
+    }
+
+    /// A newer program lies ready: no new jobs, and as soon as nothing is held this one leaves for it.
+    fn leave_for_update(&mut self) {
+        tracing::info!("a newer worker is ready; leaving for it");
+        self.updates.leave();
+        self.drain();
     }
 
     fn hello(&self) -> Hello {
@@ -337,6 +364,8 @@ impl Agent {
         tracing::info!(node = %welcome.node, name = welcome.node_name, server = self.state.server, "connected");
         self.remember(&welcome)?;
         self.backoff.reset();
+        // The exchange has welcomed it: a program on trial has passed.
+        self.updates.passed();
         self.alive_at = self.alive_at.max(link.greeted_at);
         self.welcome = Some(welcome);
         self.link = Some(link);
@@ -418,7 +447,7 @@ impl Agent {
         self.beat_seq += 1;
         let beat = FromWorker::Heartbeat {
             seq: self.beat_seq,
-            draining: self.draining.is_some(),
+            draining: self.draining.is_some() || self.identity.in_maintenance(),
             load: self.load.look(),
             leases,
         };
@@ -549,7 +578,7 @@ impl Held {
 }
 
 /// The wall clock, for what people read.
-fn wall_clock() -> Timestamp {
+pub fn wall_clock() -> Timestamp {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     Timestamp::from_millis(
         now.tv_sec

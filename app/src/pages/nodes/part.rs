@@ -2,25 +2,32 @@
 
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
+use protocol::fleet::UptimeSpan;
 use protocol::spec::DeviceClass;
 use protocol::state::DeviceState;
 use protocol::view::{NodeDeviceView, NodeView};
 
-use crate::api::nodes::{JOIN_FLASH, RemoveNode, SetPaused, SetPrice};
-use crate::api::{Post, actor, exchange, flashed};
-use crate::components::{
-    CopyLine, Field, Icon, Kind, Parts, Submit, Tone, icon, notice, state, tag,
+use super::join::checklist;
+use super::many::{maintenance, prices};
+use super::strip::{share, strip};
+use crate::api::nodes::{
+    ChangePrices, JOIN_FLASH, RemoveNode, SetMaintenance, SetPaused, SetPrice,
 };
+use crate::api::{Post, actor, exchange, flashed};
+use crate::components::{CopyLine, Field, Icon, Kind, Parts, Submit, Tone, icon, notice, tag};
 use crate::fault::{Fault, form_fault};
 use crate::format;
 use crate::i18n::{Words, fill, words};
 use crate::pages::wording;
+
+const STRIP_DAYS: usize = 30;
 
 /// `arg` is the join token whose machine is waited for; then its checklist stands above.
 pub async fn fleet_part(arg: &str) -> Result<AnyView, Fault> {
     let actor = actor().await?;
     let exchange = exchange()?;
     let nodes = exchange.nodes(&actor).await?;
+    let uptimes = exchange.uptimes(&actor).await?;
     let t = words();
     // A plain form left the new line for this page.
     let flashed = flashed(JOIN_FLASH);
@@ -37,7 +44,15 @@ pub async fn fleet_part(arg: &str) -> Result<AnyView, Fault> {
         Some(token) => {
             let used_by = exchange.join_token_state(&actor, token).await?.used_by;
             let node = used_by.and_then(|used_by| nodes.iter().find(|node| node.id == used_by));
-            Some(checklist(node, t))
+            let ran = match node {
+                Some(node) => !exchange
+                    .node_leases(&actor, node.id, None)
+                    .await?
+                    .items
+                    .is_empty(),
+                None => false,
+            };
+            Some(checklist(node, ran, t))
         }
         None => None,
     };
@@ -45,6 +60,8 @@ pub async fn fleet_part(arg: &str) -> Result<AnyView, Fault> {
         Post::to::<SetPrice>(),
         Post::to::<SetPaused>(),
         Post::to::<RemoveNode>(),
+        Post::to::<SetMaintenance>(),
+        Post::to::<ChangePrices>(),
     ]
     .into_iter()
     .map(|post| form_fault(post.fault(), &[]))
@@ -53,43 +70,21 @@ pub async fn fleet_part(arg: &str) -> Result<AnyView, Fault> {
         view! { <div class="empty"><h2>{t.nodes_empty()}</h2><p>{t.nodes_empty_text()}</p></div> }
             .into_any()
     } else {
-        nodes.iter().map(|node| machine(node, t)).parts()
+        nodes
+            .iter()
+            .map(|node| {
+                let days = uptimes.get(&node.id).map(Vec::as_slice);
+                machine(node, days.unwrap_or_default(), t)
+            })
+            .parts()
     };
-    Ok(view! { {line}{steps}{refused}<div class="grid gap-4">{machines}</div> }.into_any())
+    Ok(
+        view! { {line}{steps}{refused}{prices(&nodes, t)}<div class="grid gap-4">{machines}</div> }
+            .into_any(),
+    )
 }
 
-/// What has happened with a join line so far.
-fn checklist(newest: Option<&NodeView>, t: &'static Words) -> AnyView {
-    let steps = [
-        (true, t.join_made()),
-        (newest.is_some(), t.join_joined()),
-        (newest.is_some_and(|node| node.online), t.join_online()),
-        (
-            newest.is_some_and(|node| node.host.isolation_problems.is_empty()),
-            t.join_isolated(),
-        ),
-        (
-            newest.is_some_and(|node| !node.devices.is_empty()),
-            t.join_devices(),
-        ),
-    ];
-    let waiting = steps.iter().any(|(done, _)| !done);
-    let items = steps
-        .into_iter()
-        .map(|(done, word)| {
-            let (class, drawing) = if done {
-                ("tone-ok", Icon::Done)
-            } else {
-                ("tone-idle", Icon::Waiting)
-            };
-            view! { <li><span class=class>{icon(drawing)}</span><span>{word}</span></li> }
-        })
-        .parts();
-    let wait = waiting.then(|| view! { <p class="hint mt-2" role="status">{t.join_waiting()}</p> });
-    view! { <div class="card mb-4"><ul class="checklist">{items}</ul>{wait}</div> }.into_any()
-}
-
-fn machine(node: &NodeView, t: &'static Words) -> AnyView {
+fn machine(node: &NodeView, days: &[UptimeSpan], t: &'static Words) -> AnyView {
     let id = node.id.to_string();
     let devices = node
         .devices
@@ -99,7 +94,15 @@ fn machine(node: &NodeView, t: &'static Words) -> AnyView {
     view! {
         <article class="card grid gap-4">
             {machine_head(node, t)}
+            <div>
+                {strip(days, STRIP_DAYS, t.strip_label(), t)}
+                <p class="hint num flex flex-wrap gap-x-4">
+                    {share(days).map(|share| view! { <span>{fill(t.strip_text(), &[&share])}</span> })}
+                    <a href=format!("/machine?node={id}") class="btn quiet">{t.machine_open()}</a>
+                </p>
+            </div>
             {devices}
+            {maintenance(node, t)}
             <details id=format!("more-{id}")>
                 <summary class="min-h-11 flex items-center">{t.node_more()}</summary>
                 {machine_facts(node, t)}
@@ -173,13 +176,7 @@ fn rents(device: &NodeDeviceView, t: &'static Words) -> AnyView {
 }
 
 fn machine_head(node: &NodeView, t: &'static Words) -> AnyView {
-    let standing = if node.draining {
-        state(Tone::Warn, t.node_draining())
-    } else if node.online {
-        state(Tone::Ok, t.node_online())
-    } else {
-        state(Tone::Bad, t.node_offline())
-    };
+    let standing = wording::standing(node.standing, t);
     let seen = (!node.online)
         .then(|| {
             node.last_seen
@@ -258,10 +255,11 @@ fn device_facts(device: &NodeDeviceView, t: &'static Words) -> AnyView {
             let (class, drawing, word) =
                 if check.pass { ("tone-ok", Icon::Done, t.rule_pass()) } else { ("tone-warn", Icon::Cross, t.rule_fail()) };
             let fix = (!check.pass).then_some(fix);
+            let figures = wording::earn_numbers(check, t).map(|text| view! { <span class="hint num">" · "{text}</span> });
             view! {
                 <li>
                     <span class=class>{icon(drawing)}</span>
-                    <span>{rule}<span class="sr">": "{word}</span>{fix.map(|fix| view! { <br/><span class="hint">{fix}</span> })}</span>
+                    <span>{rule}{figures}<span class="sr">": "{word}</span>{fix.map(|fix| view! { <br/><span class="hint">{fix}</span> })}</span>
                 </li>
             }
         })
@@ -282,6 +280,7 @@ fn device_facts(device: &NodeDeviceView, t: &'static Words) -> AnyView {
         {reason}
         <h3 class="mt-3 mb-1">{t.earn_checks()}</h3>
         <ul class="checklist">{checks}</ul>
+        <p class="mt-2"><a href=format!("/nodes?device={}", device.id) class="btn quiet">{t.device_missed()}</a></p>
     }
     .into_any()
 }

@@ -117,6 +117,7 @@ fn reason(group: &MissedGroup, t: &'static Words) -> String {
         ("unlisted", _) => t.missed_unlisted(),
         ("refused_before", _) => t.missed_refused(),
         ("another_device", _) => t.missed_another(),
+        ("newcomers", _) => t.missed_newcomers(),
         (field, _) => return fill(t.missed_field(), &[field]),
     };
     word.to_owned()

@@ -308,6 +308,9 @@ fn request(round: &Round, pays: &Pays, t: &'static Words) -> AnyView {
     for node in &request.avoid {
         add("avoid", node.to_string());
     }
+    if let Some(since) = request.newcomers_since {
+        add("newcomers", format!("≥ {}", format::moment(since)));
+    }
     let rows = lines
         .into_iter()
         .map(|(field, asks)| {

@@ -498,9 +498,11 @@ proptest! {
         }
         let book: Book = seeds.iter().map(|seed| offer(*seed)).collect();
         book.index.check();
+        let newcomers_since = avoid.first().map(|seed| offer(*seed).joined_at);
         let request = Request {
             filter: filter(tests),
             ask,
+            newcomers_since: newcomers_since.filter(|_| ask.is_single()),
             device: None,
             avoid: avoid.into_iter().map(|seed| offer(seed).node).collect(),
             // Of one device it is its own price, which the filter bounds.

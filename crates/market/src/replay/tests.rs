@@ -112,6 +112,7 @@ proptest! {
             device: None,
             avoid: avoid.into_iter().map(|seed| offer(seed).node).collect(),
             most_together: most.filter(|_| !ask.is_single()).map(price),
+            newcomers_since: None,
         };
         let record = round(&mut book, &request);
         let steps = replica.check(&through_json(&record)).expect("reads");

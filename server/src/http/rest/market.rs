@@ -6,6 +6,7 @@ use exchange::Exchange;
 use http::StatusCode;
 use kernel::{DeviceId, SearchId, Seconds};
 use protocol::JobSpec;
+use protocol::fleet::{SimulatorAsk, SimulatorView};
 use protocol::spec::DeviceClass;
 use protocol::view::{
     ModelPriceView, ModelView, NetworkView, OfferFilter, OffersView, OrderView, QuoteView, Scope,
@@ -173,4 +174,43 @@ pub async fn delete_search(
 ) -> Result<StatusCode, Refused> {
     exchange.delete_search(&actor, id).await?;
     Ok(DONE)
+}
+
+/// What a device of a model would earn a day, by what the market really hired: a quarter of the devices did worse than the first line,
+/// half than the second, three quarters than the third. `device` is a class and a model, such as `gpu:RTX 4090`; `per_hour` IO an
+/// hour (left out: the fair price), `hours` a day (24), `watts` (0), `kwh` IO for a kWh (0), `days` 7 or 30.
+#[utoipa::path(get, path = "/api/v1/market/simulator", tag = "market", params(Simulation),
+    responses((status = 200, body = SimulatorView), Refusals))]
+pub async fn simulator(
+    State(exchange): State<Exchange>,
+    Query(ask): Query<Simulation>,
+) -> Answer<SimulatorView> {
+    let (class, model) = ask.device.split_once(':').unwrap_or_default();
+    let ask = SimulatorAsk {
+        model: model.to_owned(),
+        class: class.to_owned(),
+        per_hour: ask.per_hour,
+        hours: ask.hours,
+        watts: ask.watts,
+        kwh: ask.kwh,
+        days: ask.days,
+    };
+    let view = exchange.simulate(&ask).await?;
+    Ok(Json(view.ok_or(exchange::Error::NotFound("the model"))?))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Simulation {
+    device: String,
+    #[serde(default)]
+    per_hour: String,
+    #[serde(default)]
+    hours: String,
+    #[serde(default)]
+    watts: String,
+    #[serde(default)]
+    kwh: String,
+    #[serde(default)]
+    days: String,
 }

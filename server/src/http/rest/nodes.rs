@@ -2,12 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
-use exchange::Exchange;
+use exchange::{Exchange, PriceMove};
 use http::StatusCode;
-use kernel::{DeviceId, JoinTokenId, NodeId};
+use kernel::{DeviceId, JoinTokenId, LeaseId, NodeId, Seconds};
+use protocol::fleet::{NodeLeaseView, UptimeView};
 use protocol::rent::price_of;
+use protocol::reputation::ReputationView;
 use protocol::view::{
-    ChallengeView, EarningsView, JoinTokenState, JoinTokenView, NodeView, PriceCheckView,
+    ChallengeView, EarningsView, JoinTokenState, JoinTokenView, NodeView, Page, PriceCheckView,
     RulesChange, Scope,
 };
 use serde::Deserialize;
@@ -60,6 +62,110 @@ pub async fn remove(
 ) -> Result<StatusCode, Refused> {
     exchange.remove_node(&actor, id).await?;
     Ok(DONE)
+}
+
+/// What the node's reputation is made of: each input with its effect, and the last 180 days with what was done on each.
+#[utoipa::path(get, path = "/api/v1/nodes/{id}/reputation", tag = "nodes", params(("id" = NodeId, Path)),
+    responses((status = 200, body = ReputationView), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn reputation(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<NodeId>,
+) -> Answer<ReputationView> {
+    Ok(Json(exchange.reputation(&actor, id).await?))
+}
+
+/// How long the node was there: the last 30 days and the last 48 hours.
+#[utoipa::path(get, path = "/api/v1/nodes/{id}/uptime", tag = "nodes", params(("id" = NodeId, Path)),
+    responses((status = 200, body = UptimeView), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn uptime(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<NodeId>,
+) -> Answer<UptimeView> {
+    Ok(Json(exchange.uptime(&actor, id).await?))
+}
+
+/// From which lease a list goes on.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct LeasesBefore {
+    /// The `next` of the page before.
+    before: Option<LeaseId>,
+}
+
+/// What ran on the node, newest first, 50 a page.
+#[utoipa::path(get, path = "/api/v1/nodes/{id}/leases", tag = "nodes", params(("id" = NodeId, Path), LeasesBefore),
+    responses((status = 200, body = Page<NodeLeaseView>), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn leases(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<NodeId>,
+    extract::Query(from): extract::Query<LeasesBefore>,
+) -> Answer<Page<NodeLeaseView>> {
+    Ok(Json(exchange.node_leases(&actor, id, from.before).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MaintenanceChange {
+    on: bool,
+    /// What runs then is stopped after so long and goes on elsewhere. Absent: it may run to its end.
+    #[serde(default)]
+    stop_after_seconds: Option<u64>,
+}
+
+/// Keeps the node from new work, or offers it again. What runs goes on.
+#[utoipa::path(put, path = "/api/v1/nodes/{id}/maintenance", tag = "nodes", params(("id" = NodeId, Path)),
+    request_body = MaintenanceChange,
+    responses((status = 200, body = NodeView), Refusals), security(("key" = ["nodes"]), ("session" = [])))]
+pub async fn maintenance(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<NodeId>,
+    extract::Json(change): extract::Json<MaintenanceChange>,
+) -> Answer<NodeView> {
+    let after = change.stop_after_seconds.map(Seconds::new);
+    let node = exchange.set_maintenance(&actor, id, change.on, after);
+    Ok(Json(node.await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PricesChange {
+    devices: Vec<DeviceId>,
+    /// IO per hour, decimal; or `percent`.
+    #[serde(default)]
+    price_per_hour: Option<String>,
+    /// So many per cent dearer; below zero cheaper.
+    #[serde(default)]
+    percent: Option<i32>,
+}
+
+/// Changes the prices of several devices, all or none. Prices are stored as whole base units a second, rounded down.
+#[utoipa::path(post, path = "/api/v1/devices/prices", tag = "nodes", request_body = PricesChange,
+    responses((status = 200, body = Vec<NodeView>), Refusals), security(("key" = ["nodes"]), ("session" = [])))]
+pub async fn change_prices(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    extract::Json(change): extract::Json<PricesChange>,
+) -> Answer<Vec<NodeView>> {
+    // Before the fields are looked at: who may not change prices learns nothing about their form.
+    actor.require(Scope::Nodes)?;
+    let change_by = match (change.price_per_hour.as_deref(), change.percent) {
+        (Some(text), None) => price_of("price_per_hour", text)
+            .map(PriceMove::To)
+            .map_err(|problem| Refused::field(&problem.field, problem.message))?,
+        (None, Some(percent)) => PriceMove::By(percent),
+        _ => {
+            return Err(Refused::field(
+                "price_per_hour",
+                "name price_per_hour or percent",
+            ));
+        }
+    };
+    let nodes = exchange.change_prices(&actor, &change.devices, change_by);
+    Ok(Json(nodes.await?))
 }
 
 /// A token with which one worker can join, once.

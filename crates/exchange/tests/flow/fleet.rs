@@ -1,0 +1,239 @@
+//! An owner's machines together: maintenance that drains, prices of many, what ran, and what one would earn.
+
+use exchange::{Error, PriceMove};
+use kernel::Seconds;
+use protocol::fleet::{SimulatorAsk, Standing};
+use protocol::state::{DeviceState, JobState, RunEnd};
+use protocol::view::EarnRule;
+use protocol::worker::{StopReason, ToWorker};
+
+use crate::world::{Worker, World, backends, spec};
+
+const PRICE: i64 = 25_000;
+
+#[tokio::test]
+async fn maintenance_sends_nothing_new_and_lets_run_what_runs() {
+    for backend in backends() {
+        let mut world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let node = worker.session.as_ref().unwrap().node;
+        let hire = async |world: &World| world.exchange.submit(&rita, spec(""), None, None).await;
+        let job = hire(&world).await.unwrap().summary.id;
+        worker.start(&world).await;
+
+        let other = world
+            .exchange
+            .set_maintenance(&rita, node, true, None)
+            .await;
+        assert!(matches!(other, Err(Error::NotFound(_))));
+        let view = world
+            .exchange
+            .set_maintenance(&otto, node, true, None)
+            .await
+            .unwrap();
+        assert_eq!(view.standing, Standing::Maintenance);
+        assert_eq!(view.devices[0].state, DeviceState::Hired);
+        worker.work(&world, 3).await;
+        worker.end(&world, RunEnd::Exited { code: 0 }).await;
+        let state = world.exchange.job(&rita, job).await.unwrap().summary.state;
+        assert_eq!(state, JobState::Finished);
+        assert!(matches!(hire(&world).await, Err(Error::NoMatch(_))));
+        let offer = world.exchange.offer(view.devices[0].id).unwrap();
+        assert_eq!(offer.state, DeviceState::Maintenance);
+
+        // It is in the database, and a worker that comes back does not end it.
+        world.crash().await;
+        worker.connect(&world, None).await.unwrap();
+        worker.beat(&world).await;
+        let view = world.exchange.node(&otto, node).await.unwrap();
+        assert_eq!(view.standing, Standing::Maintenance);
+        let failed = |rule| {
+            view.devices[0]
+                .checks
+                .iter()
+                .any(|check| check.rule == rule && !check.pass)
+        };
+        assert!(failed(EarnRule::NotMaintained));
+        assert!(matches!(hire(&world).await, Err(Error::NoMatch(_))));
+        world
+            .exchange
+            .set_maintenance(&otto, node, false, None)
+            .await
+            .unwrap();
+
+        // Until a time: then what still runs is stopped, and goes on elsewhere.
+        let job = hire(&world).await.unwrap().summary.id;
+        worker.start(&world).await;
+        let soon = Some(Seconds::new(2));
+        world
+            .exchange
+            .set_maintenance(&otto, node, true, soon)
+            .await
+            .unwrap();
+        worker.work(&world, 1).await;
+        world.exchange.prune().await.unwrap();
+        let told = |worker: &Worker| {
+            let drained = |message: &ToWorker| {
+                matches!(
+                    message,
+                    ToWorker::Stop {
+                        reason: StopReason::Drained,
+                        ..
+                    }
+                )
+            };
+            worker.seen.iter().any(drained)
+        };
+        assert!(!told(&worker));
+        worker.work(&world, 2).await;
+        world.exchange.prune().await.unwrap();
+        worker.read();
+        assert!(told(&worker));
+        worker.end(&world, RunEnd::NodeDrained).await;
+        let view = world.exchange.job(&rita, job).await.unwrap();
+        assert_eq!(view.summary.state, JobState::Matching);
+        let wrong = world
+            .exchange
+            .set_maintenance(&otto, node, true, Some(Seconds::new(31 * 86_400)))
+            .await;
+        assert!(matches!(wrong, Err(Error::Invalid(_))));
+        let ran = world.exchange.node_leases(&otto, node, None).await.unwrap();
+        let ends: Vec<_> = ran
+            .items
+            .iter()
+            .map(|lease| lease.end.clone().unwrap())
+            .collect();
+        assert_eq!(ends, [RunEnd::NodeDrained, RunEnd::Exited { code: 0 }]);
+        assert!(world.exchange.node_leases(&rita, node, None).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn prices_of_many_change_together_or_not_at_all() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let mut workers = [Worker::new(1, PRICE), Worker::new(2, PRICE + 5)];
+        for worker in &mut workers {
+            worker.join(&world, &otto).await;
+        }
+        let mut foreign = Worker::new(3, PRICE);
+        foreign.join(&world, &rita).await;
+        let prices = async |of: &exchange::Actor| -> Vec<i64> {
+            let nodes = world.exchange.nodes(of).await.unwrap();
+            let devices = nodes.iter().flat_map(|node| &node.devices);
+            let prices = devices.map(|device| device.price.per_second().base());
+            let mut prices: Vec<i64> = prices.collect();
+            prices.sort_unstable();
+            prices
+        };
+        let ids = async |of: &exchange::Actor| -> Vec<kernel::DeviceId> {
+            let nodes = world.exchange.nodes(of).await.unwrap();
+            nodes
+                .iter()
+                .flat_map(|node| &node.devices)
+                .map(|device| device.id)
+                .collect()
+        };
+        let own = ids(&otto).await;
+        world
+            .exchange
+            .change_prices(&otto, &own, PriceMove::By(-10))
+            .await
+            .unwrap();
+        assert_eq!(prices(&otto).await, [22_500, 22_504]);
+        let all = [own.clone(), ids(&rita).await].concat();
+        let refused = world
+            .exchange
+            .change_prices(&otto, &all, PriceMove::By(10))
+            .await;
+        assert!(matches!(refused, Err(Error::NotFound(_))));
+        for wrong in [PriceMove::By(-101), PriceMove::By(i32::MAX)] {
+            let refused = world.exchange.change_prices(&otto, &own, wrong).await;
+            // What is below nothing is no price; what is very dear is one.
+            assert_eq!(
+                refused.is_err(),
+                matches!(wrong, PriceMove::By(percent) if percent < 0)
+            );
+        }
+        assert!(
+            world
+                .exchange
+                .change_prices(&otto, &[], PriceMove::By(1))
+                .await
+                .is_err()
+        );
+        let to = world.exchange.nodes(&rita).await.unwrap()[0].devices[0].price;
+        world
+            .exchange
+            .change_prices(&otto, &own, PriceMove::To(to))
+            .await
+            .unwrap();
+        assert_eq!(prices(&otto).await, [PRICE, PRICE]);
+    }
+}
+
+#[tokio::test]
+async fn the_simulator_goes_by_what_was_hired_and_says_when_that_is_too_little() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let ask = SimulatorAsk {
+            model: "Test CPU".into(),
+            class: "cpu".into(),
+            watts: "1000".into(),
+            kwh: "1".into(),
+            ..SimulatorAsk::default()
+        };
+        world.pass(2 * 3_600_000);
+        worker.beat(&world).await;
+        let few = world.exchange.simulate(&ask).await.unwrap().unwrap();
+        assert_eq!((few.devices, few.device_hours, few.lines), (1, 2, None));
+        for _ in 0..5 {
+            worker.beat(&world).await;
+            world
+                .exchange
+                .submit(&rita, spec(""), None, None)
+                .await
+                .unwrap();
+            worker.start(&world).await;
+            worker.work(&world, 20).await;
+            worker.end(&world, RunEnd::Exited { code: 0 }).await;
+        }
+        world.pass(23 * 3_600_000);
+        worker.beat(&world).await;
+        let view = world.exchange.simulate(&ask).await.unwrap().unwrap();
+        assert_eq!(
+            (view.devices, view.leases, view.is_fair_price),
+            (1, 5, true)
+        );
+        let [low, middle, high] = view.lines.unwrap();
+        assert_eq!((low, high), (middle, middle));
+        // 100 of some 90,000 seconds: one of a thousand; 86 seconds of a day.
+        assert_eq!((low.fill_per_mille, low.gross.base()), (1, 86 * PRICE));
+        assert_eq!(low.fee.base(), 86 * PRICE / 400);
+        // A kilowatt for 86 seconds, at one IO for a kWh, rounded up.
+        assert_eq!(low.power.base(), 2_388_889);
+        assert_eq!(
+            low.net_base,
+            low.gross.base() - low.fee.base() - low.power.base()
+        );
+        let wrong = SimulatorAsk {
+            hours: "25".into(),
+            ..ask.clone()
+        };
+        assert!(matches!(
+            world.exchange.simulate(&wrong).await,
+            Err(Error::Invalid(_))
+        ));
+        let none = SimulatorAsk {
+            model: "none".into(),
+            ..ask
+        };
+        assert_eq!(world.exchange.simulate(&none).await.unwrap(), None);
+    }
+}
