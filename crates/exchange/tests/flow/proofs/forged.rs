@@ -339,6 +339,7 @@ async fn forged_cards_in_a_job_are_refunded_by_themselves() {
             lease,
             epoch,
             phase,
+            percent: None,
         };
         worker.send(&world, phase(Phase::Fetching)).await.unwrap();
         let first = if at == Phase::Fetching {
@@ -397,6 +398,7 @@ async fn an_honest_card_is_measured_in_its_job_and_paid() {
                     lease,
                     epoch,
                     phase,
+                    percent: None,
                 },
             )
             .await
@@ -416,6 +418,7 @@ async fn an_honest_card_is_measured_in_its_job_and_paid() {
                 lease,
                 epoch,
                 phase,
+                percent: None,
             },
         )
         .await
