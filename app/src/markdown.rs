@@ -20,14 +20,12 @@ pub fn to_html(text: &str) -> String {
         }) => {
             let good = leads_somewhere_good(&dest_url);
             open_links.push(good);
-            good.then(|| {
-                Event::Start(Tag::Link {
-                    link_type,
-                    dest_url,
-                    title: CowStr::Borrowed(""),
-                    id: CowStr::Borrowed(""),
-                })
-            })
+            good.then_some(Event::Start(Tag::Link {
+                link_type,
+                dest_url,
+                title: CowStr::Borrowed(""),
+                id: CowStr::Borrowed(""),
+            }))
         }
         Event::End(TagEnd::Link) => open_links
             .pop()

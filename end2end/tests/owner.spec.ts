@@ -86,10 +86,10 @@ test('what is opened and focused stays so while the fleet is written anew', asyn
   await signIn(page, 'owner');
   await open(page, '/nodes');
   const machine = page.locator('article.card').first();
-  const summary = machine.locator('summary');
+  const details = machine.locator('details[id^=more-]');
+  const summary = details.locator('summary');
   await summary.focus();
   await page.keyboard.press('Enter');
-  const details = machine.locator('details');
   await expect(details).toHaveAttribute('open', '');
   // The load is another one with nearly every heartbeat.
   const load = machine.locator('.hint.num').first();

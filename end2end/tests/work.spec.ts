@@ -13,7 +13,7 @@ test('a shell is opened in a running job, typed into and closed; files go in and
   const shell = work.locator('[data-shell]');
   await expect(shell.locator('[data-show=open]')).toBeVisible({ timeout: 20_000 });
   const rows = shell.locator('.xterm-rows');
-  await shell.locator('.terminal').click();
+  await shell.locator('[data-terminal]').click();
   await page.keyboard.type('echo "sum=$((40 + 2)) in $PWD"; cat in.txt || touch made\n');
   await expect(rows).toContainText('sum=42 in /job');
   await expectAccessible(page, 'a shell');
@@ -24,7 +24,7 @@ test('a shell is opened in a running job, typed into and closed; files go in and
   await expect(work.locator('[data-list]')).toContainText('made');
   await work.locator('input[type=file]').setInputFiles({ name: 'in.txt', mimeType: 'text/plain', buffer: Buffer.from('from the page') });
   await expect(work.locator('[data-upload] [data-show=done]')).toContainText('in.txt');
-  await shell.locator('.terminal').click();
+  await shell.locator('[data-terminal]').click();
   await page.keyboard.type('clear; cat in.txt\n');
   await expect(rows).toContainText('from the page');
   await work.locator('[data-list] button', { hasText: 'out/' }).click();
@@ -33,13 +33,13 @@ test('a shell is opened in a running job, typed into and closed; files go in and
   expect(await fetched.text()).toBe('kept\n');
 
   // It ends with its own end, and with a button.
-  await shell.locator('.terminal').click();
+  await shell.locator('[data-terminal]').click();
   await page.keyboard.type('exit 7\n');
   await expect(shell.locator('[data-show=ended]')).toContainText('7');
   await shell.locator('[data-shell-open]').click();
   await expect(shell.locator('[data-show=open]')).toBeVisible();
   await shell.locator('[data-shell-close]').click();
-  await expect(shell.locator('.terminal')).toBeHidden();
+  await expect(shell.locator('[data-terminal]')).toBeHidden();
   await expect(page.locator('.timeline')).toContainText('A shell was opened in it');
 
   await prefer(page, 'zh', 'dark');

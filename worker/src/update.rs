@@ -148,6 +148,10 @@ impl Files {
         self.read("key.json")
     }
 
+    /// Keeps it for the next start.
+    ///
+    /// # Errors
+    /// The disk.
     pub fn remember_key(&self, key: &str) -> std::io::Result<()> {
         self.write("key.json", &key)
     }
@@ -163,6 +167,10 @@ impl Files {
         self.read("trial.json")
     }
 
+    /// The program in its place has yet to come up.
+    ///
+    /// # Errors
+    /// The disk.
     pub fn set_trial(&self, trial: &Trial) -> std::io::Result<()> {
         self.write("trial.json", trial)
     }
@@ -177,6 +185,10 @@ impl Files {
         self.read("refused.json").unwrap_or_default()
     }
 
+    /// It did not come up; it is not tried again.
+    ///
+    /// # Errors
+    /// The disk.
     pub fn refuse(&self, version: &str) -> std::io::Result<()> {
         let mut refused = self.refused();
         refused.push(version.to_owned());

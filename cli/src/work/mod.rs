@@ -67,11 +67,11 @@ async fn accepted(response: Response) -> anyhow::Result<Response> {
 }
 
 fn told(problem: &protocol::Problem) -> String {
-    let mut text = problem.detail.clone();
-    for field in &problem.fields {
-        text.push_str(&format!(" ({}: {})", field.field, field.message));
-    }
-    text
+    let fields = problem.fields.iter();
+    let fields = fields.map(|field| format!(" ({}: {})", field.field, field.message));
+    std::iter::once(problem.detail.clone())
+        .chain(fields)
+        .collect()
 }
 
 /// `job_…`, or `job_…:path` where `:` is what the command splits at.

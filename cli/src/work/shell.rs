@@ -116,12 +116,11 @@ pub async fn ssh(wanted: Ssh) -> anyhow::Result<ExitCode> {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     let ended = loop {
         tokio::select! {
-            piece = input.recv(), if open => match piece {
-                Some(piece) => to.write(&piece).await?,
-                None => {
-                    open = false;
-                    to.say(&ToJob::Eof {}).await?;
-                }
+            piece = input.recv(), if open => if let Some(piece) = piece {
+                to.write(&piece).await?;
+            } else {
+                open = false;
+                to.say(&ToJob::Eof {}).await?;
             },
             _ = resized.recv(), if terminal => to.say(&ToJob::Resize(size())).await?,
             heard = from.hear() => match heard {

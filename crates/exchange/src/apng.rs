@@ -28,7 +28,7 @@ fn chunks(mut png: &[u8]) -> Option<Vec<Chunk<'_>>> {
     }
 }
 
-fn put(out: &mut Vec<u8>, kind: &[u8; 4], parts: &[&[u8]]) {
+fn put(out: &mut Vec<u8>, kind: [u8; 4], parts: &[&[u8]]) {
     let size: usize = parts.iter().map(|part| part.len()).sum();
     out.extend(u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes());
     let mut sum = crc32fast::Hasher::new();
@@ -70,10 +70,10 @@ pub fn animate<'a>(
     let shape = first.first()?.data;
     let count = u32::try_from(good.len()).ok()?;
     let mut out = SIGNATURE.to_vec();
-    put(&mut out, b"IHDR", &[shape]);
-    put(&mut out, b"acTL", &[&count.to_be_bytes(), &[0; 4]]);
+    put(&mut out, *b"IHDR", &[shape]);
+    put(&mut out, *b"acTL", &[&count.to_be_bytes(), &[0; 4]]);
     for chunk in first.iter().filter(|chunk| KEPT.contains(&&chunk.kind)) {
-        put(&mut out, &chunk.kind, &[chunk.data]);
+        put(&mut out, chunk.kind, &[chunk.data]);
     }
     let mut step = 0_u32;
     let mut next = || {
@@ -87,17 +87,17 @@ pub fn animate<'a>(
         let delay = [1_u16.to_be_bytes(), per_second.max(1).to_be_bytes()].concat();
         put(
             &mut out,
-            b"fcTL",
+            *b"fcTL",
             &[&next(), size, &[0; 8], &delay, &[0, 0]],
         );
         for chunk in chunks.iter().filter(|chunk| &chunk.kind == b"IDAT") {
             match index {
-                0 => put(&mut out, b"IDAT", &[chunk.data]),
-                _ => put(&mut out, b"fdAT", &[&next(), chunk.data]),
+                0 => put(&mut out, *b"IDAT", &[chunk.data]),
+                _ => put(&mut out, *b"fdAT", &[&next(), chunk.data]),
             }
         }
     }
-    put(&mut out, b"IEND", &[]);
+    put(&mut out, *b"IEND", &[]);
     Some((out, count))
 }
 
@@ -113,15 +113,15 @@ mod tests {
             &[8, 2, 0, 0, 0],
         ]
         .concat();
-        put(&mut out, b"IHDR", &[&header]);
-        put(&mut out, b"tEXt", &[b"who\0somebody"]);
+        put(&mut out, *b"IHDR", &[&header]);
+        put(&mut out, *b"tEXt", &[b"who\0somebody"]);
         if let Some(palette) = palette {
-            put(&mut out, b"PLTE", &[palette]);
+            put(&mut out, *b"PLTE", &[palette]);
         }
         for part in pixels {
-            put(&mut out, b"IDAT", &[part]);
+            put(&mut out, *b"IDAT", &[part]);
         }
-        put(&mut out, b"IEND", &[]);
+        put(&mut out, *b"IEND", &[]);
         out
     }
 

@@ -48,7 +48,7 @@ fn judged(task: FillTask, of: u8, words: Vec<u32>, by: u8, draw: u64) -> Result<
 }
 
 fn honest(task: FillTask, n: u8) -> Vec<u32> {
-    let blocks = fill::filled(key(n, Purpose::Fill), task, || true).unwrap();
+    let blocks = fill::filled(key(n, Purpose::Fill), task, || true).expect("it goes on");
     fill::answers(key(n, Purpose::Read), &blocks)
 }
 
@@ -181,7 +181,9 @@ fn forged_openings_do_not_stand_under_the_root() {
 
 fn product(n: u8, task: ProductTask) -> Vec<u32> {
     let factors = Factors::new(&binding(n), "00");
-    product::rows(&factors, task, || true).unwrap().concat()
+    product::rows(&factors, task, || true)
+        .expect("it goes on")
+        .concat()
 }
 
 fn multiplied(task: ProductTask, words: Vec<u32>, by: u8, draw: u64) -> Result<(), ProofReason> {
@@ -285,8 +287,8 @@ fn times(
     claimed: &str,
     claimed_mib: u64,
 ) -> Result<(), ProofReason> {
-    let real = models::find(model).unwrap();
-    let band = models::find(claimed).unwrap();
+    let real = models::find(model).expect("a model of the table");
+    let band = models::find(claimed).expect("a model of the table");
     let (fill, product) = tasks(DeviceClass::Gpu, claimed_mib, Some(band), Bounds::default());
     let ms = |work: u64, giga: u32, share: u64| work * 100 / (u64::from(giga) * share * 1_000_000);
     let fill_ms = ms(check::traffic(fill), real.gbytes, memory);

@@ -21,13 +21,16 @@ const SCRIPT: &str = include_str!("install.sh");
 /// As `uname -m` says them.
 const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
 
+/// Size, time and SHA-256 of a file.
+type Known = (u64, Option<SystemTime>, String);
+
 /// Where the workers' programs lie.
 #[derive(Debug)]
 pub struct Installer {
     directory: PathBuf,
     server: String,
     /// Size and time of a file whose SHA-256 is known.
-    known: Mutex<HashMap<PathBuf, (u64, Option<SystemTime>, String)>>,
+    known: Mutex<HashMap<PathBuf, Known>>,
 }
 
 impl Installer {

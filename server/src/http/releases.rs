@@ -82,6 +82,9 @@ pub struct Wanted {
 }
 
 /// `GET /api/v1/worker/release?target=…`: the newest for this kind of machine.
+///
+/// # Errors
+/// There is none.
 pub async fn newest(
     State(releases): State<Releases>,
     Query(wanted): Query<Wanted>,
@@ -93,6 +96,9 @@ pub async fn newest(
 }
 
 /// `GET /api/v1/worker/release/{sha256}`: its program.
+///
+/// # Errors
+/// No release has it.
 pub async fn program(
     State(releases): State<Releases>,
     axum::extract::Path(sha256): axum::extract::Path<String>,

@@ -68,6 +68,14 @@ const MOVES_NOTHING: &[(&str, &str)] = &[
     ("POST", "/api/v1/vouchers/{channel}/{payee}/redeem"),
     // Binds a price, not money.
     ("POST", "/api/v1/quotes"),
+    // Each sets what it names.
+    ("PUT", "/api/v1/secrets/{name}"),
+    ("DELETE", "/api/v1/secrets/{name}"),
+    ("PUT", "/api/v1/jobs/{id}/workdir/file"),
+    ("PUT", "/api/v1/nodes/{id}/maintenance"),
+    ("POST", "/api/v1/devices/prices"),
+    // Another link opens the same port.
+    ("POST", "/api/v1/jobs/{id}/ports/{port}/links"),
     // Whose a wallet is, and where payouts go from then on.
     ("POST", "/api/v1/wallets"),
     ("POST", "/api/v1/wallets/question"),

@@ -88,7 +88,7 @@ impl Supervisor {
                 }
                 // Told to stop, it did: a trial goes on at the next start.
                 (Ended::Itself(status), Some(trial)) if !status.success() => {
-                    self.crashed(trial).await
+                    self.crashed(trial).await;
                 }
                 (Ended::Itself(status), _) => return Ok(code(status)),
             }

@@ -138,7 +138,8 @@ fn place(state: &Path, new: &str) -> (Supervisor, PathBuf) {
     (supervisor, log)
 }
 
-async fn ran(new: &str) -> (ExitCode, Vec<String>, Files, String) {
+/// What it came to: exit code, what ran, what is on trial and what is refused, the program at its place.
+async fn ran(new: &str) -> (ExitCode, Vec<String>, (Option<Trial>, Vec<String>), String) {
     let state = tempfile::tempdir().unwrap();
     let (supervisor, log) = place(state.path(), new);
     let code = supervisor.run().await.unwrap();
@@ -147,7 +148,7 @@ async fn ran(new: &str) -> (ExitCode, Vec<String>, Files, String) {
     (
         code,
         log.lines().map(str::to_owned).collect(),
-        supervisor.files.clone(),
+        (supervisor.files.trial(), supervisor.files.refused()),
         left,
     )
 }
@@ -160,7 +161,7 @@ async fn one_that_is_welcomed_stays() {
     assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(3)));
     assert_eq!(log, ["old", "new run"]);
     assert!(left.contains("echo new"));
-    assert_eq!((files.trial(), files.refused()), (None, vec![]));
+    assert_eq!(files, (None, vec![]));
 }
 
 #[tokio::test]
@@ -169,10 +170,7 @@ async fn one_that_crashes_three_times_is_taken_back() {
     assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
     assert_eq!(log, ["old", "new", "new", "new", "old"]);
     assert!(left.contains("echo old"));
-    assert_eq!(
-        (files.trial(), files.refused()),
-        (None, vec!["1.3.0".to_owned()])
-    );
+    assert_eq!(files, (None, vec!["1.3.0".to_owned()]));
 }
 
 #[tokio::test]
@@ -180,12 +178,12 @@ async fn one_that_is_not_welcomed_in_time_is_taken_back() {
     let (_, log, files, left) = ran("#!/bin/sh\necho new >> LOG\nexec sleep 60\n").await;
     assert_eq!(log, ["old", "new", "old"]);
     assert!(left.contains("echo old"));
-    assert_eq!(files.refused(), ["1.3.0"]);
+    assert_eq!(files.1, ["1.3.0"]);
 }
 
 #[tokio::test]
 async fn what_is_no_program_at_all_is_taken_back() {
     let (_, log, files, _) = ran("#!/no/such/interpreter\n").await;
     assert_eq!(log, ["old", "old"]);
-    assert_eq!(files.refused(), ["1.3.0"]);
+    assert_eq!(files.1, ["1.3.0"]);
 }

@@ -16,7 +16,7 @@ words! {
     rule_market_place: "number {} of {} free offers", "空闲报价中第 {} 位，共 {} 个";
     fix_market: "Most free offers of this model are cheaper. See under prices what another price would bring.", "同型号的空闲报价大多更便宜。可在价格页查看其他价格的预期收益。";
     rule_reputation: "Reputation", "信誉";
-    rule_reputation_at: "{} of 100", "{} / 100";
+    rule_reputation_at: "{} of 100", "满分 100，现为 {}";
     fix_reputation: "Jobs that ask for a least reputation pass it by. The machine's page says what lowered it.", "要求最低信誉的任务会跳过它。机器页面说明了信誉降低的原因。";
     missed_newcomers: "It was the newcomers' turn", "轮到新机器";
     device_missed: "Requests it missed", "错过的请求";

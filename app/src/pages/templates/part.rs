@@ -37,7 +37,6 @@ pub(super) fn way_word(way: Way, t: &Words) -> &'static str {
 }
 
 /// `query`: `q` words to find, `kind` of which kind.
-#[expect(clippy::unused_async, reason = "every part is asked for alike")]
 pub async fn list_part(query: &str) -> Result<AnyView, Fault> {
     let exchange = exchange()?;
     let t = words();

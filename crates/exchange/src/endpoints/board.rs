@@ -181,9 +181,9 @@ mod tests {
         let mut board = Board::default();
         let leased: Vec<_> = members.iter().map(|member| (*member, lease(1))).collect();
         board.have(&leased);
-        members
-            .iter()
-            .for_each(|member| board.looked(*member, true));
+        for member in members {
+            board.looked(*member, true);
+        }
         board
     }
 

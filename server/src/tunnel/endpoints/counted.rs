@@ -174,7 +174,9 @@ mod tests {
 
     fn tokens(streamed: bool, pieces: &[&str]) -> u64 {
         let mut tokens = Tokens::of(streamed);
-        pieces.iter().for_each(|piece| tokens.add(piece.as_bytes()));
+        for piece in pieces {
+            tokens.add(piece.as_bytes());
+        }
         tokens.all()
     }
 

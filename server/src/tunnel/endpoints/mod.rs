@@ -36,7 +36,7 @@ pub use look::round;
 /// So many members are tried for one request.
 const TRIES_MAX: usize = 3;
 /// A model may think for long before it says its first word.
-const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(120);
+const FIRST_BYTE_WITHIN: Duration = Duration::from_mins(2);
 /// Of one connection, never of a request that is carried on.
 const HOP_BY_HOP: [HeaderName; 6] = [
     CONNECTION,
