@@ -6,6 +6,7 @@
 
 pub mod endpoints;
 pub mod files;
+mod people;
 pub mod ports;
 pub mod shell;
 pub mod tcp;

@@ -5,23 +5,19 @@ use std::time::Duration;
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use exchange::{Exchange, Place, Traffic, check_shell};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
-use http::StatusCode;
 use kernel::JobId;
-use protocol::Code;
-use protocol::tunnel::{
-    Closed, Door, FromJob, MAIN, SHELLS_MAX, Shell, Size, TUNNEL_FRAME_MAX, ToJob,
-};
+use protocol::tunnel::{Closed, Door, FromJob, MAIN, SHELLS_MAX, Shell, Size, ToJob};
 use protocol::view::Scope;
 use serde::Deserialize;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use utoipa::IntoParams;
 
-use super::Tunnel;
+use super::{Tunnel, people};
 use crate::auth::{Asker, Signed};
 use crate::http::extract::{Id, Query};
 use crate::http::problem::{Chain, Refused};
@@ -92,29 +88,11 @@ pub async fn open(
         .job_place(&actor, id, query.member, Scope::Jobs)
         .await?;
     let shell = query.read()?;
-    let socket = socket.map_err(|_| {
-        Refused::new(Code::Invalid, "A shell is opened as a WebSocket.")
-            .with_status(StatusCode::UPGRADE_REQUIRED)
-    })?;
-    let seat = state.sockets.seat(asker.address)?;
-    let socket = socket
-        .max_message_size(TUNNEL_FRAME_MAX)
-        .max_frame_size(TUNNEL_FRAME_MAX)
-        .write_buffer_size(0);
+    let (seat, socket) =
+        people::begin(&state, &asker, socket, "A shell is opened as a WebSocket.")?;
     Ok(socket.on_upgrade(move |mut socket| async move {
-        let reason = match begin(&state, &asker, &place, shell, &mut socket).await {
-            Ok(reason) => reason,
-            Err(refused) => {
-                let text = serde_json::to_string(&refused).unwrap_or_default();
-                _ = timeout(SEND_WITHIN, socket.send(Message::Text(text.into()))).await;
-                "refused"
-            }
-        };
-        let close = CloseFrame {
-            code: close_code::NORMAL,
-            reason: reason.into(),
-        };
-        _ = timeout(PING_EVERY, socket.send(Message::Close(Some(close)))).await;
+        let ended = begin(&state, &asker, &place, shell, &mut socket).await;
+        people::end(socket, ended).await;
         drop(seat);
     }))
 }

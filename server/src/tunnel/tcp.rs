@@ -3,20 +3,18 @@
 
 use axum::Extension;
 use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use exchange::Traffic;
-use http::StatusCode;
 use kernel::JobId;
-use protocol::Code;
-use protocol::tunnel::{Door, FromJob, TUNNEL_FRAME_MAX};
+use protocol::tunnel::{Door, FromJob};
 use protocol::view::Scope;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Tunnel;
 use super::shell::carry;
+use super::{Tunnel, people};
 use crate::auth::{Asker, Signed};
 use crate::http::extract::{Ids, Query};
 use crate::http::problem::Refused;
@@ -50,49 +48,31 @@ pub async fn open(
         .exchange
         .job_place(&actor, job, query.member, Scope::Jobs)
         .await?;
-    let socket = socket.map_err(|_| {
-        Refused::new(Code::Invalid, "A connection is opened as a WebSocket.")
-            .with_status(StatusCode::UPGRADE_REQUIRED)
-    })?;
-    let seat = state.sockets.seat(asker.address)?;
-    let socket = socket
-        .max_message_size(TUNNEL_FRAME_MAX)
-        .max_frame_size(TUNNEL_FRAME_MAX)
-        .write_buffer_size(0);
+    let (seat, socket) = people::begin(
+        &state,
+        &asker,
+        socket,
+        "A connection is opened as a WebSocket.",
+    )?;
     Ok(socket.on_upgrade(move |mut socket| async move {
         let opened = state
             .tunnels
             .open(&state.exchange, &place, Door::Port { port })
             .await;
-        let reason = match opened {
+        let ended = match opened {
             Ok(Tunnel {
                 socket: mut worker,
                 _room,
             }) => {
-                carry(
-                    &state,
-                    &asker,
-                    &mut socket,
-                    &mut worker,
-                    &mut Traffic::default(),
-                )
-                .await
+                let mut traffic = Traffic::default();
+                Ok(carry(&state, &asker, &mut socket, &mut worker, &mut traffic).await)
             }
-            Err(shut) => {
-                let refused = FromJob::Refused {
-                    reason: shut.reason,
-                    message: super::sentence(&shut.message),
-                };
-                let text = serde_json::to_string(&refused).unwrap_or_default();
-                _ = socket.send(Message::Text(text.into())).await;
-                "refused"
-            }
+            Err(shut) => Err(FromJob::Refused {
+                reason: shut.reason,
+                message: super::sentence(&shut.message),
+            }),
         };
-        let close = CloseFrame {
-            code: close_code::NORMAL,
-            reason: reason.into(),
-        };
-        _ = socket.send(Message::Close(Some(close))).await;
+        people::end(socket, ended).await;
         drop(seat);
     }))
 }

@@ -1,6 +1,6 @@
 //! Ways to be hired without having the card. None works.
 
-use kernel::ChallengeId;
+use kernel::{ChallengeId, Epoch, LeaseId};
 use protocol::proof::{Answer, Ask, Opening, Outcome, ProofReason, ProofState};
 use protocol::spec::DeviceClass;
 use protocol::state::{JobState, RunEnd};
@@ -9,6 +9,15 @@ use protocol::worker::{FromWorker, Phase, ToWorker};
 use super::prover::{Way, answer, world};
 use super::{GPU_JOB, card, rentable, standing};
 use crate::world::{Worker, backends, spec};
+
+fn preparing(lease: LeaseId, epoch: Epoch, phase: Phase) -> FromWorker {
+    FromWorker::Preparing {
+        lease,
+        epoch,
+        phase,
+        percent: None,
+    }
+}
 
 #[tokio::test]
 async fn forged_answers_of_each_kind_leave_the_card_unhired() {
@@ -335,12 +344,7 @@ async fn forged_cards_in_a_job_are_refunded_by_themselves() {
             let run = worker.runs.last().unwrap();
             (run.assignment.lease, run.assignment.epoch)
         };
-        let phase = |phase| FromWorker::Preparing {
-            lease,
-            epoch,
-            phase,
-            percent: None,
-        };
+        let phase = |phase| preparing(lease, epoch, phase);
         worker.send(&world, phase(Phase::Fetching)).await.unwrap();
         let first = if at == Phase::Fetching {
             &way
@@ -392,15 +396,7 @@ async fn an_honest_card_is_measured_in_its_job_and_paid() {
     };
     for phase in [Phase::Fetching, Phase::Isolating] {
         worker
-            .send(
-                &world,
-                FromWorker::Preparing {
-                    lease,
-                    epoch,
-                    phase,
-                    percent: None,
-                },
-            )
+            .send(&world, preparing(lease, epoch, phase))
             .await
             .unwrap();
     }
@@ -410,17 +406,8 @@ async fn an_honest_card_is_measured_in_its_job_and_paid() {
     );
     worker.start(&world).await;
     worker.work(&world, 5).await;
-    let phase = Phase::Uploading;
     worker
-        .send(
-            &world,
-            FromWorker::Preparing {
-                lease,
-                epoch,
-                phase,
-                percent: None,
-            },
-        )
+        .send(&world, preparing(lease, epoch, Phase::Uploading))
         .await
         .unwrap();
     assert_eq!(
