@@ -506,7 +506,7 @@ words! {
     fix_connected: "Start the worker on the machine: iog-worker run", "在机器上启动客户端：iog-worker run";
     rule_isolation: "Can isolate jobs", "可以隔离任务";
     fix_isolation: "The worker's log and the list above say what is missing.", "缺少什么，请看客户端日志和上方列表。";
-    rule_proven: "Has shown what it is", "已通过实机验证";
+    rule_proven: "Has shown what it is, or need not", "已通过实机验证，或无需验证";
     fix_proven: "It is challenged while nobody rents it; keep the worker running. What was wrong stands above.", "设备空闲时会接受验证，请保持客户端运行。问题见上方。";
     proof_line: "Proof: {} · level {} of 3 · last challenge {}", "验证：{} · 等级 {}/3 · 上次验证 {}";
     proof_claimed: "claimed", "仅声明";

@@ -44,6 +44,13 @@ pub fn strip(
     let tones = ["tone-ok", "tone-warn", "tone-bad", "tone-idle"];
     let mut paths = [const { String::new() }; 4];
     let first = places.saturating_sub(spans.len());
+    // Before it joined nothing was expected of it either.
+    for n in 0..first {
+        let (x, y) = (n.saturating_mul(STEP), HEIGHT.saturating_sub(LINE));
+        if let Some(path) = paths.last_mut() {
+            _ = write!(path, "M{x} {y}h{WIDTH}v{LINE}h-{WIDTH}z");
+        }
+    }
     for (n, span) in spans.iter().enumerate() {
         let (path, height) = match span.per_mille() {
             Some(share) => {
