@@ -25,7 +25,7 @@ pub struct LaunchForm {
     pub file_content: String,
     /// Names, separated by commas or spaces.
     pub metrics: String,
-    /// `8888`, `8000 public`, one after the other.
+    /// `8888`, `8000 public name="OpenAI format" health=/health`, one after the other.
     pub ports: String,
     /// Names, separated by commas or spaces.
     pub secrets: String,
@@ -150,21 +150,31 @@ struct Reader(Vec<FieldProblem>);
 
 impl Reader {
     fn ports(&mut self, text: &str) -> Vec<Port> {
+        let words = split_command(&commas_apart(text)).unwrap_or_else(|message| {
+            self.0.push(FieldProblem::new("ports", message));
+            Vec::new()
+        });
         let mut ports: Vec<Port> = Vec::new();
-        for word in list(text) {
-            match (word.parse(), ports.last_mut()) {
-                (Ok(port), _) => ports.push(Port {
+        let mut understood = true;
+        for word in words {
+            match (word.parse(), word.split_once('='), ports.last_mut()) {
+                (Ok(port), _, _) => ports.push(Port {
                     port,
                     name: None,
                     public: false,
                     health: None,
                 }),
-                (Err(_), Some(last)) if word == "public" => last.public = true,
-                _ => self.0.push(FieldProblem::new(
-                    "ports",
-                    "numbers from 1024 to 65535, each with `public` behind it or not",
-                )),
+                (_, None, Some(last)) if word == "public" => last.public = true,
+                (_, Some(("name", name)), Some(last)) => last.name = Some(name.to_owned()),
+                (_, Some(("health", path)), Some(last)) => last.health = Some(path.to_owned()),
+                _ => understood = false,
             }
+        }
+        if !understood {
+            self.0.push(FieldProblem::new(
+                "ports",
+                "numbers from 1024 to 65535, each with public, name=\"…\" or health=/path behind it, or nothing",
+            ));
         }
         ports
     }
@@ -203,11 +213,32 @@ fn list(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// As [`Reader::ports`] reads them. A name has no place in the form: who names ports writes the specification.
+/// Commas outside of quotes are as good as spaces.
+fn commas_apart(text: &str) -> String {
+    let mut quote: Option<char> = None;
+    let apart = |c: char| {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, ',' | '，') => return ' ',
+            _ => {}
+        }
+        c
+    };
+    text.chars().map(apart).collect()
+}
+
+/// As [`Reader::ports`] reads them.
 fn ports_text(ports: &[Port]) -> String {
+    // In single quotes nothing but the quote itself has a meaning.
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r#"'"'"'"#));
     let one = |port: &Port| {
         let public = if port.public { " public" } else { "" };
-        format!("{}{public}", port.port)
+        let name = port.name.as_deref();
+        let name = name.map_or(String::new(), |name| format!(" name={}", quoted(name)));
+        let health = port.health.as_deref();
+        let health = health.map_or(String::new(), |path| format!(" health={}", quoted(path)));
+        format!("{}{public}{name}{health}", port.port)
     };
     ports.iter().map(one).collect::<Vec<_>>().join(", ")
 }
@@ -479,6 +510,45 @@ mod tests {
         assert_eq!(spec.limits.duration_seconds, 600);
         assert_eq!(spec.placement.countries, ["CH", "DE"]);
         assert_eq!(LaunchForm::of(&spec).spec(), Ok(spec));
+    }
+
+    #[test]
+    fn ports_keep_their_names_and_health() {
+        let form = LaunchForm {
+            name: "ports".into(),
+            command: "true".into(),
+            class: "cpu".into(),
+            ports: "8888, 8000 public name=\"OpenAI, by 'us'\" health=/health，9000 name=Ray"
+                .into(),
+            ..LaunchForm::default()
+        };
+        let spec = form.spec().expect("valid");
+        let port = |port, name: Option<&str>, public, health: Option<&str>| Port {
+            port,
+            name: name.map(str::to_owned),
+            public,
+            health: health.map(str::to_owned),
+        };
+        let wanted = [
+            port(8_888, None, false, None),
+            port(8_000, Some("OpenAI, by 'us'"), true, Some("/health")),
+            port(9_000, Some("Ray"), false, None),
+        ];
+        assert_eq!(spec.ports, wanted);
+        assert_eq!(LaunchForm::of(&spec).spec(), Ok(spec));
+        for wrong in [
+            "public",
+            "8888 private",
+            "8888 name='open",
+            "name=first 8888",
+        ] {
+            let form = LaunchForm {
+                ports: wrong.into(),
+                ..form.clone()
+            };
+            let problem = form.spec().expect_err(wrong);
+            assert_eq!(problem.fields[0].field, "ports", "{wrong}");
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ const SHIPPED: &[Shipped] = shipped! {
     "tiny-chat": "template.toml" "README.md" "README.zh.md" "serve.py" "text.txt";
     "llm": "template.toml" "README.md" "README.zh.md" "serve.mjs";
     "blender": "template.toml" "README.md" "README.zh.md" "frames.py";
+    "container": "template.toml" "README.md" "README.zh.md";
     "jupyter": "template.toml" "README.md" "README.zh.md" "start.py";
     "ray": "template.toml" "README.md" "README.zh.md" "start.py";
     "raytrace": "template.toml" "README.md" "README.zh.md" "render.py" "scene.pov";

@@ -226,7 +226,7 @@ words! {
     job_env_hint: "One NAME=value a line", "每行一个 NAME=value";
     job_metrics: "Metrics", "指标";
     job_ports: "Ports", "端口";
-    job_ports_hint: "Where the job listens by HTTP: 8888, or 8000 public for all. Reached through the platform.", "任务以 HTTP 监听的端口：8888，或对所有人公开的 8000 public。通过平台访问。";
+    job_ports_hint: "Where the job listens by HTTP: 8888, or 8000 public for all; with name=\"Notes\" and health=/health if you like. Reached through the platform.", "任务以 HTTP 监听的端口：8888，或对所有人公开的 8000 public；可加 name=\"笔记\" 与 health=/health。通过平台访问。";
     job_secrets: "Secrets", "密钥";
     job_secrets_hint: "Names from your account page; the job finds each in its environment.", "账户页中的名称；任务可在环境变量中读取。";
     job_metrics_hint: "Names of numbers that the output prints as name=number; they are drawn as curves.", "输出中以 name=数字 形式打印的指标名，会绘制成曲线。";

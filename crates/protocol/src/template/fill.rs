@@ -148,6 +148,9 @@ fn setup_defaults(way: Way, setup: &Setup) -> Value {
     }
     let mut spec = Map::new();
     spec.insert("resources".to_owned(), Value::Object(resources));
+    if let Some(image) = &setup.image {
+        spec.insert("image".to_owned(), image.clone().into());
+    }
     Value::Object(spec)
 }
 

@@ -56,6 +56,7 @@ needs = { en = "Python", zh = "Python" }
 expected = { fixed_seconds = 2, each_milliseconds = 1500, of = "frames", basis = { en = "One core", zh = "单核" } }
 [gpu]
 min_vram_gib = 8
+image = "ghcr.io/me/render:1"
 needs = { en = "A card", zh = "显卡" }
 spec = { env = { DEVICE = "cuda" } }
 "#;
@@ -89,11 +90,13 @@ fn a_filled_template_is_an_ordinary_job() {
     assert_eq!(spec.placement.nodes, 4);
     assert_eq!(spec.limits.max_price_per_hour, None, "left empty, left out");
     assert_eq!(spec.files[0].content, "print()");
+    assert_eq!(spec.image, None, "the node's own programs");
     let gpu = template
         .fill(Way::Gpu, &given(&[("price", "2.5")]))
         .expect("fits");
     assert_eq!(gpu.resources.class.as_str(), "gpu");
     assert_eq!(gpu.resources.device_memory_mib, 8 * 1_024);
+    assert_eq!(gpu.image.as_deref(), Some("ghcr.io/me/render:1"));
     assert_eq!(gpu.env["DEVICE"], "cuda");
     assert_eq!(gpu.env["FRAMES"], "4", "tables are joined");
     assert_eq!(gpu.limits.max_price_per_hour.as_deref(), Some("2.5"));
