@@ -26,6 +26,7 @@ mod proof;
 mod redact;
 pub mod runtime;
 pub mod sandbox;
+pub mod telemetry;
 mod tunnel;
 pub mod uninstall;
 pub mod update;

@@ -99,6 +99,8 @@ pub struct Welcome {
     pub heartbeat: Duration,
     pub lease_ttl_ms: u64,
     pub server_down_grace_ms: u64,
+    /// Whether it takes what is measured.
+    pub telemetry: bool,
 }
 
 /// An open line.
@@ -168,6 +170,7 @@ impl Link {
                     lease_ttl_ms,
                     server_down_grace_ms,
                     platform_key: _,
+                    telemetry,
                 } => Ok((
                     Welcome {
                         node,
@@ -175,6 +178,7 @@ impl Link {
                         heartbeat: Duration::from_millis(heartbeat_ms.clamp(100, 60_000)),
                         lease_ttl_ms,
                         server_down_grace_ms,
+                        telemetry,
                     },
                     greeted_at,
                 )),

@@ -7,14 +7,16 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use kernel::{Amount, PricePerSecond};
 use protocol::spec::{NAME_MAX, is_country};
+use protocol::telemetry::prometheus;
 use tracing_subscriber::EnvFilter;
 use worker::agent::{Agent, Left, Settings, wall_clock};
-use worker::devices::Sources;
+use worker::devices::{Devices, Sources};
 use worker::doctor;
 use worker::identity::{self, Identity, Network, State};
 use worker::image::ImageOptions;
 use worker::link::origin;
 use worker::sandbox;
+use worker::telemetry::Asked;
 use worker::update::supervisor::Supervisor;
 use worker::update::{self, UpdateSettings};
 
@@ -44,6 +46,8 @@ enum Command {
     Doctor(Doctor),
     /// Take no new jobs, or take them again; what runs goes on. The worker that runs here sees it at its next heartbeat.
     Maintenance(Maintenance),
+    /// Print what this machine and its cards measure now, as Prometheus reads it. Needs no state; may run beside the worker.
+    Metrics(Metrics),
 }
 
 #[derive(Args)]
@@ -57,6 +61,13 @@ struct Doctor {
     /// For programs.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args)]
+struct Metrics {
+    /// NVIDIA's library, where it is not where the system looks for it.
+    #[arg(long, env = "IOG_WORKER_NVML", value_name = "FILE")]
+    nvml: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -137,6 +148,9 @@ struct Options {
     /// NVIDIA's library, where it is not where the system looks for it.
     #[arg(long, env = "IOG_WORKER_NVML", value_name = "FILE")]
     nvml: Option<PathBuf>,
+    /// Show the newest values to Prometheus at this address, such as 127.0.0.1:9400 (path /metrics). Whoever reaches it may read.
+    #[arg(long, env = "IOG_WORKER_METRICS", value_name = "ADDRESS")]
+    metrics: Option<std::net::SocketAddr>,
     /// The most that kept container images may take on the disk, in GiB [default: half of what is free, at most 64].
     #[arg(long, value_name = "GIB")]
     image_cache_gib: Option<u64>,
@@ -275,6 +289,7 @@ async fn work(command: Command) -> Result<ExitCode, String> {
     match command {
         Command::Doctor(doctor) => return Box::pin(run_doctor(doctor)).await,
         Command::Maintenance(order) => maintain(&order)?,
+        Command::Metrics(asked) => print_metrics(asked),
         Command::Uninstall(uninstall) => run_uninstall(uninstall).await?,
         Command::Join(join) => return Box::pin(run_join(join)).await,
         Command::Run(run) => {
@@ -374,6 +389,22 @@ fn maintain(order: &Maintenance) -> Result<(), String> {
 }
 
 #[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
+#[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
+fn print_metrics(asked: Metrics) {
+    let sources = Sources {
+        nvml: asked.nvml,
+        ..Sources::default()
+    };
+    // The name of a processor follows from the node's key; here it names nothing.
+    let devices = Devices::find("", None, &sources);
+    let batch = Asked::of(&devices, &sources).look();
+    let model = |uuid: &str| {
+        let known = devices.facts.iter().find(|device| device.uuid == uuid);
+        known.map_or_else(String::new, |device| device.model.clone())
+    };
+    print!("{}", prometheus(&batch.host, &batch.devices, &model));
+}
+
 async fn run_join(join: Join) -> Result<ExitCode, String> {
     let identity = open(&join.options)?;
     let host = rustix::system::uname()
@@ -469,6 +500,7 @@ async fn agent(
             nvml: options.nvml.clone(),
             ..Sources::default()
         },
+        metrics: options.metrics,
     };
     Agent::new(identity, state, settings, join_token)
         .await

@@ -13,7 +13,7 @@ use crate::identity::{self, Identity, IdentityError};
 use crate::sandbox;
 
 /// What a worker makes in its state directory. A directory that holds anything else is not removed.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     identity::KEY,
     identity::STATE,
     identity::LOCK,
@@ -23,6 +23,7 @@ const OURS: [&str; 9] = [
     "state.new",
     "spool",
     "images",
+    "telemetry",
 ];
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 

@@ -26,6 +26,8 @@ pub mod rounds;
 pub mod searches;
 pub mod sign_in;
 pub mod simulator;
+#[cfg(feature = "ssr")]
+mod telemetry;
 pub mod templates;
 pub mod verify;
 pub mod wallet;

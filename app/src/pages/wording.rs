@@ -17,6 +17,15 @@ use crate::components::{Tone, state};
 use crate::format;
 use crate::i18n::{Words, fill, told};
 
+/// What happened to a device.
+#[cfg(feature = "ssr")]
+pub fn happening(what: protocol::telemetry::Happening, t: &'static Words) -> String {
+    match t.locale() {
+        crate::i18n::Locale::Zh => what.sentence_zh(),
+        crate::i18n::Locale::En => what.sentence(),
+    }
+}
+
 pub fn job_state(job: JobState, t: &'static Words) -> AnyView {
     let (tone, word) = match job {
         JobState::Matching => (Tone::Busy, t.job_matching()),

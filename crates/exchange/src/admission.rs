@@ -343,6 +343,7 @@ impl Exchange {
             lease_ttl_ms: settings.lease_ttl_ms,
             server_down_grace_ms: settings.server_down_grace_ms,
             platform_key: self.platform_key(),
+            telemetry: true,
         };
         let id = node.id;
         let (connection, forgotten) = {

@@ -29,6 +29,7 @@ use crate::runway::Runways;
 use crate::searches::Watch;
 use crate::settings::Settings;
 use crate::settle::Watched;
+use crate::telemetry::NodeTelemetry;
 
 /// After a stop and its grace: for what the job left to be uploaded.
 pub(crate) const UPLOAD_ALLOWANCE_MS: u64 = 90_000;
@@ -120,6 +121,7 @@ pub(crate) struct Memory {
     pub scarce: BTreeMap<(DeviceClass, String), u32>,
     pub searches: Watch,
     pub proofs: Proofs,
+    pub telemetry: HashMap<NodeId, NodeTelemetry>,
     /// Devices that more than one node claims, by their UUID.
     pub uuids: HashMap<String, BTreeSet<(NodeId, DeviceId)>>,
     pub runways: Runways,

@@ -287,6 +287,16 @@ fn en(notice: &Notice) -> (String, String) {
             format!("Incident: {}", plain(kind.as_str())),
             format!("The platform's books, leases or receipts do not agree.\n{detail}"),
         ),
+        Notice::DeviceFault {
+            name,
+            model,
+            uuid,
+            fault,
+            ..
+        } => (
+            format!("{name}: {model} reports a fault"),
+            format!("{model} ({uuid}) on {name}: {}.", fault.sentence()),
+        ),
         Notice::SearchMatched {
             name,
             offers,
@@ -482,6 +492,16 @@ fn zh(notice: &Notice) -> (String, String) {
         Notice::IncidentOpened { kind, detail, .. } => (
             format!("事故：{}", plain(kind.as_str())),
             format!("平台的账目、租约或收据不一致。\n{detail}"),
+        ),
+        Notice::DeviceFault {
+            name,
+            model,
+            uuid,
+            fault,
+            ..
+        } => (
+            format!("{name}：{model} 报告故障"),
+            format!("{name} 上的 {model}（{uuid}）：{}。", fault.sentence_zh()),
         ),
         Notice::SearchMatched {
             name,

@@ -69,6 +69,7 @@ mod secrets;
 mod settings;
 mod settle;
 mod simulator;
+mod telemetry;
 mod templates;
 mod tick;
 mod views;

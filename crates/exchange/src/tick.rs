@@ -34,6 +34,7 @@ impl Exchange {
         let results = [
             self.open_record().await,
             self.flush().await,
+            self.write_telemetry().await,
             self.settle_doubts().await,
             self.look_after_leases().await,
             self.expire_holds().await,
@@ -81,6 +82,7 @@ impl Exchange {
             self.note_payout_addresses().await,
             self.keep_rounds().await,
             self.prune_challenges().await,
+            self.prune_telemetry().await,
             self.note_uptime().await,
             self.note_reputations().await,
         ];

@@ -21,19 +21,27 @@ use crate::leases::LeaseEnd;
 const SAMPLES_AHEAD: u64 = 64;
 
 impl Exchange {
+    /// # Errors
+    /// [`Error::SupersededConnection`]
+    fn current(&self, session: &NodeSession) -> Result<(), Error> {
+        let memory = self.memory();
+        let link = memory
+            .nodes
+            .get(&session.node)
+            .and_then(|node| node.link.as_ref());
+        link.filter(|link| link.connection == session.connection)
+            .map(drop)
+            .ok_or(Error::SupersededConnection)
+    }
+
     /// Whether the lease is this node's with this epoch.
     ///
     /// # Errors
     /// [`Error::SupersededConnection`] when the connection is no longer the node's: nothing is to be said on it about
     /// leases, which may well live on.
     fn holds(&self, session: &NodeSession, claim: LeaseClaim) -> Result<bool, Error> {
+        self.current(session)?;
         let memory = self.memory();
-        memory
-            .nodes
-            .get(&session.node)
-            .and_then(|node| node.link.as_ref())
-            .filter(|link| link.connection == session.connection)
-            .ok_or(Error::SupersededConnection)?;
         Ok(memory
             .leases
             .get(&claim.lease)
@@ -53,7 +61,9 @@ impl Exchange {
             FromWorker::Hello(_) => {
                 return Err(Error::Conflict("a connection says hello once".into()));
             }
-            FromWorker::Heartbeat { .. } | FromWorker::Proof { .. } => None,
+            FromWorker::Heartbeat { .. }
+            | FromWorker::Proof { .. }
+            | FromWorker::Telemetry { .. } => None,
             FromWorker::Preparing { lease, epoch, .. }
             | FromWorker::Started { lease, epoch, .. }
             | FromWorker::Log { lease, epoch, .. }
@@ -81,6 +91,11 @@ impl Exchange {
             } => self.heartbeat(session, seq, draining, load, leases),
             FromWorker::Proof { challenge, answer } => {
                 Ok(self.proof_answer(session, challenge, *answer))
+            }
+            FromWorker::Telemetry { series, batches } => {
+                self.current(session)?;
+                self.measured(session.node, series, batches).await?;
+                Ok(Vec::new())
             }
             FromWorker::Preparing {
                 lease,

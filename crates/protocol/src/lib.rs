@@ -22,6 +22,7 @@ pub mod reputation;
 pub mod round;
 pub mod spec;
 pub mod state;
+pub mod telemetry;
 /// Templates are read where jobs are made, never in a browser.
 #[cfg(not(target_arch = "wasm32"))]
 pub mod template;

@@ -10,6 +10,7 @@ use crate::money::{
     ChannelState, ChannelStep, DepositState, DisputeState, IncidentKind, PayoutState, RefundReason,
 };
 use crate::state::{JobState, RunEnd};
+use crate::telemetry::Happening;
 use crate::view::SearchAlert;
 use crate::wallet::AddressChange;
 
@@ -54,6 +55,8 @@ pub enum Event {
     DisputeUpdated,
     #[serde(rename = "incident.opened")]
     IncidentOpened,
+    #[serde(rename = "device.fault")]
+    DeviceFault,
     #[serde(rename = "search.matched")]
     SearchMatched,
     #[serde(rename = "webhook.disabled")]
@@ -63,7 +66,7 @@ pub enum Event {
 }
 
 impl Event {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::JobStarted,
         Self::JobEnded,
         Self::JobFundsLow,
@@ -79,6 +82,7 @@ impl Event {
         Self::VoucherUpdated,
         Self::DisputeUpdated,
         Self::IncidentOpened,
+        Self::DeviceFault,
         Self::SearchMatched,
         Self::WebhookDisabled,
         Self::WebhookTest,
@@ -101,6 +105,7 @@ impl Event {
             Self::VoucherUpdated => "voucher.updated",
             Self::DisputeUpdated => "dispute.updated",
             Self::IncidentOpened => "incident.opened",
+            Self::DeviceFault => "device.fault",
             Self::SearchMatched => "search.matched",
             Self::WebhookDisabled => "webhook.disabled",
             Self::WebhookTest => "webhook.test",
@@ -268,6 +273,15 @@ pub enum Notice {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         account: Option<AccountId>,
     },
+    /// For an owner: a device reported a fault of its own. At most one an hour for each device.
+    #[serde(rename = "device.fault")]
+    DeviceFault {
+        node: NodeId,
+        name: String,
+        model: String,
+        uuid: String,
+        fault: Happening,
+    },
     /// Offers began to match a saved search.
     #[serde(rename = "search.matched")]
     SearchMatched {
@@ -310,6 +324,7 @@ impl Notice {
             Self::VoucherUpdated { .. } => Event::VoucherUpdated,
             Self::DisputeUpdated { .. } => Event::DisputeUpdated,
             Self::IncidentOpened { .. } => Event::IncidentOpened,
+            Self::DeviceFault { .. } => Event::DeviceFault,
             Self::SearchMatched { .. } => Event::SearchMatched,
             Self::WebhookDisabled { .. } => Event::WebhookDisabled,
             Self::WebhookTest { .. } => Event::WebhookTest,
@@ -369,6 +384,7 @@ impl Notice {
             | Self::PayoutAddressUpdated { .. } => "/earnings".into(),
             Self::WalletLinked { .. } => "/account".into(),
             Self::IncidentOpened { .. } => "/admin".into(),
+            Self::DeviceFault { node, .. } => format!("/machine?node={node}"),
             Self::SearchMatched { .. } => "/searches".into(),
             Self::WebhookDisabled { .. } | Self::WebhookTest { .. } => "/notifications".into(),
         }

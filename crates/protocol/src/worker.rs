@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::proof::{Answer, Ask};
 use crate::spec::{DeviceClass, JobSpec};
 use crate::state::RunEnd;
+use crate::telemetry::Batch;
 use crate::tunnel::TunnelOrder;
 use crate::view::Receipt;
 
@@ -124,6 +125,13 @@ pub enum FromWorker {
         lease: LeaseId,
         epoch: Epoch,
         reason: String,
+    },
+    /// What the machine measured, in the order of its numbers; said to a server whose welcome asks for it. What is not
+    /// acknowledged is said again on the next connection.
+    Telemetry {
+        /// Numbers begin anew with each.
+        series: String,
+        batches: Vec<Batch>,
     },
     /// To [`ToWorker::Prove`]. One of a challenge that is over is dropped.
     Proof {
@@ -302,6 +310,9 @@ pub enum ToWorker {
         server_down_grace_ms: u64,
         /// Ed25519, 64 hex digits: countersigns receipts.
         platform_key: String,
+        /// It takes [`FromWorker::Telemetry`].
+        #[serde(default)]
+        telemetry: bool,
     },
     Refused {
         reason: Refusal,
@@ -355,6 +366,11 @@ pub enum ToWorker {
     },
     /// Somebody who may wants into the job: dial the tunnel's address with the ticket. See [`crate::tunnel`].
     Tunnel(TunnelOrder),
+    /// Everything of this series up to this number is kept here for good.
+    TelemetryAck {
+        series: String,
+        seq: u64,
+    },
     /// A device is to show what it is, step by step; never while it is hired.
     Prove {
         challenge: ChallengeId,

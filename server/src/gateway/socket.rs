@@ -353,6 +353,7 @@ fn kind(message: &FromWorker) -> &'static str {
         FromWorker::SecretKey { .. } => "secret_key",
         FromWorker::Rejected { .. } => "rejected",
         FromWorker::Proof { .. } => "proof",
+        FromWorker::Telemetry { .. } => "telemetry",
     }
 }
 

@@ -29,6 +29,7 @@ mod reports;
 mod rounds;
 mod rush;
 mod smtp;
+mod telemetry;
 mod templates;
 mod wallet;
 mod webhooks;

@@ -13,7 +13,7 @@ use test_support::{Account, Process, TestApp, binary, wait_until};
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// NVIDIA's library as a liar writes it.
-fn forged_library(folder: &Path) -> std::path::PathBuf {
+pub fn forged_library(folder: &Path) -> std::path::PathBuf {
     let source =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/test-support/fixtures/nvml.c");
     let library = folder.join("libnvidia-ml.so");

@@ -92,6 +92,7 @@ impl Agent {
                 self.retry_at = Instant::now() + self.backoff.next(self.has_work(), rand::random());
             }
             ToWorker::Tunnel(order) => self.tunnel(order),
+            ToWorker::TelemetryAck { series, seq } => self.telemetry.acknowledge(&series, seq),
             ToWorker::Secrets {
                 lease,
                 epoch,

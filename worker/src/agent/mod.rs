@@ -6,6 +6,7 @@
 mod inbox;
 mod jobs;
 mod proofs;
+mod telemetry;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use crate::lease::{Lease, Stage};
 use crate::link::{Backoff, Link, LinkError, Welcome, work_until};
 use crate::proof::Provers;
 use crate::sandbox::{self, Sandbox, boottime_ms};
+use crate::telemetry::{Asked, start as measure};
 use crate::update::{UpdateSettings, Updates};
 
 /// A heartbeat that is not answered within this time means that the line is dead, however open it looks.
@@ -68,6 +70,8 @@ pub struct Settings {
     pub memory_mib: Option<u64>,
     pub drain_timeout: Duration,
     pub sources: Sources,
+    /// Where the owner's Prometheus reads the newest values.
+    pub metrics: Option<std::net::SocketAddr>,
     /// Absent: this program stays as it is.
     pub updates: Option<UpdateSettings>,
 }
@@ -140,6 +144,7 @@ pub struct Agent {
     load: LoadMeter,
     provers: Provers,
     proved: mpsc::Receiver<(ChallengeId, Answer)>,
+    telemetry: telemetry::Telemetry,
     updates: Updates,
 }
 
@@ -188,6 +193,9 @@ impl Agent {
         let (provers, proved) =
             Provers::new(identity.public_key(), identity.directory().to_owned());
         let updates = Updates::of(settings.updates.clone(), identity.directory());
+        let measured = measure(Asked::of(&devices, &settings.sources));
+        let telemetry =
+            telemetry::Telemetry::open(identity.directory(), measured, settings.metrics).await;
         let mut agent = Self {
             identity: Arc::new(identity),
             state,
@@ -215,6 +223,7 @@ impl Agent {
             load: LoadMeter::default(),
             provers,
             proved,
+            telemetry,
             updates,
         };
         agent.refill(Duration::ZERO);
@@ -255,6 +264,7 @@ impl Agent {
                 .map_or(self.next_beat, Draining::wakes_at);
             tokio::select! {
                 Some((lease, event)) = self.heard.recv() => self.on_job(lease, event).await,
+                Some(batch) = self.telemetry.seen.recv() => self.measured(batch).await,
                 Some((challenge, answer)) = self.proved.recv() => self.proven(challenge, answer).await,
                 Some(message) = line, if linked => match message {
                     Ok(message) => self.on_message(message).await?,
@@ -368,6 +378,7 @@ impl Agent {
         self.updates.passed();
         self.alive_at = self.alive_at.max(link.greeted_at);
         self.welcome = Some(welcome);
+        self.telemetry.rewind();
         self.link = Some(link);
         self.beats.clear();
         self.beat_seq = 0;

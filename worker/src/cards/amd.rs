@@ -1,5 +1,6 @@
 //! AMD's cards, through the files of the kernel's driver `amdgpu`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use gpu_probe::Wanted;
@@ -21,8 +22,8 @@ const NAMES: [(&str, &str); 4] = [
     ("73bf", "AMD Radeon RX 6900 XT"),
 ];
 
-/// Looks for cards below `/sys`, or what a test puts in its place.
-pub fn find(sys: &Path) -> (Vec<Card>, Vec<String>) {
+/// The folders of all cards, whoever made them.
+fn folders(sys: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = std::fs::read_dir(sys.join("class/drm"))
         .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
         .unwrap_or_default();
@@ -36,6 +37,24 @@ pub fn find(sys: &Path) -> (Vec<Card>, Vec<String>) {
             .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
     });
     folders.sort();
+    folders
+}
+
+/// Where the driver tells of each card.
+pub fn by_uuid(sys: &Path) -> BTreeMap<String, PathBuf> {
+    let devices = folders(sys).into_iter().map(|folder| folder.join("device"));
+    let ours = devices.filter(|device| line(&device.join("vendor")) == VENDOR);
+    ours.map(|device| (uuid(&line(&device.join("unique_id"))), device))
+        .collect()
+}
+
+fn uuid(unique: &str) -> String {
+    format!("AMD-{unique}")
+}
+
+/// Looks for cards below `/sys`, or what a test puts in its place.
+pub fn find(sys: &Path) -> (Vec<Card>, Vec<String>) {
+    let folders = folders(sys);
     let mut problems = Vec::new();
     let mut cards: Vec<Card> = Vec::new();
     let devices = folders.iter().map(|folder| folder.join("device"));
@@ -94,7 +113,7 @@ fn card(device: &Path) -> Result<Option<Card>, String> {
     let pci = Some(format!("1002:{id}"));
     Ok(Some(Card {
         facts: DeviceFacts {
-            uuid: format!("AMD-{unique}"),
+            uuid: uuid(&unique),
             class: DeviceClass::Gpu,
             model,
             memory_mib,

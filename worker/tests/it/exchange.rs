@@ -290,6 +290,7 @@ async fn talk(door: Door, mut socket: WebSocket) -> Option<()> {
             lease_ttl_ms: TTL_MS,
             server_down_grace_ms: 60_000,
             platform_key: "cd".repeat(32),
+            telemetry: true,
         };
         shared.hellos.push(*hello);
         welcome

@@ -221,6 +221,7 @@ words! {
     notice_refunded: "Job {}: {}", "任务 {}：{}";
     notice_taken_back: "{} of your earnings went back to a requester. The machine is not what was hired: {}", "您的收入中 {} 已退还给租用方。机器与租用的不符：{}";
     notice_dispute: "Dispute about lease {}: {}.", "租约 {} 的争议：{}。";
+    notice_device_fault: "{} on {} reports a fault: {}", "{}（机器 {}）报告故障：{}";
     notice_incident: "Incident {}: {}", "异常 {}：{}";
     notice_search: "{} offers began to match “{}”; the cheapest costs {}.", "有 {} 个报价开始符合“{}”，最低 {}。";
     notice_webhook_off: "The webhook {} was switched off: nothing got through to it. {}", "Webhook {} 已停用：一直未能送达。{}";

@@ -10,7 +10,7 @@ use crate::components::{Cell, Column, Parts, Tone, notice, row, shape, table};
 use crate::fault::Fault;
 use crate::format;
 use crate::i18n::{Words, fill, locale, told, words};
-use crate::pages::{downloads, wording};
+use crate::pages::{downloads, telemetry, wording};
 
 pub(super) async fn job(id: &str) -> Result<JobView, Fault> {
     let actor = actor().await?;
@@ -346,6 +346,10 @@ pub async fn files(id: &str) -> Result<AnyView, Fault> {
 pub async fn happened(id: &str) -> Result<AnyView, Fault> {
     let job = job(id).await?;
     let (t, locale) = (words(), locale());
+    let measured = exchange()?
+        .job_telemetry(&actor().await?, job.summary.id)
+        .await?;
+    let devices = telemetry::of_job(&measured, t);
     let events = job
         .events
         .iter()
@@ -362,7 +366,7 @@ pub async fn happened(id: &str) -> Result<AnyView, Fault> {
         })
         .parts();
     Ok(
-        view! { <div class="card"><h2>{t.happened()}</h2><ol class="timeline">{events}</ol></div> }
+        view! { {devices}<div class="card"><h2>{t.happened()}</h2><ol class="timeline">{events}</ol></div> }
             .into_any(),
     )
 }

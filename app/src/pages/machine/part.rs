@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::format;
 use crate::i18n::{Words, fill, words};
 use crate::pages::nodes::strip::{share, strip};
-use crate::pages::{Asked, wording};
+use crate::pages::{Asked, telemetry, wording};
 
 const DAYS: usize = 30;
 const HOURS: usize = 48;
@@ -33,6 +33,7 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
     let reputation = exchange.reputation(&actor, id).await?;
     let uptime = exchange.uptime(&actor, id).await?;
     let leases = exchange.node_leases(&actor, id, before).await?;
+    let measured = exchange.node_telemetry(&actor, id, 1).await?;
     let t = words();
     Ok(view! {
         <div class="flex flex-wrap items-center justify-between gap-3 mb-4">
@@ -40,6 +41,7 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
             <span class="flex flex-wrap items-center gap-3">{wording::standing(node.standing, t)}<a class="btn" href="/nodes">{t.machine_back()}</a></span>
         </div>
         <div class="grid gap-6">
+            {telemetry::section(&measured, t)}
             {strips(&uptime, t)}
             {made_of(&reputation, t)}
             {history(&reputation.days, t)}

@@ -193,6 +193,12 @@ fn sentence(notice: &Notice, t: &'static Words) -> String {
         Notice::IncidentOpened { kind, detail, .. } => {
             fill(t.notice_incident(), &[kind.as_str(), detail])
         }
+        Notice::DeviceFault {
+            name, model, fault, ..
+        } => {
+            let what = wording::happening(*fault, t);
+            fill(t.notice_device_fault(), &[model, name, &what])
+        }
         Notice::SearchMatched {
             name,
             offers,

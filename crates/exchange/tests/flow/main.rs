@@ -32,6 +32,7 @@ mod searches;
 mod settle;
 mod simulation;
 mod slots;
+mod telemetry;
 mod wallets;
 mod webhooks;
 mod weekly;

@@ -17,6 +17,7 @@ mod reports;
 mod rounds;
 mod secrets;
 mod settlement;
+mod telemetry;
 mod templates;
 mod wallets;
 mod webhooks;
@@ -70,6 +71,7 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(jobs::search))
         .routes(routes!(jobs::whole_log))
         .routes(routes!(jobs::samples))
+        .routes(routes!(telemetry::of_job))
         .routes(routes!(jobs::receipts))
         .routes(routes!(invoices::of_job))
         .routes(routes!(invoices::of_month))
@@ -89,6 +91,8 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(nodes::challenges))
         .routes(routes!(nodes::reputation))
         .routes(routes!(nodes::uptime))
+        .routes(routes!(telemetry::of_node))
+        .routes(routes!(telemetry::metrics))
         .routes(routes!(nodes::leases))
         .routes(routes!(nodes::maintenance))
         .routes(routes!(nodes::change_prices))
