@@ -389,7 +389,6 @@ fn maintain(order: &Maintenance) -> Result<(), String> {
 }
 
 #[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
-#[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
 fn print_metrics(asked: Metrics) {
     let sources = Sources {
         nvml: asked.nvml,
@@ -405,6 +404,7 @@ fn print_metrics(asked: Metrics) {
     print!("{}", prometheus(&batch.host, &batch.devices, &model));
 }
 
+#[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
 async fn run_join(join: Join) -> Result<ExitCode, String> {
     let identity = open(&join.options)?;
     let host = rustix::system::uname()

@@ -346,6 +346,7 @@ impl Stat {
         }
     }
 
+    #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
             n: self.n.saturating_add(other.n),

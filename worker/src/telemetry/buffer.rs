@@ -88,15 +88,14 @@ impl Buffer {
             || (format!("{boot}-{random:08x}"), 1),
             |last| (last.series.clone(), last.end),
         );
-        let file = match goes_on {
-            Some(last) => OpenOptions::new().append(true).open(&last.path)?,
-            None => {
-                index += 1;
-                let segment = Segment::at(folder, index, series, next);
-                let file = segment.create()?;
-                segments.push(segment);
-                file
-            }
+        let file = if let Some(last) = goes_on {
+            OpenOptions::new().append(true).open(&last.path)?
+        } else {
+            index += 1;
+            let segment = Segment::at(folder, index, series, next);
+            let file = segment.create()?;
+            segments.push(segment);
+            file
         };
         // Old ones that hold nothing have nothing to say.
         let last = segments.len().saturating_sub(1);

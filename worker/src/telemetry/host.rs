@@ -1,15 +1,14 @@
 //! The machine itself: cores, memory, network.
 
-use std::time::Instant;
-
 use protocol::telemetry::{Field, Values, note};
 
-use crate::devices::LoadMeter;
+use crate::devices::{LoadMeter, whole};
+use crate::sandbox::boottime_ms;
 
 #[derive(Debug, Default)]
 pub struct Meter {
     load: LoadMeter,
-    traffic: Option<(Instant, f64, f64)>,
+    traffic: Option<(u64, f64, f64)>,
 }
 
 impl Meter {
@@ -23,9 +22,9 @@ impl Meter {
             note(&mut values, Field::HostCpu, load.cpu_percent.into());
         }
         let table = std::fs::read_to_string("/proc/net/dev").unwrap_or_default();
-        let (now, (rx, tx)) = (Instant::now(), traffic(&table));
+        let (now, (rx, tx)) = (boottime_ms(), traffic(&table));
         if let Some((at, was_rx, was_tx)) = self.traffic.replace((now, rx, tx)) {
-            let seconds = now.duration_since(at).as_secs_f64().max(0.001);
+            let seconds = f64::from(whole(now.saturating_sub(at).max(1))) / 1_000.0;
             // An interface that went takes its counters with it.
             if rx >= was_rx && tx >= was_tx {
                 note(

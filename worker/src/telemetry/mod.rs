@@ -10,16 +10,17 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use protocol::telemetry::{Batch, DeviceEvent, Field, Happening, Reading, note};
 use tokio::sync::mpsc;
 
 use crate::agent::wall_clock;
 use crate::devices::{Devices, Sources};
+use crate::sandbox::boottime_ms;
 use watch::Watch;
 
-const EVERY: Duration = Duration::from_secs(1);
+const EVERY_MS: u64 = 1_000;
 
 /// Whom to ask.
 #[derive(Debug, Clone)]
@@ -59,12 +60,12 @@ pub fn start(asked: Asked) -> mpsc::Receiver<Batch> {
     let run = move || {
         let nvml = nvidia::open(asked.sources.nvml.as_deref());
         let mut meter = Meter::new(&asked, nvml.as_ref());
-        let mut next = Instant::now() + EVERY;
+        let mut next = boottime_ms() + EVERY_MS;
         while !out.is_closed() {
-            let wait = next.saturating_duration_since(Instant::now());
+            let wait = Duration::from_millis(next.saturating_sub(boottime_ms()));
             let batch = if wait.is_zero() {
                 // After a suspension there is one second, not all that were slept through.
-                next = (next + EVERY).max(Instant::now());
+                next = (next + EVERY_MS).max(boottime_ms());
                 meter.read()
             } else if let Some(batch) = meter.wait(wait) {
                 batch
