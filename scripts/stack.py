@@ -17,6 +17,7 @@ import os
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -48,6 +49,7 @@ CHAIN_ID = 4
 VAULT = 100_000 * 10**8
 # A deposit with this tag is the platform's own.
 PLATFORM_TAG = "0x" + "00" * 16
+WEEK_MS = 7 * 86_400_000
 READY_SECONDS, DRAIN_SECONDS, STOP_SECONDS = 60, 20, 15
 PR_SET_PDEATHSIG = 1
 CGROUPS = Path("/sys/fs/cgroup")
@@ -404,6 +406,26 @@ class Stack:
         if client.returncode:
             say(f"  The example did not finish well (exit code {client.returncode}); the server and the workers stay up so that you can look.")
 
+    def age(self):
+        """What the books hold so far becomes two weeks old, as if the stack had stood still since: a week that is over cannot be
+        waited for. The server numbers and chains transfers anew at its start."""
+        if self.state["database"] != "sqlite":
+            raise Trouble("--aged knows the embedded database alone")
+        self.server.process.send_signal(signal.SIGTERM)
+        self.server.process.wait(STOP_SECONDS)
+        books = sqlite3.connect(self.data / "iog.db", isolation_level=None)
+        try:
+            books.executescript(f"""
+                DROP TRIGGER transfers_stay;
+                UPDATE transfers SET at = at - {2 * WEEK_MS}, seq = NULL, hash = NULL, from_after = NULL, to_after = NULL;
+                DELETE FROM ledger_checks;
+            """)
+        finally:
+            books.close()
+        self.start_server()
+        for owner, worker in zip(OWNERS, self.workers):
+            self.wait_for(f"The device of {owner['node']} on the market", worker, lambda: self.is_offered(owner["node"]), seconds=30)
+
     # ---- From start to end ---------------------------------------------------------------------------------------
 
     def start(self):
@@ -489,6 +511,7 @@ def arguments():
     about.add_argument("--chain", choices=["dev", "none"], default="dev", help="none: payouts and deposits by hand; IOG_CHAIN_URL in the environment: that one")
     about.add_argument("--example", type=Path, help="a folder with a job.toml, submitted once")
     about.add_argument("--again", action="store_true", help="submit the example even if it ran before")
+    about.add_argument("--aged", action="store_true", help="for tests: the example was two weeks ago, so that there is a week that is over")
     about.add_argument("--check", action="store_true", help="only say whether workers could isolate jobs for this user")
     about.add_argument("command", nargs=argparse.REMAINDER, help="-- command to run instead of waiting for Ctrl-C")
     args = about.parse_args()
@@ -531,6 +554,8 @@ def main():
         stack.start()
         if args.example:
             stack.run_example(args.example.resolve(), args.again)
+        if args.aged:
+            stack.age()
         if args.command:
             code = run_command(stack, args.command)
         else:

@@ -67,7 +67,7 @@ browser() {
   rm -f "$report"
   set +e
   IOG_E2E_REPORT=$report IOG_LOG_TAIL=150 try "Journeys in a browser (Playwright)" "$(system_python)" scripts/stack.py --data "$data" \
-    --programs "$TARGET/debug" --site "$SITE" -- bash -c 'cd end2end && exec node_modules/.bin/playwright test'
+    --programs "$TARGET/debug" --site "$SITE" --example examples/hello --aged -- bash -c 'cd end2end && exec node_modules/.bin/playwright test'
   rc=$?
   set -e
   [ "$rc" = 0 ] || { rm -rf "$LOGS/e2e-data"; cp -R "$data/log" "$LOGS/e2e-data" 2>/dev/null && say "  logs of server and workers: $LOGS/e2e-data"; }

@@ -51,6 +51,33 @@ test('owners find their weeks and the table for taxes', async ({ page }) => {
   await expect(page.locator('[data-report]')).toBeVisible();
 });
 
+test("the server's own report of a week that is over is proven with the owner's file", async ({ page }) => {
+  test.skip(!process.env.IOG_DEVCHAIN_URL, 'with the development chain');
+  await signIn(page, 'owner');
+  await open(page, '/earnings');
+  const week = page.locator('a[href^="/api/v1/reports/"][href$="/proof"]').first();
+  await expect(async () => {
+    await page.reload();
+    await expect(week).toBeVisible({ timeout: 2_000 });
+  }).toPass({ timeout: 60_000 });
+  const file = await (await page.request.get(await week.getAttribute('href') ?? '')).text();
+  const proof = JSON.parse(file);
+  expect(BigInt(proof.amount)).toBeGreaterThan(0n);
+
+  await open(page, '/reports');
+  await expect(page.locator('main')).toContainText(proof.root);
+  await page.waitForFunction(() => performance.getEntriesByType('resource').some(entry => /verify\.[0-9a-f]+\.wasm/.test(entry.name)));
+  await page.locator('input[type=file]').setInputFiles(choose(file));
+  await expect(page.locator('[data-show~=right]').first()).toBeVisible();
+  await expect(page.locator('[data-show=stale]')).toBeHidden();
+  await expect(page.locator('[data-value=week]')).toHaveText(proof.monday);
+  await expectFits(page, '/reports, own');
+  await expectAccessible(page, '/reports, own');
+  await page.screenshot({ path: test.info().outputPath('own-report.png'), fullPage: true });
+  await page.locator('input[type=file]').setInputFiles(choose(file.replace(`"amount": "${proof.amount}"`, `"amount": "${proof.amount}0"`)));
+  await expect(page.locator('[data-show=changed]')).toBeVisible();
+});
+
 /** A report with one line is that line's hash. */
 function proofOf(version: number, amount: bigint) {
   const owner = '11'.repeat(32);
