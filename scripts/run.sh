@@ -7,6 +7,7 @@
 #                       (docs/operations.md), that network is used instead
 #   PORT=3000           another one is taken when it is in use
 #   AGAIN=1             submit the example once more
+#   LEND="/opt/bpy …"   folders that jobs may read: what some templates need
 #   EXAMPLE=digits      which folder of examples/ (- for none)
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -30,6 +31,7 @@ options=(--data "${IOG_DATA:-$ROOT/data}" --programs "$programs" --site "$SITE")
 [ -z "${DB:-}" ] || options+=(--database "$DB")
 options+=(--chain "${CHAIN:-dev}")
 [ -z "${PORT:-}" ] || options+=(--port "$PORT")
+for folder in ${LEND:-}; do options+=(--lend "$folder"); done
 [ -z "${AGAIN:-}" ] || options+=(--again)
 [ "${EXAMPLE:-digits}" = - ] || options+=(--example "$ROOT/examples/${EXAMPLE:-digits}")
 # exec: Ctrl-C and SIGTERM reach the one process that knows how to stop the others.

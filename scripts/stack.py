@@ -146,6 +146,8 @@ class Stack:
         self.site = args.site.resolve()
         self.wanted_port = args.port
         self.wanted_database = args.database
+        self.lend = [folder.resolve() for folder in args.lend]
+        self.registries = args.registry
         self.with_chain = args.chain == "dev" and not os.environ.get("IOG_CHAIN_URL")
         self.data.mkdir(parents=True, exist_ok=True)
         self.data.chmod(0o700)
@@ -371,6 +373,8 @@ class Stack:
             log = self.data / "log" / f"{owner['node']}.log"
             # Ctrl-C is not kept waiting for a long job: it is stopped, paid for what it ran, and matched again at the next start.
             command = [*before, self.programs / "iog-worker", "run", "--state", folder, "--server", self.url, "--drain-timeout", "5"]
+            command += [word for folder in self.lend for word in ("--lend", folder)]
+            command += [word for host in self.registries for word in ("--registry", host)]
             self.workers.append(Child(f"{owner['name']}'s worker", command, log, self.env()))
         for owner, worker in zip(OWNERS, self.workers):
             self.wait_for(f"The device of {owner['node']} on the market", worker, lambda: self.is_offered(owner["node"]), seconds=30)
@@ -509,6 +513,8 @@ def arguments():
     about.add_argument("--site", type=Path, default=ROOT / "target" / "site")
     about.add_argument("--database", choices=["sqlite", "postgres"], help="default: what the data folder began with, then sqlite")
     about.add_argument("--chain", choices=["dev", "none"], default="dev", help="none: payouts and deposits by hand; IOG_CHAIN_URL in the environment: that one")
+    about.add_argument("--lend", type=Path, action="append", default=[], metavar="DIR", help="a folder that jobs on both workers may read; may be given again")
+    about.add_argument("--registry", action="append", default=[], metavar="HOST", help="a registry on this machine that jobs may pull from; may be given again")
     about.add_argument("--example", type=Path, help="a folder with a job.toml, submitted once")
     about.add_argument("--again", action="store_true", help="submit the example even if it ran before")
     about.add_argument("--aged", action="store_true", help="for tests: the example was two weeks ago, so that there is a week that is over")

@@ -197,6 +197,8 @@ pub(crate) struct LeaseLive {
     pub phase: Option<Phase>,
     /// While it pulls its image.
     pub pulled_percent: Option<u8>,
+    /// When its cards were last asked, within this lease, to show what they are.
+    pub measured_at: Option<Timestamp>,
     pub warned: bool,
     pub log_end: u64,
     pub sample_seq: u64,
@@ -214,6 +216,15 @@ impl LeaseLive {
             epoch: self.lease.epoch,
             price: self.lease.price,
         }
+    }
+
+    /// Whether its cards were not asked since it delivered the last of so many seconds. Two are allowed, as in [`Self::bound`].
+    pub fn owes_measure(&self, seconds: Seconds) -> bool {
+        let covers = |asked: Timestamp, started| {
+            asked.seconds_since(started).get().saturating_add(2) >= seconds.get()
+        };
+        let asked = self.measured_at.zip(self.lease.started_at);
+        seconds > Seconds::ZERO && !asked.is_some_and(|(asked, started)| covers(asked, started))
     }
 
     /// Delivered and acknowledged so far, posted or not.

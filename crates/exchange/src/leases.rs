@@ -286,6 +286,7 @@ impl Exchange {
             stop: None,
             phase: None,
             pulled_percent: None,
+            measured_at: None,
             warned: false,
             log_end: 0,
             sample_seq: 0,
@@ -299,6 +300,8 @@ impl Exchange {
     /// The process runs: the job is running and its seconds count from now, or from `elapsed_ms` ago if the worker
     /// could not tell us before; never from before the lease was given.
     pub(crate) async fn started(&self, id: LeaseId, elapsed_ms: u64) -> Result<(), Error> {
+        // Whoever does not say that it prepares is measured now.
+        self.measure_unless_asked(id);
         // Each worker that comes back says it again of all that runs: no need to wait for the desk then.
         let is_new = |live: &LeaseLive| live.lease.state == LeaseState::Granted;
         if !self.memory().leases.get(&id).is_some_and(is_new) {

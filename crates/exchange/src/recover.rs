@@ -128,6 +128,7 @@ impl Exchange {
             stop,
             phase: None,
             pulled_percent: None,
+            measured_at: None,
             warned: false,
             log_end,
             sample_seq: store.last_sample_seq(lease.id).await?,

@@ -241,10 +241,7 @@ impl Exchange {
             let _turn = self.inner.desk.lock().await;
             // It may have been renewed while we waited for our turn.
             let now = self.now();
-            let end = self.memory().leases.get(&lease).and_then(|live| {
-                live.overdue(now)
-                    .or_else(|| (live.expires <= now).then_some(LeaseEnd::Lost))
-            });
+            let end = self.end_by_time(lease, now);
             if let Some(end) = end
                 && !round.goes_on(self.end_lease(lease, end, None).await)
             {
@@ -252,6 +249,20 @@ impl Exchange {
             }
         }
         round.outcome
+    }
+
+    /// How a lease whose time is over ends.
+    fn end_by_time(&self, lease: LeaseId, now: Timestamp) -> Option<LeaseEnd> {
+        let memory = self.memory();
+        let live = memory.leases.get(&lease)?;
+        let lost = || (live.expires <= now).then_some(LeaseEnd::Lost);
+        let end = live.overdue(now).or_else(lost)?;
+        // Who lets the time run out instead of answering is not paid for it.
+        if memory.is_measured_now(lease) {
+            let why = "its card was asked to show what it is, and did not.".to_owned();
+            return Some(LeaseEnd::SpecMissed(why));
+        }
+        Some(end)
     }
 
     async fn post_due(&self, due: Vec<LeaseId>) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kernel::{DeviceId, LeaseId, NodeId};
+use kernel::{DeviceId, LeaseId, NodeId, Seconds};
 use protocol::live::{Live, Topic};
 use protocol::state::{REASON_CHARS_MAX, RunEnd};
 use protocol::view::{JobEvent, JobEventKind, LogLine, Receipt, SampleView};
@@ -443,6 +443,10 @@ impl Exchange {
             && receipt.seq != live.lease.head.seq.saturating_add(1)
         {
             return Ok(vec![posted(&live)]);
+        }
+        let delivered = last.as_ref().map_or(Seconds::ZERO, |last| last.seconds);
+        if self.end_awaits_measure(lease, delivered.max(live.seconds())) {
+            return Ok(Vec::new());
         }
         let noticed = live
             .stop

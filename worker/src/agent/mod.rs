@@ -55,7 +55,9 @@ pub enum AgentError {
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Link(#[from] LinkError),
-    #[error("cannot make an HTTP client: {0}")]
+    #[error(
+        "cannot make an HTTP client: {0} (are there certificates of authorities? On Debian: apt-get install ca-certificates)"
+    )]
     Client(#[from] reqwest::Error),
     #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),

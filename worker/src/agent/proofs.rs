@@ -23,7 +23,10 @@ impl Agent {
         });
         let answer = match self.devices.target(uuid) {
             _ if hired => refusal(Unanswered::Hired, "a job has the device"),
-            _ if self.draining.is_some() => refusal(Unanswered::Leaving, "the worker is leaving"),
+            // A job that ran is measured to its end, also when that is why it ended: without it its seconds are not paid.
+            _ if self.draining.is_some() && task.lease.is_none() => {
+                refusal(Unanswered::Leaving, "the worker is leaving")
+            }
             Err(reason) => refusal(Unanswered::Unable, &reason),
             Ok(target) => {
                 self.provers.begin(challenge, *task, target);

@@ -111,6 +111,12 @@ impl Memory {
         self.proofs.put(talk.node, self.now.plus(AFTER_HIRE));
     }
 
+    /// A measurement within this lease is not over.
+    pub fn is_measured_now(&self, lease: LeaseId) -> bool {
+        let mut talks = self.proofs.talks.values();
+        talks.any(|talk| talk.record.lease == Some(lease))
+    }
+
     /// A node came: it is asked at once. What was asked on its last line is forgotten.
     pub fn ask_soon(&mut self, node: NodeId) {
         let now = self.now;
@@ -257,8 +263,10 @@ impl Exchange {
 
     /// A lease's proven cards are measured before its process starts, and again after it ended: neither is billed.
     pub(crate) fn measure(&self, lease: LeaseId) {
+        let now = self.now();
         let mut memory = self.memory();
-        let Some((node, hired)) = memory.leases.get(&lease).map(|live| {
+        let Some((node, hired)) = memory.leases.get_mut(&lease).map(|live| {
+            live.measured_at = Some(now);
             let devices = live.lease.devices.iter().map(|(id, _)| *id);
             (live.lease.node, devices.collect::<Vec<DeviceId>>())
         }) else {
@@ -273,6 +281,33 @@ impl Exchange {
                 self.ask_first(&mut memory, node, &device, Some(lease));
             }
         }
+    }
+
+    /// For a lease that has begun without a measurement.
+    pub(crate) fn measure_unless_asked(&self, lease: LeaseId) {
+        let asked = |live: &crate::desk::LeaseLive| {
+            live.lease.state != protocol::state::LeaseState::Granted || live.measured_at.is_some()
+        };
+        if !self.memory().leases.get(&lease).is_none_or(asked) {
+            self.measure(lease);
+        }
+    }
+
+    /// Whether a lease that delivered so many seconds cannot be paid yet: its cards are being measured, or are to be from now on, since what
+    /// its worker told of its steps left out the measurement after them. The worker says again that it ended.
+    pub(crate) fn end_awaits_measure(&self, lease: LeaseId, seconds: Seconds) -> bool {
+        {
+            let memory = self.memory();
+            if memory.is_measured_now(lease) {
+                return true;
+            }
+            let owes = |live: &crate::desk::LeaseLive| live.owes_measure(seconds);
+            if !memory.leases.get(&lease).is_some_and(owes) {
+                return false;
+            }
+        }
+        self.measure(lease);
+        self.memory().is_measured_now(lease)
     }
 
     async fn check_answers(&self, device: DeviceId) -> Result<(), Error> {

@@ -573,25 +573,28 @@ impl Worker {
         }
     }
 
+    /// Says once that a run is over, unless the platform has closed it.
+    pub async fn say_ended(&mut self, world: &World, lease: LeaseId, end: RunEnd) {
+        let mut own = self.runs.iter();
+        let Some(run) = own.find(|run| run.assignment.lease == lease) else {
+            return;
+        };
+        let message = FromWorker::Ended {
+            lease,
+            epoch: run.assignment.epoch,
+            end,
+            receipt: run.receipt(&self.key, true).map(Box::new),
+        };
+        self.send(world, message).await.expect("ends");
+    }
+
     /// Ends the run that was given last. Another may be given while it ends.
     pub async fn end(&mut self, world: &World, end: RunEnd) {
         let Some(lease) = self.runs.last().map(|run| run.assignment.lease) else {
             return;
         };
         for _ in 0..5 {
-            let mut own = self.runs.iter();
-            let Some(run) = own.find(|run| run.assignment.lease == lease) else {
-                return;
-            };
-            let epoch = run.assignment.epoch;
-            let receipt = run.receipt(&self.key, true);
-            let message = FromWorker::Ended {
-                lease,
-                epoch,
-                end: end.clone(),
-                receipt: receipt.map(Box::new),
-            };
-            self.send(world, message).await.expect("ends");
+            self.say_ended(world, lease, end.clone()).await;
         }
         assert!(
             self.runs.iter().all(|run| run.assignment.lease != lease),

@@ -1,5 +1,6 @@
 //! Devices show what they are; forged ones are never hired.
 
+mod ends;
 mod forged;
 mod prover;
 
@@ -80,7 +81,10 @@ async fn a_card_is_hired_only_after_it_has_shown_what_it_is() {
             JobState::Running
         );
 
-        // Hired: for as long as it is, nobody asks.
+        // Whoever does not say that it prepares is measured at its start.
+        let measured = answer(&world, &mut worker, &Way::Honest).await;
+        assert_eq!(measured[0].1, Some(Outcome::Passed));
+        // Hired: for as long as it is, nobody asks any more.
         for _ in 0..200 {
             worker.work(&world, 1).await;
             world.pass(60_000);
@@ -97,10 +101,13 @@ async fn a_card_is_hired_only_after_it_has_shown_what_it_is() {
         // What was asked and answered can be computed again by anyone.
         let node = world.exchange.nodes(&otto).await.unwrap()[0].id;
         let kept = world.exchange.challenges(&otto, node).await.unwrap();
-        let record = &kept[0].record;
-        assert_eq!((kept.len(), kept[0].outcome), (1, Outcome::Passed));
+        // Two: that of the market, and the measurement in the lease.
+        let market = kept.iter().find(|over| over.record.lease.is_none());
+        let market = market.expect("kept");
+        let record = &market.record;
+        assert_eq!((kept.len(), market.outcome), (2, Outcome::Passed));
         let binding = proof::Binding {
-            challenge: kept[0].id,
+            challenge: market.id,
             node_key: &record.node_key,
             device_uuid: &record.device_uuid,
         };
