@@ -467,6 +467,11 @@ fn a_month_goes_on_from_the_receipt_before_it() {
     let mut moved = across();
     moved.receipts[0].posted_at = month_of("2026-11").expect("a month").1;
     assert_eq!(rules(&seal(month(vec![moved]))), [Rule::Period]);
+    for (millis, expected) in [(0, vec![]), (-1, vec![Rule::Period])] {
+        let mut first = across();
+        first.receipts[0].posted_at = month_of("2026-11").expect("a month").0.plus_millis(millis);
+        assert_eq!(rules(&seal(month(vec![first]))), expected, "{millis}");
+    }
 }
 
 #[test]
