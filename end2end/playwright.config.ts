@@ -10,6 +10,10 @@ if (!process.env.BASE_URL) throw new Error('BASE_URL is not set: run `make e2e`,
 
 // Reading pages must work without scripts; those tests carry the tag @nojs and run only there.
 const withScripts = { grepInvert: /@nojs/ };
+// What `make workloads` fetches first; nothing else can run there.
+const workloads = process.env.IOG_WORKLOADS
+  ? [{ name: 'workloads', testDir: './workloads', timeout: 600_000, use: { viewport: { width: 1280, height: 800 } } }]
+  : [];
 
 export default defineConfig({
   testDir: './tests',
@@ -37,5 +41,6 @@ export default defineConfig({
     { name: 'desktop', ...withScripts, use: { viewport: { width: 1280, height: 800 } } },
     { name: 'phone', ...withScripts, use: { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true } },
     { name: 'nojs', grep: /@nojs/, use: { viewport: { width: 360, height: 740 }, javaScriptEnabled: false } },
+    ...workloads,
   ],
 });

@@ -33,6 +33,10 @@ MOVE_VERSION=0.2.12
 MOVE_ABI_VERSION=1.13.4
 export IOG_MOVE_LIBS=${IOG_MOVE_LIBS:-$TOOLS/move-$MOVE_VERSION}
 export IOG_MOVE_ABI=${IOG_MOVE_ABI:-$TOOLS/move-abi-$MOVE_ABI_VERSION/0x1.json}
+# What `make workloads` lends to jobs. The versions are those that were seen to run.
+WORKLOADS=$TOOLS/workloads-1
+BPY_VERSION=5.0.1 RAY_VERSION=2.60.0 LLAMA_VERSION=3.22.1 MODEL_VERSION=1.0.0
+MODEL_SHA256=a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818
 export PATH="$ROOT/node_modules/.bin:$TOOLS/wasm-bindgen-$WASM_BINDGEN_VERSION/bin:$TOOLS/cargo-nextest-$NEXTEST_VERSION/bin:$PATH"
 
 say() { printf '%s\n' "$*"; }

@@ -7,7 +7,7 @@
 #                       (docs/operations.md), that network is used instead
 #   PORT=3000           another one is taken when it is in use
 #   AGAIN=1             submit the example once more
-#   LEND="/opt/bpy …"   folders that jobs may read: what some templates need
+#   LEND="/opt/bpy …"   folders that jobs may read, or folder:place: what some templates need
 #   EXAMPLE=digits      which folder of examples/ (- for none)
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

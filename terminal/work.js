@@ -140,8 +140,15 @@ function prepare(block) {
   read(block);
 }
 
+async function prepareAsking(place) {
+  if (place.ready) return;
+  place.ready = true;
+  (await import("./ask.js")).prepare(place);
+}
+
 function prepareAll() {
   for (const block of document.querySelectorAll("[data-work]")) prepare(block);
+  for (const place of document.querySelectorAll("[data-ask]")) prepareAsking(place);
 }
 
 // The page puts its parts in, and writes them anew, when it likes.

@@ -142,9 +142,10 @@ struct Options {
     /// Memory offered to a job, in MiB: its memory and its disk together [default: all but a tenth].
     #[arg(long)]
     memory_mib: Option<u64>,
-    /// A directory of this machine that jobs may read at the same path, such as /opt/models. May be given again.
-    #[arg(long = "lend", value_name = "DIRECTORY", value_parser = lent)]
-    lend: Vec<PathBuf>,
+    /// A directory of this machine that jobs may read, such as /opt/models, or /data/models:/models where they see it elsewhere. May
+    /// be given again.
+    #[arg(long = "lend", value_name = "DIRECTORY[:PLACE]", value_parser = lent)]
+    lend: Vec<(PathBuf, PathBuf)>,
     /// NVIDIA's library, where it is not where the system looks for it.
     #[arg(long, env = "IOG_WORKER_NVML", value_name = "FILE")]
     nvml: Option<PathBuf>,
@@ -215,23 +216,40 @@ fn price(text: &str) -> Result<PricePerSecond, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Only what the sandbox's own root does not hold already.
-fn lent(text: &str) -> Result<PathBuf, String> {
-    let path = Path::new(text)
+/// Where it is and where jobs see it: there only what the sandbox's own root does not hold already.
+fn lent(text: &str) -> Result<(PathBuf, PathBuf), String> {
+    let (from, place) = match text.split_once(':') {
+        Some((from, place)) => (from, Some(PathBuf::from(place))),
+        None => (text, None),
+    };
+    let from = Path::new(from)
         .canonicalize()
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| format!("{from}: {error}"))?;
+    let place = place.unwrap_or_else(|| from.clone());
     let taken = [
         "/job", "/tmp", "/dev", "/proc", "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64",
         "/space",
     ];
-    if !path.is_dir() || path == Path::new("/") || taken.iter().any(|place| path.starts_with(place))
-    {
-        return Err(
-            "give a directory, such as /opt/models, outside of /usr, /etc, /tmp and the like"
-                .to_owned(),
-        );
+    let plain = place.components().all(|part| {
+        matches!(
+            part,
+            std::path::Component::RootDir | std::path::Component::Normal(_)
+        )
+    });
+    if !from.is_dir() || from == Path::new("/") {
+        return Err("give a directory, such as /opt/models".to_owned());
     }
-    Ok(path)
+    if !place.is_absolute()
+        || !plain
+        || place == Path::new("/")
+        || taken.iter().any(|taken| place.starts_with(taken))
+    {
+        return Err(format!(
+            "{}: jobs may see it outside of /usr, /etc, /tmp and the like, such as /data/models:/models",
+            place.display()
+        ));
+    }
+    Ok((from, place))
 }
 
 fn main() -> ExitCode {
@@ -483,11 +501,7 @@ async fn agent(
         sandbox: sandbox::Options {
             helper,
             instance,
-            lent: options
-                .lend
-                .iter()
-                .map(|path| (path.clone(), path.clone()))
-                .collect(),
+            lent: options.lend.clone(),
         },
         images: ImageOptions {
             own_registries: options.registries.clone(),
@@ -505,4 +519,34 @@ async fn agent(
     Agent::new(identity, state, settings, join_token)
         .await
         .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lent;
+    use std::path::PathBuf;
+
+    #[test]
+    fn a_lent_directory_is_seen_where_the_owner_says() {
+        let pair = |from: &str, to: &str| Ok((PathBuf::from(from), PathBuf::from(to)));
+        assert_eq!(
+            lent("/usr/lib:/opt/models"),
+            pair("/usr/lib", "/opt/models")
+        );
+        assert_eq!(lent("/home"), pair("/home", "/home"));
+        for wrong in [
+            "/usr/lib",
+            "/",
+            "/:/opt/all",
+            "/tmp",
+            "/nowhere:/opt/a",
+            "/home:/",
+            "/home:opt/a",
+            "/home:/opt/../etc",
+            "/home:/usr/share/a",
+            "/home:",
+        ] {
+            assert!(lent(wrong).is_err(), "{wrong}");
+        }
+    }
 }

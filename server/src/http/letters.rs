@@ -10,6 +10,7 @@ use protocol::notice::Language;
 use serde::Deserialize;
 
 use crate::http::extract::Query;
+use crate::http::plain;
 
 /// Of the link.
 #[derive(Deserialize)]
@@ -84,18 +85,13 @@ fn page(words: &Words, language: Language, status: StatusCode) -> Response {
         )
     });
     let (title, text) = (words.title[at], words.text[at]);
-    let html = format!(
-        "<!doctype html><html lang=\"{lang}\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
-         <title>{title}</title></head>\
-         <body><main><h1>{title}</h1><p>{text}</p>{button}<p><a href=\"/notifications\">IOG</a></p></main></body></html>"
-    );
+    let body = format!("<p>{text}</p>{button}<p><a href=\"/notifications\">IOG</a></p>");
+    let html = plain::page(lang, title, &body);
     // Its one button posts to where it came from; nothing else leaves it. The Referrer-Policy is the layers' `same-origin`:
     // with none at all a browser would send `Origin: null` with the form, and be refused.
-    let policy = "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
     (
         status,
-        [(http::header::CONTENT_SECURITY_POLICY, policy)],
+        [(http::header::CONTENT_SECURITY_POLICY, plain::policy(true))],
         Html(html),
     )
         .into_response()

@@ -7,6 +7,7 @@ pub mod layers;
 pub mod letters;
 pub mod pages;
 mod papers;
+pub mod plain;
 pub mod problem;
 pub mod releases;
 pub mod rest;

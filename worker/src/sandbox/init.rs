@@ -36,12 +36,14 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
     let Some((ToInit::Build, _)) = step("hear the helper", wire::receive(socket))? else {
         return Ok(());
     };
-    // Still as the user who made the sandbox: the job's could not come to where the worker keeps images.
-    let image = config
-        .image
-        .as_deref()
-        .map(rootfs::open_image)
-        .transpose()?;
+    // Still as the user who made the sandbox: the job's could not come to where the worker keeps images, nor to what an owner lends
+    // out of a home.
+    let image = config.image.as_deref().map(rootfs::open).transpose()?;
+    let lent = config.lent.iter().map(|(from, to)| {
+        let opened = rootfs::open(from)?;
+        Ok((opened, to.as_path()))
+    });
+    let lent = lent.collect::<Setup<Vec<_>>>()?;
     become_job_user()?;
     step(
         "unshare the cgroup namespace",
@@ -52,8 +54,8 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
         rustix::system::sethostname(HOST_NAME.as_bytes()),
     )?;
     step("bring loopback up", sys::loopback_up())?;
-    let space = rootfs::build(&config.lent, &config.device_nodes, image.as_ref())?;
-    drop(image);
+    let space = rootfs::build(&lent, &config.device_nodes, image.as_ref())?;
+    drop((image, lent));
     drop_bounding_set()?;
     step("install seccomp filters", seccomp::install_early())?;
     step(

@@ -40,7 +40,7 @@ const IMAGE_ROOT_MAX: usize = 200;
 
 /// Builds the root and moves into it. Answers a handle to the writable space, which gets its size later.
 pub fn build(
-    lent: &[(PathBuf, PathBuf)],
+    lent: &[(OwnedFd, &Path)],
     device_nodes: &[String],
     image: Option<&OwnedFd>,
 ) -> Setup<OwnedFd> {
@@ -71,7 +71,7 @@ pub fn build(
             &format!("make {}", inside.display()),
             fs::create_dir_all(&inside),
         )?;
-        bind_read_only(from, &inside)?;
+        bind_read_only(&opened(from), &inside)?;
     }
     for name in ["job", "tmp", "space"] {
         step(name, fs::create_dir(base.join(name)))?;
@@ -81,21 +81,25 @@ pub fn build(
     make_space()
 }
 
-/// Opens the root of an unpacked image, to be bound by [`build`].
-pub fn open_image(root: &Path) -> Setup<OwnedFd> {
+/// Opens the root of an unpacked image, or what is lent, to be bound by [`build`].
+pub fn open(directory: &Path) -> Setup<OwnedFd> {
     step(
-        &format!("open the image at {}", root.display()),
+        &format!("open {}", directory.display()),
         rustix::fs::open(
-            root,
+            directory,
             OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
             Mode::empty(),
         ),
     )
 }
 
+fn opened(directory: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()))
+}
+
 /// What the image has in its root, read-only; but for the directories that every sandbox makes itself.
 fn files_of(image: &OwnedFd, base: &Path) -> Setup<()> {
-    let root = PathBuf::from(format!("/proc/self/fd/{}", image.as_raw_fd()));
+    let root = opened(image);
     let entries = step("list the image's root", fs::read_dir(&root))?;
     for (count, entry) in entries.enumerate() {
         let entry = step("list the image's root", entry)?;

@@ -43,6 +43,17 @@ words! {
     endpoint_title: "Endpoint", "端点";
     endpoint_public: "Anyone may ask it. Clients take this address as that of an OpenAI server.", "任何人均可请求。客户端将此地址用作 OpenAI 服务器地址。";
     endpoint_keys: "Your API keys with the scope read may ask it. Clients take this address as that of an OpenAI server, and the key as its key.", "可使用您带 read 权限的 API 密钥请求。客户端将此地址用作 OpenAI 服务器地址，密钥用作其密钥。";
+    ask_here: "Ask it here", "在此提问";
+    ask_title: "Ask it", "提问";
+    ask_note: "What stands here is sent along with each question, as in any chat. It is kept nowhere but on this page.", "此处的内容会随每次提问一并发送，与一般对话相同。仅保留在本页。";
+    ask_question: "Question", "问题";
+    ask_send: "Ask", "发送";
+    ask_stop: "Stop", "停止";
+    ask_anew: "Begin anew", "重新开始";
+    ask_busy: "It is answering…", "正在回答…";
+    ask_done: "First word, and pieces a second after it:", "首词时间及其后每秒片段数：";
+    ask_refused: "It was not answered:", "未获回答：";
+    ask_broke: "The answer broke off:", "回答中断：";
     endpoint_requests: "Requests", "请求数";
     endpoint_pace: "Tokens a second", "每秒 token";
     endpoint_latency: "First byte, p50 / p95", "首字节 p50 / p95";

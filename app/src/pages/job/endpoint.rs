@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use protocol::endpoint::{EndpointView, ReplicaView};
 use protocol::view::JobView;
 
+use super::work::told;
 use crate::api::exchange;
 use crate::components::{Parts, Tone, shape};
 use crate::fault::Fault;
@@ -21,6 +22,39 @@ pub async fn card(
     }
     let view = exchange()?.endpoint(actor, job.summary.id).await?;
     Ok(Some(show(&view, t)))
+}
+
+/// A place to ask it from the page, as a client of the `OpenAI` format would; `terminal/ask.js` does the asking.
+pub fn asking(job: &JobView, t: &'static Words) -> Option<AnyView> {
+    job.spec.endpoint()?;
+    let url = format!("/api/v1/endpoints/{}/v1", job.summary.id);
+    Some(
+        view! {
+            <section class="grid grid-cols-1 gap-3 asking" data-ask="" data-url=url>
+                <div class="flex flex-wrap items-end justify-between gap-3">
+                    <h2>{t.ask_title()}</h2>
+                    <button type="button" class="btn small" data-ask-anew="">{t.ask_anew()}</button>
+                </div>
+                <p class="hint prose">{t.ask_note()}</p>
+                <ol class="turns" data-turns="" aria-live="polite"></ol>
+                <div role="status">
+                    {told("busy", Tone::Busy, t.ask_busy())}
+                    {told("done", Tone::Ok, t.ask_done())}
+                    {told("refused", Tone::Bad, t.ask_refused())}
+                    {told("broke", Tone::Bad, t.ask_broke())}
+                    {told("offline", Tone::Bad, t.work_offline())}
+                </div>
+                <form class="grid grid-cols-1 gap-2">
+                    <label class="field"><span>{t.ask_question()}</span><textarea rows="3" maxlength="20000" required></textarea></label>
+                    <div class="row-actions">
+                        <button type="submit" class="btn primary">{t.ask_send()}</button>
+                        <button type="button" class="btn" data-ask-stop="">{t.ask_stop()}</button>
+                    </div>
+                </form>
+            </section>
+        }
+        .into_any(),
+    )
 }
 
 fn show(view: &EndpointView, t: &'static Words) -> AnyView {
@@ -49,6 +83,7 @@ fn show(view: &EndpointView, t: &'static Words) -> AnyView {
             <h2>{t.endpoint_title()}</h2>
             <p class="mono break-all">{base}</p>
             <p class="hint my-2 prose">{who}</p>
+            <p class="my-2"><a class="btn small" href="?tab=work">{t.ask_here()}</a></p>
             <dl class="figures">
                 {fact(t.endpoint_requests(), view.requests.to_string())}
                 {fact(t.endpoint_pace(), pace)}

@@ -20,7 +20,7 @@ use crate::i18n::{Words, fill, words};
 
 /// What is hidden until the script finds it so.
 #[cfg(feature = "ssr")]
-fn told(name: &'static str, tone: Tone, text: &'static str) -> AnyView {
+pub fn told(name: &'static str, tone: Tone, text: &'static str) -> AnyView {
     view! { <div data-show=name hidden>{unannounced(tone, view! { <p class="break-words">{text}" "<span data-detail=""></span></p> })}</div> }
     .into_any()
 }
@@ -43,7 +43,7 @@ pub async fn part(id: &str) -> Result<AnyView, Fault> {
             })
             .parts();
         view! {
-            <label class="field"><span>{t.work_machine()}</span><select data-member="">{options}</select></label>
+            <label class="field"><span>{t.work_machine()}</span><select class="input" data-member="">{options}</select></label>
         }
     });
     // Escape, tab, Ctrl-C and the arrows: phones have no such keys.
@@ -63,6 +63,7 @@ pub async fn part(id: &str) -> Result<AnyView, Fault> {
     Ok(view! {
         <div data-work="" data-api=api class="grid grid-cols-1 gap-6">
             <noscript>{notice(Tone::Idle, t.work_noscript())}</noscript>
+            {super::endpoint::asking(&job, t)}
             <section data-shell="" class="grid grid-cols-1 gap-3">
                 <div class="flex flex-wrap items-end justify-between gap-3">
                     <h2>{t.shell_title()}</h2>

@@ -50,6 +50,14 @@ pub struct Board {
     latencies: VecDeque<u64>,
     /// When an answer was whole, and its tokens.
     paces: VecDeque<(u64, u64)>,
+    told: Told,
+}
+
+/// What people were told last: who is well, and what was asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Told {
+    well: Vec<(u32, bool)>,
+    asked: [u64; 4],
 }
 
 impl Board {
@@ -134,6 +142,18 @@ impl Board {
         self.members.iter().map(seen)
     }
 
+    /// Whether there is something to tell since this was asked last.
+    pub fn news(&mut self) -> bool {
+        let well = self.members().map(|(member, well, _)| (member, well));
+        let now = Told {
+            well: well.collect(),
+            asked: [self.requests, self.failed, self.retried, self.tokens],
+        };
+        let news = now != self.told;
+        self.told = now;
+        news
+    }
+
     /// Milliseconds to the first byte that so many of a hundred answers did not need longer for.
     pub fn latency(&self, percent: usize) -> Option<u64> {
         let mut sorted: Vec<u64> = self.latencies.iter().copied().collect();
@@ -198,6 +218,22 @@ mod tests {
         board.ended(1, GOOD, 2);
         assert_eq!(board.pick(&[]), Some(0), "it waited longest");
         assert_eq!(board.requests, 5);
+    }
+
+    #[test]
+    fn what_changed_is_news_once() {
+        let mut board = board(&[0, 1]);
+        assert!(board.news(), "both are well");
+        board.looked(0, true);
+        assert!(!board.news());
+        board.looked(0, false);
+        assert!(!board.news(), "once is no illness");
+        for _ in 0..FAILURES_MAX {
+            board.looked(0, false);
+        }
+        assert!(board.news() && !board.news());
+        board.pick(&[]);
+        assert!(board.news() && !board.news());
     }
 
     #[test]

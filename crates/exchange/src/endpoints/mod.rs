@@ -120,12 +120,18 @@ impl Exchange {
         self.inner.boards.lock().entry(job).or_default().refused();
     }
 
-    /// Who was looked at, and whether it was well.
-    pub fn endpoint_looked(&self, job: JobId, served: &Served, member: u32, well: bool) {
-        let mut boards = self.inner.boards.lock();
-        let board = boards.entry(job).or_default();
-        board.have(&members(served));
-        board.looked(member, well);
+    /// Who was looked at, and whether it was well. What changed since the last look is told to the job's watchers.
+    pub async fn endpoint_looked(&self, job: JobId, served: &Served, member: u32, well: bool) {
+        let news = {
+            let mut boards = self.inner.boards.lock();
+            let board = boards.entry(job).or_default();
+            board.have(&members(served));
+            board.looked(member, well);
+            board.news()
+        };
+        if news {
+            self.publish_job(job, None).await;
+        }
     }
 
     /// How an endpoint of the actor's does.

@@ -39,7 +39,8 @@ async fn look(state: &AppState, job: JobId, served: &Served, place: &Place) {
     let well = well.unwrap_or(false);
     state
         .exchange
-        .endpoint_looked(job, served, place.member, well);
+        .endpoint_looked(job, served, place.member, well)
+        .await;
 }
 
 async fn is_well(state: &AppState, served: &Served, place: &Place) -> bool {

@@ -4,10 +4,11 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{
     ACCEPT, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-    RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    REFRESH, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::http::plain;
 use crate::http::problem::Refused;
 
 /// In what form somebody reads it.
@@ -44,23 +45,33 @@ impl Wanted {
         if status == StatusCode::BAD_GATEWAY {
             // A job that starts listens a little later.
             let soon = HeaderValue::from_static("3");
-            response.headers_mut().insert(RETRY_AFTER, soon);
+            response.headers_mut().insert(RETRY_AFTER, soon.clone());
+            if self.html {
+                response.headers_mut().insert(REFRESH, soon);
+            }
         }
         response
     }
 
     fn page(self, refused: &Refused, status: StatusCode) -> Response {
-        let (lang, title, again) = if self.chinese {
-            ("zh", "无法访问此端口", "再试一次")
+        let (lang, title, again, waits) = if self.chinese {
+            ("zh", "无法访问此端口", "再试一次", "本页每三秒自动重试。")
         } else {
-            ("en", "This port cannot be reached", "Try again")
+            (
+                "en",
+                "This port cannot be reached",
+                "Try again",
+                "This page looks again every three seconds.",
+            )
         };
-        let told = self.told(refused, status);
-        let text = format!(
-            "<!DOCTYPE html><html lang=\"{lang}\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-             <title>{title}</title><h1>{title}</h1><p>{}</p><p><a href=\"\">{again}</a></p></html>",
-            escaped(&told)
-        );
+        let told = plain::escaped(&self.told(refused, status));
+        let waits = if status == StatusCode::BAD_GATEWAY {
+            format!("<p>{waits}</p>")
+        } else {
+            String::new()
+        };
+        let body = format!("<p>{told}</p>{waits}<p><a class=\"button\" href=\"\">{again}</a></p>");
+        let text = plain::page(lang, title, &body);
         let mut response = (status, Body::from(text)).into_response();
         let kind = HeaderValue::from_static("text/html; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, kind);
@@ -94,11 +105,8 @@ pub(super) fn refusal(headers: &HeaderMap, refused: &Refused) -> Response {
 /// What our own answers here are kept from.
 pub(super) fn guard(response: &mut Response) {
     let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, plain::policy(false));
     for (name, value) in [
-        (
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-        ),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
         // A pass may stand in the address.
@@ -107,11 +115,4 @@ pub(super) fn guard(response: &mut Response) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
