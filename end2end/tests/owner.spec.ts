@@ -123,3 +123,37 @@ test('an owner reads why a device was not hired', async ({ page }) => {
   await expect(missed).toContainText('Why not hired');
   await expect(missed.locator('dt', { hasText: 'Requests' })).toBeVisible();
 });
+
+test('a machine is taken into maintenance and offered again', async ({ page }) => {
+  await signIn(page, 'owner');
+  await open(page, '/nodes');
+  const machine = page.locator('article.card').first();
+  await machine.locator('details[id^=maintain] summary').click();
+  await machine.locator('details[id^=maintain] button[type=submit]').click();
+  await expect(page.locator('.toast')).toContainText('In maintenance');
+  await expect(machine.locator('button', { hasText: 'End maintenance' })).toBeVisible();
+  await expect(machine).toContainText('Maintenance');
+  await machine.locator('button', { hasText: 'End maintenance' }).click();
+  await expect(machine.locator('details[id^=maintain]')).toBeVisible();
+  await expect(machine).toContainText('Online');
+});
+
+test('a machine has a page of its own: what it measures, what its reputation is made of, what it ran', async ({ page }) => {
+  await signIn(page, 'owner');
+  await open(page, '/nodes');
+  await page.locator('a[href^="/machine"]').first().click();
+  const main = page.locator('main');
+  await expect(main).toContainText('Intel', { timeout: 15_000 });
+  await expect(main.getByRole('heading', { name: 'Measured' })).toBeVisible();
+  await expect(main).toContainText('Reputation');
+});
+
+test('the simulator says what a device would earn, or that too little is known, and refuses rubbish', async ({ page }) => {
+  await open(page, '/simulator');
+  const main = page.locator('main');
+  await expect(main).toContainText(/Too little is known|A quarter of the devices did worse/);
+  await main.locator('input[name=hours]').fill('25');
+  await main.locator('button[type=submit]').click();
+  await expect(page.locator('[aria-invalid=true]')).toHaveCount(1);
+  await expectAccessible(page, 'a simulator that was given rubbish');
+});

@@ -48,3 +48,27 @@ test('a training is launched from its template and draws its curves', async ({ p
   await page.locator('a[href$="tab=files"]').click();
   await expect(page.locator('main')).toContainText('report.json');
 });
+
+test('a model is served, asked on its page, and stopped', async ({ page }) => {
+  await signIn(page, 'requester');
+  await open(page, '/templates/tiny-chat');
+  await page.locator('button[formmethod=post]').click();
+  await page.waitForURL(/\/jobs\/job_/);
+  const job = new URL(page.url()).pathname;
+  // The card follows by itself.
+  await expect(page.locator('[data-endpoint] .chips li')).toContainText('· answers', { timeout: 30_000 });
+  await page.locator('[data-endpoint] a[href$="tab=work"]').click();
+  const asking = page.locator('[data-ask]');
+  await asking.locator('textarea').fill('What does a receipt prove?');
+  await asking.locator('textarea').press('Enter');
+  await expect(asking.locator('[data-show=done]')).toContainText('ms', { timeout: 30_000 });
+  await expect(asking.locator('li[data-who=user]')).toHaveText('What does a receipt prove?');
+  expect((await asking.locator('li[data-who=assistant]').textContent())?.length).toBeGreaterThan(10);
+  await expectAccessible(page, 'asking a model');
+  await expectFits(page, 'asking a model');
+  await asking.locator('[data-ask-anew]').click();
+  await expect(asking.locator('li')).toHaveCount(0);
+  await open(page, `${job}?confirm=stop`);
+  await page.locator('dialog button[type=submit]').click();
+  await expect(page.locator('[role=status]').first()).toContainText('Stopped', { timeout: 30_000 });
+});

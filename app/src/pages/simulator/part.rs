@@ -9,12 +9,14 @@ use crate::api::exchange;
 use crate::components::{Cell, Column, Field, Kind, Parts, Submit, Tone, notice, row, table};
 use crate::fault::{Fault, form_fault};
 use crate::format;
-use crate::i18n::{Words, fill, words};
+use crate::i18n::{Words, fill, locale, words};
 use crate::pages::{Asked, wording};
 
 /// What a card or a processor takes where nothing is said.
 const GPU_WATTS: &str = "300";
 const CPU_WATTS: &str = "65";
+/// What may be typed wrongly.
+const FIELDS: [&str; 4] = ["per_hour", "hours", "watts", "kwh"];
 
 /// `arg` is the page's query.
 pub async fn part(arg: &str) -> Result<AnyView, Fault> {
@@ -30,10 +32,18 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
         Ok(None) => (notice(Tone::Idle, t.sim_none()), None),
         Err(error) => (().into_any(), Some(Fault::from(error))),
     };
-    let wrong = form_fault(Signal::stored(fault), &[]);
+    let locale = locale();
+    let at = |field: &str| {
+        let of_field = fault
+            .as_ref()
+            .and_then(|fault: &Fault| fault.of_field(field, locale));
+        Signal::stored(of_field)
+    };
+    let errors = FIELDS.map(at);
+    let wrong = form_fault(Signal::stored(fault), &FIELDS);
     Ok(view! {
         <div class="grid gap-6 lg:grid-cols-2 items-start">
-            <section class="card">{wrong}{form(&ask, &models, t)}</section>
+            <section class="card grid gap-3">{wrong}{form(&ask, &models, errors, t)}</section>
             <section class="min-w-0">{result}</section>
         </div>
     }
@@ -79,7 +89,13 @@ fn asked(arg: &str, models: &[ModelPriceView]) -> SimulatorAsk {
     }
 }
 
-fn form(ask: &SimulatorAsk, models: &[ModelPriceView], t: &'static Words) -> AnyView {
+fn form(
+    ask: &SimulatorAsk,
+    models: &[ModelPriceView],
+    errors: [Signal<Option<String>>; 4],
+    t: &'static Words,
+) -> AnyView {
+    let [per_hour, hours, watts, kwh] = errors;
     let chosen = format!("{}:{}", ask.class, ask.model);
     let options = models
         .iter()
@@ -100,11 +116,11 @@ fn form(ask: &SimulatorAsk, models: &[ModelPriceView], t: &'static Words) -> Any
                 <label for="device">{t.sim_model()}</label>
                 <select class="input" id="device" name="device">{options}</select>
             </div>
-            <Field name="per_hour" label=t.sim_price() unit=t.unit_price() input_mode="decimal" value=ask.per_hour.clone()/>
+            <Field name="per_hour" label=t.sim_price() unit=t.unit_price() input_mode="decimal" value=ask.per_hour.clone() error=per_hour/>
             <div class="grid gap-3 sm:grid-cols-2">
-                <Field name="hours" label=t.sim_hours() unit="h" input_mode="numeric" value=ask.hours.clone()/>
-                <Field name="watts" label=t.sim_watts() unit="W" input_mode="numeric" value=ask.watts.clone()/>
-                <Field name="kwh" label=t.sim_kwh() unit=t.sim_kwh_unit() input_mode="decimal" value=ask.kwh.clone()/>
+                <Field name="hours" label=t.sim_hours() unit="h" input_mode="numeric" value=ask.hours.clone() error=hours/>
+                <Field name="watts" label=t.sim_watts() unit="W" input_mode="numeric" value=ask.watts.clone() error=watts/>
+                <Field name="kwh" label=t.sim_kwh() unit=t.sim_kwh_unit() input_mode="decimal" value=ask.kwh.clone() error=kwh/>
                 <div class="field">
                     <label for="days">{t.sim_days()}</label>
                     <select class="input" id="days" name="days">{span("7", t.sim_week())}{span("30", t.sim_month())}</select>
