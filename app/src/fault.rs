@@ -105,6 +105,14 @@ impl Fault {
         Self(problem)
     }
 
+    /// As somebody reads it who reads it elsewhere than on a page of ours: a script's answer, a program's.
+    #[cfg(feature = "ssr")]
+    pub fn in_language(&self, locale: Locale) -> Problem {
+        let mut problem = self.worded(locale).0;
+        problem.detail = self.sentence(locale);
+        problem
+    }
+
     pub fn title(&self, t: &Words) -> &'static str {
         title(self.0.code, t)
     }

@@ -1,12 +1,15 @@
 //! Refusals on their way out: every error of `/api` leaves as `application/problem+json` (RFC 9457), whoever made it.
 
+use app::Fault;
+use app::i18n::Locale;
+use app::prefs::Prefs;
 use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, StatusCode};
+use http::header::{ACCEPT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use protocol::{Code, FieldProblem, Problem};
 
 pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -71,8 +74,9 @@ impl IntoResponse for Refused {
         let status =
             StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let too_many = self.0.code == Code::TooManyRequests;
-        let mut response = (status, Json(self.0)).into_response();
+        let mut response = (status, Json(&self.0)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
+        response.extensions_mut().insert(self);
         if too_many {
             response
                 .headers_mut()
@@ -86,6 +90,7 @@ impl IntoResponse for Refused {
 pub async fn normalise(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
+    let locale = locale_of(request.headers());
     let response = next.run(request).await;
     let failed = response.status().is_client_error() || response.status().is_server_error();
     let ours = ["/api/", "/fn/"]
@@ -93,14 +98,43 @@ pub async fn normalise(request: Request, next: Next) -> Response {
         .any(|prefix| path.starts_with(prefix))
         || path == "/api";
     let carried = response.extensions().get::<Carried>().is_some();
-    if !failed || !ours || carried || is_problem(&response) {
+    if !failed || !ours || carried {
         return response;
+    }
+    if is_problem(&response) {
+        return worded(response, locale);
     }
     // A server function's own refusal: already a problem, in the encoding that its page reads.
     if response.headers().contains_key(SERVER_FN_ERROR) {
         return response;
     }
-    as_problem(response, &method, &path).await
+    worded(as_problem(response, &method, &path).await, locale)
+}
+
+/// The language that a page's script, or a client's `Accept-Language`, asks for.
+fn locale_of(headers: &HeaderMap) -> Locale {
+    let header = |name| {
+        let value = headers.get(name);
+        value.and_then(|value| value.to_str().ok()).unwrap_or("")
+    };
+    Prefs::from_headers(header(COOKIE), header(ACCEPT_LANGUAGE)).locale
+}
+
+/// A problem of ours in the reader's language, as far as the house knows its sentences; codes and names of fields stay.
+fn worded(mut response: Response, locale: Locale) -> Response {
+    let Some(refused) = response.extensions_mut().remove::<Refused>() else {
+        return response;
+    };
+    if locale == Locale::En {
+        return response;
+    }
+    let problem = Fault(refused.0).in_language(locale);
+    let Ok(body) = serde_json::to_vec(&problem) else {
+        return response;
+    };
+    response.headers_mut().remove(CONTENT_LENGTH);
+    *response.body_mut() = body.into();
+    response
 }
 
 /// Of an answer that a job gave: its errors are its own.
@@ -154,4 +188,38 @@ async fn as_problem(response: Response, method: &Method, path: &str) -> Response
     }
     out.headers_mut().extend(parts.headers);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_is_read_in_the_language_that_was_asked_for() {
+        let refused = || Refused::new(Code::Conflict, "No offer matches.").into_response();
+        let read = async |response: Response| {
+            let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+            serde_json::from_slice::<Problem>(&body).unwrap()
+        };
+        let chinese = worded(refused(), Locale::Zh);
+        assert!(is_problem(&chinese));
+        assert_eq!(chinese.status(), StatusCode::CONFLICT);
+        let chinese = read(chinese).await;
+        assert_eq!(
+            (chinese.code, chinese.detail.as_str()),
+            (Code::Conflict, "没有匹配的报价。")
+        );
+        let english = read(worded(refused(), Locale::En)).await;
+        assert_eq!(english.detail, "No offer matches.");
+    }
+
+    #[test]
+    fn a_choice_on_the_page_wins_over_the_browser() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(locale_of(&headers), Locale::En);
+        headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static("zh-CN,zh;q=0.9"));
+        assert_eq!(locale_of(&headers), Locale::Zh);
+        headers.insert(COOKIE, HeaderValue::from_static("iog_lang=en"));
+        assert_eq!(locale_of(&headers), Locale::En);
+    }
 }
