@@ -55,6 +55,8 @@ pub struct LaunchForm {
     pub near: String,
     /// `owner`: each node of another owner.
     pub spread: String,
+    /// `1`: the nodes reach each other.
+    pub network: String,
     /// A held quote whose price the job is to have; empty for the price of the moment.
     pub quote: String,
     /// A device chosen on the market; empty for the cheapest that fits.
@@ -288,6 +290,7 @@ impl LaunchForm {
             nodes: spec.placement.nodes.to_string(),
             near: String::new(),
             spread: String::new(),
+            network: if spec.placement.network { "1" } else { "" }.to_owned(),
             quote: String::new(),
             device: String::new(),
             request: String::new(),
@@ -397,6 +400,7 @@ impl LaunchForm {
                 min_reputation: read.number(&self.min_reputation, "placement.min_reputation", 0),
                 filter: self.query(),
                 nodes: read.number(&self.nodes, "placement.nodes", 1),
+                network: self.network == "1",
             },
             metrics: list(&self.metrics),
             ports: read.ports(&self.ports),

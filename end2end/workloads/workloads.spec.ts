@@ -53,8 +53,7 @@ test('training: PyTorch draws its curves, learns, and leaves model and checkpoin
   await expectFits(page, 'a training on a phone');
   await page.screenshot({ path: `${KEPT}/pytorch-360.png`, fullPage: true });
   await page.setViewportSize(desktop);
-  const log = await page.request.get(`/api/v1${job}/logs?limit=2000`);
-  const text = (await log.json()).lines.map((line: { text: string }) => line.text).join('');
+  const text = await logOf(page, job);
   const reached = Number(/.*accuracy=([0-9.]+)/s.exec(text)?.[1]);
   expect(reached, 'one in ten would be by chance').toBeGreaterThan(0.5);
   await open(page, `${job}?tab=files`);
@@ -116,6 +115,21 @@ test('inference: a language model is asked on its page, by two replicas, and by 
   await stop(page, job);
 });
 
+async function logOf(page: Page, job: string) {
+  const log = await page.request.get(`/api/v1${job}/logs?limit=2000`);
+  return (await log.json()).lines.map((line: { text: string }) => line.text).join('') as string;
+}
+
+test('training over two nodes: their processes average their gradients over a network of their own', async ({ page }) => {
+  const job = await launch(page, 'pytorch', { epochs: '2', nodes: '2', images: '2048' });
+  await expect(page.locator('[role=status]').first()).toContainText('Finished', { timeout: 4 * MINUTES });
+  const log = await logOf(page, job);
+  expect(log).toContain('2 process(es) on 2 node(s)');
+  expect(log).toContain('epoch=2 ');
+  await open(page, `${job}?tab=logs`);
+  await page.screenshot({ path: `${KEPT}/pytorch-two-nodes-1280.png`, fullPage: true });
+});
+
 test('Jupyter: a cell is run in the browser', async ({ page }) => {
   const job = await launch(page, 'jupyter', {});
   const book = await port(page, job);
@@ -131,8 +145,9 @@ test('Jupyter: a cell is run in the browser', async ({ page }) => {
   await stop(page, job);
 });
 
-test('Ray: its squares are summed and its dashboard answers', async ({ page }) => {
-  const job = await launch(page, 'ray', {});
+test('Ray: its squares are summed on both machines and its dashboard answers', async ({ page }) => {
+  const job = await launch(page, 'ray', { nodes: '2' });
+  await expect(async () => expect(await logOf(page, job)).toContain('computed on 10.77.0.1, 10.77.0.2')).toPass({ timeout: 3 * MINUTES });
   const board = await port(page, job);
   await expect(board).toHaveTitle(/Ray/, { timeout: 2 * MINUTES });
   await board.screenshot({ path: `${KEPT}/ray-1280.png` });

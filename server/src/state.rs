@@ -14,6 +14,7 @@ use crate::chain::Link;
 use crate::config::{Config, Limits};
 use crate::http::install::Installer;
 use crate::http::releases::Releases;
+use crate::tunnel::mesh::Meshes;
 use crate::tunnel::{Tunnels, ports};
 
 /// Cheap to clone: handles only.
@@ -25,6 +26,7 @@ pub struct AppState {
     pub sockets: Sockets,
     /// Ways into running jobs.
     pub tunnels: Tunnels,
+    pub meshes: Meshes,
     pub pool: ports::Pool,
     pub metrics: PrometheusHandle,
     /// Absent: payouts and deposits are done by hand.
@@ -78,6 +80,7 @@ impl AppState {
             )),
             sockets: Sockets::new(sockets_per_address, sockets_max),
             tunnels: Tunnels::default(),
+            meshes: Meshes::default(),
             pool: ports::Pool::default(),
             metrics,
             chain,

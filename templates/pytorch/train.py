@@ -1,13 +1,17 @@
 """Train a small convolutional network to tell four shapes apart; the images are drawn as they are needed.
 
-One process on a CPU or a card; started by torch.distributed.run, one process a card (DistributedDataParallel). Prints
-`epoch=… loss=… accuracy=… images_per_second=…`. Each epoch is kept in $IOG_CHECKPOINT, whole or not at all; where a
-checkpoint is found the training goes on from it. Ends with model.pt and report.json in $IOG_OUTPUT.
+One process on each node, or one for each card of each node, which average their gradients (DistributedDataParallel). Prints
+`epoch=… loss=… accuracy=… images_per_second=…`. Each epoch is kept in $IOG_CHECKPOINT of the first node, whole or not at all; where a
+checkpoint is found the training goes on from it. When one process is lost the others end, and all begin again from there. Ends
+with model.pt and report.json in $IOG_OUTPUT.
 """
 
 import json
 import os
+import subprocess
+import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -20,6 +24,8 @@ CHANNELS = int(os.environ.get("CHANNELS", "16"))
 RATE = float(os.environ.get("LEARNING_RATE", "0.002"))
 OUTPUT = Path(os.environ.get("IOG_OUTPUT", "output"))
 KEPT = Path(os.environ.get("IOG_CHECKPOINT", "output/checkpoint")) / "training.pt"
+MEMBER, MEMBERS, CARDS = (int(os.environ.get(name, other)) for name, other in (("IOG_MEMBER", "0"), ("IOG_MEMBERS", "1"), ("CARDS", "1")))
+PORT, TRIES, TOGETHER = 29400, 20, timedelta(minutes=20)
 RANK, WORLD = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 BATCH, SIDE, SHAPES = 64, 24, ("disc", "square", "ring", "cross")
 
@@ -66,21 +72,53 @@ def accuracy(model, device):
     return float(right)
 
 
+def supervise():
+    """Starts this node's processes, and again when they end because another node was lost."""
+    head = os.environ.get("IOG_ADDRESSES", "127.0.0.1").split(",")[0]
+    env = os.environ | {"MASTER_ADDR": head, "MASTER_PORT": str(PORT)}
+    if MEMBERS > 1:
+        env |= {"GLOO_SOCKET_IFNAME": "mesh0", "NCCL_SOCKET_IFNAME": "mesh0", "NCCL_IB_DISABLE": "1"}
+    own = [sys.executable, __file__]
+    if torch.cuda.is_available():
+        own = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={MEMBERS}", f"--node_rank={MEMBER}", f"--nproc_per_node={CARDS}",
+               f"--master_addr={head}", f"--master_port={PORT}", __file__]
+    else:
+        env |= {"RANK": str(MEMBER), "WORLD_SIZE": str(MEMBERS)}
+    for _ in range(TRIES):
+        code = subprocess.run(own, env=env).returncode
+        if code == 0:
+            return
+        print(f"the processes of node {MEMBER} ended ({code}); beginning again from the checkpoint", flush=True)
+        time.sleep(2)
+    raise SystemExit(f"it did not work {TRIES} times")
+
+
+def restore(device):
+    """The first process alone has the checkpoint; the others are told."""
+    kept = [torch.load(KEPT, map_location="cpu") if RANK == 0 and KEPT.is_file() else None]
+    if WORLD > 1:
+        torch.distributed.broadcast_object_list(kept, 0, device=device)
+    return kept[0]
+
+
 def main():
+    if "RANK" not in os.environ and MEMBERS * CARDS > 1:
+        return supervise()
     cards = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cards else torch.device("cpu")
     if WORLD > 1:
-        torch.distributed.init_process_group("nccl" if cards else "gloo")
+        if cards:
+            torch.cuda.set_device(device)
+        torch.distributed.init_process_group("nccl" if cards else "gloo", timeout=TOGETHER)
     if not cards:
-        torch.set_num_threads(max(1, int(os.environ.get("IOG_CPUS", "1")) // WORLD))
+        torch.set_num_threads(max(1, int(os.environ.get("IOG_CPUS", "1"))))
     for folder in (OUTPUT, KEPT.parent):
         folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(2026)
     model = network().to(device)
     optimiser = torch.optim.Adam(model.parameters(), RATE)
     first = 1
-    if KEPT.is_file():
-        kept = torch.load(KEPT, map_location=device)
+    if kept := restore(device):
         model.load_state_dict(kept["model"])
         optimiser.load_state_dict(kept["optimiser"])
         first = kept["epoch"] + 1
@@ -89,7 +127,7 @@ def main():
     learner = nn.parallel.DistributedDataParallel(model, device_ids=[device.index] if cards else None) if WORLD > 1 else model
     if RANK == 0:
         where = torch.cuda.get_device_name(device) if cards else "the CPU"
-        print(f"{sum(p.numel() for p in model.parameters())} weights on {where}, {WORLD} process(es)", flush=True)
+        print(f"{sum(p.numel() for p in model.parameters())} weights on {where}, {WORLD} process(es) on {MEMBERS} node(s)", flush=True)
     for epoch in range(first, EPOCHS + 1):
         begun, losses, seen = time.monotonic(), 0.0, 0
         dice = torch.Generator().manual_seed(epoch * 1000 + RANK)

@@ -100,6 +100,7 @@ pub fn of_files(place: &Place) -> Vec<Check> {
         memory(place),
         disk(place),
         key(place),
+        mesh(place),
         nvidia(place),
     ]
 }
@@ -292,6 +293,21 @@ fn key(place: &Place) -> Check {
         }
     }
     Check::pass(NAME, format!("{} is closed to others", directory.display()))
+}
+
+/// Jobs on several machines may want a network between them; all others run without.
+fn mesh(place: &Place) -> Check {
+    const NAME: &str = "job_network";
+    let door = place.root.join("dev/net/tun");
+    match fs::File::options().read(true).write(true).open(door) {
+        Ok(_) => Check::pass(NAME, "/dev/net/tun opens"),
+        Err(error) => Check::skipped(
+            NAME,
+            format!(
+                "/dev/net/tun: {error}: jobs whose machines reach each other fail to start here, all others run (modprobe tun)"
+            ),
+        ),
+    }
 }
 
 /// What the kernel says of the driver; the library itself is asked by [`of_library`].

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use futures::future::BoxFuture;
 use oci_spec::runtime::Spec;
+use protocol::mesh::Mesh;
 
 use crate::runtime;
 use crate::sandbox::{JobLimits, Prepared, Running, Sandbox, SandboxError, StartJob};
@@ -15,6 +16,8 @@ pub struct Work {
     pub spec: Spec,
     pub inputs: Inputs,
     pub terms: Terms,
+    /// The network of the job's machines that it joins.
+    pub mesh: Option<Mesh>,
 }
 
 /// What lies in the job's directory when it starts.
@@ -47,7 +50,7 @@ pub trait Executor: std::fmt::Debug + Send + Sync {
     fn spare(&self) -> BoxFuture<'_, Result<Option<Prepared>, SandboxError>>;
 
     /// Whether such a job can use what was made before.
-    fn takes_spare(&self, spec: &Spec) -> bool;
+    fn takes_spare(&self, work: &Work) -> bool;
 
     /// Starts it. That the process runs, and how it ends, is told through [`Running::events`].
     fn start(
@@ -62,8 +65,10 @@ impl Executor for Sandbox {
         Box::pin(async { self.prepare().await.map(Some) })
     }
 
-    fn takes_spare(&self, spec: &Spec) -> bool {
-        runtime::read(spec).is_ok_and(|told| told.image.is_none() && told.device_nodes.is_empty())
+    fn takes_spare(&self, work: &Work) -> bool {
+        work.mesh.is_none()
+            && runtime::read(&work.spec)
+                .is_ok_and(|told| told.image.is_none() && told.device_nodes.is_empty())
     }
 
     fn start(
@@ -106,7 +111,7 @@ impl Executor for Sandbox {
                     }
                 }
             }
-            self.prepare_with(&told.device_nodes, told.image.as_deref())
+            self.prepare_with(&told.device_nodes, told.image.as_deref(), work.mesh)
                 .await?
                 .start(job)
                 .await

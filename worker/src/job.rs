@@ -257,9 +257,7 @@ impl JobTask {
         let secrets = self.await_secrets().await?;
         self.lease_holds().await;
         let work = self.work(bundle, checkpoint, image.as_ref(), secrets)?;
-        let spare = self
-            .spare
-            .take_if(|_| self.executor.takes_spare(&work.spec));
+        let spare = self.spare.take_if(|_| self.executor.takes_spare(&work));
         if spare.is_none() {
             self.tell(JobEvent::Phase(Phase::Isolating)).await;
         }
@@ -419,6 +417,7 @@ impl JobTask {
                 artefacts: self.spool.join("artefacts.tar"),
                 artefacts_max_bytes: ARTEFACTS_BYTES_MAX,
             },
+            mesh: spec.mesh(assignment.member),
         })
     }
 }
@@ -437,6 +436,14 @@ fn environment(assignment: &Assignment, image: Option<&ImageConfig>) -> Vec<(Str
     );
     env.extend(image.map(|image| image.env.clone()).unwrap_or_default());
     env.extend(assignment.spec.env.clone());
+    // Alone, or without a network of its machines, a job reaches itself.
+    let (own, addresses) = assignment.spec.mesh(assignment.member).map_or_else(
+        || ("127.0.0.1".to_owned(), "127.0.0.1".to_owned()),
+        |mesh| {
+            let all: Vec<String> = mesh.addresses().map(|one| one.to_string()).collect();
+            (mesh.address().to_string(), all.join(","))
+        },
+    );
     env.extend(
         [
             ("IOG_JOB", assignment.job.to_string()),
@@ -450,6 +457,8 @@ fn environment(assignment: &Assignment, image: Option<&ImageConfig>) -> Vec<(Str
             ),
             ("IOG_MEMBER", assignment.member.to_string()),
             ("IOG_MEMBERS", assignment.members.to_string()),
+            ("IOG_ADDRESS", own),
+            ("IOG_ADDRESSES", addresses),
             ("IOG_CPUS", assignment.spec.resources.cpus.to_string()),
             ("IOG_OUTPUT", "/job/out".to_owned()),
             ("IOG_CHECKPOINT", "/job/out/checkpoint".to_owned()),

@@ -94,6 +94,7 @@ async fn dial(server: &str, ticket: &str) -> Result<Socket, WsError> {
 async fn carry(socket: Socket, door: Door, orders: &mpsc::Sender<Order>) -> Result<(), Gone> {
     let (mut sink, stream) = socket.split();
     let is_shell = matches!(door, Door::Shell(_));
+    let is_mesh = matches!(door, Door::Mesh {});
     let opened = match open(door, orders).await {
         Ok(opened) => opened,
         Err((reason, message)) => {
@@ -116,6 +117,9 @@ async fn carry(socket: Socket, door: Door, orders: &mpsc::Sender<Order>) -> Resu
         }
     };
     say(&mut sink, &FromJob::Open {}).await?;
+    if is_mesh {
+        return packets(sink, stream, &output).await;
+    }
     let window = Semaphore::new(SHELL_WINDOW);
     let sink = Mutex::new(sink);
     let up = async {
@@ -147,6 +151,43 @@ async fn carry(socket: Socket, door: Door, orders: &mpsc::Sender<Order>) -> Resu
     }
     _ = timeout(DIAL_WITHIN, sink.lock().await.close()).await;
     Ok(())
+}
+
+/// Carries packets both ways, one a frame. What one side does not take is lost, as on any network; ends with the connection.
+async fn packets(
+    mut sink: SplitSink<Socket, Message>,
+    mut stream: SplitStream<Socket>,
+    network: &AsyncFd<OwnedFd>,
+) -> Result<(), Gone> {
+    let up = async {
+        let mut buffer = vec![MAIN; READ_MAX + 1];
+        loop {
+            let count = read(network, buffer.get_mut(1..).unwrap_or_default()).await;
+            if count == 0 {
+                return Err(Gone);
+            }
+            let frame = Bytes::copy_from_slice(buffer.get(..=count).unwrap_or_default());
+            match timeout(SEND_WITHIN, sink.send(Message::Binary(frame))).await {
+                Ok(sent) => sent?,
+                Err(_) => return Err(Gone),
+            }
+        }
+    };
+    let down = async {
+        while let Some(message) = stream.next().await {
+            if let Message::Binary(frame) = message?
+                && frame.first() == Some(&MAIN)
+            {
+                // The kernel says which packets it does not like, and that its queue is full: neither ends the network.
+                _ = rustix::io::write(network.get_ref(), frame.get(1..).unwrap_or_default());
+            }
+        }
+        Ok(())
+    };
+    tokio::select! {
+        done = up => done,
+        done = down => done,
+    }
 }
 
 async fn open(door: Door, orders: &mpsc::Sender<Order>) -> Result<Opened, (Closed, String)> {

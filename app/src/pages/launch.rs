@@ -379,6 +379,7 @@ fn place_fields(form: &Fields, fault: Signal<Option<Fault>>) -> AnyView {
         ("country", t.near_country()),
         ("region", t.near_region()),
     ]);
+    let networks = pairs(&[("", t.network_none()), ("1", t.network_own())]);
     let spreads = pairs(&[("", t.spread_any()), ("owner", t.spread_owner())]);
     view! {
         <section class="card grid gap-4">
@@ -395,6 +396,7 @@ fn place_fields(form: &Fields, fault: Signal<Option<Fault>>) -> AnyView {
                 <div class="grid gap-4 grid-cols-2 mt-2">
                     <SelectField name="near" label=t.need_near() options=nearness value=value(form, "near")/>
                     <SelectField name="spread" label=t.need_spread() options=spreads value=value(form, "spread")/>
+                    <SelectField name="network" label=t.need_network() options=networks value=value(form, "network")/>
                     <Field name="countries" label=t.need_countries() value=value(form, "countries") error=field_error(fault, "placement.countries")/>
                     {number(form, fault, "min_reputation", t.need_reputation(), None)}
                 </div>

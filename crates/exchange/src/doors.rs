@@ -2,10 +2,12 @@
 //! job's own history, that they were opened and closed, by whom, for how long and how much went through.
 
 use kernel::{Epoch, JobId, LeaseId, NodeId};
+use protocol::mesh::Mesh;
 use protocol::state::LeaseState;
 use protocol::tunnel::{COMMAND_BYTES_MAX, Door, Shell, TunnelOrder};
 use protocol::view::{JobEvent, JobEventKind, Scope};
 use protocol::worker::ToWorker;
+use store::Lease;
 
 use crate::actor::{Actor, Via};
 use crate::desk::Exchange;
@@ -19,6 +21,18 @@ pub struct Place {
     pub lease: LeaseId,
     epoch: Epoch,
     node: NodeId,
+}
+
+impl Place {
+    const fn of(lease: &Lease) -> Self {
+        Self {
+            job: lease.job,
+            member: lease.member,
+            lease: lease.id,
+            epoch: lease.epoch,
+            node: lease.node,
+        }
+    }
 }
 
 /// What went through a shell.
@@ -59,13 +73,17 @@ impl Exchange {
         let live = memory
             .leases_of_job(job)
             .find(|live| live.lease.member == member && live.lease.state == LeaseState::Active)?;
-        Some(Place {
-            job,
-            member,
-            lease: live.lease.id,
-            epoch: live.lease.epoch,
-            node: live.lease.node,
-        })
+        Some(Place::of(&live.lease))
+    }
+
+    /// The jobs whose machines reach each other, with those that run at this moment.
+    pub fn meshes(&self) -> Vec<(Mesh, Place)> {
+        let memory = self.memory();
+        let running = memory.leases.values();
+        let running = running.filter(|live| live.lease.state == LeaseState::Active);
+        running
+            .filter_map(|live| Some((live.spec.mesh(live.lease.member)?, Place::of(&live.lease))))
+            .collect()
     }
 
     /// A new ticket for one tunnel.

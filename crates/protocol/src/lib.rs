@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod image;
 pub mod invoice;
 pub mod live;
+pub mod mesh;
 pub mod money;
 pub mod notice;
 pub mod problem;

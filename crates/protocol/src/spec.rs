@@ -20,6 +20,7 @@ use kernel::{Amount, PricePerSecond, Seconds};
 use serde::{Deserialize, Serialize};
 
 use crate::image::ImageName;
+use crate::mesh::Mesh;
 use crate::problem::FieldProblem;
 
 pub const NAME_MAX: usize = 80;
@@ -258,6 +259,9 @@ impl Default for Limits {
 pub struct Placement {
     /// Nodes, all or none. The command runs on each, as member 0, 1, … (`IOG_MEMBER`); a lost one alone is replaced.
     pub nodes: u32,
+    /// The nodes reach each other, by an address each (`IOG_ADDRESSES`, member 0 first), and nobody else.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub network: bool,
     /// Two-letter country codes; empty: anywhere.
     pub countries: Vec<String>,
     /// Of 100.
@@ -272,6 +276,7 @@ impl Default for Placement {
     fn default() -> Self {
         Self {
             nodes: 1,
+            network: false,
             countries: Vec::new(),
             min_reputation: 0,
             filter: None,
@@ -282,6 +287,12 @@ impl Default for Placement {
 impl JobSpec {
     pub fn duration(&self) -> Seconds {
         Seconds::new(self.limits.duration_seconds)
+    }
+
+    /// The member's place in the network of the job's nodes, where there is one: alone there is nobody to reach.
+    pub fn mesh(&self, member: u32) -> Option<Mesh> {
+        let members = self.placement.nodes;
+        (self.placement.network && members > 1).then_some(Mesh { member, members })
     }
 
     /// The limit price; `None` when there is none (or it cannot be read, which [`JobSpec::problems`] reports).

@@ -40,6 +40,8 @@ pub enum Door {
     },
     /// A line of JSON, [`FileAnswer`], and for `Get` the file's bytes after it.
     Files(FileWish),
+    /// The network of the job's machines: each binary frame is one packet ([`mesh`](crate::mesh)).
+    Mesh {},
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,6 +22,7 @@ use webhooks::Courier;
 const TICK_EVERY: Duration = Duration::from_millis(250);
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 const CARRY_EVERY: Duration = Duration::from_millis(250);
+const JOIN_EVERY: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const MAIL_EVERY: Duration = Duration::from_secs(1);
 /// The same failure, four times a second, says nothing new.
@@ -60,13 +61,20 @@ pub fn start(state: &AppState, mail: Option<&Mail>) -> anyhow::Result<Vec<JoinHa
     Ok(loops)
 }
 
-fn reconcilers(state: &AppState) -> [JoinHandle<()>; 5] {
+fn reconcilers(state: &AppState) -> [JoinHandle<()>; 6] {
     let reconcile = state.exchange.clone();
     let tick = state.exchange.clone();
     let prove = state.exchange.clone();
     let prune = state.clone();
     let look = state.clone();
+    let join = state.clone();
     [
+        tokio::spawn(every(
+            "meshes",
+            JOIN_EVERY,
+            state.closing.clone(),
+            move || joined(join.clone()),
+        )),
         tokio::spawn(every(
             "endpoints",
             LOOK_EVERY,
@@ -98,6 +106,11 @@ fn reconcilers(state: &AppState) -> [JoinHandle<()>; 5] {
             move || reconciled(reconcile.clone()),
         )),
     ]
+}
+
+async fn joined(state: AppState) -> Result<(), exchange::Error> {
+    crate::tunnel::mesh::round(&state);
+    Ok(())
 }
 
 async fn looked(state: AppState) -> Result<(), exchange::Error> {

@@ -6,6 +6,7 @@
 
 pub mod endpoints;
 pub mod files;
+pub mod mesh;
 mod people;
 pub mod ports;
 pub mod shell;

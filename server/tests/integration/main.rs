@@ -15,6 +15,7 @@ mod isolation;
 mod journey;
 mod live;
 mod mail;
+mod mesh;
 mod money;
 mod money_requests;
 mod openapi;

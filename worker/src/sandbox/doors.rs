@@ -44,11 +44,19 @@ impl From<io::Error> for Shut {
     }
 }
 
+/// What a door may lead to.
+#[derive(Clone, Copy)]
+pub struct Inside<'a> {
+    pub job: &'a StartJob,
+    /// The packets of the network of the job's machines.
+    pub network: Option<&'a OwnedFd>,
+}
+
 /// Opens what the helper asks for, and reaps every orphan, until the job's own process ends: its code and signal.
 pub fn attend(
     socket: &OwnedFd,
     children: &OwnedFd,
-    job: &StartJob,
+    inside: &Inside<'_>,
     process: Pid,
 ) -> (Option<i32>, Option<i32>) {
     let mut doors: BTreeMap<i32, u32> = BTreeMap::new();
@@ -84,7 +92,7 @@ pub fn attend(
         }
         match wire::receive::<ToInit>(socket) {
             Ok(Some((ToInit::Open { id, door }, _))) => {
-                if let Some(pid) = answer(socket, job, id, &door) {
+                if let Some(pid) = answer(socket, inside, id, &door) {
                     doors.insert(pid.as_raw_nonzero().get(), id);
                 }
             }
@@ -96,11 +104,12 @@ pub fn attend(
 }
 
 /// Opens one door and says so. Answers the process behind it, whose end will be told.
-fn answer(socket: &OwnedFd, job: &StartJob, id: u32, door: &Door) -> Option<Pid> {
+fn answer(socket: &OwnedFd, inside: &Inside<'_>, id: u32, door: &Door) -> Option<Pid> {
     let opened = match door {
-        Door::Shell(shell) => open_shell(job, shell).map(|(pid, fds)| (Some(pid), fds)),
+        Door::Shell(shell) => open_shell(inside.job, shell).map(|(pid, fds)| (Some(pid), fds)),
         Door::Port { port } => connect(*port).map(|fd| (None, vec![fd])),
         Door::Files(wish) => files(wish).map(|fd| (None, vec![fd])),
+        Door::Mesh {} => packets(inside.network).map(|fd| (None, vec![fd])),
     };
     let (told, pid, fds) = match opened {
         Ok((pid, fds)) => (FromInit::DoorOpened { id }, pid, fds),
@@ -257,6 +266,14 @@ fn attempt(
     let _ = poll(&mut fds, Some(&CONNECT_WITHIN));
     rustix::net::sockopt::socket_error(&socket)??;
     Ok(socket)
+}
+
+fn packets(network: Option<&OwnedFd>) -> Result<OwnedFd, Shut> {
+    let none = || {
+        let why = "this job has no network of its machines";
+        Shut(Closed::Failed, why.to_owned())
+    };
+    Ok(network.ok_or_else(none)?.try_clone()?)
 }
 
 /// Forks a process that does what is wished and ends.

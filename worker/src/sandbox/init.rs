@@ -10,13 +10,14 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use protocol::mesh::Mesh;
 use rustix::process::{DumpableBehavior, Gid, Pid, Resource, Rlimit, Signal, Uid, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::rootfs::{self, Setup, step};
 use super::sys::{self, Fork};
 use super::wire::{self, FromInit, HelperConfig, StartJob, ToInit};
-use super::{doors, pack, seccomp, unpack};
+use super::{doors, mesh, pack, seccomp, unpack};
 use crate::runtime::{HOST_NAME, JOB_UID, OOM_SCORE, OPEN_FILES};
 
 /// Runs until the job has ended and is packed; never returns to the helper's code.
@@ -44,6 +45,7 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
         Ok((opened, to.as_path()))
     });
     let lent = lent.collect::<Setup<Vec<_>>>()?;
+    let network = config.mesh.map(mesh::open).transpose()?;
     become_job_user()?;
     step(
         "unshare the cgroup namespace",
@@ -51,10 +53,18 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
     )?;
     step(
         "set the host name",
-        rustix::system::sethostname(HOST_NAME.as_bytes()),
+        rustix::system::sethostname(
+            config
+                .mesh
+                .map_or_else(|| HOST_NAME.to_owned(), Mesh::host_name)
+                .as_bytes(),
+        ),
     )?;
     step("bring loopback up", sys::loopback_up())?;
-    let space = rootfs::build(&lent, &config.device_nodes, image.as_ref())?;
+    if let (Some(mesh), Some(network)) = (config.mesh, &network) {
+        mesh::join(mesh, network)?;
+    }
+    let space = rootfs::build(&lent, &config.device_nodes, image.as_ref(), config.mesh)?;
     drop((image, lent));
     drop_bounding_set()?;
     step("install seccomp filters", seccomp::install_early())?;
@@ -97,7 +107,11 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
             &[process.handle.as_fd(), space.as_fd()],
         ),
     )?;
-    let (code, signal) = doors::attend(socket, &children, &job, process.pid);
+    let inside = doors::Inside {
+        job: &job,
+        network: network.as_ref(),
+    };
+    let (code, signal) = doors::attend(socket, &children, &inside, process.pid);
     // Whatever it started and left behind ends with it; the kernel lets none of them fork again.
     kill_everything();
     let disk_full = rootfs::fullness(&space).is_ok_and(|(_, full)| full);

@@ -16,6 +16,7 @@ mod doors;
 mod finished;
 mod helper;
 mod init;
+mod mesh;
 mod pack;
 mod report;
 mod rootfs;
@@ -33,6 +34,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use protocol::mesh::Mesh;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -150,7 +152,7 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError`] naming the step that failed.
     pub async fn prepare(&self) -> Result<Prepared, SandboxError> {
-        self.prepare_with(&[], None).await
+        self.prepare_with(&[], None, None).await
     }
 
     /// The same with nodes of the host's /dev, for the one job that rents that device, and perhaps with the files of an
@@ -162,6 +164,7 @@ impl Sandbox {
         &self,
         device_nodes: &[String],
         image: Option<&std::path::Path>,
+        mesh: Option<Mesh>,
     ) -> Result<Prepared, SandboxError> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let me = rustix::process::getpid().as_raw_nonzero();
@@ -171,6 +174,7 @@ impl Sandbox {
             lent: self.options.lent.clone(),
             device_nodes: device_nodes.to_vec(),
             image: image.map(std::path::Path::to_owned),
+            mesh,
         };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;

@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use protocol::mesh::Mesh;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change,
@@ -18,7 +19,7 @@ use rustix::mount::{
 };
 
 use super::sys::{Restrict, mount_setattr};
-use crate::runtime::{DEVICES, MASKED, PROC_READ_ONLY, PROGRAMS};
+use crate::runtime::{DEVICES, HOST_NAME, MASKED, PROC_READ_ONLY, PROGRAMS};
 
 /// The step that failed, for the person who reads why a sandbox could not be made.
 pub type Setup<T> = Result<T, String>;
@@ -43,6 +44,7 @@ pub fn build(
     lent: &[(OwnedFd, &Path)],
     device_nodes: &[String],
     image: Option<&OwnedFd>,
+    mesh: Option<Mesh>,
 ) -> Setup<OwnedFd> {
     // Nothing mounted here may travel back to the host.
     step(
@@ -62,7 +64,7 @@ pub fn build(
         files_of(image, base)?;
     } else {
         programs(base)?;
-        etc(base)?;
+        etc(base, mesh)?;
     }
     devices(base, device_nodes)?;
     for (from, to) in lent {
@@ -174,16 +176,18 @@ fn programs(base: &Path) -> Setup<()> {
     Ok(())
 }
 
-fn etc(base: &Path) -> Setup<()> {
+fn etc(base: &Path, mesh: Option<Mesh>) -> Setup<()> {
+    let hosts = format!("{HOSTS}{}", mesh.map(Mesh::hosts).unwrap_or_default());
+    let name = mesh.map_or_else(|| HOST_NAME.to_owned(), Mesh::host_name);
     let inside = base.join("etc");
     step("make /etc", fs::create_dir(&inside))?;
     for (name, text) in [
         ("passwd", PASSWD),
         ("group", GROUP),
-        ("hosts", HOSTS),
+        ("hosts", hosts.as_str()),
         ("nsswitch.conf", NSSWITCH),
         ("resolv.conf", ""),
-        ("hostname", "job\n"),
+        ("hostname", &format!("{name}\n")),
     ] {
         step(
             &format!("write /etc/{name}"),

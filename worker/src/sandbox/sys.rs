@@ -7,6 +7,7 @@
 )]
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
@@ -151,6 +152,68 @@ pub fn loopback_up() -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// Makes an interface of an open /dev/net/tun in this network namespace, for IP packets without any header before them, and brings it up.
+pub fn tunnel_interface(
+    packets: &OwnedFd,
+    name: &str,
+    address: Ipv4Addr,
+    netmask: Ipv4Addr,
+    mtu: u16,
+) -> io::Result<()> {
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        None,
+    )?;
+    let named = || {
+        // SAFETY: ifreq is plain data for which all zeroes is a valid value.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        // One less than its size: the name ends with a zero.
+        let place = request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1);
+        for (to, from) in place.zip(name.bytes()) {
+            *to = from.cast_signed();
+        }
+        request
+    };
+    let order = |fd: &OwnedFd, code: libc::Ioctl, request: &libc::ifreq| {
+        // SAFETY: each of the orders below reads one ifreq, which outlives the call; TUNSETIFF may write its name back.
+        let done = unsafe { libc::ioctl(fd.as_raw_fd(), code, std::ptr::from_ref(request)) };
+        if done == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    };
+    let flags = |flags: i32| i16::try_from(flags).unwrap_or(i16::MAX);
+    let mut request = named();
+    request.ifr_ifru.ifru_flags = flags(libc::IFF_TUN | libc::IFF_NO_PI);
+    order(packets, libc::TUNSETIFF as libc::Ioctl, &request)?;
+    for (code, address) in [
+        (libc::SIOCSIFADDR, address),
+        (libc::SIOCSIFNETMASK, netmask),
+    ] {
+        let mut request = named();
+        let inet = libc::sockaddr_in {
+            sin_family: libc::sa_family_t::try_from(libc::AF_INET).unwrap_or_default(),
+            sin_port: 0,
+            sin_addr: libc::in_addr {
+                s_addr: u32::from_ne_bytes(address.octets()),
+            },
+            sin_zero: [0; 8],
+        };
+        // SAFETY: a sockaddr_in is a sockaddr of the same size, for the family that it names.
+        request.ifr_ifru.ifru_addr =
+            unsafe { std::mem::transmute::<libc::sockaddr_in, libc::sockaddr>(inet) };
+        order(&socket, code as libc::Ioctl, &request)?;
+    }
+    let mut request = named();
+    request.ifr_ifru.ifru_mtu = i32::from(mtu);
+    order(&socket, libc::SIOCSIFMTU as libc::Ioctl, &request)?;
+    let mut request = named();
+    request.ifr_ifru.ifru_flags = flags(libc::IFF_UP | libc::IFF_RUNNING);
+    order(&socket, libc::SIOCSIFFLAGS as libc::Ioctl, &request)
 }
 
 /// The helper outlives Ctrl-C and a service manager's SIGTERM: the agent decides, by its socket, when a job ends.

@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
+use protocol::mesh::Mesh;
 use protocol::tunnel::{Closed, Door};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -29,6 +30,8 @@ pub struct HelperConfig {
     pub device_nodes: Vec<String>,
     /// The root directory of an unpacked image, instead of the host's programs.
     pub image: Option<PathBuf>,
+    /// The network of the job's machines, with a place in it.
+    pub mesh: Option<Mesh>,
 }
 
 /// One job, as the sandbox needs it.

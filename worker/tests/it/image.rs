@@ -33,7 +33,7 @@ fn kept(dir: &Path, name: &str) -> usize {
 
 async fn run_in(image: &Image, job: StartJob) -> Outcome {
     let prepared = sandbox()
-        .prepare_with(&[], Some(&image.root))
+        .prepare_with(&[], Some(&image.root), None)
         .await
         .expect("sandbox");
     finish(prepared.start(job).await.expect("start")).await

@@ -293,7 +293,7 @@ async fn a_rented_device_is_there_and_no_other() {
     let look = "for name in tty tty0 vda kmsg mem; do [ -e /dev/$name ] && echo $name; done; echo";
     assert_eq!(run(shell(dir.path(), look)).await.passed(), "\n");
     let prepared = sandbox()
-        .prepare_with(&["tty".to_owned()], None)
+        .prepare_with(&["tty".to_owned()], None, None)
         .await
         .expect("sandbox");
     let running = prepared

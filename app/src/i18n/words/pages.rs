@@ -191,6 +191,9 @@ words! {
     step_back: "Back", "上一步";
     need_count: "Devices per node", "每台机器的设备数";
     need_nodes: "Nodes", "机器数";
+    need_network: "Between the nodes", "机器之间";
+    network_none: "no network", "无网络";
+    network_own: "a network of their own", "专用网络";
     need_near: "Near each other", "彼此距离";
     need_spread: "Owners", "机主";
     near_any: "anywhere", "任意";
