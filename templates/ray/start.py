@@ -20,10 +20,10 @@ HEAD = os.environ.get("IOG_ADDRESSES", "127.0.0.1").split(",")[0] + ":6379"
 TOGETHER_SECONDS = 300
 # `ray` itself may lie elsewhere than it was installed.
 START = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--node-ip-address", OWN,
-         "--num-cpus", os.environ.get("IOG_CPUS", "1"), "--object-store-memory", str(200 * 1024 * 1024), "--disable-usage-stats"]
+         "--num-cpus", os.environ.get("IOG_CPUS", "1"), "--object-store-memory", str(200 * 1024 * 1024), "--disable-usage-stats", "--log-color", "false"]
 
 
-@ray.remote
+@ray.remote(scheduling_strategy="SPREAD")
 def squares(first, last):
     # How long it takes on any machine matters less than that all take part.
     time.sleep(0.2)
