@@ -59,6 +59,7 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("/simulator") view=pages::simulator::page ssr=whole.clone()/>
                         <Route path=path!("/earnings") view=pages::earnings::page ssr=whole.clone()/>
                         <Route path=path!("/account") view=pages::account::page ssr=whole.clone()/>
+                        <Route path=path!("/activity") view=pages::activity::page ssr=whole.clone()/>
                         <Route path=path!("/billing") view=pages::billing::page ssr=whole.clone()/>
                         <Route path=path!("/disputes") view=pages::disputes::page ssr=whole.clone()/>
                         <Route path=path!("/notices") view=pages::notices::page ssr=whole.clone()/>
@@ -96,6 +97,7 @@ fn places() -> [(&'static str, &'static [&'static str], Icon, &'static str); 4] 
             "/account",
             &[
                 "/account",
+                "/activity",
                 "/billing",
                 "/disputes",
                 "/notices",

@@ -1,9 +1,10 @@
 //! The `iog` program: what can be done with IOG from a terminal.
 //!
-//! Owns: `iog verify-invoice`, which needs no network and trusts nobody; `iog verify-report`, which asks the chain and trusts nobody
+//! Owns: `iog verify-invoice` and `iog verify-audit`, which need no network and trust nobody; `iog verify-report`, which asks the chain and trusts nobody
 //! else; `iog voucher`, which redeems what an owner earned without the platform; work in a running job (`iog ssh` and what belongs to it).
 //! Deliberately absent, still: renting.
 
+mod audit;
 mod release;
 mod report;
 mod voucher;
@@ -32,6 +33,10 @@ enum Command {
     ///
     /// Exit code 0: all fits. 1: something is wrong. 2: it could not be checked, since it cannot be read or is no invoice.
     VerifyInvoice(VerifyInvoice),
+    /// Check an export of the audit log offline: that each entry is what was written, and follows from the one before.
+    ///
+    /// Exit code 0: it is. 1: it was changed. 2: it could not be checked, since it cannot be read or is no export.
+    VerifyAudit(audit::VerifyAudit),
     /// Check a proof of earnings: from its line to its root, and that the chain's contract published this root.
     ///
     /// Exit code 0: the chain says the same. 1: it was changed, is not on the chain, or a newer version counts. 2: it could not be
@@ -79,6 +84,7 @@ const NOT_CHECKED: u8 = 2;
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::VerifyInvoice(wanted) => verify_invoice(&wanted).map(ExitCode::from),
+        Command::VerifyAudit(wanted) => audit::verify(&wanted).map(ExitCode::from),
         Command::VerifyReport(wanted) => report::verify(&wanted).map(ExitCode::from),
         Command::Voucher(wanted) => voucher::run(&wanted),
         Command::Ssh(wanted) => work::run(work::ssh(wanted)),

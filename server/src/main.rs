@@ -263,6 +263,9 @@ async fn serve(exchange: Exchange, config: &Config) -> anyhow::Result<()> {
     };
     // Only the process that has the port: another command beside it must not take its uploads away.
     exchange.clear_incoming();
+    if let Err(error) = exchange.close_recordings().await {
+        tracing::error!(%error, "recordings of shells that a process before left open could not be closed");
+    }
     // Who connects meanwhile is heard after it: five seconds for a million offers.
     exchange
         .open_record()

@@ -10,8 +10,9 @@ use crate::fault::Fault;
 #[server(prefix = "/fn", endpoint = "part", input = Json)]
 pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
     use crate::pages::{
-        account, admin, billing, disputes, earnings, explorer, job, jobs, machine, market, model,
-        nodes, notices, price, reports, rounds, searches, simulator, templates, verify, wallet,
+        account, activity, admin, billing, disputes, earnings, explorer, job, jobs, machine,
+        market, model, nodes, notices, price, reports, rounds, searches, simulator, templates,
+        verify, wallet,
     };
     let view = match name.as_str() {
         "market" => market::part(&arg).await?,
@@ -48,6 +49,7 @@ pub async fn read_part(name: String, arg: String) -> Result<String, Fault> {
         "disputes" => disputes::part(&arg).await?,
         "notices" => notices::part(&arg).await?,
         "notifications" => notices::settings_part(&arg).await?,
+        "activity" => activity::part(&arg).await?,
         "admin" => admin::part(&arg).await?,
         _ => {
             return Err(

@@ -18,6 +18,7 @@ macro_rules! words {
     };
 }
 
+mod audit;
 mod chain;
 mod fleet;
 mod money;
@@ -49,6 +50,7 @@ impl Words {
 pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
     pages::ALL
         .iter()
+        .chain(audit::ALL)
         .chain(money::ALL)
         .chain(reports::ALL)
         .chain(verify::ALL)

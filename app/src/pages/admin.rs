@@ -1,4 +1,4 @@
-//! The admin console: incidents, payouts, deposits, disputes, the ledger.
+//! The admin console: incidents, payouts, deposits, disputes, the ledger, the audit log.
 
 #[cfg(feature = "ssr")]
 mod deposits;
@@ -17,6 +17,8 @@ mod unclaimed;
 
 use leptos::prelude::*;
 
+#[cfg(feature = "ssr")]
+use super::activity::entries;
 use super::whole;
 use crate::i18n::words;
 
@@ -39,6 +41,7 @@ pub async fn part(query: &str) -> Result<AnyView, crate::fault::Fault> {
         "settlement",
         "disputes",
         "ledger",
+        "audit",
     ]);
     let body = match tab {
         "payouts" => payouts::view(&actor, t).await?,
@@ -46,6 +49,7 @@ pub async fn part(query: &str) -> Result<AnyView, crate::fault::Fault> {
         "settlement" => settlement::view(&actor, &asked, t).await?,
         "disputes" => disputes::view(&actor, t).await?,
         "ledger" => ledger::view(&actor, &asked, t).await?,
+        "audit" => entries::view(&actor, &asked, entries::Of::All).await?,
         _ => incidents::view(&actor, t).await?,
     };
     let tabs = super::sub_tabs(
@@ -58,6 +62,7 @@ pub async fn part(query: &str) -> Result<AnyView, crate::fault::Fault> {
             ("settlement", t.admin_settlement()),
             ("disputes", t.admin_disputes()),
             ("ledger", t.admin_ledger()),
+            ("audit", t.admin_audit()),
         ],
         tab,
     );

@@ -2,6 +2,7 @@
 //! (loading, empty, error, stale, offline).
 
 pub mod account;
+pub mod activity;
 pub mod admin;
 pub mod billing;
 pub mod disputes;

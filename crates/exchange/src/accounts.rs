@@ -3,11 +3,13 @@
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use kernel::{AccountId, Amount, KeyId, SessionId};
+use protocol::audit::AuditAction;
 use protocol::problem::FieldProblem;
 use protocol::view::{AccountView, KeyView, NewKeyView, Role, Scope};
 use store::{Account, ApiKey, Session};
 
 use crate::actor::{Actor, Via};
+use crate::audit::Act;
 use crate::desk::{Exchange, secret_hash};
 use crate::error::Error;
 
@@ -20,6 +22,13 @@ const PASSWORD_MIN: usize = 8;
 const PASSWORD_MAX: usize = 200;
 const NAME_MAX: usize = 80;
 const KEYS_MAX: usize = 50;
+/// How an account comes to be.
+#[derive(Debug, Clone, Copy)]
+enum Creation {
+    SignUp,
+    CommandLine,
+}
+
 /// A key's last use is written at most this often.
 const KEY_TOUCH_MS: i64 = 60_000;
 
@@ -145,6 +154,7 @@ impl Exchange {
         password: &str,
         name: &str,
         roles: &[Role],
+        by: Creation,
     ) -> Result<Account, Error> {
         let name = name.trim();
         let (email, password_hash) = self.credentials(email, password, name).await?;
@@ -159,7 +169,17 @@ impl Exchange {
         };
         let mut tx = self.inner.store.begin().await?;
         match tx.insert_account(&account).await {
-            Ok(()) => tx.commit().await?,
+            Ok(()) => {
+                let action = AuditAction::AccountCreated;
+                let act = match by {
+                    Creation::SignUp => Act::by_account(account.id, action, account.id),
+                    Creation::CommandLine => Act::by_platform(action, account.id, account.id),
+                };
+                let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+                self.audit(&mut tx, act.with("roles", roles.join(" ")))
+                    .await?;
+                tx.commit().await?;
+            }
             Err(error) if error.is_conflict() => {
                 return Err(Error::Conflict(
                     "this e-mail address has an account; sign in instead".into(),
@@ -171,7 +191,12 @@ impl Exchange {
         Ok(account)
     }
 
-    pub(crate) async fn open_session(&self, account: &Account) -> Result<SessionSecret, Error> {
+    /// `how`: by what they showed who they are.
+    pub(crate) async fn open_session(
+        &self,
+        account: &Account,
+        how: &'static str,
+    ) -> Result<SessionSecret, Error> {
         let now = self.now();
         let secret = self.secret("");
         let session = Session {
@@ -182,6 +207,8 @@ impl Exchange {
         };
         let mut tx = self.inner.store.begin().await?;
         tx.insert_session(&session, &secret_hash(&secret)).await?;
+        let act = Act::by_account(account.id, AuditAction::SessionSignedIn, account.id);
+        self.audit(&mut tx, act.with("how", how)).await?;
         tx.commit().await?;
         Ok(SessionSecret(secret))
     }
@@ -197,9 +224,15 @@ impl Exchange {
         name: &str,
     ) -> Result<(AccountView, SessionSecret), Error> {
         let account = self
-            .make_account(email, password, name, &[Role::Requester, Role::Owner])
+            .make_account(
+                email,
+                password,
+                name,
+                &[Role::Requester, Role::Owner],
+                Creation::SignUp,
+            )
             .await?;
-        let secret = self.open_session(&account).await?;
+        let secret = self.open_session(&account, "password").await?;
         Ok((account_view(&account), secret))
     }
 
@@ -226,7 +259,7 @@ impl Exchange {
             && self.password_fits(password, hash).await?;
         match account {
             Some(account) if fits => {
-                let secret = self.open_session(&account).await?;
+                let secret = self.open_session(&account, "password").await?;
                 Ok((account_view(&account), secret))
             }
             _ => Err(Error::WrongCredentials),
@@ -287,6 +320,8 @@ impl Exchange {
         if let Via::Session(session) = actor.via {
             let mut tx = self.inner.store.begin().await?;
             tx.delete_session(session).await?;
+            let act = Act::by(actor, AuditAction::SessionSignedOut, actor.account);
+            self.audit(&mut tx, act).await?;
             tx.commit().await?;
         }
         Ok(())
@@ -300,6 +335,8 @@ impl Exchange {
         actor.require_person()?;
         let mut tx = self.inner.store.begin().await?;
         let ended = tx.delete_sessions(actor.account).await?;
+        let act = Act::by(actor, AuditAction::SessionsEnded, actor.account);
+        self.audit(&mut tx, act.with("sessions", ended)).await?;
         tx.commit().await?;
         Ok(ended)
     }
@@ -357,6 +394,10 @@ impl Exchange {
         };
         let mut tx = self.inner.store.begin().await?;
         tx.insert_key(&key, &secret_hash(&secret)).await?;
+        let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+        let act = Act::by(actor, AuditAction::KeyCreated, key.id).with("name", &key.name);
+        self.audit(&mut tx, act.with("scopes", scopes.join(" ")))
+            .await?;
         tx.commit().await?;
         Ok(NewKeyView {
             key: key_view(&key),
@@ -386,6 +427,8 @@ impl Exchange {
         if !tx.revoke_key(actor.account, key, self.now()).await? {
             return Err(Error::NotFound("the key"));
         }
+        let act = Act::by(actor, AuditAction::KeyRevoked, key);
+        self.audit(&mut tx, act).await?;
         Ok(tx.commit().await?)
     }
 
@@ -409,9 +452,12 @@ impl Exchange {
         {
             return Ok((account_view(&account), false));
         }
-        let account = self.make_account(email, password, name, roles).await?;
+        let account = self
+            .make_account(email, password, name, roles, Creation::CommandLine)
+            .await?;
         if let Some(amount) = demo_credit {
-            self.post_demo_credit(account.id, amount).await?;
+            let act = Act::by_platform(AuditAction::DemoCreditTaken, account.id, account.id);
+            self.post_demo_credit(account.id, amount, act).await?;
         }
         Ok((account_view(&account), true))
     }

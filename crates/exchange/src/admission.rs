@@ -2,6 +2,7 @@
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use kernel::{DeviceId, LeaseId, NodeId, PricePerSecond};
+use protocol::audit::{ActorKind, AuditAction};
 use protocol::proof::DeviceProof;
 use protocol::spec::is_country;
 use protocol::state::LeaseState;
@@ -11,6 +12,7 @@ use protocol::worker::{
 use store::{Device, Node};
 use tokio::sync::mpsc;
 
+use crate::audit::Act;
 use crate::billing::fund_message;
 use crate::desk::{Exchange, Link, NodeLive, secret_hash};
 use crate::error::Error;
@@ -270,6 +272,17 @@ impl Exchange {
                 "the join token was used meanwhile",
             ));
         }
+        let owner = Some(node.owner);
+        let act = Act::by_other(
+            ActorKind::Node,
+            node.id,
+            AuditAction::NodeJoined,
+            node.id,
+            owner,
+        )
+        .with("join_token", token.id)
+        .with("name", &node.name);
+        self.audit(&mut tx, act).await?;
         tx.commit().await?;
         tracing::info!(node = %node.id, owner = %node.owner, "a node was enrolled");
         Ok(Ok(node))

@@ -5,12 +5,14 @@
 
 use kernel::{Amount, DepositId};
 use ledger::plans;
+use protocol::audit::AuditAction;
 use protocol::money::{DepositState, DepositStep, DepositView, UnclaimedView};
 use protocol::notice::Notice;
 use protocol::view::{Page, Scope};
 use store::{Deposit, StoreError, Tx, Unclaimed};
 
 use crate::actor::Actor;
+use crate::audit::Act;
 use crate::desk::Exchange;
 use crate::error::Error;
 use crate::once::Once;
@@ -168,6 +170,9 @@ impl Exchange {
         let view = deposit.view(Some(account.email));
         self.tell_deposit(&mut tx, &deposit).await?;
         once.answer(self, &mut tx, actor, &view).await?;
+        let (action, concerned) = (AuditAction::DepositRecorded, Some(account.id));
+        let act = Act::by_admin(actor, action, deposit.id, concerned);
+        self.audit(&mut tx, act.with("amount", amount)).await?;
         tx.commit().await?;
         Ok(view)
     }
@@ -220,6 +225,14 @@ impl Exchange {
         let view = deposit.view(None);
         self.tell_deposit(&mut tx, &deposit).await?;
         once.answer(self, &mut tx, actor, &view).await?;
+        let action = match (deposit.demo, refused) {
+            (true, None) => AuditAction::DemoCreditApproved,
+            (true, Some(_)) => AuditAction::DemoCreditRefused,
+            (false, None) => AuditAction::DepositCredited,
+            (false, Some(_)) => AuditAction::DepositRefused,
+        };
+        let act = Act::by_admin(actor, action, id, Some(account));
+        self.audit(&mut tx, act.with("amount", amount)).await?;
         tx.commit().await?;
         Ok(view)
     }
@@ -292,6 +305,10 @@ impl Exchange {
         let view = deposit.view(Some(account.email));
         self.tell_deposit(&mut tx, &deposit).await?;
         once.answer(self, &mut tx, actor, &view).await?;
+        let (action, concerned) = (AuditAction::DepositClaimed, Some(account.id));
+        let act = Act::by_admin(actor, action, id, concerned);
+        self.audit(&mut tx, act.with("amount", deposit.amount))
+            .await?;
         tx.commit().await?;
         Ok(view)
     }

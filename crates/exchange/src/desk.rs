@@ -73,6 +73,8 @@ pub(crate) struct Inner {
     pub reconciling: tokio::sync::Mutex<()>,
     /// The newest proof of the books.
     pub proof: tokio::sync::Mutex<Option<ProofView>>,
+    /// Who reached what of jobs within the hour, as far as it is in the audit log.
+    pub reached: Mutex<crate::doors::Reached>,
     /// What the chain told last.
     pub watched: std::sync::RwLock<Watched>,
     /// The newest sums over all payouts and jobs.
@@ -555,7 +557,7 @@ impl Exchange {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, Error> {
-        for folder in ["", "bundles", "artefacts", "incoming"] {
+        for folder in ["", "bundles", "artefacts", "incoming", "recordings"] {
             let path = settings.data_dir.join(folder);
             std::fs::create_dir_all(&path)
                 .map_err(|source| file_error("making the data directory", &path, source))?;
@@ -583,6 +585,7 @@ impl Exchange {
             settling: tokio::sync::Mutex::default(),
             reconciling: tokio::sync::Mutex::default(),
             proof: tokio::sync::Mutex::default(),
+            reached: Mutex::default(),
             watched: std::sync::RwLock::default(),
             sums: tokio::sync::Mutex::default(),
             hashing: Semaphore::new(2),

@@ -5,12 +5,14 @@ use kernel::{Amount, DisputeId, LeaseId, Seconds};
 use ledger::plans::Contested;
 use ledger::{BookId, LedgerError};
 use metering::receipt;
+use protocol::audit::AuditAction;
 use protocol::money::{DisputeState, DisputeStep, DisputeView, EvidenceView, Party};
 use protocol::notice::Notice;
 use protocol::view::{Page, Receipt, Scope};
 use store::{Dispute, Lease, Tx};
 
 use crate::actor::Actor;
+use crate::audit::Act;
 use crate::desk::Exchange;
 use crate::error::Error;
 use crate::once::Once;
@@ -443,6 +445,11 @@ impl Exchange {
             .await?;
         let view = view(&dispute, Some(Party::Admin));
         once.answer(self, &mut tx, actor, &view).await?;
+        let concerned = Some(dispute.account);
+        let act = Act::by_admin(actor, AuditAction::RulingPosted, id, concerned)
+            .with("refund", refund)
+            .with("lease", dispute.lease);
+        self.audit(&mut tx, act).await?;
         tx.commit().await?;
         tracing::info!(dispute = %id, %refund, by = %actor.account, "a dispute was decided");
         Ok(view)

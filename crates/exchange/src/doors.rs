@@ -1,7 +1,8 @@
-//! Ways into a running job: who may, and where to. What is said through them the server carries; here it is only noted, in the
-//! job's own history, that they were opened and closed, by whom, for how long and how much went through.
+//! Ways into a running job: who may, and where to. What is said through them the server carries; here it is noted, in the
+//! job's own history and in the audit log, that they were opened and closed, by whom, for how long and how much went through.
 
-use kernel::{Epoch, JobId, LeaseId, NodeId};
+use kernel::{AccountId, Epoch, JobId, LeaseId, NodeId};
+use protocol::audit::{ActorKind, AuditAction};
 use protocol::mesh::Mesh;
 use protocol::state::LeaseState;
 use protocol::tunnel::{COMMAND_BYTES_MAX, Door, Shell, TunnelOrder};
@@ -10,8 +11,11 @@ use protocol::worker::ToWorker;
 use store::Lease;
 
 use crate::actor::{Actor, Via};
+use crate::audit::Act;
 use crate::desk::Exchange;
 use crate::error::Error;
+use crate::passes::PortAt;
+use crate::recordings::{Recorder, recorded};
 
 /// Where a job runs at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +38,33 @@ impl Place {
         }
     }
 }
+
+/// What somebody reaches in a job, of which one entry an hour is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// A port, through its address in a browser or for programs.
+    Port(PortAt),
+    /// The same through the owner's own machine (`iog port-forward`).
+    Forwarded(PortAt),
+    FilesRead(JobId, u32),
+    FilesStored(JobId, u32),
+}
+
+impl Reach {
+    const fn place(self) -> (JobId, u32) {
+        match self {
+            Self::Port(at) | Self::Forwarded(at) => (at.job, at.member),
+            Self::FilesRead(job, member) | Self::FilesStored(job, member) => (job, member),
+        }
+    }
+}
+
+/// Who reached what in which hour (since 1970): a note of what is in the log already.
+pub(crate) type Reached = std::collections::HashSet<(Option<AccountId>, Reach, i64)>;
+
+/// More than these are not remembered; what is forgotten is noted twice.
+const REACHED_MAX: usize = 50_000;
+const HOUR_MS: i64 = 3_600_000;
 
 /// What went through a shell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -116,7 +147,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Notes that somebody is in the job.
+    /// Notes that somebody is in the job, and begins to record what the shell shows.
     ///
     /// # Errors
     /// The database.
@@ -125,19 +156,35 @@ impl Exchange {
         actor: &Actor,
         place: &Place,
         shell: &Shell,
-    ) -> Result<(), Error> {
-        let by = by(actor);
-        let on = on(place);
-        let what = match shell.command.first() {
-            None => String::new(),
-            Some(program) => {
-                let program: String = program.chars().take(80).collect();
-                format!(" Command: {program}.")
-            }
+    ) -> Result<Recorder, Error> {
+        // Arguments may hold what nobody else is to read.
+        let program: String = shell.command.first().map_or("", String::as_str).into();
+        let program: String = program.chars().take(80).collect();
+        let (by, on) = (by(actor), on(place));
+        let what = if program.is_empty() {
+            String::new()
+        } else {
+            format!(" Command: {program}.")
         };
-        let detail = format!("Opened{on} by {by}.{what}");
-        self.note(place.job, JobEventKind::ShellOpened, detail)
-            .await
+        let event = self.event(
+            JobEventKind::ShellOpened,
+            format!("Opened{on} by {by}.{what}"),
+        );
+        let recording = self.new_recording(actor, (place.job, place.member), &program);
+        let act = Act::by(actor, AuditAction::ShellOpened, place.job)
+            .with("member", place.member)
+            .with("program", program)
+            .with("recording", recording.id);
+        let mut tx = self.inner.store.begin().await?;
+        tx.add_event(place.job, &event).await?;
+        tx.insert_recording(&recording).await?;
+        let kept = tx
+            .recorded_bytes(place.job, protocol::audit::RECORDING_BYTES_MAX)
+            .await?;
+        self.audit(&mut tx, act).await?;
+        tx.commit().await?;
+        self.publish_job(place.job, Some(event)).await;
+        Ok(self.record(&recording, shell, kept).await)
     }
 
     /// Notes that they are gone.
@@ -149,6 +196,7 @@ impl Exchange {
         actor: &Actor,
         place: &Place,
         traffic: Traffic,
+        mut recorder: Recorder,
     ) -> Result<(), Error> {
         let Traffic {
             seconds,
@@ -159,8 +207,68 @@ impl Exchange {
         let detail = format!(
             "Closed{on} by {by} after {seconds} s; {typed} bytes went in and {shown} came out."
         );
-        self.note(place.job, JobEventKind::ShellClosed, detail)
-            .await
+        let event = self.event(JobEventKind::ShellClosed, detail);
+        let end = self.end_of_recording(&mut recorder).await?;
+        let act = Act::by(actor, AuditAction::ShellClosed, place.job)
+            .with("member", place.member)
+            .with("seconds", seconds)
+            .with("typed_bytes", typed)
+            .with("shown_bytes", shown);
+        let mut tx = self.inner.store.begin().await?;
+        tx.add_event(place.job, &event).await?;
+        tx.end_recording(recorder.id(), &end).await?;
+        self.audit(&mut tx, recorded(act, recorder.id(), &end))
+            .await?;
+        tx.commit().await?;
+        self.publish_job(place.job, Some(event)).await;
+        Ok(())
+    }
+
+    /// Notes that somebody reaches into a job, the first time of an hour. `who`: one of its owner's, or (`None`) whoever has a
+    /// link. Called before it happens.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn reached(&self, who: Option<&Actor>, what: Reach) -> Result<(), Error> {
+        let hour = self.now().millis().div_euclid(HOUR_MS);
+        let once = (who.map(|actor| actor.account), what, hour);
+        {
+            let mut reached = self.reached_lately();
+            if reached.contains(&once) {
+                return Ok(());
+            }
+            if reached.len() >= REACHED_MAX {
+                reached.clear();
+            }
+            reached.retain(|(_, _, of)| *of == hour);
+        }
+        let (job, member) = what.place();
+        let action = match what {
+            Reach::Port(_) | Reach::Forwarded(_) => AuditAction::PortConnected,
+            Reach::FilesRead(..) => AuditAction::FilesRead,
+            Reach::FilesStored(..) => AuditAction::FilesStored,
+        };
+        let act = match who {
+            Some(actor) => Act::by(actor, action, job),
+            None => {
+                let owner = self.owner_of(job).await?;
+                Act::by_other(ActorKind::Link, "", action, job, owner)
+            }
+        };
+        let act = act.with("member", member);
+        let act = match what {
+            Reach::Port(at) => act.with("port", at.port),
+            Reach::Forwarded(at) => act.with("port", at.port).with("by", "port-forward"),
+            Reach::FilesRead(..) | Reach::FilesStored(..) => act,
+        };
+        self.audit_alone(act).await?;
+        self.reached_lately().insert(once);
+        Ok(())
+    }
+
+    fn reached_lately(&self) -> std::sync::MutexGuard<'_, Reached> {
+        let reached = self.inner.reached.lock();
+        reached.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Notes that a file was put into the job.
@@ -174,18 +282,24 @@ impl Exchange {
         path: &str,
         size: u64,
     ) -> Result<(), Error> {
+        self.reached(Some(actor), Reach::FilesStored(place.job, place.member))
+            .await?;
         let (by, on) = (by(actor), on(place));
         let detail = format!("{path}, {size} bytes{on}, by {by}.");
         self.note(place.job, JobEventKind::FileStored, detail).await
     }
 
-    async fn note(&self, job: JobId, kind: JobEventKind, detail: String) -> Result<(), Error> {
-        let event = JobEvent {
+    fn event(&self, kind: JobEventKind, detail: String) -> JobEvent {
+        tracing::info!(kind = kind.as_str(), detail, "work in a job");
+        JobEvent {
             at: self.now(),
             kind,
             detail,
-        };
-        tracing::info!(%job, kind = kind.as_str(), detail = event.detail, "work in a job");
+        }
+    }
+
+    async fn note(&self, job: JobId, kind: JobEventKind, detail: String) -> Result<(), Error> {
+        let event = self.event(kind, detail);
         let mut tx = self.inner.store.begin().await?;
         tx.add_event(job, &event).await?;
         tx.commit().await?;

@@ -124,7 +124,7 @@ impl Exchange {
     }
 
     /// The disk also holds the books (on SQLite): uploads leave it room.
-    fn check_free_space(&self) -> Result<(), Error> {
+    pub(crate) fn check_free_space(&self) -> Result<(), Error> {
         let folder = &self.inner.settings.data_dir;
         let found = rustix::fs::statvfs(folder)
             .map_err(|error| file_error("looking for free space", folder, error.into()))?;

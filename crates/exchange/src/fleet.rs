@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kernel::{Amount, DeviceId, LeaseId, NodeId, PricePerSecond, Seconds, Timestamp};
+use protocol::audit::AuditAction;
 use protocol::fleet::{Maintenance, NodeLeaseView, Standing, UptimeSpan, UptimeView};
 use protocol::proof::ProofState;
 use protocol::view::{NodeView, Page, Scope};
@@ -10,6 +11,7 @@ use protocol::worker::StopReason;
 use store::{Device, HOUR_MS, LeaseRow, NodeHour};
 
 use crate::actor::Actor;
+use crate::audit::Act;
 use crate::desk::{Exchange, NodeLive, Stopping};
 use crate::error::Error;
 use crate::jobs::STOP_GRACE_MS;
@@ -250,6 +252,15 @@ impl Exchange {
         let maintenance = on.then_some(Maintenance { stops_at });
         let mut tx = self.inner.store.begin().await?;
         tx.set_maintenance(id, maintenance).await?;
+        let action = match maintenance {
+            Some(_) => AuditAction::MaintenanceOn,
+            None => AuditAction::MaintenanceOff,
+        };
+        let mut act = Act::by(actor, action, id);
+        if let Some(at) = stops_at {
+            act = act.with("stops_at", at);
+        }
+        self.audit(&mut tx, act).await?;
         tx.commit().await?;
         {
             let mut memory = self.memory();

@@ -6,6 +6,7 @@ use kernel::{Amount, DeviceId, Epoch, HoldId, JobId, LeaseId, QuoteId};
 use ledger::Hold;
 use market::Choice;
 use protocol::JobSpec;
+use protocol::audit::AuditAction;
 use protocol::live::Topic;
 use protocol::round::Occasion;
 use protocol::state::{JobState, JobStep, RunEnd};
@@ -16,6 +17,7 @@ use protocol::worker::{Phase, StopReason};
 use store::{Balances, Job, JobAnswer, LeaseRow, Tx};
 
 use crate::actor::Actor;
+use crate::audit::Act;
 use crate::desk::Exchange;
 use crate::error::Error;
 use crate::files::artefact_view;
@@ -404,6 +406,10 @@ impl Exchange {
                 .await?;
         }
         tx.update_job(&job).await?;
+        if event.is_some() {
+            let act = Act::by(actor, AuditAction::JobStopped, id);
+            self.audit(&mut tx, act).await?;
+        }
         tx.commit().await?;
         // Also when it was asked for before: that request may have ended between its commit and this order.
         self.order_stop(id, StopReason::User);

@@ -2,11 +2,13 @@
 
 use kernel::{AccountId, Amount, Timestamp};
 use ledger::BookId;
+use protocol::audit::AuditAction;
 use protocol::money::{DayView, EntryKind, Limits, LimitsView};
 use protocol::view::Scope;
 use store::Tx;
 
 use crate::actor::Actor;
+use crate::audit::Act;
 use crate::desk::Exchange;
 use crate::error::Error;
 
@@ -80,6 +82,13 @@ impl Exchange {
         let mut tx = self.inner.store.begin().await?;
         tx.put_limits(actor.account, &limits).await?;
         let view = self.limits_view(&mut tx, actor.account).await?;
+        let text =
+            |amount: Option<Amount>| amount.map(|amount| amount.to_string()).unwrap_or_default();
+        let act = Act::by(actor, AuditAction::LimitsChanged, actor.account)
+            .with("keep", text(limits.keep))
+            .with("per_day", text(limits.per_day))
+            .with("per_month", text(limits.per_month));
+        self.audit(&mut tx, act).await?;
         tx.commit().await?;
         Ok(view)
     }

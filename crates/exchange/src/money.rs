@@ -2,6 +2,7 @@
 
 use kernel::{AccountId, Amount, PricePerSecond, Seconds, Timestamp, TransferId};
 use ledger::{BookId, Transfer};
+use protocol::audit::AuditAction;
 use protocol::money::{
     BalanceView, Book, DeviceEarnings, EarningsView, EntryKind, EntryView, LeaseEarnings,
 };
@@ -10,6 +11,7 @@ use protocol::view::{Meter, Page, Scope};
 use store::{Balances, EntryRow, StoreError, Tx};
 
 use crate::actor::Actor;
+use crate::audit::Act;
 use crate::desk::{Exchange, LeaseLive};
 use crate::error::Error;
 use crate::limits::start_of_day;
@@ -95,6 +97,7 @@ impl Exchange {
         &self,
         account: AccountId,
         amount: Amount,
+        act: Act,
     ) -> Result<(), Error> {
         let now = self.now();
         let transfer = Transfer::new(
@@ -106,6 +109,7 @@ impl Exchange {
         );
         let mut tx = self.inner.store.begin().await?;
         self.post_all(&mut tx, &[transfer], now).await?;
+        self.audit(&mut tx, act.with("amount", amount)).await?;
         Ok(tx.commit().await?)
     }
 
@@ -127,7 +131,8 @@ impl Exchange {
             .was_posted(&demo_key(actor.account))
             .await?
         {
-            self.post_demo_credit(actor.account, amount).await?;
+            let act = Act::by(actor, AuditAction::DemoCreditTaken, actor.account);
+            self.post_demo_credit(actor.account, amount, act).await?;
         }
         self.balance(actor).await
     }

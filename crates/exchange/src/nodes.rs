@@ -3,6 +3,7 @@
 use kernel::{AccountId, Amount, DeviceId, JoinTokenId, NodeId, Timestamp};
 use market::reputation::START_HUNDREDTHS;
 use market::{Kind, Supply};
+use protocol::audit::AuditAction;
 use protocol::proof::ProofState;
 use protocol::view::{
     EarnCheck, EarnRule, JoinTokenState, JoinTokenView, NodeDeviceView, NodeView, Scope,
@@ -10,6 +11,7 @@ use protocol::view::{
 use store::{Device, JoinToken};
 
 use crate::actor::Actor;
+use crate::audit::Act;
 use crate::desk::{Exchange, Memory, NodeLive, secret_hash};
 use crate::error::Error;
 use crate::proofs::{level, may_be_hired};
@@ -40,6 +42,8 @@ impl Exchange {
         let mut tx = self.inner.store.begin().await?;
         tx.insert_join_token(&row, &secret_hash(&token), now)
             .await?;
+        let act = Act::by(actor, AuditAction::JoinTokenMade, row.id);
+        self.audit(&mut tx, act).await?;
         tx.commit().await?;
         let command = join_line(&self.inner.settings.public_url, &token);
         Ok(JoinTokenView {
@@ -200,6 +204,8 @@ impl Exchange {
         }
         let mut tx = self.inner.store.begin().await?;
         tx.remove_node(id, self.now()).await?;
+        let act = Act::by(actor, AuditAction::NodeRemoved, id);
+        self.audit(&mut tx, act).await?;
         tx.commit().await?;
         let devices = {
             let mut memory = self.memory();

@@ -5,13 +5,15 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::{JobId, Seconds, Timestamp};
+use protocol::audit::AuditAction;
 use protocol::spec::Port;
 use protocol::view::{PortLinkView, PortView, Scope};
 use sha2::Sha256;
 
 use crate::actor::Actor;
+use crate::audit::Act;
 use crate::desk::Exchange;
-use crate::doors::Place;
+use crate::doors::{Place, Reach};
 use crate::error::Error;
 
 /// From the portal to the port's own address.
@@ -141,6 +143,7 @@ impl Exchange {
     /// Not this account's job, or no such port.
     pub async fn enter_port(&self, actor: &Actor, at: &PortAt) -> Result<String, Error> {
         self.own_port(actor, at).await?;
+        self.reached(Some(actor), Reach::Port(*at)).await?;
         Ok(self.pass(at, Pass::Enter, self.now().plus(ENTER_FOR)))
     }
 
@@ -161,6 +164,11 @@ impl Exchange {
         }
         let life = Seconds::new(u64::from(hours).saturating_mul(3_600));
         let expires_at = self.now().plus(life);
+        let act = Act::by(actor, AuditAction::PortShared, at.job)
+            .with("member", at.member)
+            .with("port", at.port)
+            .with("until", expires_at);
+        self.audit_alone(act).await?;
         let token = self.pass(at, Pass::Link, expires_at);
         Ok(PortLinkView {
             url: self
@@ -188,7 +196,10 @@ impl Exchange {
     /// The database.
     pub async fn may_use_port(&self, actor: &Actor, at: &PortAt) -> Result<bool, Error> {
         match self.own_port(actor, at).await {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.reached(Some(actor), Reach::Port(*at)).await?;
+                Ok(true)
+            }
             Err(Error::NotFound(_) | Error::MissingScope(_)) => Ok(false),
             Err(error) => Err(error),
         }

@@ -1,6 +1,7 @@
 //! Where an account's payouts go. The first address counts at once; a change waits, and is told at once, so that whoever got
 //! into an account cannot send its earnings elsewhere before its owner knows.
 
+use protocol::audit::AuditAction;
 use protocol::notice::Notice;
 use protocol::view::Scope;
 use protocol::wallet::{AddressChange, PayoutAddressView};
@@ -8,6 +9,7 @@ use settlement::Address;
 use store::{PayoutAddress, Tx};
 
 use crate::actor::Actor;
+use crate::audit::Act;
 use crate::desk::Exchange;
 use crate::error::Error;
 
@@ -112,6 +114,13 @@ impl Exchange {
             at,
         };
         self.notify(tx, account, notice).await?;
+        let action = match change {
+            AddressChange::Asked => AuditAction::PayoutAddressAsked,
+            AddressChange::Cancelled => AuditAction::PayoutAddressCancelled,
+            AddressChange::Changed => AuditAction::PayoutAddressChanged,
+        };
+        let act = Act::by(actor, action, account).with("address", about);
+        self.audit(tx, act).await?;
         tracing::info!(%account, address = %about, ?change, "a payout address");
         Ok(new)
     }
@@ -186,6 +195,10 @@ impl Exchange {
                 at: changed.since,
             };
             self.notify(&mut tx, changed.account, notice).await?;
+            let (account, action) = (changed.account, AuditAction::PayoutAddressChanged);
+            let act = Act::by_platform(action, account, account);
+            self.audit(&mut tx, act.with("address", changed.address))
+                .await?;
             tx.commit().await?;
         }
         Ok(())

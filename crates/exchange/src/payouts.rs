@@ -5,6 +5,7 @@
 
 use kernel::{AccountId, Amount, ApprovalId, PayoutId};
 use ledger::{BookId, plans};
+use protocol::audit::AuditAction;
 use protocol::money::{
     ApprovalAction, ApprovalView, PayoutMove, PayoutState, PayoutStep, PayoutView,
 };
@@ -13,6 +14,7 @@ use protocol::view::{Page, Scope};
 use store::{Approval, Payout, Tx};
 
 use crate::actor::Actor;
+use crate::audit::Act;
 use crate::desk::Exchange;
 use crate::error::Error;
 use crate::once::Once;
@@ -120,6 +122,10 @@ impl Exchange {
         self.tell_payout(&mut tx, &payout).await?;
         let view = payout.view(None);
         once.answer(self, &mut tx, actor, &view).await?;
+        let act = Act::by(actor, AuditAction::PayoutRequested, payout.id)
+            .with("amount", payout.amount)
+            .with("address", wallet);
+        self.audit(&mut tx, act).await?;
         tx.commit().await?;
         tracing::info!(payout = %payout.id, amount = %payout.amount, "a payout was requested");
         Ok(view)
@@ -239,6 +245,9 @@ impl Exchange {
         .await?;
         let view = payout.view(None);
         once.answer(self, &mut tx, actor, &view).await?;
+        let act = Act::by(actor, AuditAction::PayoutCancelled, id);
+        self.audit(&mut tx, act.with("amount", payout.amount))
+            .await?;
         tx.commit().await?;
         Ok(view)
     }
@@ -357,6 +366,16 @@ impl Exchange {
             })?;
         let view = payout.view(None);
         once.answer(self, &mut tx, actor, &view).await?;
+        let action = match step {
+            PayoutStep::Send => AuditAction::PayoutSent,
+            PayoutStep::Confirm => AuditAction::PayoutConfirmed,
+            PayoutStep::Fail => AuditAction::PayoutFailed,
+            PayoutStep::Refuse => AuditAction::PayoutRefused,
+            _ => AuditAction::PayoutApproved,
+        };
+        let act = Act::by_admin(actor, action, id, Some(payout.account));
+        self.audit(&mut tx, act.with("amount", payout.amount))
+            .await?;
         tx.commit().await?;
         tracing::info!(payout = %payout.id, state = payout.state.as_str(), by = %actor.account, "a payout was moved");
         Ok(view)
@@ -423,6 +442,13 @@ impl Exchange {
             )),
             other => {
                 other?;
+                let action = match action {
+                    ApprovalAction::FreezePayout => AuditAction::FreezeProposed,
+                    ApprovalAction::ThawPayout => AuditAction::ThawProposed,
+                };
+                let act = Act::by_admin(actor, action, payout, Some(row.account));
+                self.audit(&mut tx, act.with("approval", approval.id))
+                    .await?;
                 tx.commit().await?;
                 Ok(approval.id)
             }
@@ -469,6 +495,13 @@ impl Exchange {
             approval.dropped = true;
         }
         tx.decide_approval(&approval).await?;
+        let action = match approval.action {
+            _ if !confirm => AuditAction::ProposalDropped,
+            ApprovalAction::FreezePayout => AuditAction::PayoutFrozen,
+            ApprovalAction::ThawPayout => AuditAction::PayoutThawed,
+        };
+        let act = Act::by_admin(actor, action, payout.id, Some(payout.account));
+        self.audit(&mut tx, act.with("approval", id)).await?;
         Ok(tx.commit().await?)
     }
 }

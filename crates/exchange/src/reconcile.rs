@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 
 use kernel::IncidentId;
 use ledger::{BookId, chain};
+use protocol::audit::AuditAction;
 use protocol::money::{IncidentKind, IncidentView};
 use protocol::notice::Notice;
 use protocol::view::Page;
 use store::{ChainEnd, Difference, EntryRow};
 
 use crate::actor::Actor;
+use crate::audit::Act;
+use crate::audit_check;
 use crate::desk::Exchange;
 use crate::error::Error;
 use crate::payouts::page;
@@ -96,6 +99,8 @@ impl Exchange {
         let store = &self.inner.store;
         let (mut found, end, chain_over) = self.read_chain().await?;
         found.extend(store.differences().await?);
+        let audit = self.look_at_audit().await?;
+        found.extend(audit.found);
         found.sort();
         found.dedup_by(|one, other| one.kind == other.kind && one.subject == other.subject);
         found.truncate(INCIDENTS_AT_ONCE);
@@ -124,15 +129,20 @@ impl Exchange {
                 self.notify(&mut tx, *admin, told(id, difference)).await?;
             }
         }
-        // A break in the chain was read past and does not heal.
+        // A break in a chain was read past and does not heal.
         let healed = open.iter().filter(|incident| {
-            incident.kind != IncidentKind::Chain
-                && !found.iter().any(|difference| same(incident, difference))
+            !matches!(
+                incident.kind,
+                IncidentKind::Chain | IncidentKind::AuditChain
+            ) && !found.iter().any(|difference| same(incident, difference))
         });
         for incident in healed {
             tx.see_incident(incident.id, None, now).await?;
         }
         tx.put_ledger_checked(&end).await?;
+        tx.put_audit_checked(audit_check::ON, &audit.on).await?;
+        tx.put_audit_checked(audit_check::AGAIN, &audit.again)
+            .await?;
         tx.commit().await?;
         tracing::debug!(
             differences = found.len(),
@@ -231,6 +241,8 @@ impl Exchange {
         {
             return Err(Error::NotFound("an open incident with this id"));
         }
+        let act = Act::by_admin(actor, AuditAction::IncidentClosed, id, None);
+        self.audit(&mut tx, act).await?;
         Ok(tx.commit().await?)
     }
 

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 
 use ed25519_dalek::Signature;
 use kernel::AccountId;
+use protocol::audit::AuditAction;
 use protocol::spec::{JobSpec, SECRET_NAME, is_secret_name};
 use protocol::view::{Scope, SecretView};
 use protocol::worker::{LeaseClaim, ToWorker, secret_key_bytes, secrets_context};
 use store::{Secret, Tx};
 
 use crate::actor::Actor;
+use crate::audit::{Act, Subject};
 use crate::desk::{Exchange, secret_key_file};
 use crate::error::Error;
 
@@ -71,6 +73,8 @@ impl Exchange {
             changed_at: now,
         };
         tx.put_secret(&secret).await?;
+        let act = Act::by(actor, AuditAction::SecretSet, Subject::secret(name));
+        self.audit(&mut tx, act).await?;
         tx.commit().await?;
         Ok(view(secret))
     }
@@ -85,6 +89,8 @@ impl Exchange {
         if !tx.delete_secret(actor.account, name).await? {
             return Err(Error::NotFound("the secret"));
         }
+        let act = Act::by(actor, AuditAction::SecretDeleted, Subject::secret(name));
+        self.audit(&mut tx, act).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -14,6 +14,7 @@ mod weekly;
 
 use kernel::PayoutId;
 use ledger::BookId;
+use protocol::audit::AuditAction;
 use protocol::money::{PayoutState, PayoutStep};
 use settlement::batch::{LINES_MAX, plan};
 use settlement::chain::{Balances, Order};
@@ -21,6 +22,7 @@ use settlement::outgoing::assign;
 use settlement::{Batch, Chain, ChainError, Line, Plan};
 use store::{ChainFault, Purpose, Tx};
 
+use crate::audit::Act;
 use crate::desk::Exchange;
 use crate::error::Error;
 use events::Read;
@@ -128,6 +130,9 @@ impl Exchange {
             let still = |payout: &store::Payout| payout.state == PayoutState::Requested;
             if let Some(mut payout) = tx.payout(id).await?.filter(still) {
                 self.step(&mut tx, None, &mut payout, PayoutStep::Approve)
+                    .await?;
+                let act = Act::by_platform(AuditAction::PayoutApproved, id, payout.account);
+                self.audit(&mut tx, act.with("amount", payout.amount))
                     .await?;
                 tx.commit().await?;
             }

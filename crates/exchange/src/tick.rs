@@ -75,6 +75,7 @@ impl Exchange {
         self.live().prune();
         let results = [
             self.prune_bundles().await,
+            self.prune_recordings().await,
             self.prune_notices().await,
             self.note_prices().await,
             self.mature_over().await,

@@ -5,6 +5,7 @@
 //! key signs for which address, is `settlement::sign_in`'s to judge; the chain says whether an address has another key by now.
 
 use kernel::{AccountId, Seconds, Timestamp};
+use protocol::audit::AuditAction;
 use protocol::notice::Notice;
 use protocol::view::{Role, Scope};
 use protocol::wallet::{WalletAnswer, WalletQuestion, WalletSignInView, WalletSigned, WalletView};
@@ -17,6 +18,7 @@ use store::{Account, Challenge, Tx, Wallet};
 
 use crate::accounts::{SessionSecret, account_view};
 use crate::actor::Actor;
+use crate::audit::{Act, Subject};
 use crate::desk::Exchange;
 use crate::error::Error;
 
@@ -269,13 +271,15 @@ impl Exchange {
                 used_at: now,
             })
             .await?;
+            let act = Act::by_account(account.id, AuditAction::AccountCreated, account.id);
+            self.audit(&mut tx, act.with("wallet", address)).await?;
             tracing::info!(account = %account.id, wallet = %address, "an account was made");
             (account.id, true)
         };
         tx.commit().await?;
         let account = self.inner.store.account(account).await?;
         let account = account.ok_or(Error::NotFound("the account"))?;
-        let secret = self.open_session(&account).await?;
+        let secret = self.open_session(&account, "wallet").await?;
         let account = account_view(&account);
         Ok((WalletSignInView { account, is_new }, secret))
     }
@@ -331,6 +335,8 @@ impl Exchange {
             wallet: wallet.name.clone(),
         };
         self.notify(&mut tx, actor.account, notice).await?;
+        let act = Act::by(actor, AuditAction::WalletLinked, Subject::wallet(address));
+        self.audit(&mut tx, act).await?;
         tx.commit().await?;
         tracing::info!(account = %actor.account, wallet = %address, "a wallet was linked");
         Ok(view(&wallet))
@@ -361,6 +367,8 @@ impl Exchange {
         if !tx.delete_wallet(actor.account, address).await? {
             return Err(Error::NotFound("the wallet"));
         }
+        let act = Act::by(actor, AuditAction::WalletUnlinked, Subject::wallet(address));
+        self.audit(&mut tx, act).await?;
         Ok(tx.commit().await?)
     }
 
@@ -378,7 +386,11 @@ impl Exchange {
         let (email, hash) = self.credentials(email, password, &actor.name).await?;
         let mut tx = self.inner.store.begin().await?;
         match tx.set_credentials(actor.account, &email, &hash).await {
-            Ok(true) => Ok(tx.commit().await?),
+            Ok(true) => {
+                let act = Act::by(actor, AuditAction::PasswordChanged, actor.account);
+                self.audit(&mut tx, act).await?;
+                Ok(tx.commit().await?)
+            }
             Ok(false) => Err(Error::Conflict(
                 "this account has an e-mail address and a password".into(),
             )),

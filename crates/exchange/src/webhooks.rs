@@ -3,6 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::reach::is_reachable;
 use kernel::{NoticeId, Seconds, Timestamp, WebhookId};
+use protocol::audit::AuditAction;
 use protocol::notice::{
     DeliveryError, DeliveryState, DeliveryView, Event, NewWebhook, NewWebhookView, Notice, URL_MAX,
     WEBHOOKS_MAX, WebhookChange, WebhookView,
@@ -13,6 +14,7 @@ use store::{Delivery, Target, Tx, Webhook};
 use url::{Host, Url};
 
 use crate::actor::Actor;
+use crate::audit::Act;
 use crate::desk::Exchange;
 use crate::error::Error;
 use crate::notify::QUEUE_MAX;
@@ -206,6 +208,8 @@ impl Exchange {
             )));
         }
         tx.insert_webhook(&hook).await?;
+        let act = Act::by(actor, AuditAction::WebhookCreated, hook.id);
+        self.audit(&mut tx, act).await?;
         tx.commit().await?;
         self.with_secret(hook)
     }
@@ -238,6 +242,9 @@ impl Exchange {
             tx.give_up_waiting(hook.account, target, DeliveryError::SwitchedOff, self.now())
                 .await?;
         }
+        let act = Act::by(actor, AuditAction::WebhookChanged, id);
+        let on = if hook.enabled { "yes" } else { "no" };
+        self.audit(&mut tx, act.with("enabled", on)).await?;
         tx.commit().await?;
         Ok(view(hook))
     }
@@ -258,6 +265,8 @@ impl Exchange {
         let salt = std::mem::replace(&mut hook.salt, self.new_salt());
         hook.previous = Some((salt, until));
         tx.update_webhook(&hook).await?;
+        let act = Act::by(actor, AuditAction::WebhookSecretRotated, id);
+        self.audit(&mut tx, act).await?;
         tx.commit().await?;
         self.with_secret(hook)
     }
@@ -271,6 +280,8 @@ impl Exchange {
         let mut tx = self.inner.store.begin().await?;
         let hook = own(&mut tx, actor, id).await?;
         tx.delete_webhook(&hook).await?;
+        let act = Act::by(actor, AuditAction::WebhookDeleted, id);
+        self.audit(&mut tx, act).await?;
         Ok(tx.commit().await?)
     }
 

@@ -119,6 +119,8 @@ ids! {
     DisputeId = "dispute", "dispute";
     /// A difference that the reconciler found.
     IncidentId = "incident", "incident";
+    /// What a shell showed.
+    RecordingId = "rec", "recording";
     /// What two admins decide together.
     ApprovalId = "approval", "approval";
     /// Something that a person's wallet does on the chain.

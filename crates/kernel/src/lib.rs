@@ -26,6 +26,6 @@ pub use energy::{Energy, EnergyError};
 pub use id::{
     AccountId, ApprovalId, ArtefactId, ChallengeId, DeedId, DepositId, DeviceId, DisputeId, HoldId,
     IdError, IncidentId, JobId, JoinTokenId, KeyId, LeaseId, NodeId, NoticeId, PayoutId, QuoteId,
-    SearchId, SessionId, TransferId, WebhookId,
+    RecordingId, SearchId, SessionId, TransferId, WebhookId,
 };
 pub use time::{Clock, Epoch, Seconds, TimeError, Timestamp};

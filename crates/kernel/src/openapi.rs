@@ -9,8 +9,8 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::{
     AccountId, Amount, ApprovalId, ArtefactId, ChallengeId, DeedId, DepositId, DeviceId, DisputeId,
     Energy, Epoch, HoldId, IncidentId, JobId, JoinTokenId, KeyId, LeaseId, NodeId, NoticeId,
-    PayoutId, PricePerSecond, QuoteId, SearchId, Seconds, SessionId, Timestamp, TransferId,
-    WebhookId,
+    PayoutId, PricePerSecond, QuoteId, RecordingId, SearchId, Seconds, SessionId, Timestamp,
+    TransferId, WebhookId,
 };
 
 fn text(description: &str) -> ObjectBuilder {
@@ -52,7 +52,7 @@ macro_rules! id_schema {
 }
 
 id_schema! {
-    DeedId DepositId PayoutId DisputeId IncidentId ApprovalId AccountId SessionId KeyId JoinTokenId NodeId DeviceId JobId LeaseId HoldId TransferId QuoteId SearchId NoticeId WebhookId ArtefactId ChallengeId
+    DeedId DepositId PayoutId DisputeId IncidentId ApprovalId AccountId SessionId KeyId JoinTokenId NodeId DeviceId JobId LeaseId HoldId TransferId QuoteId SearchId NoticeId WebhookId ArtefactId ChallengeId RecordingId
 }
 
 schema! {

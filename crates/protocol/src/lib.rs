@@ -7,6 +7,7 @@
 //! Invariants: unknown fields are refused in what people and workers send us; every text and list has a bound.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+pub mod audit;
 pub mod endpoint;
 pub mod fleet;
 pub mod image;

@@ -175,6 +175,7 @@ impl Store {
             told: Told::default(),
         };
         store.prepare_ledger().await?;
+        store.prepare_audit().await?;
         Ok(store)
     }
 

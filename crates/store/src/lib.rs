@@ -11,6 +11,7 @@
 
 mod accounts;
 mod addresses;
+mod audit;
 mod chain;
 mod channels;
 mod copy;
@@ -31,6 +32,7 @@ mod promises;
 mod proofs;
 mod quotes;
 mod receipts;
+mod recordings;
 mod refunds;
 mod reputation;
 mod rounds;
@@ -47,6 +49,7 @@ mod weekly;
 
 pub use accounts::{Account, ApiKey, Session};
 pub use addresses::Address;
+pub use audit::{AuditAct, AuditEnd, AuditFilter, AuditRow};
 pub use chain::{BatchRow, ChainFault, OutgoingRow, Purpose, Unclaimed};
 pub use channels::{ChannelRow, VoucherRow};
 pub use copy::{CopiedTable, CopyError, CopyStep, DatabaseCopy, copy_database};
@@ -66,6 +69,7 @@ pub use prices::{Hired, PricePoint, TradeRow};
 pub use promises::Promise;
 pub use quotes::{Quote, QuotedSlot};
 pub use receipts::{Period, PostedReceipt, ReceiptsOf};
+pub use recordings::{Recording, RecordingEnd};
 pub use refunds::{Given, Refund};
 pub use reputation::{HOUR_MS, NodeHour, ReputationRow, day_of};
 pub use rounds::{Forget, RoundHead};

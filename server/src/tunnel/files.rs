@@ -6,7 +6,7 @@ use axum::extract::ws::Message;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::{Buf, Bytes, BytesMut};
-use exchange::Place;
+use exchange::{Place, Reach};
 use futures::TryStreamExt;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
@@ -111,6 +111,8 @@ pub async fn get(
     Query(query): Query<FileQuery>,
 ) -> Result<Response, Refused> {
     let place = query.place(&state, &actor, id, Scope::Read).await?;
+    let reach = Reach::FilesRead(place.job, place.member);
+    state.exchange.reached(Some(&actor), reach).await?;
     let path = query.path.clone();
     let mut line = Line::open(&state, &place, FileWish::Get { path }).await?;
     let size = match line.answer().await? {

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
-use exchange::{Exchange, Place, Traffic, check_shell};
+use exchange::{Exchange, Place, Recorder, Traffic, check_shell};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use kernel::JobId;
@@ -125,7 +125,7 @@ async fn begin(
         )
     };
     // Before anything can be typed.
-    exchange
+    let mut recorder = exchange
         .shell_opened(&actor, place, &shell)
         .await
         .map_err(note)?;
@@ -137,25 +137,29 @@ async fn begin(
         Ok(Tunnel {
             socket: mut worker,
             _room,
-        }) => Ok(carry(state, asker, socket, &mut worker, &mut traffic).await),
+        }) => {
+            let recorder = Some(&mut recorder);
+            Ok(carry(state, asker, socket, &mut worker, &mut traffic, recorder).await)
+        }
         Err(shut) => Err(refused(shut.reason, &super::sentence(&shut.message))),
     };
     traffic.seconds = began.elapsed().as_secs();
     metrics::counter!("iog_shells_total").increment(1);
     exchange
-        .shell_closed(&actor, place, traffic)
+        .shell_closed(&actor, place, traffic, recorder)
         .await
         .map_err(note)?;
     ended
 }
 
-/// Both ways until one side ends. Answers why, as the client's close frame tells it.
+/// Both ways until one side ends. Answers why, as the client's close frame tells it. Of a shell, what it shows is recorded.
 pub(super) async fn carry(
     state: &AppState,
     asker: &Asker,
     client: &mut WebSocket,
     worker: &mut WebSocket,
     traffic: &mut Traffic,
+    recorder: Option<&mut Recorder>,
 ) -> &'static str {
     let Ok(open) = serde_json::to_string(&FromJob::Open {}) else {
         return "internal";
@@ -169,7 +173,7 @@ pub(super) async fn carry(
     let touch = || *super::lock(&at) = Instant::now();
     let (mut typed, mut shown) = (0, 0);
     let down = typing(from_client, &mut to_worker, &mut typed, &touch);
-    let up = showing(from_worker, &mut to_client, &mut shown, &touch);
+    let up = showing(from_worker, &mut to_client, &mut shown, &touch, recorder);
     let reason = tokio::select! {
         reason = down => reason,
         reason = up => reason,
@@ -240,7 +244,9 @@ async fn showing(
     to: &mut Sink<'_>,
     shown: &mut u64,
     touch: &impl Fn(),
+    mut recorder: Option<&mut Recorder>,
 ) -> &'static str {
+    let began = Instant::now();
     let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -261,6 +267,10 @@ async fn showing(
                 touch();
                 let bytes = frame.len().saturating_sub(1);
                 *shown = shown.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+                if let Some(recorder) = &mut recorder {
+                    let bytes = frame.get(1..).unwrap_or_default();
+                    recorder.shown(began.elapsed(), bytes).await;
+                }
                 if !push(to, Message::Binary(frame)).await {
                     return "gone";
                 }

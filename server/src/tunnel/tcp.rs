@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
-use exchange::Traffic;
+use exchange::{PortAt, Reach, Traffic};
 use kernel::JobId;
 use protocol::tunnel::{Door, FromJob};
 use protocol::view::Scope;
@@ -48,6 +48,15 @@ pub async fn open(
         .exchange
         .job_place(&actor, job, query.member, Scope::Jobs)
         .await?;
+    let at = PortAt {
+        job,
+        member: query.member,
+        port,
+    };
+    state
+        .exchange
+        .reached(Some(&actor), Reach::Forwarded(at))
+        .await?;
     let (seat, socket) = people::begin(
         &state,
         &asker,
@@ -65,7 +74,7 @@ pub async fn open(
                 _room,
             }) => {
                 let mut traffic = Traffic::default();
-                Ok(carry(&state, &asker, &mut socket, &mut worker, &mut traffic).await)
+                Ok(carry(&state, &asker, &mut socket, &mut worker, &mut traffic, None).await)
             }
             Err(shut) => Err(FromJob::Refused {
                 reason: shut.reason,

@@ -63,6 +63,10 @@ const ROUTES: &[(&str, &str, Door)] = &[
         "/api/v1/jobs/{id}/artefacts/{artefact}",
         Scope("read"),
     ),
+    ("GET", "/api/v1/jobs/{id}/recordings", Scope("read")),
+    ("GET", "/api/v1/recordings/{id}", Scope("read")),
+    ("GET", "/api/v1/audit", Scope("read")),
+    ("GET", "/api/v1/audit/export", Scope("read")),
     ("GET", "/api/v1/jobs/{id}/ports", Scope("read")),
     ("GET", "/api/v1/jobs/{id}/ports/{port}/open", Scope("jobs")),
     (
@@ -185,6 +189,9 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/admin/ledger/transfers", Admin),
     ("GET", "/api/v1/admin/ledger/transfers/{id}", Admin),
     ("GET", "/api/v1/admin/ledger/chain", Admin),
+    ("GET", "/api/v1/admin/audit", Admin),
+    ("GET", "/api/v1/admin/audit/export", Admin),
+    ("GET", "/api/v1/admin/audit/chain", Admin),
 ];
 
 /// An id of a kind that nobody has: it is not told apart from another account's. money_requests.rs asks for real ones.
@@ -276,6 +283,9 @@ impl Things {
 
 /// What a path's id begins with.
 fn kind_of(path: &str) -> &'static str {
+    if path.contains("/recordings/") {
+        return "rec";
+    }
     if path.contains("/wallets/transactions/") {
         return "deed";
     }

@@ -4,6 +4,7 @@
 //! devchain`.
 
 mod api;
+mod audit;
 mod authorisation;
 mod chain;
 mod channels;

@@ -9,7 +9,7 @@ words! {
     shell_open: "Open a shell", "打开 Shell";
     shell_close: "Close", "关闭";
     shell_keys: "Keys that a phone does not have", "手机键盘上没有的按键";
-    shell_note: "It runs beside the job, with the job's rights, within its memory and processes. Opening and closing it stands in the job's history; what you type does not. It closes after 30 minutes without use.", "Shell 与任务并行运行，权限、内存和进程数都受任务限制。打开和关闭会记入任务历史，输入内容不会。30 分钟不使用会自动关闭。";
+    shell_note: "It runs beside the job, with the job's rights, within its memory and processes. Opening and closing it stands in the job's history. What it shows is recorded for you; what you type is not. It closes after 30 minutes without use.", "Shell 与任务并行运行，权限、内存和进程数都受任务限制。打开和关闭会记入任务历史；显示的内容会为您录制，键入的内容不会。30 分钟不使用会自动关闭。";
     shell_connecting: "Connecting to the job's machine", "正在连接任务所在的机器";
     shell_connected: "Connected.", "已连接。";
     shell_ended: "The shell has ended. Exit code:", "Shell 已结束，退出码：";

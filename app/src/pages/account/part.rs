@@ -36,6 +36,11 @@ pub async fn who_part() -> Result<AnyView, Fault> {
                 {fact(t.account_since(), format::moment(account.created_at))}
             </dl>
         </section>
+        <section class="card mt-6">
+            <h2>{t.activity_title()}</h2>
+            <p class="prose mb-4">{t.activity_text()}</p>
+            <a class="btn" href="/activity">{t.activity_open()}</a>
+        </section>
         {console}
     }
     .into_any())

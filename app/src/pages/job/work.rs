@@ -29,8 +29,13 @@ pub fn told(name: &'static str, tone: Tone, text: &'static str) -> AnyView {
 pub async fn part(id: &str) -> Result<AnyView, Fault> {
     let job = super::parts::job(id).await?;
     let t = words();
+    let actor = crate::api::actor().await?;
+    let recordings = crate::pages::activity::recording::list(&actor, job.summary.id, t).await?;
     if job.summary.state.is_final() {
-        return Ok(notice(Tone::Idle, t.work_over()));
+        let over = notice(Tone::Idle, t.work_over());
+        return Ok(
+            view! { <div class="grid grid-cols-1 gap-6">{over}{recordings}</div> }.into_any(),
+        );
     }
     let api = format!("/api/v1/jobs/{}", job.summary.id);
     let ports = ports(&job, t).await?;
@@ -89,6 +94,7 @@ pub async fn part(id: &str) -> Result<AnyView, Fault> {
                     <button type="button" class="btn small" data-shell-close="">{t.shell_close()}</button>
                 </div>
             </section>
+            {recordings}
             {ports}
             <section class="grid grid-cols-1 gap-3">
                 <div class="flex flex-wrap items-end justify-between gap-3">

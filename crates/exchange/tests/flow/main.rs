@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod audit;
 mod channels;
 mod deeds;
 mod deliveries;

@@ -404,6 +404,8 @@ pub enum IncidentKind {
     Channels,
     /// What vouchers promise an owner is not what the owner's book holds.
     Vouched,
+    /// An entry of the audit log was changed, taken out or put in.
+    AuditChain,
 }
 
 words!(IncidentKind {
@@ -421,6 +423,7 @@ words!(IncidentKind {
     OnChain = "on_chain",
     Channels = "channels",
     Vouched = "vouched",
+    AuditChain = "audit_chain",
 });
 
 /// A difference that was found; nothing mends it but a person.

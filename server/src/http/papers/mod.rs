@@ -5,4 +5,6 @@ mod pdf;
 mod tables;
 
 pub use pdf::invoice as invoice_pdf;
-pub use tables::{earnings as earnings_csv, invoice as invoice_csv, ledger as ledger_csv};
+pub use tables::{
+    audit as audit_csv, earnings as earnings_csv, invoice as invoice_csv, ledger as ledger_csv,
+};

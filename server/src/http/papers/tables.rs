@@ -1,6 +1,7 @@
 //! What stands in which column. Sums are in IO, written out; times as everywhere.
 
 use kernel::{Amount, Energy};
+use protocol::audit::AuditEntry;
 use protocol::invoice::{EarningsExport, Invoice, RefundCause};
 use protocol::view::{Book, EntryView};
 
@@ -16,6 +17,43 @@ fn energy(energy: Option<Energy>) -> Cell<'static> {
 
 fn none() -> Cell<'static> {
     Cell::Own(String::new())
+}
+
+/// One row an entry; what is said beside its fields is JSON.
+pub fn audit(entries: &[AuditEntry]) -> String {
+    let mut csv = Csv::new([
+        "position",
+        "at",
+        "actor_kind",
+        "actor_account",
+        "actor_id",
+        "action",
+        "subject_kind",
+        "subject",
+        "account",
+        "detail",
+        "previous",
+        "hash",
+    ]);
+    let account = |id: Option<kernel::AccountId>| id.map_or_else(none, Cell::from);
+    for entry in entries {
+        let detail = entry.detail_text();
+        csv.row(&[
+            Cell::from(entry.position),
+            Cell::from(entry.at),
+            Cell::from(entry.actor.kind),
+            account(entry.actor.account),
+            Cell::from(&entry.actor.id),
+            Cell::from(entry.action),
+            Cell::from(entry.subject.kind),
+            Cell::Theirs(&entry.subject.id),
+            account(entry.account),
+            Cell::Theirs(&detail),
+            Cell::from(&entry.previous),
+            Cell::from(&entry.hash),
+        ]);
+    }
+    csv.finish()
 }
 
 /// One row a lease, one a refund, the totals last.

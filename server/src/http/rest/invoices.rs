@@ -40,7 +40,7 @@ pub struct FormQuery {
 /// How a table is written.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Table {
+pub(super) enum Table {
     #[default]
     Json,
     Csv,
@@ -71,14 +71,14 @@ impl ExportQuery {
     }
 }
 
-fn moment(text: &str) -> Option<Timestamp> {
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
     if text.contains('T') {
         return text.parse().ok();
     }
     format!("{text}T00:00:00Z").parse().ok()
 }
 
-fn no_moment(field: &str) -> Refused {
+pub(super) fn no_moment(field: &str) -> Refused {
     Refused::field(
         field,
         "a time as 2026-11-01T00:00:00Z, or a day as 2026-11-01",

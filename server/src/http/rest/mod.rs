@@ -3,6 +3,7 @@
 
 mod account;
 mod admin;
+mod audit;
 mod channels;
 mod disputes;
 mod invoices;
@@ -77,6 +78,8 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(invoices::of_month))
         .routes(routes!(invoices::ledger))
         .routes(routes!(jobs::artefact))
+        .routes(routes!(audit::recordings))
+        .routes(routes!(audit::recording))
         .routes(routes!(ports::list))
         .routes(routes!(ports::open))
         .routes(routes!(ports::share))
@@ -112,6 +115,8 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(account::entries))
         .routes(routes!(account::keys, account::make_key))
         .routes(routes!(account::revoke_key))
+        .routes(routes!(audit::own))
+        .routes(routes!(audit::own_export))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::put, secrets::delete))
         .routes(routes!(wallets::question))
@@ -175,6 +180,9 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(admin::transfers))
         .routes(routes!(admin::transfer))
         .routes(routes!(admin::chain))
+        .routes(routes!(audit::all))
+        .routes(routes!(audit::all_export))
+        .routes(routes!(audit::chain))
         .split_for_parts();
     describe_successes(&mut document);
     (router, document)

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use axum::response::Response;
-use exchange::{OPEN_FOR, Pass};
+use exchange::{OPEN_FOR, Pass, Reach};
 use http::header::{COOKIE, ORIGIN, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
@@ -89,6 +89,7 @@ async fn by_token(
         .pass_until(&asked.at, Pass::Link, token)
         .is_some()
     {
+        state.exchange.reached(None, Reach::Port(asked.at)).await?;
         return Ok(true);
     }
     if token.is_empty() || token.len() > 256 {
@@ -106,7 +107,11 @@ async fn by_token(
 ///
 /// # Errors
 /// The pass is none.
-pub(super) fn enter(state: &AppState, asked: &Asked, query: &str) -> Result<Response, Refused> {
+pub(super) async fn enter(
+    state: &AppState,
+    asked: &Asked,
+    query: &str,
+) -> Result<Response, Refused> {
     let value = |name: &str| {
         let mut pairs = form_urlencoded::parse(query.as_bytes());
         pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
@@ -114,8 +119,8 @@ pub(super) fn enter(state: &AppState, asked: &Asked, query: &str) -> Result<Resp
     let pass = value("pass").unwrap_or_default();
     let exchange = &state.exchange;
     let now = exchange.now();
-    let until = exchange
-        .pass_until(&asked.at, Pass::Enter, &pass)
+    let own = exchange.pass_until(&asked.at, Pass::Enter, &pass);
+    let until = own
         .map(|_| now.plus(OPEN_FOR))
         .or_else(|| exchange.pass_until(&asked.at, Pass::Link, &pass))
         .ok_or_else(|| {
@@ -124,6 +129,9 @@ pub(super) fn enter(state: &AppState, asked: &Asked, query: &str) -> Result<Resp
                 "This link has run out, or is for another port. Ask for a new one, or open the port from the job's page.",
             )
         })?;
+    if own.is_none() {
+        exchange.reached(None, Reach::Port(asked.at)).await?;
+    }
     // Only a path of this very origin: never `//elsewhere`.
     let next = value("next").filter(|next| {
         next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n'])

@@ -124,7 +124,7 @@ async fn serve(state: AppState, asked: Asked, request: Request) -> Response {
         return refusal(&refused);
     }
     if asked.door == Door::Origin && parts.uri.path().starts_with(OURS) {
-        let answer = ours(&state, &asked, &parts.uri);
+        let answer = ours(&state, &asked, &parts.uri).await;
         return answer.unwrap_or_else(|refused| refusal(&refused));
     }
     let found = state.exchange.port_of(&asked.at);
@@ -159,11 +159,11 @@ async fn serve(state: AppState, asked: Asked, request: Request) -> Response {
 }
 
 /// What this server itself answers at a port's own address: a pass becomes a cookie.
-fn ours(state: &AppState, asked: &Asked, uri: &Uri) -> Result<Response, Refused> {
+async fn ours(state: &AppState, asked: &Asked, uri: &Uri) -> Result<Response, Refused> {
     if uri.path() != ENTER {
         return Err(Refused::new(Code::NotFound, "There is nothing here."));
     }
-    access::enter(state, asked, uri.query().unwrap_or_default())
+    access::enter(state, asked, uri.query().unwrap_or_default()).await
 }
 
 /// To the portal, which knows who it is and sends them back with a pass.
