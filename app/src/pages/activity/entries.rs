@@ -54,7 +54,7 @@ fn day(text: Option<String>) -> Result<Option<Timestamp>, Fault> {
     text.map(read).transpose()
 }
 
-pub async fn view(actor: &Actor, asked: &Asked, of: Of) -> Result<AnyView, Fault> {
+pub(in crate::pages) async fn view(actor: &Actor, asked: &Asked, of: Of) -> Result<AnyView, Fault> {
     let t = words();
     let exchange = exchange()?;
     let query = AuditQuery {
