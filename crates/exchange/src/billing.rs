@@ -72,13 +72,17 @@ impl Exchange {
         Ok((lease.head.seq, lease.head.hash.clone()))
     }
 
-    /// What a lease earned becomes withdrawable, or is promised by a voucher: each hour, and when it is over.
+    /// What a lease earned becomes withdrawable, or is promised by a voucher: each hour, and when it is over, unless it is
+    /// withheld until something is shown.
     pub(crate) async fn mature(
         &self,
         tx: &mut Tx,
         lease: LeaseId,
         now: Timestamp,
     ) -> Result<(), Error> {
+        if tx.is_withheld(lease).await? {
+            return Ok(());
+        }
         let Some(so_far) = tx.maturity(lease).await? else {
             return Ok(());
         };

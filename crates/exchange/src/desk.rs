@@ -36,6 +36,8 @@ pub(crate) const UPLOAD_ALLOWANCE_MS: u64 = 90_000;
 /// From the lease to the run: inputs travel and the sandbox is made.
 const EXPORTS_AT_ONCE: usize = 2;
 const START_WITHIN_MS: u64 = 15 * 60_000;
+/// So late the word of a start may be. A line that takes longer has lost its leases.
+const START_TOLD_LATE: Seconds = Seconds::new(10);
 
 /// The application. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -239,19 +241,20 @@ impl LeaseLive {
     }
 
     /// The most seconds that can have been delivered by our own clock and are paid for: none before the run is known
-    /// to have started, then those since the lease was given (what a worker says of its start is believed that far
-    /// back), and none after a stop and its grace. Two seconds are allowed for messages that travel at different
-    /// speeds; they do not add up, since receipts are cumulative.
+    /// to have started, then those since its start (the word of it may have come some seconds late), and none after a
+    /// stop and its grace. Two seconds are allowed for messages that travel at different speeds; they do not add up,
+    /// since receipts are cumulative.
     pub fn bound(&self, now: Timestamp) -> Seconds {
-        if self.lease.started_at.is_none() {
+        let Some(started) = self.lease.started_at else {
             return Seconds::ZERO;
-        }
+        };
+        let from = started.minus(START_TOLD_LATE).max(self.lease.granted_at);
         let until = self.stop.map_or(now, |stop| {
             let grace = i64::try_from(stop.grace_ms).unwrap_or(i64::MAX);
             now.min(stop.at.plus_millis(grace))
         });
         until
-            .seconds_since(self.lease.granted_at)
+            .seconds_since(from)
             .plus(Seconds::new(2))
             .min(self.lease.funded)
     }

@@ -302,6 +302,7 @@ impl Exchange {
     pub(crate) async fn started(&self, id: LeaseId, elapsed_ms: u64) -> Result<(), Error> {
         // Whoever does not say that it prepares is measured now.
         self.measure_unless_asked(id);
+        let now = self.now();
         // Each worker that comes back says it again of all that runs: no need to wait for the desk then.
         let is_new = |live: &LeaseLive| live.lease.state == LeaseState::Granted;
         if !self.memory().leases.get(&id).is_some_and(is_new) {
@@ -314,7 +315,6 @@ impl Exchange {
         if live.lease.state != LeaseState::Granted {
             return Ok(());
         }
-        let now = self.now();
         let elapsed = i64::try_from(elapsed_ms).unwrap_or(i64::MAX);
         let started = now
             .plus_millis(elapsed.saturating_neg())
@@ -476,6 +476,13 @@ impl Exchange {
                 Some(JobEventKind::NodeLost),
             ),
         };
+        let unshown = match &end {
+            LeaseEnd::Lost if live.lease.owner != live.lease.account => {
+                self.unshown(&self.memory(), id)
+            }
+            _ => Vec::new(),
+        };
+        let unshown = Self::withhold_unshown(&mut tx, id, unshown, now).await?;
         live.lease.state = LeaseState::Ended;
         live.lease.end = Some(run_end.clone());
         live.lease.ended_at = Some(now);
@@ -528,6 +535,10 @@ impl Exchange {
         {
             let mut memory = self.memory();
             memory.drop_lease(&live.lease);
+            for device in &unshown {
+                memory.stands(device.node, device.id, &device.proof);
+                memory.ask_soon(device.node);
+            }
             // What it asks from now on is another thing.
             memory.told.remove(&job.id);
             if matches!(end, LeaseEnd::Rejected(_) | LeaseEnd::SpecMissed(_)) {

@@ -248,6 +248,7 @@ impl Exchange {
 
     /// Earnings of leases that are over and have not matured: of versions before, and where a process died between.
     pub(crate) async fn mature_over(&self) -> Result<(), Error> {
+        self.give_up_unshown().await?;
         loop {
             let leases = self.inner.store.leases_to_mature(500).await?;
             if leases.is_empty() {

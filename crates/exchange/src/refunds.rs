@@ -73,22 +73,52 @@ impl Exchange {
         // The market's notice is for writing a checkpoint; a requester's own stop loses nothing to a machine; and what one
         // pays oneself is no loss.
         let lost = step == JobStep::Lost && *end != RunEnd::Preempted;
-        if !lost || job.stop_requested || lease.owner == lease.account || lease.charged.is_zero() {
+        if !lost {
             return Ok(());
         }
+        if let RunEnd::SpecMissed { reason } = end {
+            // Whoever else ended the job: it was not what was hired.
+            let seconds = lease.head.seconds;
+            return self.not_hired(tx, job, lease, seconds, reason).await;
+        }
         // Another member ended the job, or it was to end: nothing starts again.
-        if job.end.is_some() {
+        if job.stop_requested || job.end.is_some() {
+            return Ok(());
+        }
+        let saved = tx.given(lease.id).await?.saved;
+        let seconds = beyond_bound(job, lease, saved);
+        self.refund(tx, job, lease, RefundReason::LossBound, seconds, "")
+            .await
+    }
+
+    /// Gives back a lease's last seconds, which were not what was hired: the owner's share out of its earnings.
+    pub(crate) async fn not_hired(
+        &self,
+        tx: &mut Tx,
+        job: &Job,
+        lease: &Lease,
+        seconds: Seconds,
+        detail: &str,
+    ) -> Result<(), Error> {
+        self.refund(tx, job, lease, RefundReason::SpecMissed, seconds, detail)
+            .await
+    }
+
+    /// Gives back what a lease's last seconds cost.
+    async fn refund(
+        &self,
+        tx: &mut Tx,
+        job: &Job,
+        lease: &Lease,
+        reason: RefundReason,
+        seconds: Seconds,
+        detail: &str,
+    ) -> Result<(), Error> {
+        if lease.owner == lease.account || lease.charged.is_zero() {
             return Ok(());
         }
         let given = tx.given(lease.id).await?;
         let open = lease.charged.minus_or_zero(given.back);
-        let (reason, seconds) = match end {
-            RunEnd::SpecMissed { .. } => (RefundReason::SpecMissed, lease.head.seconds),
-            _ => (
-                RefundReason::LossBound,
-                beyond_bound(job, lease, given.saved),
-            ),
-        };
         // Of these seconds some may be contested, or given back by a ruling.
         let from = lease.head.seconds.minus_or_zero(seconds);
         let contested = self.contested_after(tx, lease.id, from).await?;
@@ -111,14 +141,14 @@ impl Exchange {
             at: now,
             paid_at: None,
         };
-        if let RunEnd::SpecMissed { reason } = end {
+        if reason == RefundReason::SpecMissed {
             let from_owner = self.take_from_owner(tx, &refund, lease).await?;
             refund.owed = amount.minus_or_zero(from_owner);
             let notice = Notice::LeaseRefunded {
                 lease: lease.id,
                 node: lease.node,
                 amount: from_owner,
-                detail: reason.clone(),
+                detail: detail.to_owned(),
             };
             self.notify(tx, lease.owner, notice).await?;
         }

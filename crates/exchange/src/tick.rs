@@ -263,6 +263,11 @@ impl Exchange {
             let why = "its card was asked to show what it is, and did not.".to_owned();
             return Some(LeaseEnd::SpecMissed(why));
         }
+        // Nor who was told to stop, is there, and never says that it did. One that is not there is lost.
+        if live.stop.is_some() && !self.unshown(&memory, lease).is_empty() {
+            let why = "it was told to stop, and its card was not shown after.".to_owned();
+            return lost().or(Some(LeaseEnd::SpecMissed(why)));
+        }
         Some(end)
     }
 

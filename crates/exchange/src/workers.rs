@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kernel::{DeviceId, LeaseId, NodeId, Seconds};
 use protocol::live::{Live, Topic};
-use protocol::state::{REASON_CHARS_MAX, RunEnd};
+use protocol::state::{LeaseState, REASON_CHARS_MAX, RunEnd};
 use protocol::view::{JobEvent, JobEventKind, LogLine, Receipt, SampleView};
 use protocol::worker::{
     FromWorker, HostLoad, LOG_CHUNK_BYTES_MAX, LeaseBeat, LeaseClaim, Metric, Phase,
@@ -154,8 +154,14 @@ impl Exchange {
             } => {
                 let reason = reason.chars().take(REASON_CHARS_MAX).collect();
                 let turn = self.inner.desk.lock().await;
-                self.end_lease(lease, LeaseEnd::Rejected(reason), None)
-                    .await?;
+                // Before its start it costs nothing. Later it would be an end that nobody measures.
+                let runs = |live: &LeaseLive| live.lease.state == LeaseState::Active;
+                let end = if self.memory().leases.get(&lease).is_some_and(runs) {
+                    LeaseEnd::SpecMissed(format!("it gave the job back in mid-run: {reason}"))
+                } else {
+                    LeaseEnd::Rejected(reason)
+                };
+                self.end_lease(lease, end, None).await?;
                 drop(turn);
                 self.place_waiting_now().await;
                 Ok(vec![ToWorker::Closed { lease, epoch }])
@@ -190,7 +196,8 @@ impl Exchange {
             link.renewed_until = now.plus_millis(renewal_ms);
             let renewed_until = link.renewed_until;
             let changed = link.silent || node.draining != draining;
-            if link.silent {
+            let back = link.silent;
+            if back {
                 // Nobody looks at one that is silent.
                 link.look = i64::MAX;
             }
@@ -251,6 +258,10 @@ impl Exchange {
             // Some may be left out.
             if memory.of_node.get(&session.node).map_or(0, BTreeSet::len) > moved_on {
                 memory.look_when_over(session.node, renewed_until);
+            }
+            if back {
+                // A lease may have been lost meanwhile, and its cards have to show themselves.
+                memory.ask_soon(session.node);
             }
             if changed {
                 memory.refresh_offers(session.node);

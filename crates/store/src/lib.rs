@@ -46,6 +46,7 @@ mod wallet_deeds;
 mod wallets;
 mod webhooks;
 mod weekly;
+mod withheld;
 
 pub use accounts::{Account, ApiKey, Session};
 pub use addresses::Address;
@@ -80,3 +81,4 @@ pub use wallet_deeds::WalletDeed;
 pub use wallets::{Challenge, PayoutAddress, Wallet};
 pub use webhooks::Webhook;
 pub use weekly::{ReceiptEarning, ReportRow, TakenBack, WeekAmount, WeekLine};
+pub use withheld::Withheld;

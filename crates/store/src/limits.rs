@@ -128,15 +128,18 @@ impl Tx {
 }
 
 impl Store {
-    /// Leases that are over and of whose earnings something has not matured.
+    /// Leases that are over and of whose earnings something has not matured, and that nothing withholds.
     ///
     /// # Errors
     /// The database failed.
     pub async fn leases_to_mature(&self, limit: u32) -> Result<Vec<LeaseId>, StoreError> {
-        let rows = query("SELECT id FROM leases WHERE live = 0 AND matured < earned LIMIT $1")
-            .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await?;
+        let rows = query(
+            "SELECT id FROM leases WHERE live = 0 AND matured < earned \
+             AND NOT EXISTS (SELECT 1 FROM withheld w WHERE w.lease = leases.id) LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
         rows.iter().map(|row| row.parse("id")).collect()
     }
 

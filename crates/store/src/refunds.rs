@@ -135,6 +135,18 @@ impl Tx {
         Ok(())
     }
 
+    /// Whether something of a lease was given back without being asked for; that is done once.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn has_refund(&mut self, lease: LeaseId) -> Result<bool, StoreError> {
+        let row = query("SELECT 1 AS one FROM refunds WHERE lease = $1")
+            .bind(lease.to_string())
+            .fetch_optional(self.connection())
+            .await?;
+        Ok(row.is_some())
+    }
+
     /// What was owed is paid.
     ///
     /// # Errors

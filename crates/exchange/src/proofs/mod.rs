@@ -8,6 +8,7 @@
 mod same;
 mod standing;
 mod talk;
+mod unshown;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -402,6 +403,15 @@ impl Exchange {
         for (id, _, proof) in &changed {
             tx.set_proof(*id, proof).await?;
         }
+        let waiting = match outcome {
+            Outcome::Passed if after.state != ProofState::Proven => Vec::new(),
+            Outcome::Passed => {
+                self.card_shown(&mut tx, device).await?;
+                Vec::new()
+            }
+            _ if after.state == ProofState::Failed => tx.withheld_for(device).await?,
+            _ => Vec::new(),
+        };
         tx.commit().await?;
         tracing::info!(%device, node = %talk.node, challenge = %talk.challenge, outcome = outcome.as_str(), detail = over.detail, "a challenge is over");
         let wait = match outcome {
@@ -439,6 +449,9 @@ impl Exchange {
         }
         if let Some(lease) = lesser {
             self.end_lesser(lease, &before.model, &over_detail).await?;
+        }
+        for lease in waiting {
+            self.not_shown(lease, &before.model).await?;
         }
         Ok(())
     }
@@ -488,7 +501,7 @@ impl Exchange {
 
 impl Memory {
     /// A device stands otherwise from now on.
-    fn stands(&mut self, node: NodeId, device: DeviceId, proof: &DeviceProof) {
+    pub fn stands(&mut self, node: NodeId, device: DeviceId, proof: &DeviceProof) {
         if let Some(live) = self.nodes.get_mut(&node) {
             for own in live.devices.iter_mut().filter(|own| own.id == device) {
                 own.proof.clone_from(proof);

@@ -1,7 +1,7 @@
 //! The measurement at a lease's end cannot be left out: who reports the end first, or never tells of it, is paid after it, or not.
 
 use kernel::LeaseId;
-use protocol::proof::Outcome;
+use protocol::proof::{Outcome, ProofState};
 use protocol::state::{JobState, RunEnd};
 use protocol::worker::{FromWorker, Phase};
 
@@ -54,6 +54,14 @@ enum Dodge {
     TellsEarly,
     /// Is asked, and its lease runs out.
     Vanishes,
+    /// Gives the job back as if it had never begun.
+    GivesBack,
+    /// Says that it is drained, and shows noise.
+    Drains,
+    /// Ends when its requester stops it, and shows noise.
+    IsStopped,
+    /// Goes on after its requester stopped it.
+    NeverStops,
 }
 
 #[tokio::test]
@@ -63,6 +71,10 @@ async fn forged_ends_before_the_measurement_are_not_paid() {
         Dodge::EndsFirst,
         Dodge::TellsEarly,
         Dodge::Vanishes,
+        Dodge::GivesBack,
+        Dodge::Drains,
+        Dodge::IsStopped,
+        Dodge::NeverStops,
     ] {
         let world = world("sqlite").await;
         world.fill_treasury(1_000_000_000).await;
@@ -79,13 +91,25 @@ async fn forged_ends_before_the_measurement_are_not_paid() {
         if matches!(dodge, Dodge::EndsFirst | Dodge::Vanishes) {
             tell(&world, &mut worker, Phase::Uploading).await;
         }
-        if dodge != Dodge::Vanishes {
-            worker.say_ended(&world, lease, DONE).await;
-            worker.say_ended(&world, lease, DONE).await;
+        if matches!(dodge, Dodge::IsStopped | Dodge::NeverStops) {
+            let job = worker.runs[0].assignment.job;
+            world.exchange.stop(&rita, job).await.unwrap();
+        }
+        let end = match dodge {
+            Dodge::Drains => RunEnd::NodeDrained,
+            Dodge::IsStopped => RunEnd::StoppedByUser,
+            _ => DONE,
+        };
+        if !matches!(
+            dodge,
+            Dodge::Vanishes | Dodge::GivesBack | Dodge::NeverStops
+        ) {
+            worker.say_ended(&world, lease, end.clone()).await;
+            worker.say_ended(&world, lease, end).await;
             assert_eq!(worker.runs.len(), 1, "{dodge:?}: it is not closed");
         }
         match dodge {
-            Dodge::SkipsThePhase | Dodge::TellsEarly => {
+            Dodge::SkipsThePhase | Dodge::TellsEarly | Dodge::Drains | Dodge::IsStopped => {
                 let asked = answer(&world, &mut worker, &Way::Noise).await;
                 assert_eq!(asked[0].1, Some(Outcome::Failed), "{dodge:?}");
             }
@@ -100,7 +124,10 @@ async fn forged_ends_before_the_measurement_are_not_paid() {
                 world.pass(20_000);
                 world.tick().await;
             }
+            Dodge::GivesBack => give_back(&world, &mut worker).await,
+            Dodge::NeverStops => worker.work(&world, 125).await,
         }
+        assert!(worker.runs.is_empty(), "{dodge:?}: it is over");
         let balance = world.exchange.balance(&rita).await.unwrap();
         let all = balance.available.base() + balance.held.base();
         assert_eq!(all, 100_000_000_000, "{dodge:?}: all was given back");
@@ -125,4 +152,152 @@ async fn an_honest_end_that_overtakes_its_measurement_is_paid_after_it() {
     let jobs = world.exchange.jobs(&rita, None, 1).await.unwrap().items;
     assert_eq!(jobs[0].state, JobState::Finished);
     assert!(jobs[0].spent.base() > 0);
+}
+
+async fn give_back(world: &World, worker: &mut Worker) {
+    let run = &worker.runs.last().unwrap().assignment;
+    let message = FromWorker::Rejected {
+        lease: run.lease,
+        epoch: run.epoch,
+        reason: "no more".into(),
+    };
+    worker.send(world, message).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_drained_end_is_paid_after_its_measurement() {
+    let world = world("sqlite").await;
+    let (rita, otto) = world.people("1000").await;
+    let mut worker = card(1);
+    let lease = hired(&world, &mut worker, &otto, &rita).await;
+    worker.work(&world, 30).await;
+    worker.say_ended(&world, lease, RunEnd::NodeDrained).await;
+    assert_eq!(worker.runs.len(), 1, "it waits");
+    let measured = answer(&world, &mut worker, &Way::Honest).await;
+    assert_eq!(measured[0].1, Some(Outcome::Passed));
+    worker.end(&world, RunEnd::NodeDrained).await;
+    let balance = world.exchange.balance(&otto).await.unwrap();
+    assert_eq!(balance.withdrawable.base(), 30 * 24_937 + 15);
+}
+
+/// The machine is gone in mid-run, before it was asked anything.
+async fn lost(world: &World, worker: &mut Worker) {
+    worker.disconnect(world).await;
+    worker.runs.clear();
+    world.pass(8_000);
+    world.tick().await;
+}
+
+/// Its worker comes back and shows itself.
+async fn returns(world: &World, worker: &mut Worker, way: &Way) -> Option<Outcome> {
+    worker.connect(world, None).await.unwrap();
+    worker.beat(world).await;
+    // Before it has shown anything, nobody hires it.
+    world.tick().await;
+    worker.read();
+    assert!(worker.runs.is_empty());
+    answer(world, worker, way).await[0].1
+}
+
+#[tokio::test]
+async fn a_lost_lease_is_paid_when_its_card_has_shown_itself_again() {
+    for backend in crate::world::backends() {
+        let mut world = world(backend).await;
+        let (rita, otto) = world.people("1000").await;
+        let mut worker = card(1);
+        hired(&world, &mut worker, &otto, &rita).await;
+        worker.work(&world, 90).await;
+        lost(&world, &mut worker).await;
+        assert_eq!(
+            super::standing(&world, &otto, 0).await.0,
+            ProofState::Claimed
+        );
+        // Also a new process knows it, and does not pay of its own accord.
+        world.crash().await;
+        world.exchange.prune().await.unwrap();
+        assert_eq!(world.exchange.reconcile().await.unwrap(), 0);
+        let made = world.exchange.balance(&otto).await.unwrap();
+        assert_eq!(made.withdrawable.base(), 0);
+        let shown = returns(&world, &mut worker, &Way::Honest).await;
+        assert_eq!(shown, Some(Outcome::Passed));
+        let made = world.exchange.balance(&otto).await.unwrap();
+        assert_eq!(made.withdrawable.base(), 90 * 24_937 + 45);
+        assert_eq!(
+            super::standing(&world, &otto, 0).await.0,
+            ProofState::Proven
+        );
+        assert_eq!(world.sum_of_books().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn forged_cards_that_vanish_in_mid_run_are_not_paid_since_their_last_full_hour() {
+    for (comes_back, hour) in [(true, false), (false, false), (true, true)] {
+        let world = world("sqlite").await;
+        let (rita, otto) = world.people("1000").await;
+        let mut worker = card(1);
+        hired(&world, &mut worker, &otto, &rita).await;
+        worker.work(&world, 5).await;
+        if hour {
+            for _ in 0..60 {
+                world.pass(60_000);
+                worker.runs[0].seconds += 60;
+                worker.beat(&world).await;
+                world.tick().await;
+                worker.read();
+            }
+        }
+        worker.work(&world, 60).await;
+        lost(&world, &mut worker).await;
+        if comes_back {
+            let shown = returns(&world, &mut worker, &Way::Noise).await;
+            assert_eq!(shown, Some(Outcome::Failed));
+        } else {
+            world.pass(7 * 86_400_000);
+            world.exchange.prune().await.unwrap();
+            let balance = world.exchange.balance(&rita).await.unwrap();
+            let all = balance.available.base() + balance.held.base();
+            assert!(all < 100_000_000_000, "it may still come back");
+            world.pass(60_000);
+            world.exchange.prune().await.unwrap();
+        }
+        let balance = world.exchange.balance(&rita).await.unwrap();
+        let paid = 100_000_000_000 - balance.available.base() - balance.held.base();
+        let kept = world.exchange.balance(&otto).await.unwrap();
+        if hour {
+            assert_eq!(paid, 3_600 * 25_062 + 1_800, "the full hour stays paid");
+            assert!(kept.withdrawable.base() > 0);
+        } else {
+            assert_eq!(paid, 0, "all was given back");
+            assert_eq!(kept.withdrawable.base() + kept.earned.base(), 0);
+        }
+        assert_eq!(world.exchange.reconcile().await.unwrap(), 0);
+        assert_eq!(world.sum_of_books().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn forged_seconds_after_a_stop_and_of_the_preparation_are_not_paid() {
+    let world = crate::world::World::new("sqlite").await;
+    let (rita, otto) = world.people("1000").await;
+    let mut worker = Worker::new(1, 25_000);
+    worker.join(&world, &otto).await;
+    let job = world.exchange.submit(&rita, spec(""), None, None).await;
+    let job = job.unwrap().summary.id;
+    worker.read();
+    for _ in 0..30 {
+        world.pass(2_000);
+        worker.beat(&world).await;
+        world.tick().await;
+    }
+    worker.start(&world).await;
+    worker.work(&world, 20).await;
+    world.exchange.stop(&rita, job).await.unwrap();
+    // It goes on as if it had not been told.
+    worker.work(&world, 130).await;
+    let view = world.exchange.job(&rita, job).await.unwrap();
+    assert_eq!(view.summary.state, JobState::Stopped);
+    let paid = view.leases[0].seconds.get();
+    // Ran and delivered; the stop's grace; what messages may be late.
+    assert!((20..=20 + 10 + 12).contains(&paid), "{paid} s were paid");
 }
