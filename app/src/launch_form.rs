@@ -405,6 +405,7 @@ impl LaunchForm {
             metrics: list(&self.metrics),
             ports: read.ports(&self.ports),
             secrets: list(&self.secrets),
+            recompute: None,
         };
         let mut problems = read.0;
         for problem in spec.problems() {

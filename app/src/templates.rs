@@ -64,6 +64,7 @@ impl LaunchPage {
                 metrics: Vec::new(),
                 ports: Vec::new(),
                 secrets: Vec::new(),
+                recompute: None,
             });
         }
         let template = templates

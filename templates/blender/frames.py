@@ -17,6 +17,8 @@ SCENE = Path(os.environ.get("SCENE", "scene.blend"))
 FIRST, FRAMES = int(os.environ.get("FIRST", "1")), int(os.environ.get("FRAMES", "24"))
 WIDTH, HEIGHT = int(os.environ.get("WIDTH", "320")), int(os.environ.get("HEIGHT", "180"))
 SAMPLES = int(os.environ.get("SAMPLES", "16"))
+# A frame that is checked is asked for alone.
+SLICE = os.environ.get("SLICE")
 MEMBER, MEMBERS = int(os.environ.get("IOG_MEMBER", "0")), int(os.environ.get("IOG_MEMBERS", "1"))
 OUTPUT = Path(os.environ.get("IOG_OUTPUT", "output")) / "frames"
 DONE = Path(os.environ.get("IOG_CHECKPOINT", "output/checkpoint")) / "done.json"
@@ -106,7 +108,7 @@ def main():
     scene.render.use_file_extension = False
     OUTPUT.mkdir(parents=True, exist_ok=True)
     DONE.parent.mkdir(parents=True, exist_ok=True)
-    own = range(FIRST + MEMBER, FIRST + FRAMES, MEMBERS)
+    own = [int(SLICE)] if SLICE else range(FIRST + MEMBER, FIRST + FRAMES, MEMBERS)
     done = set(json.loads(DONE.read_text())) if DONE.exists() else set()
     if done:
         print(f"{len(done)} of {len(own)} frames are done already", flush=True)

@@ -17,6 +17,8 @@ ENGINE = os.environ.get("ENGINE", "builtin")
 FRAMES = int(os.environ.get("FRAMES", "12"))
 WIDTH, HEIGHT = int(os.environ.get("WIDTH", "160")), int(os.environ.get("HEIGHT", "120"))
 SAMPLES = int(os.environ.get("SAMPLES", "1"))
+# A frame that is checked is asked for alone.
+SLICE = os.environ.get("SLICE")
 MEMBER, MEMBERS = int(os.environ.get("IOG_MEMBER", "0")), int(os.environ.get("IOG_MEMBERS", "1"))
 OUTPUT = Path(os.environ.get("IOG_OUTPUT", "output")) / "frames"
 DONE = Path(os.environ.get("IOG_CHECKPOINT", "output/checkpoint")) / "done.json"
@@ -144,7 +146,7 @@ def main():
     render = povray if ENGINE == "povray" else builtin
     OUTPUT.mkdir(parents=True, exist_ok=True)
     DONE.parent.mkdir(parents=True, exist_ok=True)
-    own = range(MEMBER, FRAMES, MEMBERS)
+    own = [int(SLICE)] if SLICE else range(MEMBER, FRAMES, MEMBERS)
     done = set(json.loads(DONE.read_text())) if DONE.exists() else set()
     if done:
         print(f"{len(done)} of {len(own)} frames are done already", flush=True)

@@ -169,6 +169,22 @@ const PATTERNS: &[(&str, &str)] = &[
     ),
     ("the {} is not there any more.", "{} 已不在。"),
     (
+        "it gave the job back in mid-run: {}",
+        "它在运行中途退回了任务：{}",
+    ),
+    (
+        "it was told to stop, and its card was not shown after.",
+        "它被要求停止，之后没有通过显卡验证。",
+    ),
+    (
+        "its {} was lost in mid-run and did not show afterwards that it is one.",
+        "其 {} 在运行中途失联，之后未能证明自己。",
+    ),
+    (
+        "two other machines computed slice {} of {} again, and agree on something else: {}.",
+        "第 {} 片（{}）经另外两台机器重算，结果一致且与其不同：{}。",
+    ),
+    (
         "it shows a {} where a {} was hired.",
         "显示为 {}，而租用的是 {}。",
     ),

@@ -5,6 +5,8 @@ pub mod account;
 pub mod activity;
 pub mod admin;
 pub mod billing;
+#[cfg(feature = "ssr")]
+mod checks;
 pub mod disputes;
 pub mod earnings;
 pub mod explorer;

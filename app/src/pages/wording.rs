@@ -319,6 +319,7 @@ pub fn proof(device: &NodeDeviceView, t: &Words) -> (String, Option<&'static str
         ProofReason::Software => t.proof_software(),
         ProofReason::Unable => t.proof_unable(),
         ProofReason::Benchmark => t.proof_less(),
+        ProofReason::WrongSlice => t.proof_slice(),
     });
     (line, reason)
 }

@@ -36,8 +36,8 @@ pub(crate) const UPLOAD_ALLOWANCE_MS: u64 = 90_000;
 /// From the lease to the run: inputs travel and the sandbox is made.
 const EXPORTS_AT_ONCE: usize = 2;
 const START_WITHIN_MS: u64 = 15 * 60_000;
-/// So late the word of a start may be. A line that takes longer has lost its leases.
-const START_TOLD_LATE: Seconds = Seconds::new(10);
+/// Delivered before a stop was told, and not heard of then: what is on its way.
+const UNHEARD: Seconds = Seconds::new(8);
 
 /// The application. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -110,6 +110,10 @@ pub(crate) struct Memory {
     pub tries: HashMap<AccountId, (Timestamp, u64)>,
     /// Nodes that refused a job.
     pub refused_by: HashMap<JobId, Vec<NodeId>>,
+    /// Jobs that check a slice, and the owners whose machines they keep away from.
+    pub apart: HashMap<JobId, BTreeSet<AccountId>>,
+    /// When checks were looked after last.
+    pub checked_at: Timestamp,
     /// Waiting jobs that lost their node and were told why they wait, with what they asked then.
     pub told: HashMap<JobId, Vec<Request>>,
     /// Leases of which the database may know more than we do: a commit failed, and it is not known whether before or
@@ -174,6 +178,8 @@ pub(crate) struct Stopping {
     pub reason: StopReason,
     /// From SIGTERM to SIGKILL; nothing is billed beyond it.
     pub grace_ms: u64,
+    /// What was delivered and acknowledged then. Not known after a start of the server.
+    pub delivered: Option<Seconds>,
 }
 
 impl Stopping {
@@ -241,20 +247,25 @@ impl LeaseLive {
     }
 
     /// The most seconds that can have been delivered by our own clock and are paid for: none before the run is known
-    /// to have started, then those since its start (the word of it may have come some seconds late), and none after a
-    /// stop and its grace. Two seconds are allowed for messages that travel at different speeds; they do not add up,
-    /// since receipts are cumulative.
+    /// to have started, then those since the lease was given (what a worker says of its start is believed that far
+    /// back), and none after a stop and its grace. Two seconds are allowed for messages that travel at different
+    /// speeds; they do not add up, since receipts are cumulative.
     pub fn bound(&self, now: Timestamp) -> Seconds {
-        let Some(started) = self.lease.started_at else {
+        if self.lease.started_at.is_none() {
             return Seconds::ZERO;
-        };
-        let from = started.minus(START_TOLD_LATE).max(self.lease.granted_at);
+        }
         let until = self.stop.map_or(now, |stop| {
             let grace = i64::try_from(stop.grace_ms).unwrap_or(i64::MAX);
             now.min(stop.at.plus_millis(grace))
         });
+        // What was not used of the time before the start cannot be used after a stop.
+        let stopped = self.stop.and_then(|stop| {
+            let since = until.seconds_since(stop.at);
+            Some(stop.delivered?.plus(since).plus(UNHEARD))
+        });
         until
-            .seconds_since(from)
+            .seconds_since(self.lease.granted_at)
+            .min(stopped.unwrap_or(Seconds::new(u64::MAX)))
             .plus(Seconds::new(2))
             .min(self.lease.funded)
     }

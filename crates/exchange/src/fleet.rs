@@ -307,10 +307,12 @@ impl Exchange {
                 else {
                     continue;
                 };
+                let delivered = Some(live.seconds());
                 let stop = *live.stop.insert(Stopping {
                     at,
                     reason: StopReason::Drained,
                     grace_ms: STOP_GRACE_MS,
+                    delivered,
                 });
                 let order = stop.order(&live.lease);
                 memory.send(node, order);

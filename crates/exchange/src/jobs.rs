@@ -336,6 +336,7 @@ impl Exchange {
         } = store.balances(job.account).await?;
         let rounds = store.rounds_of_job(id, ROUNDS_SHOWN).await?;
         let refunds = store.refunds_of_job(id).await?;
+        let checks = store.checks_of_job(id).await?;
         // What a member left twice counts as it was left last; what it left before its node was lost stays. Ids rise with
         // the time.
         let mut last: BTreeMap<(u32, &str), LeaseId> = BTreeMap::new();
@@ -367,6 +368,7 @@ impl Exchange {
             log_bytes,
             rounds,
             refunds,
+            checks,
             pulled_percent: pulled_percent.filter(|_| !summary.state.is_final()),
             summary,
             spec: job.spec,

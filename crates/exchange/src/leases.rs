@@ -9,11 +9,12 @@ use protocol::live::{Live, Topic};
 use protocol::state::{JobState, JobStep, LeaseState, RunEnd};
 use protocol::view::{JobEvent, JobEventKind, Kind, Receipt};
 use protocol::worker::{Assignment, CheckpointFile, StopReason, ToWorker};
-use store::{Balances, Job, Lease, PromisedDevice, StoreError, Tx};
+use store::{Balances, Job, Lease, PromisedDevice, StoreError, Tx, Withheld};
 
 use crate::billing::most_seconds;
 use crate::desk::{Exchange, LeaseLive, secret_hash};
 use crate::error::Error;
+use crate::recompute::is_drawn_later;
 use crate::views::{meter, offer_view};
 
 /// Leases that were written and are told to memory and workers after the commit.
@@ -483,6 +484,9 @@ impl Exchange {
             _ => Vec::new(),
         };
         let unshown = Self::withhold_unshown(&mut tx, id, unshown, now).await?;
+        if is_drawn_later(&live.spec, &live.lease) {
+            tx.withhold(id, Withheld::Draw, now).await?;
+        }
         live.lease.state = LeaseState::Ended;
         live.lease.end = Some(run_end.clone());
         live.lease.ended_at = Some(now);

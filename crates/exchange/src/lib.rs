@@ -57,6 +57,7 @@ mod price_check;
 mod prices;
 mod proofs;
 mod quotes;
+mod recompute;
 mod reconcile;
 mod recordings;
 mod recover;

@@ -93,12 +93,11 @@ impl Exchange {
         let Some(first) = missing.first().copied() else {
             return Ok(None);
         };
-        request.avoid = self
-            .memory()
-            .refused_by
-            .get(&job.id)
-            .cloned()
-            .unwrap_or_default();
+        request.avoid = self.avoided(job.id);
+        if self.memory().apart.contains_key(&job.id) {
+            // One slice, whatever the query asks for all.
+            request.ask.nodes = 1;
+        }
         if settled.is_empty() {
             let all = missing.iter().map(|member| paid(leases, *member));
             let all: Option<Vec<_>> = all.collect();
@@ -306,10 +305,12 @@ impl Exchange {
                 continue;
             };
             // The first order counts: asking again lengthens nothing.
+            let delivered = Some(live.seconds());
             let stop = *live.stop.get_or_insert(Stopping {
                 at,
                 reason,
                 grace_ms: STOP_GRACE_MS,
+                delivered,
             });
             let (node, order) = (live.lease.node, stop.order(&live.lease));
             memory.send(node, order);

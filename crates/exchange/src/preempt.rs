@@ -105,6 +105,7 @@ impl Exchange {
             at,
             reason: StopReason::Preempted,
             grace_ms: self.inner.settings.spot_notice.get().saturating_mul(1_000),
+            delivered: None,
         }
     }
 

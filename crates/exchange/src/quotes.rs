@@ -4,6 +4,7 @@
 use kernel::{Amount, DeviceId, JobId, PricePerSecond, QuoteId, Seconds};
 use market::{Choice, Kind, Offer, Request, Supply};
 use protocol::JobSpec;
+use protocol::recompute::CHECKS_MAX;
 use protocol::round::Occasion;
 use protocol::view::{QuoteLine, QuoteLineKind, QuoteView, ScarcityView};
 use store::{Quote, QuotedSlot, Tx};
@@ -247,6 +248,13 @@ impl Exchange {
                 view.offer.model
             ),
         ];
+        if let Some(checked) = spec.recompute.as_ref().filter(|of| of.percent > 0) {
+            notes.push(format!(
+                "{} % of its {} slices are drawn and computed again on other owners' machines, which you pay besides: each as a job of \
+                 its own, at most {CHECKS_MAX} of them with {} seconds each, at no more than twice this price; where two differ, a third decides.",
+                checked.percent, checked.slices, checked.seconds
+            ));
+        }
         if let Some(within) = view.makes_room {
             notes.push(format!(
                 "Nothing that matches is free; a spot job makes room for this one within {} seconds. Until then it waits and \

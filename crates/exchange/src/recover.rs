@@ -83,6 +83,7 @@ impl Exchange {
         }
         self.memory().add_leases(leases);
         self.load_promises().await?;
+        self.load_apart().await?;
         // Its node was removed: nobody will come back for it.
         for lease in orphans {
             let _turn = self.inner.desk.lock().await;
@@ -114,6 +115,7 @@ impl Exchange {
             at: expires,
             reason,
             grace_ms: STOP_GRACE_MS,
+            delivered: None,
         };
         let stop = match (job.stop_requested, &job.end) {
             (true, _) => Some(stop(StopReason::User)),

@@ -40,6 +40,7 @@ impl Exchange {
             self.expire_holds().await,
             self.settle_promises().await,
             self.place_waiting().await,
+            self.look_after_checks().await,
             self.watch_searches().await,
             self.watch_runways().await,
             self.publish_meters().await,
@@ -351,7 +352,11 @@ impl Exchange {
             None => (true, None),
             Some(requests) => (false, Some(requests.clone())),
         };
-        let request = || self.request(&job.spec, job.wanted_device);
+        let request = || {
+            let mut request = self.request(&job.spec, job.wanted_device)?;
+            request.avoid = self.avoided(job.id);
+            Ok::<_, Error>(request)
+        };
         let promised = self.memory().room_until(job.id).is_some();
         if promised {
             // Until its device is free there is nothing to look for.

@@ -15,6 +15,7 @@ pub mod key;
 pub mod models;
 pub mod plan;
 pub mod product;
+pub mod slices;
 pub mod tree;
 
 pub use check::{Fault, Timings};

@@ -18,6 +18,7 @@ pub mod money;
 pub mod notice;
 pub mod problem;
 pub mod proof;
+pub mod recompute;
 pub mod release;
 pub mod rent;
 pub mod reputation;

@@ -241,10 +241,12 @@ pub enum ProofReason {
     Unable,
     /// A job's own measurement showed less than the model.
     Benchmark,
+    /// Two other machines computed a slice of a job again, and agree on something else.
+    WrongSlice,
 }
 
 impl ProofReason {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::WrongReads,
         Self::WrongProduct,
         Self::Malformed,
@@ -257,6 +259,7 @@ impl ProofReason {
         Self::Software,
         Self::Unable,
         Self::Benchmark,
+        Self::WrongSlice,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -273,6 +276,7 @@ impl ProofReason {
             Self::Software => "software",
             Self::Unable => "unable",
             Self::Benchmark => "benchmark",
+            Self::WrongSlice => "wrong_slice",
         }
     }
 

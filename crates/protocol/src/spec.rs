@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::image::ImageName;
 use crate::mesh::Mesh;
 use crate::problem::FieldProblem;
+use crate::recompute::Recompute;
 
 pub const NAME_MAX: usize = 80;
 pub const ARGS_MAX: usize = 256;
@@ -79,6 +80,9 @@ pub struct JobSpec {
     /// Names of the account's secrets, `["HF_TOKEN"]`: the job finds each in its environment, under this name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
+    /// Slices of the work that are computed again on another owner's machine, as drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recompute: Option<Recompute>,
 }
 
 /// A port that the job listens on, by HTTP (WebSockets too).
@@ -311,6 +315,19 @@ impl JobSpec {
         self.check_limits(&mut check);
         self.check_ports(&mut check);
         self.check_secrets(&mut check);
+        if let Some(recompute) = &self.recompute {
+            check.0.extend(recompute.problems());
+            check.that(
+                recompute.percent == 0 || self.secrets.is_empty() && self.ports.is_empty(),
+                "recompute",
+                "a job with secrets or ports is not computed again by strangers: leave one of them out",
+            );
+            check.that(
+                !self.env.contains_key(&recompute.variable),
+                "recompute.variable",
+                "a variable of the same name stands in env",
+            );
+        }
         check.0
     }
 

@@ -14,6 +14,7 @@ pub use crate::money::{
     RefundReason, RefundView,
 };
 pub use crate::proof::{ChallengeView, DeviceProof};
+use crate::recompute::CheckView;
 pub use crate::rent::{DeviceRules, Kind, RulesChange};
 use crate::spec::{DeviceClass, JobSpec};
 use crate::state::{DeviceState, JobState, LeaseState, RunEnd};
@@ -440,6 +441,9 @@ pub struct JobView {
     pub rounds: Vec<u64>,
     /// What is given back without being asked for, oldest first.
     pub refunds: Vec<RefundView>,
+    /// Slices that were drawn to be computed again on other owners' machines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckView>,
     /// How much of the image is there, of 100, while it is pulled; of several nodes, the one that is least far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pulled_percent: Option<u8>,

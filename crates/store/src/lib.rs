@@ -32,6 +32,7 @@ mod promises;
 mod proofs;
 mod quotes;
 mod receipts;
+mod recomputations;
 mod recordings;
 mod refunds;
 mod reputation;

@@ -92,6 +92,7 @@ const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/nodes/{id}", Scope("read")),
     ("DELETE", "/api/v1/nodes/{id}", Scope("nodes")),
     ("GET", "/api/v1/nodes/{id}/challenges", Scope("read")),
+    ("GET", "/api/v1/nodes/{id}/checks", Scope("read")),
     ("GET", "/api/v1/nodes/{id}/reputation", Scope("read")),
     ("GET", "/api/v1/nodes/{id}/uptime", Scope("read")),
     ("GET", "/api/v1/nodes/{id}/leases", Scope("read")),

@@ -526,6 +526,7 @@ words! {
     proof_software: "Only software answers in the card's place", "只有软件在模拟该显卡";
     proof_unable: "The worker cannot compute on it", "客户端无法使用该设备计算";
     proof_less: "A job's measurement showed less than its model", "任务实测低于该型号";
+    proof_slice: "Two other machines computed its work again and agree on something else", "另外两台机器重算后结果一致，与其不符";
     node_problems: "Not offered", "未能上架的设备";
     rule_paused: "Offered", "已上架";
     fix_paused: "You paused it. Offer it again.", "您已暂停，请重新上架。";

@@ -1,6 +1,18 @@
 //! Work in a running job. Only the server writes these.
 
 words! {
+    checks_title: "Computed again", "重算抽查";
+    checks_note: "Slices that were drawn by the platform's signature over the delivered file, and computed again on other owners' machines.", "由平台对所交付文件的签名抽出，并在其他机主的机器上重新计算。";
+    check_drawn: "Drawn", "已抽中";
+    check_second: "A second machine computes it", "第二台机器正在计算";
+    check_third: "The two differ; a third machine computes it", "两者不符，第三台机器正在计算";
+    check_same: "The same", "一致";
+    check_first: "Wrong: two others agree on something else", "有误：另外两台一致，与其不符";
+    check_other: "Right: the second machine was wrong", "正确：第二台机器有误";
+    check_all: "All three differ; nobody is blamed", "三者皆不同，不追究任何一方";
+    check_undecided: "Could not be decided; nobody is blamed", "无法判定，不追究任何一方";
+    col_drawn: "Drawn at", "抽中时间";
+    col_result: "Result", "结果";
     work_over: "The job is over; nothing runs that could be worked in. What it left is under Files.", "任务已结束，没有可操作的运行环境。任务留下的文件在“文件”中。";
     work_noscript: "A shell and the files of a running job need JavaScript. Without it, use the command: iog ssh, iog cp.", "Shell 和运行中任务的文件需要 JavaScript。没有 JavaScript 时请使用命令：iog ssh、iog cp。";
     work_machine: "Machine", "机器";

@@ -10,7 +10,7 @@ use crate::components::{Cell, Column, Parts, Tone, notice, row, shape, table};
 use crate::fault::Fault;
 use crate::format;
 use crate::i18n::{Words, fill, locale, told, words};
-use crate::pages::{downloads, telemetry, wording};
+use crate::pages::{checks, downloads, telemetry, wording};
 
 pub(super) async fn job(id: &str) -> Result<JobView, Fault> {
     let actor = actor().await?;
@@ -203,6 +203,7 @@ pub async fn cost(id: &str) -> Result<AnyView, Fault> {
         </dl>
         <p class="hint my-3 prose">{t.cost_note()}</p>
         {refunds}
+        {checks::section(&job.checks, t)}
         <h2 class="mb-3">{t.leases_title()}</h2>
         {leases}
     }

@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::format;
 use crate::i18n::{Words, fill, words};
 use crate::pages::nodes::strip::{share, strip};
-use crate::pages::{Asked, telemetry, wording};
+use crate::pages::{Asked, checks, telemetry, wording};
 
 const DAYS: usize = 30;
 const HOURS: usize = 48;
@@ -34,6 +34,7 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
     let uptime = exchange.uptime(&actor, id).await?;
     let leases = exchange.node_leases(&actor, id, before).await?;
     let measured = exchange.node_telemetry(&actor, id, 1).await?;
+    let checked = exchange.checks_of_node(&actor, id).await?;
     let t = words();
     Ok(view! {
         <div class="flex flex-wrap items-center justify-between gap-3 mb-4">
@@ -44,6 +45,7 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
             {telemetry::section(&measured, t)}
             {strips(&uptime, t)}
             {made_of(&reputation, t)}
+            {checks::section(&checked, t)}
             {history(&reputation.days, t)}
             {ran(&leases, id, t)}
         </div>

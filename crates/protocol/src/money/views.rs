@@ -406,6 +406,8 @@ pub enum IncidentKind {
     Vouched,
     /// An entry of the audit log was changed, taken out or put in.
     AuditChain,
+    /// Three machines computed one slice of a job, and all differ.
+    Slices,
 }
 
 words!(IncidentKind {
@@ -424,6 +426,7 @@ words!(IncidentKind {
     Channels = "channels",
     Vouched = "vouched",
     AuditChain = "audit_chain",
+    Slices = "slices",
 });
 
 /// A difference that was found; nothing mends it but a person.

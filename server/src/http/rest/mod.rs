@@ -92,6 +92,7 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::one, nodes::remove))
         .routes(routes!(nodes::challenges))
+        .routes(routes!(nodes::checks))
         .routes(routes!(nodes::reputation))
         .routes(routes!(nodes::uptime))
         .routes(routes!(telemetry::of_node))

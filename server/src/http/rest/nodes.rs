@@ -6,6 +6,7 @@ use exchange::{Exchange, PriceMove};
 use http::StatusCode;
 use kernel::{DeviceId, JoinTokenId, LeaseId, NodeId, Seconds};
 use protocol::fleet::{NodeLeaseView, UptimeView};
+use protocol::recompute::CheckView;
 use protocol::rent::price_of;
 use protocol::reputation::ReputationView;
 use protocol::view::{
@@ -50,6 +51,17 @@ pub async fn challenges(
     Id(id): Id<NodeId>,
 ) -> Answer<Vec<ChallengeView>> {
     Ok(Json(exchange.challenges(&actor, id).await?))
+}
+
+/// Of what it delivered, the slices that were drawn to be computed again on other owners' machines, the newest first (docs/proof.md).
+#[utoipa::path(get, path = "/api/v1/nodes/{id}/checks", tag = "nodes", params(("id" = NodeId, Path)),
+    responses((status = 200, body = Vec<CheckView>), Refusals), security(("key" = ["read"]), ("session" = [])))]
+pub async fn checks(
+    State(exchange): State<Exchange>,
+    Signed(actor): Signed,
+    Id(id): Id<NodeId>,
+) -> Answer<Vec<CheckView>> {
+    Ok(Json(exchange.checks_of_node(&actor, id).await?))
 }
 
 /// Removes a node on which no job runs; its key is not accepted any more.

@@ -127,6 +127,7 @@ async fn forged_ends_before_the_measurement_are_not_paid() {
             Dodge::GivesBack => give_back(&world, &mut worker).await,
             Dodge::NeverStops => worker.work(&world, 125).await,
         }
+        worker.beat(&world).await;
         assert!(worker.runs.is_empty(), "{dodge:?}: it is over");
         let balance = world.exchange.balance(&rita).await.unwrap();
         let all = balance.available.base() + balance.held.base();

@@ -3,6 +3,7 @@
 mod ends;
 mod forged;
 mod prover;
+mod slices;
 
 use kernel::Timestamp;
 use protocol::proof::{Outcome, ProofReason, ProofState};
