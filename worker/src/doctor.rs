@@ -10,7 +10,10 @@ use std::time::Duration;
 use kernel::Timestamp;
 use serde::Serialize;
 
-use crate::sandbox::{self, FromHelper, JobLimits, Options, Sandbox, StartJob, boottime_ms};
+use crate::sandbox::engine::Choice;
+use crate::sandbox::{
+    self, FromHelper, JobLimits, Options, Prepared, Sandbox, StartJob, boottime_ms,
+};
 
 /// Memory and disk below which no job of use can run.
 const MEMORY_MIN_MIB: u64 = 1_024;
@@ -447,7 +450,7 @@ pub async fn of_sandbox() -> Check {
         instance: format!("doctor{}", std::process::id()),
         lent: Vec::new(),
     };
-    match tokio::time::timeout(RUN_WITHIN, run_true(options)).await {
+    match tokio::time::timeout(RUN_WITHIN, run_isolated(options)).await {
         Ok(Ok(())) => Check::pass(NAME, "a job ran isolated and ended"),
         Ok(Err(why)) => Check::fail(
             NAME,
@@ -462,11 +465,14 @@ pub async fn of_sandbox() -> Check {
     }
 }
 
-async fn run_true(options: Options) -> Result<(), String> {
+async fn run_isolated(options: Options) -> Result<(), String> {
     let sandbox = Sandbox::probe(options)
         .await
         .map_err(|lacks| lacks.join("; "))?;
-    let ready = sandbox.prepare().await.map_err(|error| error.to_string())?;
+    run_true(sandbox.prepare().await.map_err(|error| error.to_string())?).await
+}
+
+async fn run_true(ready: Prepared) -> Result<(), String> {
     let artefacts = std::env::temp_dir().join(format!("iog-doctor-{}.tar", std::process::id()));
     let job = StartJob {
         command: vec!["/bin/true".into()],
@@ -505,13 +511,22 @@ async fn run_true(options: Options) -> Result<(), String> {
 }
 
 /// Everything, in the order in which it is to be put right.
-pub async fn look(place: &Place, server: Option<&str>, now: impl Fn() -> Timestamp) -> Vec<Check> {
+/// `chosen`: jobs run in this engine's containers, and not in the worker's own sandbox.
+pub async fn look(
+    place: &Place,
+    server: Option<&str>,
+    chosen: Option<&Choice>,
+    now: impl Fn() -> Timestamp,
+) -> Vec<Check> {
     let mut checks = of_files(place);
     let driver = checks.iter().find(|check| check.name == "nvidia_driver");
-    let library = of_library(driver.map_or(Outcome::Skipped, |check| check.outcome));
-    checks.push(library);
+    let driver = driver.map_or(Outcome::Skipped, |check| check.outcome);
+    checks.push(of_library(driver));
     checks.extend(of_server(server, now).await);
-    checks.push(of_sandbox().await);
+    match chosen {
+        Some(choice) => checks.extend(Box::pin(engine::look(place, choice, driver)).await),
+        None => checks.push(of_sandbox().await),
+    }
     checks
 }
 
@@ -562,5 +577,6 @@ pub fn place(state: &Path) -> Place {
     }
 }
 
+mod engine;
 #[cfg(test)]
 mod tests;

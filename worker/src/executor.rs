@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use oci_spec::runtime::Spec;
 use protocol::mesh::Mesh;
 
-use crate::runtime;
-use crate::sandbox::{JobLimits, Prepared, Running, Sandbox, SandboxError, StartJob};
+use crate::runtime::{self, Told};
+use crate::sandbox::{Prepared, Running, Sandbox, SandboxError, StartJob};
 
 /// One job.
 #[derive(Debug, Clone)]
@@ -18,6 +18,43 @@ pub struct Work {
     pub terms: Terms,
     /// The network of the job's machines that it joins.
     pub mesh: Option<Mesh>,
+    /// UUIDs of the NVIDIA cards among its devices, for executors that are given cards by name and not by their nodes.
+    pub cards: Vec<String>,
+    /// Which job this is, for people who look at what runs.
+    pub labels: Vec<(String, String)>,
+}
+
+impl Work {
+    /// What the specification says, if it lends what this worker does.
+    pub(crate) fn told(&self, lent: &[(PathBuf, PathBuf)]) -> Result<Told, SandboxError> {
+        let told = runtime::read(&self.spec).map_err(SandboxError::Make)?;
+        if runtime::lent(&self.spec) != lent {
+            let why = "the specification lends other directories than this worker does";
+            return Err(SandboxError::Make(why.to_owned()));
+        }
+        Ok(told)
+    }
+
+    /// As a helper is given it.
+    pub(crate) fn job(self, told: Told) -> StartJob {
+        let (inputs, terms) = (self.inputs, self.terms);
+        let limits = told.limits();
+        StartJob {
+            command: told.command,
+            cwd: Some(told.cwd).filter(|cwd| cwd != "/job"),
+            env: told.env,
+            files: inputs.files,
+            bundle: inputs.bundle,
+            checkpoint: inputs.checkpoint,
+            limits,
+            lease_until_ms: terms.lease_until_ms,
+            funded_ms: terms.funded_ms,
+            time_limit_ms: terms.time_limit_ms,
+            stop_grace_ms: terms.stop_grace_ms,
+            artefacts: terms.artefacts,
+            artefacts_max_bytes: terms.artefacts_max_bytes,
+        }
+    }
 }
 
 /// What lies in the job's directory when it starts.
@@ -77,32 +114,9 @@ impl Executor for Sandbox {
         spare: Option<Prepared>,
     ) -> BoxFuture<'_, Result<Running, SandboxError>> {
         Box::pin(async move {
-            let told = runtime::read(&work.spec).map_err(SandboxError::Make)?;
-            if runtime::lent(&work.spec) != self.lent() {
-                let why = "the specification lends other directories than this worker does";
-                return Err(SandboxError::Make(why.to_owned()));
-            }
-            let (inputs, terms) = (work.inputs, work.terms);
-            let job = StartJob {
-                command: told.command,
-                cwd: Some(told.cwd).filter(|cwd| cwd != "/job"),
-                env: told.env,
-                files: inputs.files,
-                bundle: inputs.bundle,
-                checkpoint: inputs.checkpoint,
-                limits: JobLimits {
-                    memory_bytes: told.memory_bytes,
-                    disk_bytes: told.disk_bytes,
-                    cpu_millis: told.cpu_millis,
-                    pids: told.pids,
-                },
-                lease_until_ms: terms.lease_until_ms,
-                funded_ms: terms.funded_ms,
-                time_limit_ms: terms.time_limit_ms,
-                stop_grace_ms: terms.stop_grace_ms,
-                artefacts: terms.artefacts,
-                artefacts_max_bytes: terms.artefacts_max_bytes,
-            };
+            let told = work.told(self.lent())?;
+            let (nodes, image, mesh) = (told.device_nodes.clone(), told.image.clone(), work.mesh);
+            let job = work.job(told);
             if let Some(spare) = spare {
                 match spare.start(job.clone()).await {
                     Ok(running) => return Ok(running),
@@ -111,7 +125,7 @@ impl Executor for Sandbox {
                     }
                 }
             }
-            self.prepare_with(&told.device_nodes, told.image.as_deref(), work.mesh)
+            self.prepare_with(&nodes, image.as_deref(), mesh)
                 .await?
                 .start(job)
                 .await

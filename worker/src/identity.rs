@@ -18,6 +18,8 @@ pub const STATE: &str = "state.json";
 /// Holds the number of the process that holds it.
 pub const LOCK: &str = "lock";
 pub const MAINTENANCE: &str = "maintenance";
+/// What a worker needs that runs jobs in an engine's containers.
+pub const ENGINE: &str = "engine";
 
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {

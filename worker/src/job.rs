@@ -398,7 +398,15 @@ impl JobTask {
                 pids: u64::from(spec.resources.pids),
             },
         });
+        let uuids = assignment.device_uuids();
+        let is_nvidia = |uuid: &&str| uuid.starts_with("GPU-") || uuid.starts_with("MIG-");
         Ok(Work {
+            cards: uuids.filter(is_nvidia).map(str::to_owned).collect(),
+            labels: vec![
+                ("iog.job".to_owned(), assignment.job.to_string()),
+                ("iog.lease".to_owned(), assignment.lease.to_string()),
+                ("iog.epoch".to_owned(), assignment.epoch.get().to_string()),
+            ],
             spec: described.map_err(JobEvent::FailedToStart)?,
             inputs: Inputs {
                 files: spec

@@ -16,6 +16,7 @@ use worker::identity::{self, Identity, Network, State};
 use worker::image::ImageOptions;
 use worker::link::origin;
 use worker::sandbox;
+use worker::sandbox::engine::{Choice, Kept};
 use worker::telemetry::Asked;
 use worker::update::supervisor::Supervisor;
 use worker::update::{self, UpdateSettings};
@@ -58,6 +59,9 @@ struct Doctor {
     /// Directory of the worker's key and state.
     #[arg(long, alias = "state-dir", env = "IOG_WORKER_STATE")]
     state: Option<PathBuf>,
+    /// The container engine that jobs are to run in [default: the one that this worker last ran with].
+    #[arg(long, env = "IOG_WORKER_ENGINE", value_name = "ENGINE", value_parser = Choice::parse)]
+    engine: Option<Choice>,
     /// For programs.
     #[arg(long)]
     json: bool,
@@ -146,6 +150,9 @@ struct Options {
     /// be given again.
     #[arg(long = "lend", value_name = "DIRECTORY[:PLACE]", value_parser = lent)]
     lend: Vec<(PathBuf, PathBuf)>,
+    /// Run jobs in containers of this engine instead of in the worker's own sandbox: docker or podman, or podman=/path/of/its.sock.
+    #[arg(long, env = "IOG_WORKER_ENGINE", value_name = "ENGINE", value_parser = Choice::parse)]
+    engine: Option<Choice>,
     /// NVIDIA's library, where it is not where the system looks for it.
     #[arg(long, env = "IOG_WORKER_NVML", value_name = "FILE")]
     nvml: Option<PathBuf>,
@@ -374,7 +381,12 @@ async fn run_doctor(asked: Doctor) -> Result<ExitCode, String> {
     let state = directory(asked.state.as_ref())?;
     let server = asked.server.or_else(|| identity::server_of(&state));
     let place = doctor::place(&state);
-    let checks = doctor::look(&place, server.as_deref(), wall_clock).await;
+    let engine = match (asked.engine, Choice::kept(&state.join(identity::ENGINE))) {
+        (None, Kept::Choice(choice)) => Some(choice),
+        (named, _) => named,
+    };
+    let look = doctor::look(&place, server.as_deref(), engine.as_ref(), wall_clock);
+    let checks = look.await;
     if asked.json {
         println!(
             "{}",
@@ -498,6 +510,7 @@ async fn agent(
     let updates = updates(options, &identity)?;
     let settings = Settings {
         updates,
+        engine: options.engine.clone(),
         sandbox: sandbox::Options {
             helper,
             instance,

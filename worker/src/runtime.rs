@@ -168,6 +168,17 @@ pub struct Told {
     pub pids: u64,
 }
 
+impl Told {
+    pub const fn limits(&self) -> JobLimits {
+        JobLimits {
+            memory_bytes: self.memory_bytes,
+            disk_bytes: self.disk_bytes,
+            cpu_millis: self.cpu_millis,
+            pids: self.pids,
+        }
+    }
+}
+
 /// Reads a specification as an executor of ours carries it out: what [`describe`] says may differ from job to job.
 /// Everything else must be as the sandbox makes it, or nothing is run.
 ///
@@ -258,12 +269,7 @@ fn hold_against(spec: &Spec, told: &Told) -> Result<(), String> {
         image: told.image.as_deref(),
         device_nodes: &told.device_nodes,
         lent: &lent,
-        limits: JobLimits {
-            memory_bytes: told.memory_bytes,
-            disk_bytes: told.disk_bytes,
-            cpu_millis: told.cpu_millis,
-            pids: told.pids,
-        },
+        limits: told.limits(),
     })?;
     let parts = |spec: &Spec| -> Result<BTreeMap<String, Value>, String> {
         let value = serde_json::to_value(spec).and_then(serde_json::from_value);

@@ -10,14 +10,15 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::time::{Instant, sleep};
 
 use crate::identity::{self, Identity, IdentityError};
-use crate::sandbox;
+use crate::sandbox::{self, engine};
 
 /// What a worker makes in its state directory. A directory that holds anything else is not removed.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     identity::KEY,
     identity::STATE,
     identity::LOCK,
     identity::MAINTENANCE,
+    identity::ENGINE,
     "update",
     "node.new",
     "state.new",
@@ -38,6 +39,11 @@ pub enum UninstallError {
     Running { pid: String },
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    #[error(
+        "what this worker has in its container engine cannot be removed: {0}. Start that engine and try again, or remove the \
+         directory `engine` in the worker's state to leave it there"
+    )]
+    Engine(String),
     #[error("{path}: {error}")]
     Io { path: String, error: io::Error },
 }
@@ -71,7 +77,14 @@ pub async fn uninstall(
         }
         other => other?,
     };
-    let removed = sandbox::clean_leftovers(&sandbox::instance(&identity.public_key()));
+    let instance = sandbox::instance(&identity.public_key());
+    let in_engine = engine::clean_leftovers(&instance, &directory.join(identity::ENGINE)).await;
+    if let Some((containers, images)) = in_engine.map_err(UninstallError::Engine)? {
+        done.push(format!(
+            "Removed {containers} containers and {images} images of this worker from its container engine."
+        ));
+    }
+    let removed = sandbox::clean_leftovers(&instance);
     if removed > 0 {
         done.push(format!(
             "Removed {removed} cgroups of jobs that a killed worker had left."

@@ -9,7 +9,7 @@ mod proofs;
 mod telemetry;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,12 +24,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::devices::{Devices, LoadMeter, Sources, host_facts};
 use crate::executor::Executor;
-use crate::identity::{Identity, IdentityError, State};
+use crate::identity::{self, Identity, IdentityError, State};
 use crate::image::{ImageOptions, Images};
 use crate::job::{JobEvent, Order, SecretValues, Spare};
 use crate::lease::{Lease, Stage};
 use crate::link::{Backoff, Link, LinkError, Welcome, work_until};
 use crate::proof::Provers;
+use crate::sandbox::engine::{Choice, Engine, Kept};
 use crate::sandbox::{self, Sandbox, boottime_ms};
 use crate::telemetry::{Asked, start as measure};
 use crate::update::{UpdateSettings, Updates};
@@ -67,6 +68,8 @@ pub enum AgentError {
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub sandbox: sandbox::Options,
+    /// Jobs run in containers of this engine, instead of in our own sandbox.
+    pub engine: Option<Choice>,
     pub images: ImageOptions,
     /// Main memory for jobs, their disks included; `None`: all but a reserve for the owner.
     pub memory_mib: Option<u64>,
@@ -158,6 +161,30 @@ pub enum Left {
     ForUpdate,
 }
 
+/// What the owner chose, if it can isolate a job here. An engine never takes the sandbox's place by itself, nor the sandbox an
+/// engine's.
+async fn executor(settings: &Settings, state: &Path) -> Result<Arc<dyn Executor>, Vec<String>> {
+    let (options, directory) = (settings.sandbox.clone(), state.join(identity::ENGINE));
+    let left = match Choice::kept(&directory) {
+        Kept::Choice(before) if settings.engine.as_ref() != Some(&before) => {
+            before.clean(&options.instance).await.map(drop)
+        }
+        _ => Ok(()),
+    };
+    if let Err(why) = left {
+        tracing::warn!(
+            why,
+            "the engine that was used before may have containers of this worker"
+        );
+    } else if settings.engine.is_none() {
+        _ = std::fs::remove_dir_all(&directory);
+    }
+    Ok(match &settings.engine {
+        Some(choice) => Arc::new(Engine::probe(options, choice, directory).await?),
+        None => Arc::new(Sandbox::probe(options).await?),
+    })
+}
+
 impl Agent {
     /// Looks at the machine and makes ready; does not connect yet.
     ///
@@ -169,9 +196,9 @@ impl Agent {
         settings: Settings,
         join_token: Option<String>,
     ) -> Result<Self, AgentError> {
-        let probed = Sandbox::probe(settings.sandbox.clone()).await;
-        let (executor, isolation_problems) = match probed {
-            Ok(sandbox) => (Some(Arc::new(sandbox) as Arc<dyn Executor>), Vec::new()),
+        let chosen = executor(&settings, identity.directory()).await;
+        let (executor, isolation_problems) = match chosen {
+            Ok(executor) => (Some(executor), Vec::new()),
             Err(missing) => (None, missing),
         };
         for problem in &isolation_problems {

@@ -254,6 +254,93 @@ impl JobGroup {
         }
     }
 
+    /// Those in which a container's first process was put, wherever its engine made them.
+    ///
+    /// # Errors
+    /// What must be controllable and is not.
+    pub fn of_container(pid: rustix::process::Pid) -> Result<Self, String> {
+        let read = |path: String| {
+            std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))
+        };
+        let mountinfo = read("/proc/self/mountinfo".to_owned())?;
+        let membership = read(format!("/proc/{}/cgroup", pid.as_raw_nonzero()))?;
+        let found = Self::from_tables(&mountinfo, &membership)?;
+        let own = Self::from_tables(&mountinfo, &read("/proc/self/cgroup".to_owned())?)?;
+        if own
+            .distinct()
+            .iter()
+            .any(|path| found.distinct().contains(path))
+        {
+            return Err("the engine put the job into the worker's own cgroup".to_owned());
+        }
+        Ok(found)
+    }
+
+    fn from_tables(mountinfo: &str, membership: &str) -> Result<Self, String> {
+        let mounts = mounts(mountinfo);
+        let groups = memberships(membership);
+        let of = |mount: &Mount, name: &str| groups.get(name).map(|path| directory(mount, path));
+        let v1 = NEEDED.iter().map(|controller| {
+            let mount = mounts
+                .iter()
+                .find(|m| !m.v2 && m.options.iter().any(|option| option == controller))?;
+            Some(((*controller).to_owned(), of(mount, controller)?))
+        });
+        if let Some(directories) = v1.collect() {
+            let v2 = false;
+            return Ok(Self { v2, directories });
+        }
+        let unified = mounts.iter().find(|mount| mount.v2);
+        let path = unified.and_then(|mount| of(mount, ""));
+        let path = path.ok_or("the container's cgroups are not in view")?;
+        Ok(Self {
+            v2: true,
+            directories: BTreeMap::from([(String::new(), path)]),
+        })
+    }
+
+    /// Whether an engine kept the limits that it was asked for, and may be frozen.
+    ///
+    /// # Errors
+    /// The one that it did not keep.
+    pub fn hold_against(&self, limits: &JobLimits) -> Result<(), String> {
+        let files = if self.v2 {
+            [("", "memory.max"), ("", "pids.max"), ("", "cpu.max")]
+        } else {
+            [
+                ("memory", "memory.limit_in_bytes"),
+                ("pids", "pids.max"),
+                ("cpu", "cpu.cfs_quota_us"),
+            ]
+        };
+        let pids = limits.pids.saturating_add(OWN_PIDS);
+        let most = [memory_with_own(limits), pids, quota_us(limits)];
+        for ((controller, file), most) in files.into_iter().zip(most) {
+            let text = self.read(controller, file);
+            // "max" and -1 are no limit, and no number.
+            let first = text.split_whitespace().next();
+            let kept = first.and_then(|word| word.parse::<u64>().ok());
+            if kept.is_none_or(|kept| kept > most) {
+                let found = text.trim();
+                return Err(format!(
+                    "the engine did not keep a limit of the job: {file} is `{found}`, asked was {most}"
+                ));
+            }
+        }
+        let freezes = if self.v2 {
+            self.path("", "cgroup.freeze")
+        } else {
+            self.path("freezer", "freezer.state")
+        };
+        if writable(&freezes) {
+            return Ok(());
+        }
+        Err(format!(
+            "no right to freeze the container ({}): run the worker as root, or with an engine of its own user",
+            freezes.display()
+        ))
+    }
+
     /// Makes the groups.
     pub fn create(hierarchy: &Hierarchy, name: &str) -> io::Result<Self> {
         let group = Self::at(hierarchy, name);
@@ -310,13 +397,9 @@ impl JobGroup {
 
     /// Memory holds the job's disk as well, because its writable space is a tmpfs.
     pub fn set_limits(&self, limits: &JobLimits) -> io::Result<()> {
-        let memory = limits
-            .memory_bytes
-            .saturating_add(limits.disk_bytes)
-            .saturating_add(OWN_MEMORY)
-            .to_string();
+        let memory = memory_with_own(limits).to_string();
         let pids = limits.pids.saturating_add(OWN_PIDS).to_string();
-        let quota_us = limits.cpu_millis.saturating_mul(100).max(1_000);
+        let quota_us = quota_us(limits);
         if self.v2 {
             self.write("", "memory.max", &memory)?;
             // Absent without swap.
@@ -338,11 +421,7 @@ impl JobGroup {
             memory_bytes: limits.memory_bytes.saturating_add(64 * 1024 * 1024),
             ..*limits
         };
-        let memory = room
-            .memory_bytes
-            .saturating_add(room.disk_bytes)
-            .saturating_add(OWN_MEMORY)
-            .to_string();
+        let memory = memory_with_own(&room).to_string();
         if self.v2 {
             let _ = self.write("", "memory.max", &memory);
         } else {
@@ -442,6 +521,17 @@ impl JobGroup {
         }
         true
     }
+}
+
+/// What the cgroup may hold: the job's memory, its disk, and what is not the job's own.
+pub fn memory_with_own(limits: &JobLimits) -> u64 {
+    let memory = limits.memory_bytes.saturating_add(limits.disk_bytes);
+    memory.saturating_add(OWN_MEMORY)
+}
+
+/// Of a period of 100 ms.
+fn quota_us(limits: &JobLimits) -> u64 {
+    limits.cpu_millis.saturating_mul(100).max(1_000)
 }
 
 fn number(text: &str) -> u64 {
@@ -556,6 +646,35 @@ mod tests {
         };
         assert_eq!(found(""), Ok(Hierarchy::V2(service.clone())));
         assert_eq!(found("/iog-agent"), Ok(Hierarchy::V2(service)));
+    }
+
+    #[test]
+    fn a_limit_that_an_engine_did_not_keep_is_named() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let at = dir.path().join("machine.slice/libpod-1");
+        std::fs::create_dir_all(&at).expect("mkdir");
+        let write = |file: &str, text: &str| std::fs::write(at.join(file), text).expect("write");
+        write("memory.max", &((158_u64) << 20).to_string());
+        write("pids.max", "33\n");
+        write("cpu.max", "150000 100000\n");
+        write("cgroup.freeze", "0");
+        let table = format!(
+            "30 23 0:26 / {} rw - cgroup2 cgroup2 rw\n",
+            dir.path().display()
+        );
+        let group = JobGroup::from_tables(&table, "0::/machine.slice/libpod-1\n").expect("found");
+        assert_eq!(group.hold_against(&LIMITS), Ok(()));
+        for (file, wrong, right) in [
+            ("pids.max", "max", "33"),
+            ("memory.max", "999999999", "1"),
+            ("cpu.max", "max 100000", "1 1"),
+        ] {
+            write(file, wrong);
+            let why = group.hold_against(&LIMITS).expect_err(file);
+            assert!(why.contains(file), "{why}");
+            write(file, right);
+        }
+        assert!(JobGroup::from_tables("", "0::/\n").is_err());
     }
 
     #[test]

@@ -60,7 +60,6 @@ pub fn attend(
     process: Pid,
 ) -> (Option<i32>, Option<i32>) {
     let mut doors: BTreeMap<i32, u32> = BTreeMap::new();
-    let mut helper_is_there = true;
     loop {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
@@ -79,12 +78,12 @@ pub fn attend(
                 Err(_) => return (None, None),
             }
         }
-        let mut fds = vec![PollFd::new(children, PollFlags::IN)];
-        if helper_is_there {
-            fds.push(PollFd::new(socket, PollFlags::IN));
-        }
+        let mut fds = [
+            PollFd::new(children, PollFlags::IN),
+            PollFd::new(socket, PollFlags::IN),
+        ];
         let _ = poll(&mut fds, None);
-        let heard = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
+        let heard = !fds[1].revents().is_empty();
         // Which children ended is asked anyway; reading only makes the descriptor quiet.
         let _ = rustix::io::read(children, &mut [0_u8; 128]);
         if !heard {
@@ -97,8 +96,8 @@ pub fn attend(
                 }
             }
             Ok(Some(_)) => {}
-            // It is about to die, and this process with it.
-            Ok(None) | Err(_) => helper_is_there = false,
+            // Nobody holds the deadline any more. The kernel ends an own sandbox with its helper; a container ends by this.
+            Ok(None) | Err(_) => return (None, None),
         }
     }
 }

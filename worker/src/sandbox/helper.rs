@@ -23,6 +23,7 @@ use rustix::time::{
 };
 
 use super::cgroup::JobGroup;
+use super::engine;
 use super::init;
 use super::report::{Artefacts, Facts, Report, StopReason, Usage};
 use super::rootfs;
@@ -30,7 +31,9 @@ use super::sys::{self, Fork};
 use super::watchdog::{Action, Watchdog};
 use crate::runtime::JOB_UID;
 
-use super::wire::{self, FromHelper, FromInit, HelperConfig, StartJob, ToHelper, ToInit};
+use super::wire::{
+    self, FromHelper, FromInit, HelperConfig, HelperOrder, StartJob, ToHelper, ToInit,
+};
 
 const SAMPLE_EVERY_MS: u64 = 1_000;
 /// Output to an agent that does not read is kept up to here; samples are dropped before.
@@ -82,7 +85,7 @@ pub fn main(config: &str) -> std::process::ExitCode {
 /// Makes cgroups and namespaces and lets process 1 build the root: everything that needs no knowledge of the job.
 fn prepare(config: &str, agent: &Agent) -> Result<Helper, String> {
     let say = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-    let config: HelperConfig =
+    let order: HelperOrder =
         serde_json::from_str(config).map_err(|e| say("read the helper's configuration", &e))?;
     agent
         .socket
@@ -94,7 +97,43 @@ fn prepare(config: &str, agent: &Agent) -> Result<Helper, String> {
         .open("/dev/null")
         .map_err(|e| say("open /dev/null", &e))?;
     rustix::stdio::dup2_stdin(&null).map_err(|e| say("let stdin go", &e))?;
+    let (sandbox, group) = match order {
+        HelperOrder::Own(config) => make_own(&config)?,
+        HelperOrder::Engine(contained) => {
+            let met = engine::meet(&contained)?;
+            let group = Made {
+                group: met.group,
+                container: Some(met.ours),
+            };
+            let sandbox = Alive {
+                pidfd: met.pidfd,
+                socket: met.socket,
+            };
+            (sandbox, group)
+        }
+    };
+    // Only the sandbox holds the job's output open now.
+    rustix::stdio::dup2_stdout(&null).map_err(|e| say("let stdout go", &e))?;
+    rustix::stdio::dup2_stderr(&null).map_err(|e| say("let stderr go", &e))?;
+    let timer = rustix::time::timerfd_create(
+        TimerfdClockId::Boottime,
+        TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+    )
+    .map_err(|e| say("make a timer", &e))?;
+    Ok(Helper {
+        sandbox,
+        group,
+        timer,
+        run: None,
+        agent_gone: false,
+    })
+}
+
+/// An own sandbox: cgroups, namespaces, and process 1 in them, which builds the root.
+fn make_own(config: &HelperConfig) -> Result<(Alive, Made), String> {
+    let say = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
     let group = Made {
+        container: None,
         group: JobGroup::create(&config.cgroups, &config.name)
             .map_err(|e| say("make cgroups", &e))?,
     };
@@ -113,12 +152,9 @@ fn prepare(config: &str, agent: &Agent) -> Result<Helper, String> {
     })?;
     let Fork::Parent { pid, pidfd } = fork else {
         drop(ours);
-        init::run(&config, &theirs);
+        init::run(config, &theirs);
     };
     drop(theirs);
-    // Only the sandbox holds the job's output open now.
-    rustix::stdio::dup2_stdout(&null).map_err(|e| say("let stdout go", &e))?;
-    rustix::stdio::dup2_stderr(&null).map_err(|e| say("let stderr go", &e))?;
     let sandbox = Alive {
         pidfd,
         socket: ours,
@@ -132,18 +168,7 @@ fn prepare(config: &str, agent: &Agent) -> Result<Helper, String> {
         Ok(_) => return Err("the sandbox's first process died while it built the root".to_owned()),
         Err(error) => return Err(say("hear the sandbox", &error)),
     }
-    let timer = rustix::time::timerfd_create(
-        TimerfdClockId::Boottime,
-        TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
-    )
-    .map_err(|e| say("make a timer", &e))?;
-    Ok(Helper {
-        sandbox,
-        group,
-        timer,
-        run: None,
-        agent_gone: false,
-    })
+    Ok((sandbox, group))
 }
 
 /// The one user and group inside are an unprivileged one outside: of its own when root makes the sandbox, else the
@@ -164,15 +189,27 @@ fn map_user(pid: Pid) -> io::Result<()> {
     std::fs::write(format!("{process}/gid_map"), format!("{JOB_UID} {gid} 1"))
 }
 
-/// Cgroups that are removed when they go out of scope, whatever happens.
+/// What is removed when it goes out of scope, whatever happens: cgroups, or the container whose cgroups they are.
 struct Made {
     group: JobGroup,
+    container: Option<engine::Ours>,
+}
+
+impl Made {
+    fn remove(&self, patience: Duration) {
+        match &self.container {
+            Some(container) => container.remove(),
+            None => {
+                self.group.remove(patience);
+            }
+        }
+    }
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
         self.group.kill();
-        self.group.remove(Duration::from_secs(5));
+        self.remove(Duration::from_secs(5));
     }
 }
 
@@ -289,6 +326,23 @@ struct Run {
     next_sample: u64,
     fork_bomb_samples: u32,
     last: Usage,
+    peak_memory: u64,
+}
+
+impl Run {
+    /// Keeps what the cgroups count. An engine takes a container's away as soon as its process 1 is gone: what was counted before
+    /// stands then.
+    fn count(&mut self, group: &JobGroup) {
+        let usage = group.usage();
+        self.last = Usage {
+            cpu_us: self.last.cpu_us.max(usage.cpu_us),
+            disk_bytes: self.last.disk_bytes,
+            ..usage
+        };
+        self.peak_memory = self.peak_memory.max(group.peak_memory());
+        self.facts.oom_kills = self.facts.oom_kills.max(group.oom_kills());
+        self.facts.pid_limit_hits = self.facts.pid_limit_hits.max(group.pid_limit_hits());
+    }
 }
 
 impl Helper {
@@ -426,6 +480,7 @@ impl Helper {
             next_sample: u64::MAX,
             fork_bomb_samples: 0,
             last: Usage::default(),
+            peak_memory: 0,
         };
         if let Err(error) = passed {
             run.facts.failed_to_start = Some(error.to_string());
@@ -478,6 +533,7 @@ impl Helper {
                 run.facts.code = code;
                 run.facts.signal = signal;
                 run.facts.disk_full |= disk_full;
+                run.count(&self.group.group);
                 run.dog.job_ended(now);
                 run.next_sample = u64::MAX;
                 run.unpacked = left_something;
@@ -557,8 +613,7 @@ impl Helper {
             return;
         };
         let group = &self.group.group;
-        run.facts.oom_kills = group.oom_kills();
-        run.facts.pid_limit_hits = group.pid_limit_hits();
+        run.count(group);
         run.facts.stopped_for = run.dog.stopped_for();
         if run.dog.started_at().is_none()
             && run.facts.failed_to_start.is_none()
@@ -583,15 +638,12 @@ impl Helper {
                 .dog
                 .started_at()
                 .map_or(0, |started| ended.saturating_sub(started)),
-            peak_memory_bytes: group.peak_memory(),
-            usage: Usage {
-                disk_bytes: run.last.disk_bytes,
-                ..group.usage()
-            },
+            peak_memory_bytes: run.peak_memory,
+            usage: run.last,
             artefacts: run.artefacts,
         };
         // The cgroups go before the end is told: who hears of it may look, and must find nothing.
-        group.remove(Duration::from_secs(2));
+        self.group.remove(Duration::from_secs(2));
         agent.say(&FromHelper::Ended(Box::new(report)));
     }
 }
@@ -641,6 +693,9 @@ fn sample(run: &mut Run, group: &JobGroup, agent: &mut Agent, now: u64) {
         run.facts.disk_full |= full;
     }
     run.last = usage;
+    // A container that is killed whole takes its counters along.
+    run.peak_memory = run.peak_memory.max(group.peak_memory());
+    run.facts.oom_kills = run.facts.oom_kills.max(group.oom_kills());
     agent.say(&FromHelper::Sample(usage));
     let hits = group.pid_limit_hits();
     let bombing = hits.saturating_sub(run.facts.pid_limit_hits) >= FORK_BOMB_PER_SAMPLE;

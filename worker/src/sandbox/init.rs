@@ -67,6 +67,25 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
     let space = rootfs::build(&lent, &config.device_nodes, image.as_ref(), config.mesh)?;
     drop((image, lent));
     drop_bounding_set()?;
+    serve(socket, &space, network.as_ref(), Space::Unsized)
+}
+
+/// Who gives the writable space its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// This process, when it knows the job.
+    Unsized,
+    /// Whoever made the container.
+    Sized,
+}
+
+/// From a root that is built to artefacts that are packed. `network`: the packets of the job's machines.
+pub fn serve(
+    socket: &OwnedFd,
+    space: &OwnedFd,
+    network: Option<&OwnedFd>,
+    sizes: Space,
+) -> Setup<()> {
     step("install seccomp filters", seccomp::install_early())?;
     step(
         "say that the root is built",
@@ -81,10 +100,12 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
     let job: StartJob = step("read the job", read_job(&mut job_file))?;
     let bundle = job.bundle.as_ref().and_then(|_| files.next());
     let checkpoint = job.checkpoint.as_ref().and_then(|_| files.next());
-    rootfs::size_space(job.limits.disk_bytes)?;
+    if sizes == Space::Unsized {
+        rootfs::size_space(job.limits.disk_bytes)?;
+    }
     drop_capabilities()?;
     step("close mount", seccomp::install_last())?;
-    let full = || match rootfs::fullness(&space) {
+    let full = || match rootfs::fullness(space) {
         Ok((_, true)) => " (the job's disk limit is too small for its inputs)",
         _ => "",
     };
@@ -107,14 +128,11 @@ fn session(config: &HelperConfig, socket: &OwnedFd) -> Setup<()> {
             &[process.handle.as_fd(), space.as_fd()],
         ),
     )?;
-    let inside = doors::Inside {
-        job: &job,
-        network: network.as_ref(),
-    };
+    let inside = doors::Inside { job: &job, network };
     let (code, signal) = doors::attend(socket, &children, &inside, process.pid);
     // Whatever it started and left behind ends with it; the kernel lets none of them fork again.
     kill_everything();
-    let disk_full = rootfs::fullness(&space).is_ok_and(|(_, full)| full);
+    let disk_full = rootfs::fullness(space).is_ok_and(|(_, full)| full);
     let left_something = pack::has_something(Path::new("/job/out"));
     let ended = FromInit::Ended {
         code,

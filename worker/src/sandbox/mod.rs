@@ -13,6 +13,7 @@
 
 mod cgroup;
 mod doors;
+pub mod engine;
 mod finished;
 mod helper;
 mod init;
@@ -29,7 +30,7 @@ mod wishes;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -46,7 +47,7 @@ pub(crate) use sys::watched;
 pub use watchdog::FREEZE_BEFORE_MS;
 pub use wire::{FromHelper, JobLimits, StartJob, ToHelper};
 
-use wire::HelperConfig;
+use wire::{HelperConfig, HelperOrder};
 
 /// The first argument that makes this binary a helper; not for people.
 pub const HELPER_ARGUMENT: &str = "__sandbox-helper";
@@ -54,10 +55,12 @@ pub const HELPER_ARGUMENT: &str = "__sandbox-helper";
 /// Call this first in `main`, before any thread exists: when this process is a helper, it never comes back.
 pub fn run_if_helper() -> Option<std::process::ExitCode> {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next()? != HELPER_ARGUMENT {
-        return None;
-    }
-    Some(helper::main(&arguments.next().unwrap_or_default()))
+    let run = match arguments.next()?.as_str() {
+        HELPER_ARGUMENT => helper::main,
+        engine::INSIDE_ARGUMENT => engine::run_inside,
+        _ => return None,
+    };
+    Some(run(&arguments.next().unwrap_or_default()))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -163,7 +166,7 @@ impl Sandbox {
     pub async fn prepare_with(
         &self,
         device_nodes: &[String],
-        image: Option<&std::path::Path>,
+        image: Option<&Path>,
         mesh: Option<Mesh>,
     ) -> Result<Prepared, SandboxError> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
@@ -173,43 +176,49 @@ impl Sandbox {
             cgroups: self.cgroups.clone(),
             lent: self.options.lent.clone(),
             device_nodes: device_nodes.to_vec(),
-            image: image.map(std::path::Path::to_owned),
+            image: image.map(Path::to_owned),
             mesh,
         };
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let mut child = Command::new(&self.options.helper)
-            .arg0("iog-worker")
-            .arg(HELPER_ARGUMENT)
-            .arg(serde_json::to_string(&config).map_err(std::io::Error::from)?)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(SandboxError::Make("the helper has no output".to_owned()));
-        };
-        let (read, write) = UnixStream::from_std(ours)?.into_split();
-        let mut events = Events {
-            read,
-            piece: vec![0; 8 * 1024],
-            heard: Vec::new(),
-            fds: VecDeque::new(),
-            helper: child,
-        };
-        let control = Control { socket: write };
-        match events.next().await {
-            Some(FromHelper::Ready) => Ok(Prepared {
-                stdout,
-                stderr,
-                control,
-                events,
-            }),
-            Some(FromHelper::Failed { why }) => Err(SandboxError::Make(why)),
-            _ => Err(SandboxError::Make("the helper died at once".to_owned())),
-        }
+        let order = HelperOrder::Own(Box::new(config));
+        launch(&self.options.helper, &order).await
+    }
+}
+
+/// Starts a helper and waits until it has made what it was told to.
+async fn launch(program: &Path, order: &HelperOrder) -> Result<Prepared, SandboxError> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let mut child = Command::new(program)
+        .arg0("iog-worker")
+        .arg(HELPER_ARGUMENT)
+        .arg(serde_json::to_string(order).map_err(std::io::Error::from)?)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(SandboxError::Make("the helper has no output".to_owned()));
+    };
+    let (read, write) = UnixStream::from_std(ours)?.into_split();
+    let mut events = Events {
+        read,
+        piece: vec![0; 8 * 1024],
+        heard: Vec::new(),
+        fds: VecDeque::new(),
+        helper: child,
+    };
+    let control = Control { socket: write };
+    match events.next().await {
+        Some(FromHelper::Ready) => Ok(Prepared {
+            stdout,
+            stderr,
+            control,
+            events,
+        }),
+        Some(FromHelper::Failed { why }) => Err(SandboxError::Make(why)),
+        _ => Err(SandboxError::Make("the helper died at once".to_owned())),
     }
 }
 

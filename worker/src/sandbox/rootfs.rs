@@ -19,7 +19,7 @@ use rustix::mount::{
 };
 
 use super::sys::{Restrict, mount_setattr};
-use crate::runtime::{DEVICES, HOST_NAME, MASKED, PROC_READ_ONLY, PROGRAMS};
+use crate::runtime::{DEVICES, MASKED, PROC_READ_ONLY, PROGRAMS};
 
 /// The step that failed, for the person who reads why a sandbox could not be made.
 pub type Setup<T> = Result<T, String>;
@@ -28,16 +28,25 @@ pub fn step<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> Setup<
     result.map_err(|error| format!("{what}: {error}"))
 }
 
+/// Written into a root that is made of the host's programs.
+pub const ETC_FILES: [(&str, &str); 6] = [
+    ("passwd", PASSWD),
+    ("group", GROUP),
+    ("hosts", HOSTS),
+    ("nsswitch.conf", NSSWITCH),
+    ("resolv.conf", ""),
+    ("hostname", "job\n"),
+];
 const PASSWD: &str = "root:x:0:0:root:/:/usr/sbin/nologin\njob:x:1000:1000:job:/job:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n";
 const GROUP: &str = "root:x:0:\njob:x:1000:\nnogroup:x:65534:\n";
 const HOSTS: &str = "127.0.0.1 localhost job\n::1 localhost\n";
 const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files\n";
 /// Parts of the host's /etc that programs need to start, and that say nothing about the owner.
-const ETC: [&str; 4] = ["ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives"];
+pub const ETC: [&str; 4] = ["ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives"];
 /// In the root of every sandbox, whatever an image has there.
-const OWN: [&str; 6] = ["dev", "job", "proc", "space", "sys", "tmp"];
+pub const OWN: [&str; 6] = ["dev", "job", "proc", "space", "sys", "tmp"];
 /// The root is a small tmpfs; no honest image puts its files there.
-const IMAGE_ROOT_MAX: usize = 200;
+pub const IMAGE_ROOT_MAX: usize = 200;
 
 /// Builds the root and moves into it. Answers a handle to the writable space, which gets its size later.
 pub fn build(
@@ -177,18 +186,14 @@ fn programs(base: &Path) -> Setup<()> {
 }
 
 fn etc(base: &Path, mesh: Option<Mesh>) -> Setup<()> {
-    let hosts = format!("{HOSTS}{}", mesh.map(Mesh::hosts).unwrap_or_default());
-    let name = mesh.map_or_else(|| HOST_NAME.to_owned(), Mesh::host_name);
     let inside = base.join("etc");
     step("make /etc", fs::create_dir(&inside))?;
-    for (name, text) in [
-        ("passwd", PASSWD),
-        ("group", GROUP),
-        ("hosts", hosts.as_str()),
-        ("nsswitch.conf", NSSWITCH),
-        ("resolv.conf", ""),
-        ("hostname", &format!("{name}\n")),
-    ] {
+    for (name, text) in ETC_FILES {
+        let text = match (name, mesh) {
+            ("hosts", Some(mesh)) => format!("{text}{}", mesh.hosts()),
+            ("hostname", Some(mesh)) => format!("{}\n", mesh.host_name()),
+            _ => text.to_owned(),
+        };
         step(
             &format!("write /etc/{name}"),
             fs::write(inside.join(name), text),
@@ -304,22 +309,27 @@ fn make_space() -> Setup<OwnedFd> {
         step(name, fs::create_dir(&inside))?;
         step(&format!("bind {at}"), mount_bind_recursive(&inside, at))?;
     }
-    step("make /job/out", fs::create_dir("/job/out"))?;
-    // `$IOG_CHECKPOINT`: a job that is told to end has no time to find out that a directory is missing.
-    step(
-        "make /job/out/checkpoint",
-        fs::create_dir("/job/out/checkpoint"),
-    )?;
-    let handle = step(
-        "open the space",
-        rustix::fs::open("/job", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
-    )?;
+    let handle = fill_job_directory()?;
     step("unmount /space", unmount(space, UnmountFlags::DETACH))?;
     step(
         "close the root",
         mount_setattr(Path::new("/"), Restrict::ReadOnly),
     )?;
     Ok(handle)
+}
+
+/// What every job finds in its directory. Answers a handle to see how full that is.
+pub fn fill_job_directory() -> Setup<OwnedFd> {
+    step("make /job/out", fs::create_dir("/job/out"))?;
+    // `$IOG_CHECKPOINT`: a job that is told to end has no time to find out that a directory is missing.
+    step(
+        "make /job/out/checkpoint",
+        fs::create_dir("/job/out/checkpoint"),
+    )?;
+    step(
+        "open the space",
+        rustix::fs::open("/job", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
+    )
 }
 
 /// Gives the writable space its size.

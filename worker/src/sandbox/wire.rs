@@ -18,7 +18,17 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::report::{Report, StopReason, Usage};
 
-/// How the helper is told what to make; given as its one argument.
+/// What a helper is to make; given as its one argument.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HelperOrder {
+    /// Our own sandbox.
+    Own(Box<HelperConfig>),
+    /// A container of the owner's engine.
+    Engine(Box<super::engine::Contained>),
+}
+
+/// An own sandbox.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HelperConfig {
     /// The name of the job's cgroups: recognised as ours when a killed agent left them behind.
@@ -61,7 +71,7 @@ pub struct StartJob {
     pub artefacts_max_bytes: u64,
 }
 
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct JobLimits {
     pub memory_bytes: u64,
     /// Of /job, /tmp and /dev/shm together.

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
+use worker::sandbox::engine::{Choice, Engine, Wish};
 use worker::sandbox::{
-    End, FromHelper, JobLimits, Options, Report, Running, Sandbox, StartJob, Usage, boottime_ms,
+    End, FromHelper, JobLimits, Options, Prepared, Report, Running, Sandbox, StartJob, Usage,
+    boottime_ms,
 };
 
 pub const MIB: u64 = 1024 * 1024;
@@ -20,17 +22,55 @@ pub fn options(instance: &str) -> Options {
     }
 }
 
-/// A sandbox maker with a name of its own, so that tests can run at the same time.
-pub fn sandbox() -> Sandbox {
+pub fn instance() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let instance = format!("t{}x{number}", std::process::id());
-    match Sandbox::open(options(&instance)) {
+    format!("t{}x{number}", std::process::id())
+}
+
+/// A sandbox maker with a name of its own, so that tests can run at the same time.
+pub fn sandbox() -> Sandbox {
+    match Sandbox::open(options(&instance())) {
         Ok(sandbox) => sandbox,
         Err(error) => {
             panic!("\n\n=== ISOLATION IS IMPOSSIBLE HERE, NOTHING WAS TESTED ===\n{error}\n\n")
         }
     }
+}
+
+/// The engine in whose containers the jobs of tests run, instead of in our own sandbox: `IOG_TEST_ENGINE=podman=/path/of/its.sock`.
+pub fn engine() -> Option<Choice> {
+    let named = std::env::var("IOG_TEST_ENGINE").ok()?;
+    Some(Choice::parse(&named).expect("IOG_TEST_ENGINE names an engine"))
+}
+
+/// A place for this job: our own sandbox, or a container.
+pub async fn place(instance: &str, job: &StartJob) -> Prepared {
+    let Some(choice) = engine() else {
+        let sandbox = Sandbox::open(options(instance)).expect("open");
+        return sandbox.prepare().await.expect("a sandbox can be made");
+    };
+    let directory = job.artefacts.with_file_name("engine");
+    let engine = Engine::open(options(instance), &choice, directory).await;
+    let wish = Wish {
+        limits: job.limits,
+        ..Wish::default()
+    };
+    let prepared = engine.expect("the engine answers").prepare(wish).await;
+    prepared.expect("a container can be made")
+}
+
+/// Runs a job to its end in a container of that engine, and leaves nothing there.
+pub async fn run_in(choice: &Choice, wish: Wish, job: StartJob) -> Outcome {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let instance = instance();
+    let opened = Engine::open(options(&instance), choice, dir.path().join("engine")).await;
+    let engine = opened.expect("the engine answers");
+    let prepared = engine.prepare(wish).await.expect("a container can be made");
+    let outcome = finish(prepared.start(job).await.expect("the job is taken")).await;
+    let (containers, _) = choice.clean(&instance).await.expect("cleaned");
+    assert_eq!(containers, 0, "a job's container goes with its job");
+    outcome
 }
 
 /// A job with small limits and a lease that does not end during the test.
@@ -96,6 +136,13 @@ impl Outcome {
 
 /// Runs a job to its end.
 pub async fn run(job: StartJob) -> Outcome {
+    if let Some(choice) = engine() {
+        let wish = Wish {
+            limits: job.limits,
+            ..Wish::default()
+        };
+        return run_in(&choice, wish, job).await;
+    }
     let sandbox = sandbox();
     let prepared = sandbox.prepare().await.expect("a sandbox can be made");
     finish(prepared.start(job).await.expect("the job is taken")).await

@@ -7,7 +7,7 @@ use protocol::tunnel::{Closed, Door, FileAnswer, FileWish, Shell, Size};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use worker::sandbox::{FromHelper, Running, StopReason, ToHelper};
 
-use super::common::{sandbox, shell};
+use super::common::{instance, place, shell};
 
 struct Job {
     running: Running,
@@ -20,8 +20,8 @@ impl Job {
     /// One that runs until it is stopped.
     async fn start(script: &str) -> Self {
         let dir = tempfile::tempdir().expect("tempdir");
-        let prepared = sandbox().prepare().await.expect("a sandbox");
         let job = shell(dir.path(), script);
+        let prepared = place(&instance(), &job).await;
         let mut running = prepared.start(job).await.expect("the job is taken");
         loop {
             match running.events.next().await {

@@ -3,6 +3,7 @@
 mod agent;
 mod common;
 mod doors;
+mod engine;
 mod escape;
 mod exchange;
 mod image;

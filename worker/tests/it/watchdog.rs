@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use super::common::{cgroups, options, processes, shell, within};
+use super::common::{cgroups, options, place, processes, shell, within};
 use rustix::process::{Pid, Signal, kill_process};
 use worker::sandbox::{FromHelper, Sandbox, boottime_ms};
 
@@ -24,19 +24,13 @@ fn agent_process() {
         .expect("runtime");
     runtime.block_on(async {
         let dir = tempfile::tempdir().expect("tempdir");
-        let sandbox = Sandbox::open(options(instance)).expect("open");
         let mut job = shell(
             dir.path(),
             &format!(": {instance}; while :; do sleep 0.1; done"),
         );
         job.lease_until_ms = boottime_ms() + lease_ms.parse::<u64>().expect("milliseconds");
-        let mut running = sandbox
-            .prepare()
-            .await
-            .expect("prepare")
-            .start(job)
-            .await
-            .expect("start");
+        let prepared = place(instance, &job).await;
+        let mut running = prepared.start(job).await.expect("start");
         while let Some(event) = running.events.next().await {
             if let FromHelper::Started { .. } = event {
                 println!("\nhelper {}", running.events.helper_pid().expect("helper"));
@@ -45,8 +39,8 @@ fn agent_process() {
     });
 }
 
-struct Agent {
-    child: Child,
+pub struct Agent {
+    pub child: Child,
     _output: BufReader<ChildStdout>,
     helper: u32,
     mark: String,
@@ -56,9 +50,14 @@ struct Agent {
 impl Agent {
     fn start(name: &str, lease_ms: u64) -> Self {
         let instance = format!("{name}{}", std::process::id());
+        Self::start_with(&instance, lease_ms, &[])
+    }
+
+    pub fn start_with(instance: &str, lease_ms: u64, env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("exe"))
             .args(["--exact", "watchdog::agent_process", "--nocapture"])
             .env("IOG_TEST_AGENT", format!("{instance} {lease_ms}"))
+            .envs(env.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .expect("agent");
@@ -79,16 +78,21 @@ impl Agent {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("signal");
     }
 
-    fn job_lives(&self) -> bool {
+    pub fn signal_helper(&self, signal: Signal) {
+        let helper = Pid::from_raw(i32::try_from(self.helper).expect("pid")).expect("pid");
+        kill_process(helper, signal).expect("signal");
+    }
+
+    pub fn job_lives(&self) -> bool {
         !processes(&self.mark).is_empty()
     }
 
-    fn all_gone(&self, limit: Duration) {
+    pub fn all_gone(&self, limit: Duration) {
         assert!(within(limit, || !self.job_lives()), "the job lives on");
         assert!(
             within(Duration::from_secs(5), || cgroups(&self.groups).is_empty()),
@@ -131,8 +135,7 @@ fn a_stopped_agent_past_its_lease_has_no_job_any_more() {
 #[test]
 fn a_killed_helper_takes_the_job_along_and_the_next_start_cleans_up() {
     let agent = Agent::start("helper", 60_000);
-    let helper = Pid::from_raw(i32::try_from(agent.helper).expect("pid")).expect("pid");
-    kill_process(helper, Signal::KILL).expect("kill");
+    agent.signal_helper(Signal::KILL);
     assert!(
         within(Duration::from_secs(1), || !agent.job_lives()),
         "the job lives on"
@@ -153,9 +156,8 @@ fn a_killed_helper_takes_the_job_along_and_the_next_start_cleans_up() {
 #[test]
 fn ctrl_c_and_polite_signals_do_not_reach_the_helper() {
     let agent = Agent::start("polite", 60_000);
-    let helper = Pid::from_raw(i32::try_from(agent.helper).expect("pid")).expect("pid");
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-        kill_process(helper, signal).expect("signal");
+        agent.signal_helper(signal);
     }
     assert!(
         !within(Duration::from_millis(500), || !agent.job_lives()),

@@ -1,0 +1,176 @@
+//! What an engine is asked to make: the container of one job. The golden file beside this is what strangers' code is allowed.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::runtime::{CPU_PERIOD_US, HOST_NAME, JOB_UID, MASKED, PROC_READ_ONLY};
+use crate::sandbox::JobLimits;
+
+/// Every container and image of ours carries it; only what carries this node's is ever listed, stopped or removed.
+pub const NODE_LABEL: &str = "iog.node";
+/// Where in the container lie the program that is its process 1, the libraries that it wants, and the socket to its helper.
+pub const OWN_DIRECTORY: &str = "/.iog";
+/// What engines mask of themselves is said again: to name any is to name all.
+const ENGINES_MASK: [&str; 4] = [
+    "/proc/interrupts",
+    "/proc/latency_stats",
+    "/proc/timer_stats",
+    // All of it: the sandbox has none either.
+    "/sys",
+];
+
+/// The container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ask {
+    /// Of the instance that makes it.
+    pub node: String,
+    pub labels: Vec<(String, String)>,
+    /// By its id.
+    pub image: String,
+    /// Read-only: where it is, where the job sees it.
+    pub mounts: Vec<(PathBuf, PathBuf)>,
+    /// Names in /dev.
+    pub device_nodes: Vec<String>,
+    /// UUIDs of NVIDIA's cards; their nodes and the driver's files come by CDI.
+    pub cards: Vec<String>,
+    pub limits: JobLimits,
+    /// Podman takes no `MaskedPaths` over Docker's interface, but has a word of its own for them, which Docker refuses.
+    pub podman: bool,
+}
+
+/// The highest limits that this process may ask for: an engine cannot give more than it has.
+#[derive(Debug, Clone, Copy)]
+pub struct Ceilings {
+    pub open_files: u64,
+    pub processes: u64,
+}
+
+/// The body of the call that makes it. `entry`: how its process 1 is started.
+pub fn create(ask: &Ask, entry: &[String], ceilings: Ceilings) -> Value {
+    let mut labels = serde_json::Map::new();
+    labels.insert(NODE_LABEL.to_owned(), json!(ask.node));
+    for (name, value) in &ask.labels {
+        labels.insert(name.clone(), json!(value));
+    }
+    let mount = |(from, to): &(PathBuf, PathBuf)| json!({"Type": "bind", "Source": from, "Target": to, "ReadOnly": true, "BindOptions": {"Propagation": "rprivate"}});
+    let limits = &ask.limits;
+    let memory = crate::sandbox::cgroup::memory_with_own(limits);
+    let space = format!("rw,exec,nosuid,nodev,size={},mode=1777", limits.disk_bytes);
+    let closed = "rw,noexec,nosuid,nodev,size=65536,mode=755";
+    let ulimit = |name: &str, most: u64| json!({"Name": name, "Soft": most, "Hard": most});
+    let masked: Vec<String> = MASKED
+        .iter()
+        .map(|name| format!("/proc/{name}"))
+        .chain(ENGINES_MASK.map(str::to_owned))
+        .collect();
+    let by_hand = |name: &&String| !name.starts_with("nvidia");
+    let device = |name: &String| {
+        let path = format!("/dev/{name}");
+        json!({"PathOnHost": path, "PathInContainer": path, "CgroupPermissions": "rw"})
+    };
+    let cards: Vec<String> = ask
+        .cards
+        .iter()
+        .map(|uuid| format!("nvidia.com/gpu={uuid}"))
+        .collect();
+    let requests = if cards.is_empty() {
+        json!([])
+    } else {
+        json!([{"Driver": "cdi", "DeviceIDs": cards}])
+    };
+    let mut security = vec!["no-new-privileges".to_owned()];
+    if ask.podman {
+        security.push(format!("mask={}", masked.join(":")));
+    }
+    json!({
+        "Image": ask.image,
+        "Hostname": HOST_NAME,
+        "User": format!("{JOB_UID}:{JOB_UID}"),
+        "WorkingDir": "/",
+        // The job's own variables come by the socket: others may look at a container's.
+        "Env": [],
+        "Entrypoint": entry,
+        "Cmd": [],
+        "Labels": labels,
+        "HostConfig": {
+            // Should the helper be killed, process 1 ends by itself and the engine takes the container away.
+            "AutoRemove": true,
+            "RestartPolicy": {"Name": "no"},
+            "LogConfig": {"Type": "none"},
+            "Mounts": ask.mounts.iter().map(mount).collect::<Vec<_>>(),
+            // Engines with a read-only root may make the last two by themselves, and open to everybody.
+            "Tmpfs": {"/job": space, "/tmp": space, "/run": closed, "/var/tmp": closed},
+            "ShmSize": limits.disk_bytes,
+            "ReadonlyRootfs": true,
+            "NetworkMode": "none",
+            "IpcMode": "private",
+            "CgroupnsMode": "private",
+            "CapDrop": ["ALL"],
+            "SecurityOpt": security,
+            "MaskedPaths": masked,
+            "ReadonlyPaths": PROC_READ_ONLY.map(|name| format!("/proc/{name}")),
+            "Memory": memory,
+            "MemorySwap": memory,
+            "CpuPeriod": CPU_PERIOD_US,
+            "CpuQuota": (limits.cpu_millis.saturating_mul(CPU_PERIOD_US) / 1_000).max(1_000),
+            "PidsLimit": limits.pids.saturating_add(1),
+            "Ulimits": [ulimit("nofile", ceilings.open_files), ulimit("nproc", ceilings.processes), ulimit("core", 0)],
+            "Devices": ask.device_nodes.iter().filter(by_hand).map(device).collect::<Vec<_>>(),
+            "DeviceRequests": requests,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is allowed here is what strangers' code is allowed: a change wants a second look.
+    #[test]
+    fn the_container_that_is_asked_for() {
+        let mut ask = Ask {
+            node: "0123456789ab".into(),
+            labels: vec![
+                ("iog.job".into(), "job_1".into()),
+                ("iog.epoch".into(), "3".into()),
+            ],
+            image: "sha256:44a3".into(),
+            mounts: vec![
+                ("/usr".into(), "/usr".into()),
+                ("/opt/models".into(), "/opt/models".into()),
+            ],
+            device_nodes: vec![
+                "nvidia0".into(),
+                "nvidiactl".into(),
+                "dri/renderD128".into(),
+            ],
+            cards: vec!["GPU-6e8f2d5c".into()],
+            limits: JobLimits {
+                memory_bytes: 1 << 30,
+                disk_bytes: 1 << 28,
+                cpu_millis: 1_500,
+                pids: 64,
+            },
+            podman: false,
+        };
+        let entry = ["/.iog/worker".to_owned(), "__sandbox-inside".to_owned()];
+        let ceilings = Ceilings {
+            open_files: 65_536,
+            processes: 16_384,
+        };
+        let asked = create(&ask, &entry, ceilings);
+        insta::assert_json_snapshot!(asked);
+        ask.podman = true;
+        let podman = create(&ask, &entry, ceilings)["HostConfig"]["SecurityOpt"].clone();
+        let masked = asked["HostConfig"]["MaskedPaths"]
+            .as_array()
+            .expect("paths");
+        let masked: Vec<&str> = masked.iter().filter_map(Value::as_str).collect();
+        assert_eq!(
+            podman,
+            json!(["no-new-privileges", format!("mask={}", masked.join(":"))])
+        );
+    }
+}
