@@ -212,3 +212,23 @@ fn it_is_told_to_people_and_to_programs() {
     assert_eq!(json["well"], false);
     assert_eq!(json["checks"][1]["outcome"], "fail");
 }
+
+#[test]
+fn an_engines_part_in_cards_is_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = machine(dir.path());
+    assert_eq!(engine::toolkit(None).outcome, Outcome::Skipped);
+    let old = engine::toolkit(Some((1, 17, 7)));
+    assert_eq!(old.outcome, Outcome::Fail);
+    assert!(old.found.contains("CVE-2025-23266") && old.fix.contains("1.17.8"));
+    assert_eq!(engine::toolkit(Some((1, 17, 8))).outcome, Outcome::Pass);
+    assert_eq!(
+        engine::cdi(&place, Outcome::Skipped).outcome,
+        Outcome::Skipped
+    );
+    assert_eq!(engine::cdi(&place, Outcome::Pass).outcome, Outcome::Fail);
+    let cdi = dir.path().join("etc/cdi");
+    std::fs::create_dir_all(&cdi).expect("mkdir");
+    std::fs::write(cdi.join("nvidia.yaml"), "kind: nvidia.com/gpu\n").expect("write");
+    assert_eq!(engine::cdi(&place, Outcome::Pass).outcome, Outcome::Pass);
+}

@@ -18,7 +18,7 @@ use super::rootfs::{self, Setup, step};
 use super::sys::{self, Fork};
 use super::wire::{self, FromInit, HelperConfig, StartJob, ToInit};
 use super::{doors, mesh, pack, seccomp, unpack};
-use crate::runtime::{HOST_NAME, JOB_UID, OOM_SCORE, OPEN_FILES};
+use crate::runtime::{HOST_NAME, JOB_UID, OOM_SCORE, OPEN_FILES, SPACES};
 
 /// Runs until the job has ended and is packed; never returns to the helper's code.
 pub fn run(config: &HelperConfig, socket: &OwnedFd) -> ! {
@@ -132,7 +132,13 @@ pub fn serve(
     let (code, signal) = doors::attend(socket, &children, &inside, process.pid);
     // Whatever it started and left behind ends with it; the kernel lets none of them fork again.
     kill_everything();
-    let disk_full = rootfs::fullness(space).is_ok_and(|(_, full)| full);
+    let is_full = |at: &OwnedFd| rootfs::fullness(at).is_ok_and(|(_, full)| full);
+    // An engine's container has several spaces, where the sandbox has one.
+    let others = SPACES.iter().filter(|_| sizes == Space::Sized);
+    let disk_full = is_full(space)
+        || others
+            .flat_map(|at| rootfs::open(Path::new(at)))
+            .any(|at| is_full(&at));
     let left_something = pack::has_something(Path::new("/job/out"));
     let ended = FromInit::Ended {
         code,
