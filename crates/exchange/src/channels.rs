@@ -391,6 +391,24 @@ impl Exchange {
         Ok(to_owner)
     }
 
+    /// As [`Exchange::clear`], of a lease whose earnings are withheld: all of it is promised to the vault, since it may not leave with
+    /// the requester; whose it is stays a matter of the books.
+    pub(crate) async fn clear_withheld(
+        &self,
+        tx: &mut Tx,
+        lease: LeaseId,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if let Some(so_far) = tx.maturity(lease).await? {
+            let nothing = Maturity {
+                earned: so_far.matured,
+                ..so_far
+            };
+            self.clear(tx, lease, &nothing, now).await?;
+        }
+        Ok(())
+    }
+
     /// The owner's address, unless in this channel it stands for somebody else: the chain knows one sum an address, and nobody
     /// could tell whose was redeemed.
     async fn payee_for(

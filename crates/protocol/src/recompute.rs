@@ -85,7 +85,7 @@ impl Recompute {
         let mut problems = Vec::new();
         let mut that = |holds: bool, field: &str, message: &str| {
             if !holds {
-                problems.push(FieldProblem::new(&format!("recompute.{field}"), message));
+                problems.push(FieldProblem::new(format!("recompute.{field}"), message));
             }
         };
         that(

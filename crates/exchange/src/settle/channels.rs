@@ -249,7 +249,11 @@ impl Exchange {
         for lease in self.inner.store.uncleared_leases(row.account).await? {
             let _turn = self.inner.desk.lock().await;
             let mut tx = self.inner.store.begin().await?;
-            self.mature(&mut tx, lease, self.now()).await?;
+            if tx.is_withheld(lease).await? {
+                self.clear_withheld(&mut tx, lease, self.now()).await?;
+            } else {
+                self.mature(&mut tx, lease, self.now()).await?;
+            }
             tx.commit().await?;
         }
         let _turn = self.inner.desk.lock().await;

@@ -1,0 +1,149 @@
+//! The jobs that compute a slice again, and the machines that they keep away from.
+
+use std::collections::BTreeSet;
+
+use kernel::{AccountId, Amount, Epoch, HoldId, JobId, NodeId};
+use ledger::Hold;
+use protocol::JobSpec;
+use protocol::recompute::{CheckState, CheckView, Recompute};
+use protocol::spec::NAME_MAX;
+use protocol::state::JobState;
+use protocol::view::{JobEvent, JobEventKind};
+use store::{Job, Lease};
+
+use crate::desk::Exchange;
+use crate::error::Error;
+
+/// A check waits so long for another owner's machine.
+const WAIT_SECONDS: u64 = 3_600;
+
+impl Exchange {
+    /// Sends the job that computes a slice for the second time, or for the third.
+    pub(super) async fn send_check(
+        &self,
+        before: CheckView,
+        job: &Job,
+        recompute: &Recompute,
+    ) -> Result<(), Error> {
+        let _turn = self.inner.desk.lock().await;
+        let now = self.now();
+        let owners = self.owners_of(&before).await?;
+        let lease = self.inner.store.lease(before.lease).await?;
+        let lease = lease.ok_or(Error::NotFound("the lease"))?;
+        let mut tx = self.inner.store.begin().await?;
+        let stored = tx.check(before.job, before.slice).await?;
+        let Some(stored) = stored.filter(|stored| stored.state == before.state) else {
+            return Ok(());
+        };
+        let id = JobId::new(now, self.random());
+        let (state, second, third) = match stored.state {
+            CheckState::Drawn => (CheckState::Second, Some(id), None),
+            _ => (CheckState::Third, stored.second, Some(id)),
+        };
+        let new = Job {
+            id,
+            account: job.account,
+            spec: Self::spec_of_check(job, recompute, before.slice, &lease),
+            state: JobState::Matching,
+            end: None,
+            members: 1,
+            epoch: Epoch::default(),
+            restarts: 0,
+            stop_requested: false,
+            wanted_device: None,
+            created_at: now,
+            queued_at: Some(now),
+            started_at: None,
+            ended_at: None,
+        };
+        let hold = Hold::new(HoldId::new(now, self.random()), job.account, id);
+        let event = JobEvent {
+            at: now,
+            kind: JobEventKind::Submitted,
+            detail: format!("computes slice {} of {} again", before.slice, job.id),
+        };
+        tx.insert_job(&new).await?;
+        tx.put_hold(&hold).await?;
+        tx.add_event(id, &event).await?;
+        let check = CheckView {
+            state,
+            second,
+            third,
+            ..before
+        };
+        tx.put_check(&check).await?;
+        tx.commit().await?;
+        self.memory().apart.insert(id, owners);
+        self.publish_job(id, Some(event)).await;
+        self.publish_job(job.id, None).await;
+        Ok(())
+    }
+
+    /// The same work for one slice: for its time, at no more than twice what was paid for it.
+    fn spec_of_check(job: &Job, recompute: &Recompute, slice: u32, lease: &Lease) -> JobSpec {
+        let mut spec = job.spec.clone();
+        let name = format!("Slice {slice} again: {}", spec.name.trim());
+        spec.name = name.chars().take(NAME_MAX).collect();
+        spec.env
+            .insert(recompute.variable.clone(), slice.to_string());
+        spec.recompute = None;
+        spec.metrics.clear();
+        spec.placement.nodes = 1;
+        spec.placement.network = false;
+        spec.limits.duration_seconds = recompute.seconds;
+        spec.limits.wait_seconds = WAIT_SECONDS;
+        spec.limits.max_restarts = 1;
+        spec.limits.loss_bound_seconds = None;
+        let own = spec.limits.max_price_per_hour.as_deref();
+        let own = own.and_then(|text| Amount::parse_io(text).ok());
+        let paid = lease.fees.per_hour(lease.price).unwrap_or(Amount::MAX);
+        let twice = paid.checked_add(paid).unwrap_or(Amount::MAX);
+        let most = own.map_or(twice, |own| own.min(twice));
+        spec.limits.max_price_per_hour = Some(most.to_io());
+        spec
+    }
+
+    /// On whose machines a check is not to run: who computed the slice before, and who pays for it.
+    async fn owners_of(&self, check: &CheckView) -> Result<BTreeSet<AccountId>, Error> {
+        let store = &self.inner.store;
+        let mut owners = BTreeSet::new();
+        if let Some(lease) = store.lease(check.lease).await? {
+            owners.extend([lease.owner, lease.account]);
+        }
+        if let Some(second) = check.second {
+            let rows = store.leases_of_job(second).await?;
+            owners.extend(rows.iter().map(|row| row.lease.owner));
+        }
+        Ok(owners)
+    }
+
+    /// After a start: the machines that open checks keep away from.
+    pub(crate) async fn load_apart(&self) -> Result<(), Error> {
+        for mut check in self.inner.store.open_checks(u32::MAX).await? {
+            let running = check.third.or(check.second);
+            // The second is to keep away from the first alone.
+            if check.third.is_none() {
+                check.second = None;
+            }
+            if let Some(job) = running {
+                let owners = self.owners_of(&check).await?;
+                self.memory().apart.insert(job, owners);
+            }
+        }
+        Ok(())
+    }
+
+    /// The nodes that a job is not to be placed on: they refused it, or it checks their owner's work.
+    pub(crate) fn avoided(&self, job: JobId) -> Vec<NodeId> {
+        let memory = self.memory();
+        let mut nodes = memory.refused_by.get(&job).cloned().unwrap_or_default();
+        if let Some(owners) = memory.apart.get(&job) {
+            let all = memory.nodes.values();
+            let theirs = all.filter(|live| owners.contains(&live.node.owner));
+            nodes.extend(theirs.map(|live| live.node.id));
+            nodes.sort_unstable();
+            nodes.dedup();
+        }
+        nodes
+    }
+}
