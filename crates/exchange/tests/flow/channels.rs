@@ -16,6 +16,7 @@ use crate::world::{Worker, World, backends, spec};
 
 mod handed;
 mod told;
+mod withheld;
 
 const RITA: Address = Address::from_bytes([70; 32]);
 const OTTO: Address = Address::from_bytes([71; 32]);
