@@ -208,7 +208,7 @@ impl Exchange {
             "Closed{on} by {by} after {seconds} s; {typed} bytes went in and {shown} came out."
         );
         let event = self.event(JobEventKind::ShellClosed, detail);
-        let end = self.end_of_recording(&mut recorder).await?;
+        let end = self.end_of_recording(&mut recorder).await;
         let act = Act::by(actor, AuditAction::ShellClosed, place.job)
             .with("member", place.member)
             .with("seconds", seconds)

@@ -183,16 +183,6 @@ fn event(at: Duration, kind: &str, text: &str) -> String {
     )
 }
 
-/// A file's bytes and digest; of one that is not there, of nothing.
-async fn digest(path: &Path) -> Result<(u64, String), Error> {
-    let bytes = match tokio::fs::read(path).await {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        other => other.map_err(|source| file_error("reading a recording", path, source))?,
-    };
-    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    Ok((size, hex::encode(Sha256::digest(&bytes))))
-}
-
 /// A recording as lines of text: without colours and movements of the cursor, each with the time at which it began.
 pub fn transcript(file: &str) -> Vec<TranscriptLine> {
     let mut lines = vec![TranscriptLine {
@@ -312,24 +302,37 @@ impl Exchange {
         Recorder::begin(of.id, path, format!("{head}\n"), full).await
     }
 
-    pub(crate) async fn end_of_recording(
-        &self,
-        recorder: &mut Recorder,
-    ) -> Result<RecordingEnd, Error> {
+    pub(crate) async fn end_of_recording(&self, recorder: &mut Recorder) -> RecordingEnd {
         recorder.finish().await;
-        let (size_bytes, sha256) = digest(&recorder.path).await?;
-        Ok(RecordingEnd {
+        self.ended_file(&recorder.path, recorder.cut).await
+    }
+
+    /// A file that cannot be read counts as none: that the shell ended is noted whatever becomes of what it showed.
+    async fn ended_file(&self, path: &Path, cut: bool) -> RecordingEnd {
+        let read = match tokio::fs::read(path).await {
+            Err(error) => {
+                // Of one that was full from the beginning there is no file.
+                if error.kind() != std::io::ErrorKind::NotFound {
+                    tracing::error!(path = %path.display(), %error, "a recording cannot be read");
+                }
+                None
+            }
+            Ok(bytes) => Some(bytes),
+        };
+        let cut = cut || read.is_none();
+        let bytes = read.unwrap_or_default();
+        RecordingEnd {
             at: self.now(),
-            size_bytes,
-            sha256,
-            cut: recorder.cut,
-        })
+            size_bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            sha256: hex::encode(Sha256::digest(&bytes)),
+            cut,
+        }
     }
 
     /// Closes the recordings of shells that were open when a process ended. Only for the process that serves.
     ///
     /// # Errors
-    /// The database failed, or a file cannot be read.
+    /// The database failed.
     pub async fn close_recordings(&self) -> Result<(), Error> {
         loop {
             let open = self.inner.store.recordings_over(None, AT_ONCE).await?;
@@ -338,13 +341,7 @@ impl Exchange {
             }
             for recording in open {
                 let path = self.recording_path(recording.job, recording.id);
-                let (size_bytes, sha256) = digest(&path).await?;
-                let end = RecordingEnd {
-                    at: self.now(),
-                    size_bytes,
-                    sha256,
-                    cut: true,
-                };
+                let end = self.ended_file(&path, true).await;
                 let owner = self.owner_of(recording.job).await?;
                 let act = Act::by_other(
                     ActorKind::System,
@@ -527,7 +524,7 @@ mod tests {
             recorder.shown(Duration::from_secs(second), &piece).await;
         }
         recorder.finish().await;
-        let (size, _) = digest(&path).await.expect("a digest");
+        let size = std::fs::metadata(&path).expect("the file").len();
         assert!(recorder.cut && size <= RECORDING_BYTES_MAX, "{size}");
         let file = std::fs::read_to_string(&path).expect("the file");
         assert_eq!(file.lines().count(), 17);

@@ -105,7 +105,7 @@ async fn a_shell_leaves_entries_and_a_recording_that_its_owner_and_admins_read()
     console
         .get("/api/v1/admin/audit?action=nothing")
         .await
-        .refused(400);
+        .refused(422);
 
     // The pages, as they are without scripts.
     let shown = console

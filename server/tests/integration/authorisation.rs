@@ -585,6 +585,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("part", true, part("wallet-sign-in", "/")),
         ("part", false, part("wallets", "")),
         ("part", false, part("secrets", "")),
+        ("part", false, part("activity", "")),
         ("part", true, part("reports", "")),
         ("part", true, part("round", "1")),
         ("part", false, part("missed", "")),

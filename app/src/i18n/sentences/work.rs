@@ -3,6 +3,10 @@
 /// As [`super::PATTERNS`].
 pub(super) const PATTERNS: &[(&str, &str)] = &[
     (
+        "Give a day as 2026-11-01.",
+        "请按 2026-11-01 的格式填写日期。",
+    ),
+    (
         "Opened on machine {} by {}. Command: {}.",
         "在机器 {} 上由 {} 打开，命令：{}。",
     ),

@@ -61,7 +61,7 @@ pub async fn view(actor: &Actor, id: &str) -> Result<AnyView, Fault> {
                 )
             })
             .collect();
-        view! { <pre class="mono overflow-x-auto" tabindex="0" role="region" aria-label=t.recording_title()>{lines}</pre> }
+        view! { <pre class="code" tabindex="0" role="region" aria-label=t.recording_title()>{lines}</pre> }
             .into_any()
     };
     let href = format!("/jobs/{job}?tab=work");
