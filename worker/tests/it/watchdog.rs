@@ -28,8 +28,9 @@ fn agent_process() {
             dir.path(),
             &format!(": {instance}; while :; do sleep 0.1; done"),
         );
-        job.lease_until_ms = boottime_ms() + lease_ms.parse::<u64>().expect("milliseconds");
         let prepared = place(instance, &job).await;
+        // Counted from here: making a container takes seconds on a busy machine.
+        job.lease_until_ms = boottime_ms() + lease_ms.parse::<u64>().expect("milliseconds");
         let mut running = prepared.start(job).await.expect("start");
         while let Some(event) = running.events.next().await {
             if let FromHelper::Started { .. } = event {
