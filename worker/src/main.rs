@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use kernel::{Amount, PricePerSecond};
+use kernel::PricePerSecond;
 use protocol::spec::{NAME_MAX, is_country};
 use protocol::telemetry::prometheus;
 use tracing_subscriber::EnvFilter;
@@ -218,9 +218,7 @@ fn release_key(text: &str) -> Result<String, String> {
 }
 
 fn price(text: &str) -> Result<PricePerSecond, String> {
-    Amount::parse_io(text)
-        .and_then(PricePerSecond::from_per_hour)
-        .map_err(|error| error.to_string())
+    protocol::rent::price_of("price", text).map_err(|problem| problem.message)
 }
 
 /// Where it is and where jobs see it: there only what the sandbox's own root does not hold already.

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,6 +37,10 @@ const SEND_WITHIN: Duration = Duration::from_mins(2);
 const READ_MAX: usize = 32 * 1024;
 /// After a shell's own end: for what it left in its terminal. What runs on in the background holds nobody up.
 const LINGER: Duration = Duration::from_millis(200);
+/// The most that the kernel lets an ordinary user keep in a pipe.
+const PIPE_MAX: u64 = 1024 * 1024;
+/// After a shell's last word.
+const HANG_UP_WITHIN: Duration = Duration::from_secs(10);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -94,6 +99,9 @@ async fn dial(server: &str, ticket: &str) -> Result<Socket, WsError> {
 async fn carry(socket: Socket, door: Door, orders: &mpsc::Sender<Order>) -> Result<(), Gone> {
     let (mut sink, stream) = socket.split();
     let is_shell = matches!(door, Door::Shell(_));
+    // Of a terminal the reader says what it took, so that a flood stops soon after Ctrl-C. Without one the connection alone bounds what is on
+    // its way: words behind a full standard input would come too late, and both sides would wait for each other.
+    let has_window = matches!(&door, Door::Shell(shell) if shell.size.is_some());
     let is_mesh = matches!(door, Door::Mesh {});
     let opened = match open(door, orders).await {
         Ok(opened) => opened,
@@ -126,8 +134,8 @@ async fn carry(socket: Socket, door: Door, orders: &mpsc::Sender<Order>) -> Resu
         let exit = deliver(
             &sink,
             [Some(output), errors],
-            is_shell.then_some(&window),
-            exit,
+            has_window.then_some(&window),
+            is_shell.then_some(exit),
         )
         .await?;
         let mut sink = sink.lock().await;
@@ -139,13 +147,13 @@ async fn carry(socket: Socket, door: Door, orders: &mpsc::Sender<Order>) -> Resu
     };
     let down = take(stream, input, &window);
     tokio::pin!(up, down);
-    // A shell is over with its process. A connection may be closed on one side and go on on the other.
+    // A shell is over with its process. A connection may be closed on one side and go on on the other. Either way what still comes is read
+    // until the other side hangs up: a socket that is closed on unread bytes is reset, and what was sent last would be lost.
     tokio::select! {
         done = &mut up => {
             done?;
-            if !is_shell {
-                _ = timeout(SEND_WITHIN, down).await;
-            }
+            let patience = if is_shell { HANG_UP_WITHIN } else { SEND_WITHIN };
+            _ = timeout(patience, down).await;
         }
         done = &mut down => done?,
     }
@@ -210,30 +218,54 @@ async fn deliver(
     sink: &Mutex<SplitSink<Socket, Message>>,
     [main, errors]: [Option<End>; 2],
     window: Option<&Semaphore>,
-    mut exit: oneshot::Receiver<Exit>,
+    exit: Option<oneshot::Receiver<Exit>>,
 ) -> Result<Option<Exit>, Gone> {
+    let moved = [Moved::default(), Moved::default()];
     let both = async {
-        let main = pump(sink, main, MAIN, window);
-        let errors = pump(sink, errors, ERRORS, window);
+        let [of_main, of_errors] = &moved;
+        let main = pump(sink, main, MAIN, window, of_main);
+        let errors = pump(sink, errors, ERRORS, window, of_errors);
         tokio::try_join!(main, errors).map(|_| ())
     };
     tokio::pin!(both);
+    // A file or a connection has no process of its own.
+    let Some(mut exit) = exit else {
+        both.await?;
+        return Ok(None);
+    };
     tokio::select! {
         done = &mut both => {
             done?;
-            if window.is_none() {
-                // A file or a connection has no process of its own.
-                return Ok(None);
-            }
             Ok(timeout(OPEN_WITHIN, exit).await.ok().and_then(Result::ok))
         }
         Ok(ended) = &mut exit => {
-            if let Ok(done) = timeout(LINGER, both).await {
-                done?;
+            // What it left in its pipes is sent, however long its reader takes. It is over when nothing more was there for a while, or when
+            // more came than pipes hold: then it is of something that runs on.
+            let seen = || moved.each_ref().map(|of| of.bytes.load(Ordering::Relaxed));
+            let first = seen();
+            loop {
+                let before = seen();
+                if let Ok(done) = timeout(LINGER, &mut both).await {
+                    done?;
+                    break;
+                }
+                let now = seen();
+                let holds = moved.iter().any(|of| of.holds.load(Ordering::Relaxed));
+                let much = std::iter::zip(now, first).any(|(now, first)| now - first > PIPE_MAX);
+                if (now == before && !holds) || much {
+                    break;
+                }
             }
             Ok(Some(ended))
         }
     }
+}
+
+/// What went through one stream, and whether a piece of it is read and not sent yet.
+#[derive(Default)]
+struct Moved {
+    bytes: AtomicU64,
+    holds: AtomicBool,
 }
 
 async fn pump(
@@ -241,6 +273,7 @@ async fn pump(
     from: Option<End>,
     channel: u8,
     window: Option<&Semaphore>,
+    moved: &Moved,
 ) -> Result<(), Gone> {
     let Some(from) = from else { return Ok(()) };
     let mut buffer = vec![0; READ_MAX + 1];
@@ -252,6 +285,9 @@ async fn pump(
         if count == 0 {
             return Ok(());
         }
+        moved.holds.store(true, Ordering::Relaxed);
+        let bytes = u64::try_from(count).unwrap_or(u64::MAX);
+        moved.bytes.fetch_add(bytes, Ordering::Relaxed);
         if let Some(window) = window {
             let permits = u32::try_from(count).unwrap_or(u32::MAX);
             let permits = window.acquire_many(permits).await;
@@ -263,6 +299,7 @@ async fn pump(
             Ok(sent) => sent?,
             Err(_) => return Err(Gone),
         }
+        moved.holds.store(false, Ordering::Relaxed);
     }
 }
 

@@ -15,20 +15,18 @@ pub fn Confirm(
     title: &'static str,
     text: &'static str,
     /// The page without the question.
-    #[prop(into)]
-    close: String,
+    close: Signal<String>,
     /// The form that does it.
     children: ChildrenFn,
 ) -> AnyView {
     let t = words();
     let node = NodeRef::<html::Dialog>::new();
     let navigate = use_navigate();
-    let leave = close.clone();
     let on_close = move |_: leptos::ev::Event| {
         // Esc closes the element; the URL has to follow, or the question would be open again after a reload.
         if open.get_untracked() {
             navigate(
-                &leave,
+                &close.get_untracked(),
                 NavigateOptions {
                     scroll: false,
                     replace: true,
@@ -53,7 +51,7 @@ pub fn Confirm(
             <p class="prose">{text}</p>
             <div class="row-actions mt-4">
                 {children()}
-                <a class="btn" href=close data-noscroll="true">{t.cancel()}</a>
+                <a class="btn" href=move || close.get() data-noscroll="true">{t.cancel()}</a>
             </div>
         </dialog>
     }

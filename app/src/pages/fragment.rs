@@ -28,8 +28,8 @@ pub struct Fragment {
     shown: StoredValue<Option<RwSignal<String>>>,
     /// A new reading is on its way.
     due: StoredValue<bool>,
-    /// What a form with `data-secret` was answered: shown this once.
-    secret: RwSignal<String>,
+    /// What a form with `data-secret` was answered, below what it says: shown this once.
+    secret: RwSignal<Option<(String, String)>>,
 }
 
 /// Of an answer that brings a secret, all that the page needs.
@@ -72,7 +72,7 @@ impl Fragment {
             data: data(Signal::derive(asked)),
             shown: StoredValue::new(None),
             due: StoredValue::new(false),
-            secret: RwSignal::new(String::new()),
+            secret: RwSignal::new(None),
         }
     }
 
@@ -89,12 +89,11 @@ impl Fragment {
             };
             let secret = self.secret;
             let shown = move || {
-                let secret = secret.get();
-                (!secret.is_empty()).then(|| {
+                secret.get().map(|(title, secret)| {
                     notice(
                         Tone::Ok,
                         view! {
-                            <p class="font-medium mb-2">{t.secret_made()}</p>
+                            <p class="font-medium mb-2">{title}</p>
                             <CopyLine text=secret label=t.key_copy()/>
                         },
                     )
@@ -185,10 +184,10 @@ impl Fragment {
             forget(&form);
             let answer = send_form(&form).await;
             if let Ok(text) = &answer {
-                if form.has_attribute("data-secret")
+                if let Some(title) = form.get_attribute("data-secret")
                     && let Ok(Secret { secret }) = decode(text)
                 {
-                    _ = self.secret.try_set(secret);
+                    _ = self.secret.try_set(Some((title, secret)));
                 }
                 // What was typed is kept now, so the part may be written anew.
                 if let Some(active) = document()

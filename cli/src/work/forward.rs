@@ -80,23 +80,32 @@ async fn carry(
     mut read: impl AsyncReadExt + Unpin,
     mut write: impl AsyncWriteExt + Unpin,
 ) -> anyhow::Result<()> {
-    let mut buffer = vec![0; READ_MAX];
-    let (mut reads, mut hears) = (true, true);
-    while hears {
-        tokio::select! {
-            count = read.read(&mut buffer), if reads => match count {
-                Ok(0) | Err(_) => {
-                    reads = false;
-                    to.say(&ToJob::Eof {}).await?;
-                }
-                Ok(count) => to.write(buffer.get(..count).unwrap_or_default()).await?,
-            },
-            heard = from.hear() => match heard {
-                Heard::Bytes(_, bytes) => write.write_all(&bytes).await?,
-                Heard::Word(FromJob::Eof {}) | Heard::Closed(_) => hears = false,
-                Heard::Word(_) => {}
-            },
+    // Both ways at once: a full line one way must not keep the other waiting.
+    let saying = async {
+        let mut buffer = vec![0; READ_MAX];
+        loop {
+            let said = match read.read(&mut buffer).await {
+                Ok(0) | Err(_) => break to.say(&ToJob::Eof {}).await,
+                Ok(count) => to.write(buffer.get(..count).unwrap_or_default()).await,
+            };
+            if said.is_err() {
+                break said;
+            }
         }
+    };
+    let hearing = async {
+        loop {
+            match from.hear().await {
+                Heard::Bytes(_, bytes) => write.write_all(&bytes).await?,
+                Heard::Word(FromJob::Eof {}) | Heard::Closed(_) => return anyhow::Ok(()),
+                Heard::Word(_) => {}
+            }
+        }
+    };
+
+    tokio::select! {
+        heard = hearing => heard?,
+        () = async { _ = saying.await; std::future::pending().await } => {}
     }
     _ = write.shutdown().await;
     to.close().await;

@@ -13,7 +13,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::line::{self, Heard};
+use super::line::{self, Heard, Receiver};
 use super::{At, job};
 
 /// So many bytes are shown before the job is told that they were.
@@ -112,49 +112,81 @@ pub async fn ssh(wanted: Ssh) -> anyhow::Result<ExitCode> {
     let raw = terminal.then(Raw::make).transpose()?;
     let mut resized = signal(SignalKind::window_change())?;
     let (mut input, mut open) = (typed(), true);
-    let mut taken = 0;
-    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    let ended = loop {
-        tokio::select! {
-            piece = input.recv(), if open => if let Some(piece) = piece {
-                to.write(&piece).await?;
-            } else {
-                open = false;
-                to.say(&ToJob::Eof {}).await?;
-            },
-            _ = resized.recv(), if terminal => to.say(&ToJob::Resize(size())).await?,
-            heard = from.hear() => match heard {
-                Heard::Bytes(channel, bytes) => {
-                    taken += bytes.len();
-                    let written = if channel == ERRORS {
-                        err.write_all(&bytes)
-                    } else {
-                        out.write_all(&bytes).and_then(|()| out.flush())
-                    };
-                    if written.is_err() {
-                        break None;
-                    }
-                    if taken >= ACK_EVERY {
-                        let bytes = u32::try_from(taken).unwrap_or(u32::MAX);
-                        to.say(&ToJob::Ack { bytes }).await?;
-                        taken = 0;
-                    }
-                }
-                Heard::Word(FromJob::Exit { code, signal }) => {
-                    let code = code.or_else(|| signal.map(|signal| 128 + signal));
-                    break Some(code.unwrap_or(1));
-                }
-                Heard::Word(_) => {}
-                Heard::Closed(reason) => {
-                    drop(raw);
-                    eprintln!("The line is closed: {reason}.");
-                    return Ok(ExitCode::from(255));
-                }
-            },
+    let (words, mut said) = mpsc::unbounded_channel();
+    // Both ways at once: who stops hearing while it says something would wait for a job that waits for it. What can no longer be said is no
+    // reason to stop hearing.
+    let saying = async {
+        loop {
+            let done = tokio::select! {
+                biased;
+                Some(word) = said.recv() => to.say(&word).await,
+                _ = resized.recv(), if terminal => to.say(&ToJob::Resize(size())).await,
+                piece = input.recv(), if open => if let Some(piece) = piece {
+                    to.write(&piece).await
+                } else {
+                    open = false;
+                    to.say(&ToJob::Eof {}).await
+                },
+            };
+            if done.is_err() {
+                return;
+            }
         }
+    };
+    let hearing = hear(&mut from, &words);
+    let ended = tokio::select! {
+        ended = async { saying.await; std::future::pending().await } => ended,
+        ended = hearing => ended,
     };
     to.close().await;
     drop(raw);
-    let code = ended.and_then(|code| u8::try_from(code).ok());
-    Ok(ExitCode::from(code.unwrap_or(1)))
+    Ok(match ended {
+        Ended::Over(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        Ended::NobodyReads => ExitCode::from(1),
+        Ended::Closed(reason) => {
+            eprintln!("The line is closed: {reason}.");
+            ExitCode::from(255)
+        }
+    })
+}
+
+enum Ended {
+    /// With this code.
+    Over(i32),
+    /// Standard output is closed.
+    NobodyReads,
+    /// The line, and why.
+    Closed(String),
+}
+
+/// Writes what comes out of the job, and says how much was taken, until it is over.
+async fn hear(from: &mut Receiver, words: &mpsc::UnboundedSender<ToJob>) -> Ended {
+    let mut taken = 0;
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    loop {
+        match from.hear().await {
+            Heard::Bytes(channel, bytes) => {
+                taken += bytes.len();
+                let written = if channel == ERRORS {
+                    err.write_all(&bytes)
+                } else {
+                    out.write_all(&bytes).and_then(|()| out.flush())
+                };
+                if written.is_err() {
+                    return Ended::NobodyReads;
+                }
+                if taken >= ACK_EVERY {
+                    let bytes = u32::try_from(taken).unwrap_or(u32::MAX);
+                    _ = words.send(ToJob::Ack { bytes });
+                    taken = 0;
+                }
+            }
+            Heard::Word(FromJob::Exit { code, signal }) => {
+                let code = code.or_else(|| signal.map(|signal| 128 + signal));
+                return Ended::Over(code.unwrap_or(1));
+            }
+            Heard::Word(_) => {}
+            Heard::Closed(reason) => return Ended::Closed(reason),
+        }
+    }
 }

@@ -231,7 +231,7 @@ impl Exchange {
         let Some(token) = &hello.join_token else {
             return refuse(
                 Refusal::UnknownNode,
-                "this worker is not enrolled here; make a join line on the portal's Nodes page and run it once",
+                "this worker is not enrolled here; make a join line in the portal (Earn) and run it once",
             );
         };
         self.try_enrol(hello, token).await.unwrap_or_else(|error| {
@@ -248,7 +248,7 @@ impl Exchange {
         else {
             return Ok(refuse(
                 Refusal::JoinToken,
-                "the join token is unknown, used or expired; make a new one on the portal's Nodes page",
+                "the join token is unknown, used or expired; make a new one in the portal: Earn, Make a join line",
             ));
         };
         let node = Node {

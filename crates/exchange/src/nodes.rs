@@ -15,7 +15,7 @@ use crate::audit::Act;
 use crate::desk::{Exchange, Memory, NodeLive, secret_hash};
 use crate::error::Error;
 use crate::proofs::{level, may_be_hired};
-use crate::rules::hours_until;
+use crate::rules::{hours_until, in_hours};
 use crate::views::{device_state, earned, per_hour};
 
 /// The one line to copy: fetches the worker, checks it and joins. Either of two programs that a bare system may have.
@@ -169,12 +169,13 @@ impl Exchange {
             per_hour: per_hour(self.fees(), device.price),
             rules: device.rules.clone(),
             hours_until: hours_until(device, now),
+            in_hours: in_hours(device, now),
             job: lease.map(|lease| lease.lease.job),
             earned: lease.map_or(Amount::ZERO, |lease| {
                 let open = earned(lease).minus_or_zero(lease.lease.earned);
                 lease.lease.share(device.id, open)
             }),
-            checks: checks(memory, live, device, supply, lease.is_some()),
+            checks: checks(memory, live, device, now, lease.is_some()),
             verified: level(device, now),
             proof: device.proof.clone(),
         }
@@ -233,9 +234,10 @@ fn checks(
     memory: &Memory,
     live: &NodeLive,
     device: &Device,
-    supply: Supply,
+    now: Timestamp,
     hired: bool,
 ) -> Vec<EarnCheck> {
+    let supply = live.supply(device, now);
     let check = |rule, pass: bool, fix: &str| EarnCheck {
         rule,
         pass,
@@ -276,7 +278,7 @@ fn checks(
         ),
         check(
             EarnRule::InHours,
-            supply != Supply::Closed,
+            in_hours(device, now),
             "outside the hours of its schedule; it is offered again when they begin",
         ),
         check(
@@ -295,7 +297,11 @@ fn checks(
                 hired
                     || place
                         .is_some_and(|(rank, of)| rank.saturating_mul(2) <= of.saturating_add(1)),
-                "most free offers of this model are cheaper; a lower price is hired sooner",
+                if place.is_some() {
+                    "most free offers of this model are cheaper; a lower price is hired sooner"
+                } else {
+                    "pass the rules above first"
+                },
             )
         },
         EarnCheck {

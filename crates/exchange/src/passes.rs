@@ -158,6 +158,13 @@ impl Exchange {
         hours: u32,
     ) -> Result<PortLinkView, Error> {
         self.own_port(actor, at).await?;
+        let of = self.own_job(actor, at.job, Scope::Jobs).await?;
+        if of.state.is_final() {
+            return Err(Error::Conflict(format!(
+                "this job has ended: it is {}",
+                of.state
+            )));
+        }
         if !(1..=LINK_HOURS_MAX).contains(&hours) {
             let why = format!("a whole number of hours from 1 to {LINK_HOURS_MAX}");
             return Err(Error::invalid("hours", why));

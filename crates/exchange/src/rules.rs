@@ -190,6 +190,14 @@ pub(crate) fn hours_until(device: &Device, now: Timestamp) -> Option<Timestamp> 
     }
 }
 
+/// Whether a device is within its hours, whatever else keeps it from the market.
+pub(crate) fn in_hours(device: &Device, now: Timestamp) -> bool {
+    !matches!(
+        Hours::at(device.rules.schedule.as_ref(), now),
+        Hours::Closed { .. }
+    )
+}
+
 /// The devices whose price follows the index to another place, with that price.
 fn followers(memory: &Memory, trades: &[TradeRow]) -> Vec<Device> {
     let mut by_model: BTreeMap<(DeviceClass, &str), Vec<&Device>> = BTreeMap::new();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kernel::{Amount, PricePerSecond, Seconds};
 use market::Offer;
 use metering::Fees;
+use protocol::proof::ProofState;
 use protocol::spec::DeviceClass;
 use protocol::state::{DeviceState, JobState, LeaseState};
 use protocol::view::{JobSummary, Kind, LeaseView, Meter, OfferView};
@@ -92,8 +93,11 @@ pub(crate) fn offer_view(memory: &Memory, offer: &Offer, kind: Kind, fees: Fees)
         spot_per_hour: as_kind(Kind::Spot).map(|spot| per_hour(fees, spot.price)),
         reserved_per_hour: reserved.as_ref().map(|term| per_hour(fees, term.price)),
         reserved_min_term: reserved.map(|term| term.min_duration),
-        // Challenges do not exist yet: everything is a claim, and is shown as one.
-        proven: false,
+        proven: node.is_some_and(|live| {
+            live.devices
+                .iter()
+                .any(|device| device.id == offer.device && device.proof.state == ProofState::Proven)
+        }),
         online_since: node
             .and_then(|node: &NodeLive| node.link.as_ref())
             .map(|link| link.since),

@@ -250,9 +250,17 @@ pub struct AutoChange {
 /// # Errors
 /// The field with what to write instead.
 pub fn price_of(field: &str, text: &str) -> Result<PricePerSecond, FieldProblem> {
-    Amount::parse_io(text)
+    let price = Amount::parse_io(text)
         .and_then(PricePerSecond::from_per_hour)
-        .map_err(|error| FieldProblem::new(field, error.to_string()))
+        .map_err(|error| FieldProblem::new(field, error.to_string()))?;
+    if price.per_second().is_zero() {
+        // Who lends for nothing by mistake loses real hours; who wants to be out of the market pauses.
+        return Err(FieldProblem::new(
+            field,
+            "a price above 0; pause the device to keep it out of the market",
+        ));
+    }
+    Ok(price)
 }
 
 impl RulesChange {

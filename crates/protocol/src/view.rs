@@ -787,6 +787,8 @@ pub struct NodeDeviceView {
     pub state: DeviceState,
     /// Outside its hours: when it is free again. Within them: until when.
     pub hours_until: Option<Timestamp>,
+    /// Whether it is within the hours of its schedule, whatever else keeps it from the market.
+    pub in_hours: bool,
     /// On demand, as it is stored: base units a second.
     pub price: PricePerSecond,
     /// With the requester's fee: what one hour costs.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use futures::StreamExt;
 use http::StatusCode;
 use protocol::Code;
 use protocol::tunnel::{FromJob, TUNNEL_FRAME_MAX};
@@ -16,6 +17,9 @@ use crate::state::AppState;
 
 /// A last word that is not taken in so long is not waited for: the seat is somebody else's.
 const LAST_WORD_WITHIN: Duration = Duration::from_secs(20);
+
+/// Who does not close its own side in so long is not waited for.
+const HANG_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// A seat among the address's sockets, and the socket with its bounds. `refusal` is said to what is no WebSocket.
 pub fn begin(
@@ -50,4 +54,7 @@ pub async fn end(mut socket: WebSocket, ended: Result<&'static str, FromJob>) {
         reason: reason.into(),
     };
     _ = timeout(LAST_WORD_WITHIN, socket.send(Message::Close(Some(close)))).await;
+    // A socket that is closed on unread bytes is reset, and the last words with it.
+    let drained = async { while let Some(Ok(_)) = socket.next().await {} };
+    _ = timeout(HANG_UP_WITHIN, drained).await;
 }

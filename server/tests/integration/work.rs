@@ -258,6 +258,31 @@ async fn files_of_a_running_job_are_listed_fetched_and_put() {
         assert_eq!(said.0, Some(0), "{said:?}");
     }
     assert_eq!(std::fs::read_to_string(&back).expect("fetched"), "by cp");
+    // Nothing of much is lost at the end, and bytes go both ways at once.
+    for _ in 0..3 {
+        let much = iog(&[
+            "ssh",
+            &job,
+            "head -c 3000000 /dev/zero | tr '\\0' a; exit 3",
+        ]);
+        assert_eq!(
+            (much.0, much.1.len(), much.2.as_str()),
+            (Some(3), 3_000_000, "")
+        );
+    }
+    let big = app.folder().join("big");
+    std::fs::write(&big, vec![b'x'; 2_000_000]).expect("written");
+    let both = std::process::Command::new(binary("IOG_CLI_BIN", "iog"))
+        .args(["ssh", &job, "cat"])
+        .env("IOG_SERVER", &app.url)
+        .env("IOG_API_KEY", &ada.key)
+        .stdin(std::fs::File::open(&big).expect("opened"))
+        .output()
+        .expect("the command starts");
+    assert_eq!(
+        (both.status.code(), both.stdout.len()),
+        (Some(0), 2_000_000)
+    );
     let (code, out, _) = iog(&["logs", &job]);
     assert!(code == Some(0) && out.contains("the word"), "{out}");
     let none = format!("job_{}", "0".repeat(32));

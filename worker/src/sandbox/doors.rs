@@ -210,7 +210,9 @@ fn execute(job: &StartJob, shell: &Shell, streams: [&OwnedFd; 3], terminal: bool
     command
         .env_clear()
         .envs(job.env.iter().map(|(name, value)| (name, value)))
-        .env("SHELL", own);
+        .env("SHELL", own)
+        // What is typed is kept nowhere: the working directory is among what others may see of the job.
+        .env("HISTFILE", "");
     if terminal {
         command.env("TERM", "xterm-256color");
         if bash {

@@ -50,9 +50,7 @@ fn unfit(why: &str) -> FileAnswer {
 fn failed(error: &io::Error) -> FileAnswer {
     match error.kind() {
         io::ErrorKind::NotFound => FileAnswer::Missing,
-        io::ErrorKind::StorageFull => FileAnswer::Failed {
-            why: "the job's disk limit is reached".to_owned(),
-        },
+        io::ErrorKind::StorageFull => unfit("the job's disk limit is reached"),
         io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => unfit(&error.to_string()),
         _ => FileAnswer::Failed {
             why: error.to_string(),

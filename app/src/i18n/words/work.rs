@@ -58,6 +58,7 @@ words! {
     ports_note: "Open leads to an address of the port's own, for you alone. A link opens it for whoever has it, until its time or the job is over. Programs use the address below, with a link's token or an API key as X-IOG-Token.", "“打开”会进入该端口自己的地址，仅限您本人。链接可供任何持有者使用，直到过期或任务结束。程序使用下面的地址，并以 X-IOG-Token 附上链接令牌或 API 密钥。";
     port_open: "Open", "打开";
     port_public: "public", "公开";
+    port_link_made: "Whoever has this link reaches the port until its time is over. It is shown only now.", "持有此链接者在有效期内均可访问该端口。链接仅显示这一次。";
     port_share: "Make a link", "生成链接";
     port_link_for: "How long the link is good", "链接有效期";
     port_hour: "1 hour", "1 小时";

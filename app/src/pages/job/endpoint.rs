@@ -45,7 +45,7 @@ pub fn asking(job: &JobView, t: &'static Words) -> Option<AnyView> {
                     {told("offline", Tone::Bad, t.work_offline())}
                 </div>
                 <form class="grid grid-cols-1 gap-2">
-                    <label class="field"><span>{t.ask_question()}</span><textarea rows="3" maxlength="20000" required></textarea></label>
+                    <label class="field"><span>{t.ask_question()}</span><textarea class="input" rows="3" maxlength="20000" required></textarea></label>
                     <div class="row-actions">
                         <button type="submit" class="btn primary">{t.ask_send()}</button>
                         <button type="button" class="btn" data-ask-stop="">{t.ask_stop()}</button>

@@ -302,7 +302,7 @@ fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> Any
     view! {
         <PageHead title=title/>
         {stale_notice()}
-        {head(state, written, &id)}
+        {head(state, written, &id, tab)}
         <div class="grid gap-6 lg:grid-cols-[1fr_18rem]">
             <div class="min-w-0">{bar}{body}</div>
             <section class="min-w-0">{written.happened.view(|t| skeleton_block(t.loading()))}</section>
@@ -312,19 +312,20 @@ fn show(page: JobPage, tab: Signal<String>, id: String, written: Written) -> Any
 }
 
 /// State, meter, and the way to stop it.
-fn head(state: State, written: Written, id: &str) -> AnyView {
+fn head(state: State, written: Written, id: &str, tab: Signal<String>) -> AnyView {
     let t = words();
     let query = use_query_map();
     let path = format!("/jobs/{id}");
+    // The tab stays open: a shell, or what was asked a model, would be lost with it.
+    let close = Signal::derive(move || format!("{path}?tab={}", tab.get()));
     let stop = Post::to::<Stop>();
     let open = Signal::derive(move || {
         let asked = query.with(|query| query.get("confirm").as_deref() == Some("stop"));
         asked && !state.over.get()
     });
-    let ask = format!("{path}?confirm=stop");
+    let ask = Signal::derive(move || format!("{}&confirm=stop", close.get()));
     // Answered or refused, the question is over; a refusal stands on the page, below the dialog.
     let navigate = use_navigate();
-    let close = path.clone();
     effect(move || {
         if stop.is_over() && open.get_untracked() {
             let quietly = NavigateOptions {
@@ -332,7 +333,7 @@ fn head(state: State, written: Written, id: &str) -> AnyView {
                 replace: true,
                 ..Default::default()
             };
-            navigate(&close, quietly);
+            navigate(&close.get_untracked(), quietly);
         }
     });
     let meter = Signal::derive(move || reading(&state.meter.get().unwrap_or_default(), t));
@@ -341,11 +342,11 @@ fn head(state: State, written: Written, id: &str) -> AnyView {
             <div class="min-w-0 flex-1 basis-full md:basis-0">{written.head.view(|t| skeleton_rows(t.loading(), 1))}</div>
             <div class="row-actions">
                 {live_dot()}
-                {part(move || (!state.over.get()).then(|| view! { <a class="btn danger" href=ask.clone() data-noscroll="true">{t.stop()}</a> }))}
+                {part(move || (!state.over.get()).then(|| view! { <a class="btn danger" href=move || ask.get() data-noscroll="true">{t.stop()}</a> }))}
             </div>
         </div>
         {form_fault(stop.fault(), &[])}
-        <Confirm open=open title=t.stop_title() text=t.stop_text() close=path>
+        <Confirm open=open title=t.stop_title() text=t.stop_text() close=close>
             <PostForm post=stop>
                 <input type="hidden" name="id" value=state.id.get_value()/>
                 <Submit label=t.stop() kind=Kind::Danger busy=stop.pending/>

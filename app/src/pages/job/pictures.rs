@@ -31,10 +31,12 @@ pub fn pictures(job: &JobView, t: &'static Words) -> Option<AnyView> {
     let more = (more > 0).then(|| {
         view! { <p class="hint mt-2">{fill(t.pictures_more(), &[&more.to_string()])}</p> }
     });
+    found.truncate(SHOWN_MAX);
+    // Members send theirs when they have them: what is shown stands in the order of the work.
+    found.sort_by(|one, other| one.path.cmp(&other.path));
     let api = format!("/api/v1/jobs/{}", job.summary.id);
     let shown = found
         .iter()
-        .take(SHOWN_MAX)
         .map(|file| {
             let version = file.sha256.get(..16).unwrap_or(&file.sha256);
             let source = format!("{api}/pictures/{}?v={version}", file.id);

@@ -163,7 +163,7 @@ async fn ports(job: &protocol::view::JobView, t: &'static Words) -> Result<AnyVi
                     .parts();
                 let field = format!("hours-{member}-{port}");
                 view! {
-                    <form method="post" action=crate::api::secrets::SharePort::url() data-secret="yes" class="row-actions">
+                    <form method="post" action=crate::api::secrets::SharePort::url() data-secret=t.port_link_made() class="row-actions">
                         <input type="hidden" name="job" value=id.to_string()/>
                         <input type="hidden" name="member" value=member.clone()/>
                         <input type="hidden" name="port" value=port.clone()/>

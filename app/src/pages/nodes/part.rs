@@ -161,11 +161,10 @@ fn rents(device: &NodeDeviceView, t: &'static Words) -> AnyView {
         .auto
         .map(|auto| fill(t.rent_has_auto(), &[&auto.percent.to_string()]));
     let until = device.hours_until.map(|until| {
-        let closed = device.state == DeviceState::Closed;
-        let text = if closed {
-            t.rent_free_again()
-        } else {
+        let text = if device.in_hours {
             t.rent_free_until()
+        } else {
+            t.rent_free_again()
         };
         fill(text, &[&format::moment(until)])
     });

@@ -157,7 +157,7 @@ fn card(hook: &WebhookView, t: &'static Words) -> AnyView {
                   more: Option<(&'static str, String)>| {
         let more = more.map(|(name, value)| view! { <input type="hidden" name=name value=value/> });
         view! {
-            <form method="post" action=action data-done=done data-secret=(action == RotateWebhook::url()).then_some("yes")>
+            <form method="post" action=action data-done=done data-secret=(action == RotateWebhook::url()).then(|| t.secret_made())>
                 <input type="hidden" name="id" value=id.clone()/>{more}
                 <button class=class type="submit">{word}</button>
             </form>
@@ -201,7 +201,7 @@ fn new_hook(t: &'static Words) -> AnyView {
         <div class="card grid grid-cols-1 gap-3" data-key="new-hook">
             <h3>{t.hook_new()}</h3>
             {form_fault(fault, &["url", "events"])}
-            <form method="post" action=MakeWebhook::url() data-done=t.hook_made() data-secret="yes" class="grid grid-cols-1 gap-3 max-w-xl">
+            <form method="post" action=MakeWebhook::url() data-done=t.hook_made() data-secret=t.secret_made() class="grid grid-cols-1 gap-3 max-w-xl">
                 <Field name="url" label=t.hook_url() kind="url" required=true max_length=2048 error=field_error(fault, "url")/>
                 <Field name="events" label=t.hook_events() hint=fill(t.hook_events_hint(), &[&names.join(" ")])
                     error=field_error(fault, "events")/>

@@ -117,10 +117,10 @@ fn editor(
     };
     let money = |name, label, value| number(name, label, t.unit_price(), value);
     let until = device.hours_until.map(|until| {
-        let text = if device.state == protocol::state::DeviceState::Closed {
-            t.rent_free_again()
-        } else {
+        let text = if device.in_hours {
             t.rent_free_until()
+        } else {
+            t.rent_free_again()
         };
         view! { <p class="hint">{fill(text, &[&format::moment(until)])}</p> }
     });

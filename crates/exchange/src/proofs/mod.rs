@@ -52,6 +52,8 @@ const AFTER_STRIKE: Seconds = Seconds::MINUTE;
 const AFTER_FAILURE: Seconds = Seconds::HOUR;
 /// One that was hired is looked at again.
 const AFTER_HIRE: Seconds = Seconds::new(600);
+/// So often it is looked whether a device that nobody has asked yet is free.
+const UNKNOWN_EVERY: Seconds = Seconds::new(15);
 /// Half of what an echo carries each way.
 const ECHO_BYTES: usize = 32 * 1_024;
 /// Challenges that are kept.
@@ -109,7 +111,12 @@ impl Memory {
                 ask,
             },
         );
-        self.proofs.put(talk.node, self.now.plus(AFTER_HIRE));
+        let wait = if is_unknown(self, talk.node) {
+            UNKNOWN_EVERY
+        } else {
+            AFTER_HIRE
+        };
+        self.proofs.put(talk.node, self.now.plus(wait));
     }
 
     /// A measurement within this lease is not over.
@@ -166,10 +173,15 @@ impl Exchange {
         let now = self.now();
         let due = self.memory().proofs.due(now);
         for node in due {
-            let next = self.between(challenges.every);
+            let mut next = self.between(challenges.every);
             let mut memory = self.memory();
+            let idle = idle_devices(&memory, node, now, challenges.every);
+            if idle.is_empty() && is_unknown(&memory, node) {
+                // All that was never asked is hired: it is asked as soon as it is free.
+                next = next.min(UNKNOWN_EVERY);
+            }
             memory.proofs.put(node, now.plus(next));
-            for device in idle_devices(&memory, node, now, challenges.every) {
+            for device in idle {
                 self.ask_first(&mut memory, node, &device, None);
             }
         }
@@ -512,6 +524,19 @@ impl Memory {
 }
 
 /// What of a connected node may be asked now.
+/// Whether the node has a device that nobody has asked yet.
+fn is_unknown(memory: &Memory, node: NodeId) -> bool {
+    let live = memory.nodes.get(&node);
+    live.is_some_and(|live| {
+        live.devices.iter().any(|device| {
+            device.present
+                && device.proof.state == ProofState::Claimed
+                && device.proof.challenged_at.is_none()
+                && device.proof.reason.is_none()
+        })
+    })
+}
+
 fn idle_devices(memory: &Memory, node: NodeId, now: Timestamp, every: Seconds) -> Vec<Device> {
     let Some(live) = memory.nodes.get(&node) else {
         return Vec::new();
