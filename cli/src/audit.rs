@@ -47,12 +47,13 @@ fn verdict(text: &str, hash: Option<&str>) -> anyhow::Result<(String, u8)> {
             first.position, last.position, last.hash
         );
     }
-    said += &match checked.gaps {
+    let follows = match checked.gaps {
         0 => "Each follows from the one before.\n".to_owned(),
         gaps => format!(
             "Between some of them others are not in this file ({gaps} places): so it is when it was filtered.\n"
         ),
     };
+    said += &follows;
     Ok((said, 0))
 }
 

@@ -73,6 +73,10 @@ impl Subject {
         Self(SubjectKind::Secret, name.to_owned())
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "ids, sums and texts are all said as they come"
+    )]
     pub fn wallet(address: impl ToString) -> Self {
         Self(SubjectKind::Wallet, address.to_string())
     }
@@ -131,6 +135,10 @@ impl Act {
     }
 
     /// By nobody whom we know but for what they have.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "ids, sums and texts are all said as they come"
+    )]
     pub fn by_other(
         kind: ActorKind,
         id: impl ToString,
@@ -157,6 +165,10 @@ impl Act {
     }
 
     /// Never with a secret, and never with a text that somebody else than the actor wrote.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "ids, sums and texts are all said as they come"
+    )]
     pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         let value: String = value
             .to_string()

@@ -248,12 +248,11 @@ impl Exchange {
             Reach::FilesRead(..) => AuditAction::FilesRead,
             Reach::FilesStored(..) => AuditAction::FilesStored,
         };
-        let act = match who {
-            Some(actor) => Act::by(actor, action, job),
-            None => {
-                let owner = self.owner_of(job).await?;
-                Act::by_other(ActorKind::Link, "", action, job, owner)
-            }
+        let act = if let Some(actor) = who {
+            Act::by(actor, action, job)
+        } else {
+            let owner = self.owner_of(job).await?;
+            Act::by_other(ActorKind::Link, "", action, job, owner)
         };
         let act = act.with("member", member);
         let act = match what {

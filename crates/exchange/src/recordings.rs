@@ -237,7 +237,7 @@ enum Escape {
     Control,
     /// `ESC ] … BEL`, and its like, up to `ESC \`.
     Text,
-    TextEscape,
+    TextEnds,
     /// One letter more that names a set of letters.
     Set,
     /// This letter was its last.
@@ -252,9 +252,10 @@ impl Escape {
             (Self::Begun, '[') => Self::Control,
             (Self::Begun, ']' | 'P' | 'X' | '^' | '_') => Self::Text,
             (Self::Begun, '(' | ')' | '*' | '+' | '#' | ' ' | '%') => Self::Set,
-            (Self::Control, '\u{40}'..='\u{7e}') | (Self::Text, '\u{7}') => Self::Over,
-            (Self::Begun | Self::Set | Self::TextEscape, _) => Self::Over,
-            (Self::Text, '\u{1b}') => Self::TextEscape,
+            (Self::Control, '\u{40}'..='\u{7e}')
+            | (Self::Text, '\u{7}')
+            | (Self::Begun | Self::Set | Self::TextEnds, _) => Self::Over,
+            (Self::Text, '\u{1b}') => Self::TextEnds,
             (inside @ (Self::Control | Self::Text), _) => inside,
         }
     }

@@ -43,9 +43,10 @@ impl Mesh {
 
     /// Lines of /etc/hosts.
     pub fn hosts(self) -> String {
-        (0..self.members)
-            .map(|member| format!("{} {}\n", address(member), host_name(member)))
-            .collect()
+        let lines: Vec<String> = (0..self.members)
+            .map(|member| format!("{} {}", address(member), host_name(member)))
+            .collect();
+        lines.join("\n") + "\n"
     }
 }
 

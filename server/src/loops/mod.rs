@@ -73,7 +73,10 @@ fn reconcilers(state: &AppState) -> [JoinHandle<()>; 6] {
             "meshes",
             JOIN_EVERY,
             state.closing.clone(),
-            move || joined(join.clone()),
+            move || {
+                crate::tunnel::mesh::round(&join);
+                std::future::ready(Ok(()))
+            },
         )),
         tokio::spawn(every(
             "endpoints",
@@ -106,11 +109,6 @@ fn reconcilers(state: &AppState) -> [JoinHandle<()>; 6] {
             move || reconciled(reconcile.clone()),
         )),
     ]
-}
-
-async fn joined(state: AppState) -> Result<(), exchange::Error> {
-    crate::tunnel::mesh::round(&state);
-    Ok(())
 }
 
 async fn looked(state: AppState) -> Result<(), exchange::Error> {

@@ -56,7 +56,7 @@ async fn a_shell_leaves_entries_and_a_recording_that_its_owner_and_admins_read()
     let file = format!("/api/v1/recordings/{}", recording.id);
     let cast = ada.rest.get(&file).await.text();
     assert!(
-        cast.starts_with("{") && cast.contains("shown-to-all"),
+        cast.starts_with('{') && cast.contains("shown-to-all"),
         "{cast}"
     );
     assert!(!cast.contains("my-password"), "{cast}");

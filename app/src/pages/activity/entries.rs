@@ -87,11 +87,12 @@ pub(in crate::pages) async fn view(actor: &Actor, asked: &Asked, of: Of) -> Resu
             )
         }
     };
-    let given: String = FIELDS
+    let given: Vec<String> = FIELDS
         .iter()
         .filter_map(|name| asked.get(name).map(|value| (name, value)))
         .map(|(name, value)| format!("{name}={}&", Url::escape(&value)))
         .collect();
+    let given = given.concat();
     let older = found.next.as_ref().map(|next| {
         let href = format!("{}{given}before={next}", of.page());
         view! { <p class="mt-4"><a class="btn" href=href>{t.ledger_older()}</a></p> }

@@ -48,7 +48,7 @@ pub async fn view(actor: &Actor, id: &str) -> Result<AnyView, Fault> {
     let shown = if lines.is_empty() {
         notice(Tone::Idle, t.recording_empty())
     } else {
-        let lines: String = lines
+        let lines: Vec<String> = lines
             .iter()
             .take(TRANSCRIPT_LINES_MAX)
             .map(|line| {
@@ -61,6 +61,7 @@ pub async fn view(actor: &Actor, id: &str) -> Result<AnyView, Fault> {
                 )
             })
             .collect();
+        let lines = lines.concat();
         view! { <pre class="code" tabindex="0" role="region" aria-label=t.recording_title()>{lines}</pre> }
             .into_any()
     };
