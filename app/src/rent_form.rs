@@ -30,7 +30,8 @@ mod reading {
     use kernel::{Amount, PricePerSecond, Seconds};
     use protocol::FieldProblem;
     use protocol::rent::{
-        AutoChange, Change, DeviceRules, ReservedChange, RulesChange, Schedule, price_of,
+        AutoChange, Change, DeviceRules, ReservedChange, RulesChange, Schedule, asked_price_of,
+        price_of,
     };
 
     use super::RentForm;
@@ -114,7 +115,7 @@ mod reading {
         /// Every field that cannot be read or followed, by its name in the form.
         pub fn change(&self) -> Result<DeviceChange, Vec<FieldProblem>> {
             let mut wrong = Vec::new();
-            let price = price_of("per_hour", &self.per_hour).map(Some);
+            let price = asked_price_of("per_hour", &self.per_hour).map(Some);
             let price = kept(&mut wrong, price);
             let rules = RulesChange {
                 min_duration: Change::to(kept(

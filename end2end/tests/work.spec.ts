@@ -42,6 +42,15 @@ test('a shell is opened in a running job, typed into and closed; files go in and
   await expect(shell.locator('[data-terminal]')).toBeHidden();
   await expect(page.locator('.timeline')).toContainText('A shell was opened in it');
 
+  // What it showed was recorded, for its owner to read.
+  await open(page, `${job}?tab=work`);
+  await page.locator('main a[href*="recording="]').last().click();
+  await expect(page.locator('main pre')).toContainText('sum=42 in /job');
+  await expectAccessible(page, 'a recording of a shell');
+  await expectFits(page, 'a recording of a shell');
+  await open(page, '/activity');
+  await expect(page.locator('main table')).toContainText('Shell opened');
+
   await prefer(page, 'zh', 'dark');
   await open(page, `${job}?tab=work`);
   await expect(page.locator('[data-shell-open]')).toHaveText('打开 Shell');

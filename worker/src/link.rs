@@ -46,7 +46,7 @@ const fn advice(reason: Refusal) -> &'static str {
     match reason {
         Refusal::Malformed | Refusal::Protocol => " (install the iog-worker that fits this server)",
         Refusal::Signature => " (is --server exactly the address that the server knows itself by?)",
-        Refusal::JoinToken => " (each line joins one machine, within an hour)",
+        Refusal::JoinToken => " (make a new join line in the portal, under Earn)",
         Refusal::UnknownNode => " (run: iog-worker join --server URL --token TOKEN)",
         Refusal::Removed => {
             " (its owner removed this node; to lend it again, join with a new state directory)"

@@ -218,7 +218,7 @@ fn release_key(text: &str) -> Result<String, String> {
 }
 
 fn price(text: &str) -> Result<PricePerSecond, String> {
-    protocol::rent::price_of("price", text).map_err(|problem| problem.message)
+    protocol::rent::asked_price_of("price", text).map_err(|problem| problem.message)
 }
 
 /// Where it is and where jobs see it: there only what the sandbox's own root does not hold already.

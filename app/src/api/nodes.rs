@@ -1,8 +1,8 @@
 //! An owner's machines, their prices and what they earn.
 
-#[cfg(feature = "ssr")]
-use kernel::{Amount, PricePerSecond, Seconds};
 use kernel::{DeviceId, NodeId};
+#[cfg(feature = "ssr")]
+use kernel::{PricePerSecond, Seconds};
 use leptos::prelude::*;
 #[cfg(feature = "ssr")]
 use protocol::Problem;
@@ -27,12 +27,17 @@ pub async fn make_join_token() -> Result<JoinTokenView, Fault> {
     Ok(token)
 }
 
+#[cfg(feature = "ssr")]
+fn asked_price(field: &str, text: &str) -> Result<PricePerSecond, Fault> {
+    let price = protocol::rent::asked_price_of(field, text);
+    price.map_err(|problem| Problem::field(field, problem.message).into())
+}
+
 /// `per_hour` is a decimal number of IO.
 #[server(prefix = "/fn", endpoint = "price")]
 pub async fn set_price(device: DeviceId, per_hour: String) -> Result<(), Fault> {
     let actor = super::actor().await?;
-    let price = Amount::parse_io(&per_hour).and_then(PricePerSecond::from_per_hour);
-    let price = price.map_err(|error| Problem::field("per_hour", error.to_string()))?;
+    let price = asked_price("per_hour", &per_hour)?;
     super::exchange()?.set_price(&actor, device, price).await?;
     super::answer_form("/nodes");
     Ok(())
@@ -96,11 +101,7 @@ pub async fn change_prices(
 ) -> Result<(), Fault> {
     let actor = super::actor().await?;
     let change = match (per_hour.trim(), percent.trim()) {
-        (price, "") => {
-            let price = Amount::parse_io(price).and_then(PricePerSecond::from_per_hour);
-            let price = price.map_err(|error| Problem::field("per_hour", error.to_string()))?;
-            exchange::PriceMove::To(price)
-        }
+        (price, "") => exchange::PriceMove::To(asked_price("per_hour", price)?),
         ("", percent) => {
             let percent = percent.trim_end_matches('%').trim().parse();
             let wrong = |_| Problem::field("percent", "a whole number such as -10 or 5");

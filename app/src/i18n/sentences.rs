@@ -22,6 +22,10 @@ const PATTERNS: &[(&str, &str)] = &[
         "No offer matches: {} removes {} of {} offers.",
         "没有匹配的报价：{} 排除了 {} / {} 个报价。",
     ),
+    (
+        "a price above 0; pause the device to keep it out of the market",
+        "价格须大于 0；如需退出市场，请暂停该设备",
+    ),
     ("No offer matches.", "没有匹配的报价。"),
     (
         "Nothing is offered in this way at the moment: no worker is connected, or none is rented out as this kind.",

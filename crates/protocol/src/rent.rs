@@ -250,15 +250,20 @@ pub struct AutoChange {
 /// # Errors
 /// The field with what to write instead.
 pub fn price_of(field: &str, text: &str) -> Result<PricePerSecond, FieldProblem> {
-    let price = Amount::parse_io(text)
+    Amount::parse_io(text)
         .and_then(PricePerSecond::from_per_hour)
-        .map_err(|error| FieldProblem::new(field, error.to_string()))?;
+        .map_err(|error| FieldProblem::new(field, error.to_string()))
+}
+
+/// The same for what a device asks. Who lends for nothing by mistake loses real hours; who wants to be out of the market pauses.
+///
+/// # Errors
+/// The field with what to write instead.
+pub fn asked_price_of(field: &str, text: &str) -> Result<PricePerSecond, FieldProblem> {
+    let price = price_of(field, text)?;
     if price.per_second().is_zero() {
-        // Who lends for nothing by mistake loses real hours; who wants to be out of the market pauses.
-        return Err(FieldProblem::new(
-            field,
-            "a price above 0; pause the device to keep it out of the market",
-        ));
+        let why = "a price above 0; pause the device to keep it out of the market";
+        return Err(FieldProblem::new(field, why));
     }
     Ok(price)
 }

@@ -305,7 +305,7 @@ async fn a_secret_reaches_the_jobs_environment_and_nothing_else() {
             .ok::<SecretView>();
 
         // Printed whole, and in two pieces; told by its length that it is the right one.
-        let script = "echo \"length=${#HF_TOKEN}\"; echo \"whole $HF_TOKEN.\"; printf 'cut hf_only-'; sleep 0.4; echo 'the-job-knows.'; echo \"$HF_TOKEN\" >&2; env | grep -c ^HF_TOKEN=";
+        let script = "echo \"length=${#HF_TOKEN}\"; echo \"whole $HF_TOKEN.\"; printf 'cut hf_only-'; sleep 0.4; echo 'the-job-knows.'; sleep 0.3; echo \"$HF_TOKEN\" >&2; env | grep -c ^HF_TOKEN=";
         let mut spec = shell("secret", script);
         spec.secrets = vec!["HF_TOKEN".into()];
         // Another account's name is none here.

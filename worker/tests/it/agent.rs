@@ -422,7 +422,7 @@ fn each_refusal_tells_the_owner_what_to_do() {
     let dir = tempfile::tempdir().expect("tempdir");
     let state = dir.path().join("state");
     for (reason, wanted) in [
-        (Refusal::JoinToken, "make a new join token"),
+        (Refusal::JoinToken, "make a new join line"),
         (Refusal::Removed, "removed this node"),
         (Refusal::UnknownNode, "iog-worker join"),
         (Refusal::Protocol, "install the iog-worker that fits"),

@@ -4,7 +4,7 @@ use kernel::{DeviceId, PricePerSecond, Seconds};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use protocol::FieldProblem;
-use protocol::rent::price_of;
+use protocol::rent::asked_price_of;
 use protocol::view::{NodeDeviceView, PriceCheckView};
 
 use super::hours::{show_hours, show_offset};
@@ -40,7 +40,7 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
     } else {
         (stored(device), Vec::new())
     };
-    let price = price_of("per_hour", &form.per_hour);
+    let price = asked_price_of("per_hour", &form.per_hour);
     let check = match price {
         Ok(price) => {
             let check = exchange.price_check(&actor, device.id, price).await?;

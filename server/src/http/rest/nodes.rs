@@ -7,7 +7,7 @@ use http::StatusCode;
 use kernel::{DeviceId, JoinTokenId, LeaseId, NodeId, Seconds};
 use protocol::fleet::{NodeLeaseView, UptimeView};
 use protocol::recompute::CheckView;
-use protocol::rent::price_of;
+use protocol::rent::{asked_price_of, price_of};
 use protocol::reputation::ReputationView;
 use protocol::view::{
     ChallengeView, EarningsView, JoinTokenState, JoinTokenView, NodeView, Page, PriceCheckView,
@@ -165,7 +165,7 @@ pub async fn change_prices(
     // Before the fields are looked at: who may not change prices learns nothing about their form.
     actor.require(Scope::Nodes)?;
     let change_by = match (change.price_per_hour.as_deref(), change.percent) {
-        (Some(text), None) => price_of("price_per_hour", text)
+        (Some(text), None) => asked_price_of("price_per_hour", text)
             .map(PriceMove::To)
             .map_err(|problem| Refused::field(&problem.field, problem.message))?,
         (None, Some(percent)) => PriceMove::By(percent),
@@ -232,7 +232,7 @@ pub async fn change_device(
     actor.require(Scope::Nodes)?;
     let price = change.price_per_hour.as_deref();
     let price = price
-        .map(|text| price_of("price_per_hour", text))
+        .map(|text| asked_price_of("price_per_hour", text))
         .transpose()
         .map_err(|problem| Refused::field(&problem.field, problem.message))?;
     let rules = change.rules.unwrap_or_default();
