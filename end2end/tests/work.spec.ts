@@ -43,7 +43,7 @@ test('a shell is opened in a running job, typed into and closed; files go in and
   await expect(page.locator('.timeline')).toContainText('A shell was opened in it');
 
   // What it showed was recorded, for its owner to read.
-  await open(page, `${job}?tab=work`);
+  await open(page, `${job}?tab=files`);
   await page.locator('main a[href*="recording="]').last().click();
   await expect(page.locator('main pre')).toContainText('sum=42 in /job');
   await expectAccessible(page, 'a recording of a shell');

@@ -134,7 +134,7 @@ async fn a_shell_leaves_entries_and_a_recording_that_its_owner_and_admins_read()
             .text()
             .contains("shown-to-all")
     );
-    let work = page.get(&format!("/jobs/{job}?tab=work")).await.text();
+    let work = page.get(&format!("/jobs/{job}?tab=files")).await.text();
     assert!(work.contains(&text), "the job's page leads there");
     ada.stop(job).await;
 }

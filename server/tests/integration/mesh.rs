@@ -78,6 +78,15 @@ fn own_address() -> String {
 
 #[tokio::test]
 async fn escape_machines_of_a_job_reach_each_other_and_nobody_else_over_a_restart_too() {
+    let door = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun");
+    if let Err(error) = door {
+        // A job with such a network fails to start here, and says so; there is nothing to see.
+        println!("skipped: /dev/net/tun: {error}");
+        return;
+    }
     let mut app = TestApp::start_with(Database::Sqlite, &QUICK).await;
     let (ada, bo) = (app.account("ada", Some("20")), app.account("bo", None));
     let _nodes = [

@@ -304,13 +304,21 @@ fn receipt_row(job: &str, view: &ReceiptView, t: &'static Words) -> AnyView {
 pub async fn files(id: &str) -> Result<AnyView, Fault> {
     let job = job(id).await?;
     let t = words();
+    let actor = actor().await?;
+    let recordings = crate::pages::activity::recording::list(&actor, job.summary.id, t).await?;
+    let left = left(&job, t);
+    Ok(view! { {left}<div class="mt-6 empty:hidden">{recordings}</div> }.into_any())
+}
+
+/// What the job left, or that there is nothing (yet).
+fn left(job: &JobView, t: &'static Words) -> AnyView {
     if job.artefacts.is_empty() {
         let text = if job.summary.state.is_final() {
             t.files_none()
         } else {
             t.files_not_yet()
         };
-        return Ok(notice(Tone::Idle, text));
+        return notice(Tone::Idle, text);
     }
     let several = job.summary.members > 1;
     let rows = job
@@ -338,9 +346,9 @@ pub async fn files(id: &str) -> Result<AnyView, Fault> {
         Column::end(t.col_size()),
         Column::new("SHA-256"),
     ];
-    let pictures = super::pictures::pictures(&job, t);
+    let pictures = super::pictures::pictures(job, t);
     let table = table(t.tab_files(), columns, rows);
-    Ok(view! { {pictures}<div class="mt-6">{table}</div> }.into_any())
+    view! { {pictures}<div class="mt-6">{table}</div> }.into_any()
 }
 
 /// The events, newest first.

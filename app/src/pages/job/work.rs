@@ -29,14 +29,11 @@ pub fn told(name: &'static str, tone: Tone, text: &'static str) -> AnyView {
 pub async fn part(id: &str) -> Result<AnyView, Fault> {
     let job = super::parts::job(id).await?;
     let t = words();
-    let actor = crate::api::actor().await?;
-    let recordings = crate::pages::activity::recording::list(&actor, job.summary.id, t).await?;
     if job.summary.state.is_final() {
-        let over = notice(Tone::Idle, t.work_over());
-        return Ok(
-            view! { <div class="grid grid-cols-1 gap-6">{over}{recordings}</div> }.into_any(),
-        );
+        return Ok(notice(Tone::Idle, t.work_over()));
     }
+    // Nothing here may change with what happens in the job: the part would be written anew, and a shell that is open in it closed.
+    let recorded = format!("/jobs/{}?tab=files", job.summary.id);
     let api = format!("/api/v1/jobs/{}", job.summary.id);
     let ports = ports(&job, t).await?;
     let members = job.summary.members;
@@ -94,7 +91,7 @@ pub async fn part(id: &str) -> Result<AnyView, Fault> {
                     <button type="button" class="btn small" data-shell-close="">{t.shell_close()}</button>
                 </div>
             </section>
-            {recordings}
+            <p><a class="link" href=recorded>{t.recordings_title()}</a></p>
             {ports}
             <section class="grid grid-cols-1 gap-3">
                 <div class="flex flex-wrap items-end justify-between gap-3">
