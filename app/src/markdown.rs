@@ -38,6 +38,9 @@ pub fn to_html(text: &str) -> String {
             attrs: Vec::new(),
         })),
         Event::End(TagEnd::Heading(level)) => Some(Event::End(TagEnd::Heading(lower(level)))),
+        // A long line is scrolled to with the keyboard too.
+        Event::Start(Tag::CodeBlock(_)) => Some(Event::Html("<pre tabindex=\"0\"><code>".into())),
+        Event::End(TagEnd::CodeBlock) => Some(Event::Html("</code></pre>\n".into())),
         other => Some(other),
     });
     let mut out = String::new();
