@@ -155,8 +155,8 @@ pub async fn one_part(address: &str) -> Result<AnyView, Fault> {
     let launch = form::launch_card(&exchange, template, &typed, tried).await?;
     Ok(view! {
         {head(template, t)}
-        <div class="grid gap-6 lg:grid-cols-[1fr_22rem]">
-            <div class="min-w-0 grid gap-6 content-start order-2 lg:order-1">
+        <div class="grid grid-cols-1 gap-6 lg:grid-cols-[1fr_22rem]">
+            <div class="min-w-0 grid grid-cols-1 gap-6 content-start order-2 lg:order-1">
                 {needs(template, t)}
                 <article class="prose readme" inner_html=markdown::to_html(text(&template.readme, t))></article>
                 {files(&exchange, template, t)}
