@@ -2,7 +2,6 @@
 //! none can be changed, taken out or put in between without all that follow showing it. docs/audit.md states the bytes.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use kernel::{AccountId, RecordingId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -29,25 +28,7 @@ macro_rules! named {
             $($(#[$doc])* #[serde(rename = $word)] $variant,)*
         }
 
-        impl $name {
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)*
-                }
-            }
-
-            pub fn parse(text: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|one| one.as_str() == text)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
+        words!($name { $($variant = $word,)* });
     };
 }
 

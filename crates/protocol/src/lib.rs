@@ -7,6 +7,9 @@
 //! Invariants: unknown fields are refused in what people and workers send us; every text and list has a bound.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+#[macro_use]
+mod words;
+
 pub mod audit;
 pub mod endpoint;
 pub mod fleet;

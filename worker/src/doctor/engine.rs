@@ -4,7 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{Check, Outcome, Place, RUN_WITHIN, run_true};
-use crate::sandbox::JobLimits;
 use crate::sandbox::Options;
 use crate::sandbox::engine::{Choice, Engine, Wish, is_refused, toolkit_version};
 
@@ -94,18 +93,8 @@ async fn container(choice: &Choice) -> Check {
     let run = async {
         let engine = Engine::probe(options, choice, directory.clone()).await;
         let engine = engine.map_err(|lacks| lacks.join("; "))?;
-        let limits = JobLimits {
-            memory_bytes: 64 << 20,
-            disk_bytes: 16 << 20,
-            cpu_millis: 1_000,
-            pids: 16,
-        };
-        let wish = Wish {
-            limits,
-            ..Wish::default()
-        };
         let ready = engine
-            .prepare(wish)
+            .prepare(Wish::trial())
             .await
             .map_err(|error| error.to_string())?;
         run_true(ready).await

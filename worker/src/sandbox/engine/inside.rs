@@ -64,9 +64,9 @@ pub struct Met {
     pub ours: Ours,
 }
 
-/// Has the container made, and waits for its process 1, which is made to say that the root is as it must be.
-pub fn meet(config: &Contained) -> Setup<Met> {
-    let listener = step(
+/// A socket of the kind that the helper and process 1 speak over.
+fn packets() -> Setup<OwnedFd> {
+    step(
         "make a socket",
         rustix::net::socket_with(
             AddressFamily::UNIX,
@@ -74,7 +74,12 @@ pub fn meet(config: &Contained) -> Setup<Met> {
             SocketFlags::CLOEXEC,
             None,
         ),
-    )?;
+    )
+}
+
+/// Has the container made, and waits for its process 1, which is made to say that the root is as it must be.
+pub fn meet(config: &Contained) -> Setup<Met> {
+    let listener = packets()?;
     let address = step(
         "name the socket (is the state directory's path too long?)",
         SocketAddrUnix::new(&config.meet),
@@ -258,15 +263,7 @@ pub fn run(nodes: &str) -> std::process::ExitCode {
 }
 
 fn dial() -> Setup<OwnedFd> {
-    let socket = step(
-        "make a socket",
-        rustix::net::socket_with(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        ),
-    )?;
+    let socket = packets()?;
     let address = step(
         "name the socket",
         SocketAddrUnix::new(Path::new(OWN_DIRECTORY).join(LINE)),

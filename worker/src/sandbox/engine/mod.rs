@@ -81,6 +81,21 @@ pub struct Wish {
     pub limits: JobLimits,
 }
 
+impl Wish {
+    /// A small one of no job: whether a container can be made at all.
+    pub fn trial() -> Self {
+        Self {
+            limits: JobLimits {
+                memory_bytes: 64 << 20,
+                disk_bytes: 16 << 20,
+                cpu_millis: 1_000,
+                pids: 16,
+            },
+            ..Self::default()
+        }
+    }
+}
+
 impl Engine {
     /// Finds the engine, removes what an earlier worker of this instance left, and makes sure that it can contain a job by
     /// containing nothing. `directory` is the worker's own, and closed to others.
@@ -95,17 +110,7 @@ impl Engine {
         let engine = Self::open(options, choice, directory)
             .await
             .map_err(|why| vec![why])?;
-        let limits = JobLimits {
-            memory_bytes: 64 << 20,
-            disk_bytes: 16 << 20,
-            cpu_millis: 1_000,
-            pids: 16,
-        };
-        let wish = Wish {
-            limits,
-            ..Wish::default()
-        };
-        let tried = engine.prepare(wish).await;
+        let tried = engine.prepare(Wish::trial()).await;
         tried.map_err(|error| {
             let mut lacks = error.sentences();
             if engine.about.is_crun_on_v1() {
