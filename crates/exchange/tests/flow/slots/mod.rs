@@ -1,6 +1,6 @@
 //! Who has a slot, model-checked: every state into which two devices, two jobs, a database, an exchange that dies,
 //! workers that stand still and messages that come late can get while two things go wrong. The steps are those of
-//! `leases.rs`, `recover.rs`, `tick.rs`, `workers.rs` and `admission.rs`, one commit each; the slots are a real
+//! `leases`, `recover.rs`, `tick`, `workers.rs` and `admission.rs`, one commit each; the slots are a real
 //! `market::Book`, the jobs' states `protocol::state`. Change the rules there and here.
 //!
 //! Shown: never two live leases on a slot; a job never runs twice at a time, nor a device for two; a lease is billed
