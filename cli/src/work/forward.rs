@@ -30,6 +30,7 @@ pub struct Forward {
     #[arg(value_parser = job)]
     job: JobId,
     /// The port that the job listens on, on its loopback.
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
     /// The port to listen on here [default: the same]; 0 for a free one.
     local: Option<u16>,

@@ -67,7 +67,9 @@ async fn accepted(response: Response) -> anyhow::Result<Response> {
 }
 
 fn told(problem: &protocol::Problem) -> String {
-    let fields = problem.fields.iter();
+    // As a rule the sentence names them already.
+    let unsaid = |message: &str| !problem.detail.contains(message);
+    let fields = problem.fields.iter().filter(|field| unsaid(&field.message));
     let fields = fields.map(|field| format!(" ({}: {})", field.field, field.message));
     std::iter::once(problem.detail.clone())
         .chain(fields)

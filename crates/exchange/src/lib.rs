@@ -103,7 +103,7 @@ pub use pictures::frames_of;
 pub use ports::{Entropy, SystemClock, SystemEntropy};
 pub use proofs::Challenges;
 pub use protocol::money::PayoutMove;
-pub use recordings::{Recorder, TRANSCRIPT_LINES_MAX, TranscriptLine};
+pub use recordings::{RECORDING_WRITTEN_AFTER, Recorder, TRANSCRIPT_LINES_MAX, TranscriptLine};
 pub use replay::Replayer;
 pub use reports::ProofFile;
 pub use rules::DeviceChange;

@@ -21,7 +21,7 @@ use crate::error::Error;
 const JOB_BYTES_MAX: u64 = 64 * RECORDING_BYTES_MAX;
 /// What is kept in memory before it is written, and for how long.
 const WRITE_BYTES: usize = 8 * 1024;
-const WRITE_AFTER: Duration = Duration::from_secs(2);
+pub const RECORDING_WRITTEN_AFTER: Duration = Duration::from_secs(2);
 /// Room for the line that says that it is cut.
 const MARK_BYTES: u64 = 128;
 const AT_ONCE: u32 = 200;
@@ -121,7 +121,18 @@ impl Recorder {
             return;
         }
         self.put(line);
-        if self.waiting.len() >= WRITE_BYTES || at.saturating_sub(self.written_at) >= WRITE_AFTER {
+        if self.waiting.len() >= WRITE_BYTES {
+            self.write(at).await;
+        } else {
+            self.written_by(at).await;
+        }
+    }
+
+    /// Writes what has waited long enough. Called every [`RECORDING_WRITTEN_AFTER`] too: a shell that shows nothing more must
+    /// not keep its last words in memory until it ends.
+    pub async fn written_by(&mut self, at: Duration) {
+        let waited = at.saturating_sub(self.written_at) >= RECORDING_WRITTEN_AFTER;
+        if waited && !self.waiting.is_empty() {
             self.write(at).await;
         }
     }

@@ -33,6 +33,8 @@ const HOST: &str = "host";
 const EVENTS_SHOWN: u32 = 100;
 /// Minutes in one answer.
 const SHOWN: i64 = 24 * 60;
+/// An owner may ask for so many.
+const HOURS_MAX: u32 = 24;
 /// The owner is called about one device once in so long.
 const CALL_AGAIN: Seconds = Seconds::new(3_600);
 
@@ -359,10 +361,10 @@ impl Exchange {
         })
     }
 
-    /// What an own machine measured within the last hours (24 at most), and what happened to its devices.
+    /// What an own machine measured within the last hours (1 to 24), and what happened to its devices.
     ///
     /// # Errors
-    /// Not this account's node.
+    /// Not this account's node; hours out of range.
     pub async fn node_telemetry(
         &self,
         actor: &Actor,
@@ -371,10 +373,13 @@ impl Exchange {
     ) -> Result<NodeTelemetryView, Error> {
         actor.require(Scope::Read)?;
         self.check_own(actor, node)?;
+        if !(1..=HOURS_MAX).contains(&hours) {
+            return Err(Error::invalid("hours", "a whole number from 1 to 24"));
+        }
         self.write_telemetry().await?;
         let now = self.now();
         let to = now.plus(AHEAD).millis().div_euclid(MINUTE_MS);
-        let from = to.saturating_sub(i64::from(hours.clamp(1, 24)).saturating_mul(60));
+        let from = to.saturating_sub(i64::from(hours).saturating_mul(60));
         let models = self.models(node);
         let host = self.minutes_of(node, HOST, from, to).await?;
         let mut devices = Vec::new();

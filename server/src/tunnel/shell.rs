@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
-use exchange::{Exchange, Place, Recorder, Traffic, check_shell};
+use exchange::{Exchange, Place, RECORDING_WRITTEN_AFTER, Recorder, Traffic, check_shell};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use kernel::JobId;
@@ -249,12 +249,23 @@ async fn showing(
     let began = Instant::now();
     let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut writes = interval_at(
+        Instant::now() + RECORDING_WRITTEN_AFTER,
+        RECORDING_WRITTEN_AFTER,
+    );
+    writes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let message = tokio::select! {
             message = from.next() => message,
             _ = pings.tick() => {
                 if !push(to, Message::Ping(bytes::Bytes::new())).await {
                     return "gone";
+                }
+                continue;
+            }
+            _ = writes.tick(), if recorder.is_some() => {
+                if let Some(recorder) = &mut recorder {
+                    recorder.written_by(began.elapsed()).await;
                 }
                 continue;
             }

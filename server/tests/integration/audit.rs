@@ -1,7 +1,7 @@
 //! The audit log from outside: a shell and what it showed, who reads which entries, and the pages.
 
 use http::Method;
-use protocol::audit::{AuditAction, AuditExport, AuditView, RecordingView, check};
+use protocol::audit::{ActorKind, AuditAction, AuditExport, AuditView, RecordingView, check};
 use protocol::state::JobState;
 use protocol::tunnel::FromJob;
 use protocol::view::Page;
@@ -136,5 +136,52 @@ async fn a_shell_leaves_entries_and_a_recording_that_its_owner_and_admins_read()
     );
     let work = page.get(&format!("/jobs/{job}?tab=files")).await.text();
     assert!(work.contains(&text), "the job's page leads there");
+    ada.stop(job).await;
+}
+
+#[tokio::test]
+async fn a_recording_that_kill_9_of_the_server_left_open_is_closed_with_what_was_shown_until_then()
+{
+    let mut app = TestApp::start_with(test_support::Database::Sqlite, &QUICK).await;
+    let (ada, bo) = (app.account("ada", Some("50")), app.account("bo", None));
+    let _node = app.node(&bo, "bo-desktop", "3.6").await;
+    let job = ada.submit(&shell("work", "sleep 600")).await.summary.id;
+    ada.wait_for(job, JobState::Running, SOON).await;
+    let page = browser(&app, &ada).await;
+    let path = format!("/api/v1/jobs/{job}/shell?cols=80&rows=24");
+    let mut socket = ShellSocket::open(&page, &path).await.expect("a shell");
+    socket.write(b"echo before''-the-end\n").await;
+    socket.until("before-the-end").await;
+    let shells = format!("/api/v1/jobs/{job}/recordings");
+    let open: Vec<RecordingView> = ada.rest.get(&shells).await.ok();
+    assert_eq!((open.len(), open[0].closed_at), (1, None));
+    // Nothing more is shown: it is on the disk soon all the same.
+    let folder = app.folder().join("recordings").join(job.to_string());
+    let cast = folder.join(format!("{}.cast", open[0].id));
+    wait_until("what was shown is written", SOON, || async {
+        let written = std::fs::read_to_string(&cast).unwrap_or_default();
+        written.contains("before-the-end").then_some(())
+    })
+    .await;
+
+    app.kill_server();
+    drop(socket);
+    app.start_server().await;
+    let closed: Vec<RecordingView> = ada.rest.get(&shells).await.ok();
+    assert_eq!((closed.len(), closed[0].id), (1, open[0].id));
+    assert!(closed[0].closed_at.is_some() && closed[0].cut, "{closed:?}");
+    let file = format!("/api/v1/recordings/{}", open[0].id);
+    assert!(
+        ada.rest.get(&file).await.text().contains("before-the-end"),
+        "its file is read as any other"
+    );
+    let entries: Page<AuditView> = ada.rest.get("/api/v1/audit?action=shell.closed").await.ok();
+    let entry = &entries.items[0].entry;
+    assert_eq!(entry.actor.kind, ActorKind::System);
+    assert_eq!(entry.detail["why"], "the server ended");
+    assert_eq!(
+        Some(entry.detail["recording_sha256"].as_str()),
+        closed[0].sha256.as_deref()
+    );
     ada.stop(job).await;
 }

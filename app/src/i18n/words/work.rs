@@ -78,5 +78,6 @@ words! {
     tab_work: "Work", "操作";
     event_shell_opened: "A shell was opened in it", "在任务中打开了 Shell";
     event_shell_closed: "A shell in it was closed", "任务中的 Shell 已关闭";
+    event_work: "Work in it: {} entries", "在任务中的操作：{} 条";
     event_file_stored: "A file was put into it", "向任务中放入了文件";
 }

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use protocol::state::JobState;
-use protocol::view::{JobEventKind, JobSummary, JobView, ReceiptView};
+use protocol::view::{JobEvent, JobEventKind, JobSummary, JobView, ReceiptView};
 
 use crate::api::jobs::parse;
 use crate::api::{actor, exchange};
@@ -351,6 +351,15 @@ fn left(job: &JobView, t: &'static Words) -> AnyView {
     view! { {pictures}<div class="mt-6">{table}</div> }.into_any()
 }
 
+/// Shells and files put into a running job, of which so many in a row are told one by one. Each command that `iog ssh` runs leaves two,
+/// and what became of the job would be lost among them.
+const WORK_SHOWN: usize = 2;
+
+const fn is_work(kind: JobEventKind) -> bool {
+    use JobEventKind::{FileStored, ShellClosed, ShellOpened};
+    matches!(kind, ShellOpened | ShellClosed | FileStored)
+}
+
 /// The events, newest first.
 pub async fn happened(id: &str) -> Result<AnyView, Fault> {
     let job = job(id).await?;
@@ -359,19 +368,35 @@ pub async fn happened(id: &str) -> Result<AnyView, Fault> {
         .job_telemetry(&actor().await?, job.summary.id)
         .await?;
     let devices = telemetry::of_job(&measured, t);
-    let events = job
-        .events
-        .iter()
-        .rev()
-        .map(|event| {
-            let detail = (!event.detail.is_empty()).then(|| told(&event.detail, locale));
-            view! {
-                <li>
-                    <p class="font-medium">{wording::event(event.kind, t)}</p>
-                    {detail.map(|detail| view! { <p>{detail}</p> })}
-                    <p class="hint"><time datetime=event.at.to_string()>{format::moment(event.at)}</time></p>
-                </li>
+    let entry = |event: &JobEvent| {
+        let detail = (!event.detail.is_empty()).then(|| told(&event.detail, locale));
+        view! {
+            <li>
+                <p class="font-medium">{wording::event(event.kind, t)}</p>
+                {detail.map(|detail| view! { <p>{detail}</p> })}
+                <p class="hint"><time datetime=event.at.to_string()>{format::moment(event.at)}</time></p>
+            </li>
+        }
+    };
+    let newest: Vec<&JobEvent> = job.events.iter().rev().collect();
+    let events = newest
+        .chunk_by(|a, b| is_work(a.kind) && is_work(b.kind))
+        .map(|run| match run {
+            [.., oldest] if is_work(oldest.kind) && run.len() > WORK_SHOWN => {
+                let entries = run.iter().map(|event| entry(event)).parts();
+                let words = fill(t.event_work(), &[&run.len().to_string()]);
+                // By its oldest entry: what is added at the other end leaves it open.
+                view! {
+                    <li>
+                        <details data-key=format!("work-{}", oldest.at.millis())>
+                            <summary>{words}</summary>
+                            <ol class="timeline">{entries}</ol>
+                        </details>
+                    </li>
+                }
+                .into_any()
             }
+            run => run.iter().map(|event| entry(event)).parts().into_any(),
         })
         .parts();
     Ok(

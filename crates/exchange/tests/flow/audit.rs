@@ -1,14 +1,15 @@
 //! The audit log: what leaves an entry, that nothing else does, and that nobody changes one unnoticed.
 
 use exchange::{Actor, AuditQuery, Error, Reach, Via};
-use kernel::Timestamp;
+use kernel::{RecordingId, Seconds, Timestamp};
 use protocol::audit::{
-    ActorKind, AuditAction, AuditActor, AuditSubject, AuditView, NO_PREVIOUS, SubjectKind, check,
+    ActorKind, AuditAction, AuditActor, AuditSubject, AuditView, NO_PREVIOUS, RECORDING_DAYS,
+    SubjectKind, check,
 };
 use protocol::money::{ApprovalAction, IncidentKind};
 use protocol::view::Scope;
 use sqlx::{AssertSqlSafe, Executor};
-use store::{AuditAct, AuditFilter, Store};
+use store::{AuditAct, AuditFilter, Recording, Store};
 
 use crate::payouts::admin;
 use crate::world::{Worker, World, backends, spec};
@@ -406,5 +407,68 @@ async fn nobody_changes_the_log_and_whoever_does_is_found() {
         let all = AuditQuery::default();
         let shown = exchange.all_audit(&ann, &all, 50).await.unwrap();
         assert_eq!(shown.items.len(), 4, "readable ones are shown");
+    }
+}
+
+#[tokio::test]
+async fn what_a_shell_showed_is_kept_for_ninety_days_and_its_file_goes_with_its_row() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, owner) = world.people("10").await;
+        let mut worker = Worker::new(1, 1_000);
+        worker.join(&world, &owner).await;
+        let job = world
+            .exchange
+            .submit(&rita, spec(""), None, None)
+            .await
+            .unwrap();
+        let job = job.summary.id;
+        let store = Store::open(&world.settings.database_url).await.unwrap();
+        let folder = world
+            .settings
+            .data_dir
+            .join("recordings")
+            .join(job.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut files = Vec::new();
+        let opened = |n: u8| {
+            Timestamp::from_millis(world.now_ms()).plus(Seconds::new(u64::from(n) * 86_400))
+        };
+        for n in 0..2 {
+            let of = Recording {
+                id: RecordingId::new(opened(n), [n; 10]),
+                job,
+                member: 0,
+                account: rita.account,
+                program: String::new(),
+                opened_at: opened(n),
+                end: None,
+            };
+            let mut tx = store.begin().await.unwrap();
+            tx.insert_recording(&of).await.unwrap();
+            tx.commit().await.unwrap();
+            let file = folder.join(format!("{}.cast", of.id));
+            std::fs::write(&file, "{}\n").unwrap();
+            files.push(file);
+        }
+        store.close().await;
+        let kept = || async { world.exchange.recordings(&rita, job).await.unwrap().len() };
+        let there = || files.iter().map(|file| file.exists()).collect::<Vec<_>>();
+        let day = 86_400_000;
+        world.pass(i64::from(RECORDING_DAYS) * day);
+        world.exchange.prune().await.unwrap();
+        assert_eq!(
+            (kept().await, there()),
+            (2, vec![true, true]),
+            "the last of its days"
+        );
+        world.pass(day / 2);
+        world.exchange.prune().await.unwrap();
+        assert_eq!((kept().await, there()), (1, vec![false, true]));
+        world.pass(day);
+        world.exchange.prune().await.unwrap();
+        assert_eq!((kept().await, there()), (0, vec![false, false]));
+        assert!(!folder.exists(), "nor is an empty folder left");
+        worker.disconnect(&world).await;
     }
 }

@@ -105,6 +105,10 @@ async fn seconds_count_once_through_repeats_and_crashes_and_gaps_are_known() {
             "{text}"
         );
         assert!(!text.contains("FB_USED"), "a sentinel: {text}");
+        for hours in [0, 25] {
+            let asked = world.exchange.node_telemetry(&otto, node, hours).await;
+            assert!(matches!(asked, Err(Error::Invalid(_))), "{hours}");
+        }
         let other = world.exchange.node_telemetry(&rita, node, 1).await;
         assert!(matches!(other, Err(Error::NotFound(_))));
         assert!(world.exchange.node_metrics(&rita, node).is_err());
