@@ -546,7 +546,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         ("log", false, Ok(json!({ "id": job, "after": 0 }))),
         ("samples", false, Ok(json!({ "id": job }))),
         ("join-token", false, form("")),
-        ("price", false, form(&format!("device={device}&per_hour=0"))),
+        ("price", false, form(&format!("device={device}&per_hour=1"))),
         ("rent", false, form(&format!("device={device}&per_hour=1"))),
         (
             "pause",
