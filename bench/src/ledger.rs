@@ -1,6 +1,12 @@
 //! Durable transfers: posted through the store in linked groups of a thousand, with keys, balances, numbers and hashes, beside
 //! the same rows written by a plain SQLite client that checks nothing. Both commit each group with `synchronous=FULL` into the
 //! same schema. What counts is CPU time; the wall clock of a shared disk says little.
+//!
+//! The plain client is a process of its own: all connections of one process share SQLite's page cache, and it would use ours.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use kernel::{AccountId, Amount, Timestamp, TransferId};
 use ledger::{BookId, Transfer};
@@ -17,6 +23,9 @@ const GROUPS: u32 = 40;
 const ACCOUNTS: u32 = 2_000;
 /// One by one, to see what a group saves.
 const SINGLE: u32 = 400;
+
+/// The first word of the plain client's command line; the second is its database.
+pub const PLAIN: &str = "plain-sqlite";
 
 /// CPU time of all threads of this process, seconds.
 pub fn cpu() -> f64 {
@@ -110,6 +119,58 @@ fn raw(database: &mut Connection, from: u32, count: u32) -> rusqlite::Result<()>
     tx.commit()
 }
 
+/// Writes the group whose first transfer each line of its input names, and answers with the CPU seconds that it took.
+pub fn plain(words: &[String]) -> rusqlite::Result<()> {
+    let path = words.get(1).expect("a database");
+    let mut database = Connection::open(path)?;
+    database.execute_batch(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON",
+    )?;
+    for line in std::io::stdin().lines() {
+        let first = line.expect("a line").parse().expect("a number");
+        let from = cpu();
+        raw(&mut database, first, GROUP)?;
+        println!("{}", cpu() - from);
+    }
+    Ok(())
+}
+
+struct Plain {
+    process: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Plain {
+    fn start(path: &Path) -> Self {
+        let own = std::env::current_exe().expect("this program");
+        let mut process = Command::new(own)
+            .arg(PLAIN)
+            .arg(path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let answers = BufReader::new(process.stdout.take().expect("is piped"));
+        Self { process, answers }
+    }
+
+    fn post(&mut self, from: u32) -> f64 {
+        let asked = self.process.stdin.as_mut().expect("is piped");
+        writeln!(asked, "{from}").expect("is heard");
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).expect("answers");
+        answer.trim().parse().expect("seconds")
+    }
+
+    fn end(mut self) {
+        drop(self.process.stdin.take());
+        assert!(
+            self.process.wait().is_ok_and(|how| how.success()),
+            "posted all"
+        );
+    }
+}
+
 pub async fn measure() -> Row {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (ours, others) = (folder.path().join("ours.db"), folder.path().join("raw.db"));
@@ -118,14 +179,11 @@ pub async fn measure() -> Row {
     let plain = Store::open(&url(&others)).await.expect("opens");
     plain.close().await;
     let store = Store::open(&url(&ours)).await.expect("opens");
-    let mut database = Connection::open(&others).expect("opens");
-    database
-        .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON")
-        .expect("is set");
+    let mut peer = Plain::start(&others);
     let first = ACCOUNTS / GROUP;
     for group in 0..first {
         post(&store, group * GROUP, GROUP).await;
-        raw(&mut database, group * GROUP, GROUP).expect("posts");
+        peer.post(group * GROUP);
     }
     // In turn, so that both meet the same machine.
     let (mut cpu_ours, mut cpu_raw) = (0.0, 0.0);
@@ -134,10 +192,9 @@ pub async fn measure() -> Row {
         let from = cpu();
         post(&store, group * GROUP, GROUP).await;
         cpu_ours += cpu() - from;
-        let from = cpu();
-        raw(&mut database, group * GROUP, GROUP).expect("posts");
-        cpu_raw += cpu() - from;
+        cpu_raw += peer.post(group * GROUP);
     }
+    peer.end();
     let both = begun.elapsed();
     let next = (first + GROUPS) * GROUP;
     let begun = Instant::now();

@@ -25,6 +25,10 @@ async fn main() {
         floor::worker(&words).await;
         return;
     }
+    if words.first().is_some_and(|word| word == ledger::PLAIN) {
+        ledger::plain(&words).expect("posts");
+        return;
+    }
     let wanted =
         |name: &str| words.is_empty() || words.iter().any(|word| name.starts_with(word.as_str()));
     let mut rows: Vec<Row> = Vec::new();

@@ -44,6 +44,7 @@ pub fn reason(name: &str, locale: Locale) -> &str {
         "blocked" => t.reason_blocked(),
         "free" => t.reason_free(),
         "refused_before" => t.reason_refused(),
+        "agreed_price" => t.reason_agreed(),
         "near" => t.need_near(),
         other => field(other, locale),
     }

@@ -327,7 +327,7 @@ impl fmt::Display for Removed {
                 "offline" => write!(f, "; its machine is not connected, or takes no new job")?,
                 "blocked" => write!(f, "; its machine cannot isolate jobs")?,
                 "device" | "refused_before" => {}
-                "price" | "limits.max_price_per_hour" => {
+                "price" | "limits.max_price_per_hour" | "agreed_price" => {
                     write!(f, "; the cheapest costs {price} IO/h")?;
                 }
                 _ => write!(f, "; the nearest has {} at {price} IO/h", nearest.has)?,

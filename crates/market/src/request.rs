@@ -176,13 +176,14 @@ impl Request {
         }
     }
 
-    /// Offers may ask at most this, all together and so each of them, whatever else is asked.
+    /// Offers may ask at most this, all together and so each of them, whatever else is asked: what was agreed, and no limit that
+    /// somebody set.
     pub fn cap(&mut self, price: PricePerSecond) {
         let most = self.most_together.map_or(price, |most| most.min(price));
         self.most_together = Some(most);
         self.filter.terms.push(Term {
             test: Test::at_most(Number::Price, crate::filter::base_units(price)),
-            source: "limits.max_price_per_hour".to_owned(),
+            source: "agreed_price".to_owned(),
             text: String::new(),
         });
     }
@@ -413,7 +414,8 @@ mod tests {
         assert_eq!(request.most_together, Some(price(40)));
         assert_eq!(request.dearest(), Some(price(40)));
         let own = terms(&request, "limits.max_price_per_hour");
-        assert_eq!(own.len(), 3);
+        assert_eq!(own.len(), 1);
+        assert_eq!(terms(&request, "agreed_price").len(), 2);
     }
 
     #[test]

@@ -313,7 +313,7 @@ impl ReplayCheck {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MissedGroup {
     /// The field of the request that it failed; or `hired`, `paused`, `offline`, `blocked`, `closed`, `unlisted`, `kind`, `refused_before`,
-    /// `another_device`, `newcomers`; or, when it fitted and was free, what ranked another before it: `price`, `reputation`,
+    /// `agreed_price`, `another_device`, `newcomers`; or, when it fitted and was free, what ranked another before it: `price`, `reputation`,
     /// `joined_at`, `id`, or `place` for several devices together.
     pub field: String,
     /// It fitted and was free, and another ranked before it.

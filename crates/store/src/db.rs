@@ -154,8 +154,11 @@ impl Store {
                 }),
                 Backend::Sqlite => pool.after_connect(|connection, _| {
                     Box::pin(async move {
+                        // A statement of many rows keeps what it would undo: in memory, not in a file. The log is brought into
+                        // the database every 16 MiB, not every 4: a page that many commits change is copied once.
                         let pragmas = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
-                                       PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
+                                       PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                                       PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000";
                         connection.execute(pragmas).await.map(|_| ())
                     })
                 }),

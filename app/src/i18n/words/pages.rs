@@ -240,6 +240,7 @@ words! {
     reason_closed: "its owner's hours", "机主的出租时段";
     reason_blocked: "that its machine can isolate jobs", "机器须能隔离任务";
     reason_free: "that it is free", "须为空闲";
+    reason_agreed: "what the job was promised to cost at most", "任务约定的最高价格";
     reason_refused: "that it did not refuse this job before", "未曾拒绝过此任务";
     need_cpus: "CPU cores", "CPU 核数";
     need_memory: "Memory", "内存";
@@ -622,6 +623,7 @@ words! {
     missed_closed: "Outside its hours", "不在出租时段";
     missed_kind: "It is not offered that way (spot, reserved)", "未提供该租用方式（竞价、预留）";
     missed_unlisted: "It was not in the market yet", "当时尚未上架";
+    missed_agreed: "It asked more than the job was promised to cost at most", "要价高于任务约定的最高价格";
     missed_refused: "Its machine had refused this job", "所在机器曾拒绝此任务";
     missed_another: "A certain other device was asked for", "指定了其他设备";
 }

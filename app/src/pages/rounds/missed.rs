@@ -115,6 +115,7 @@ fn reason(group: &MissedGroup, t: &'static Words) -> String {
         ("closed", _) => t.missed_closed(),
         ("kind", _) => t.missed_kind(),
         ("unlisted", _) => t.missed_unlisted(),
+        ("agreed_price", _) => t.missed_agreed(),
         ("refused_before", _) => t.missed_refused(),
         ("another_device", _) => t.missed_another(),
         ("newcomers", _) => t.missed_newcomers(),

@@ -1,6 +1,6 @@
 //! Posting: linked transfers in one transaction, each the next of the chain.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
 use kernel::{Amount, Timestamp, TransferId};
@@ -12,12 +12,23 @@ use super::list;
 use crate::db::{Backend, Store, StoreError, Tx};
 use crate::row::{Columns, count};
 
-/// Rows of one statement. A statement of so many is prepared once and kept.
-const ROWS: usize = 128;
+/// Rows of one statement. Statements of these lengths are prepared once and kept, as are those of the usual few.
+const LENGTHS: [usize; 2] = [1_000, 128];
 
-/// Whether a statement of so many rows comes again often enough to be kept: the full ones, and the usual few.
-const fn is_kept(rows: usize) -> bool {
-    rows == ROWS || rows <= 4
+/// Whether a statement of so many rows comes again often enough to be kept.
+fn is_kept(rows: usize) -> bool {
+    LENGTHS.contains(&rows) || rows <= 4
+}
+
+/// Rows by the statement: as many long ones as there are, then shorter ones, then the rest.
+fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let fits = |length: &&usize| **length <= rows.len();
+        let length = LENGTHS.iter().find(fits).copied().unwrap_or(rows.len());
+        let (piece, rest) = rows.split_at(length);
+        rows = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// `$1, $2, $3`; for SQLite `?, ?, ?`, in the order in which they are bound: a parameter that has a name is looked up among
@@ -52,6 +63,26 @@ fn rows(backend: Backend, count: usize, casts: &[&str]) -> String {
     sql
 }
 
+/// The books of some transfers as the database calls them, each made once.
+struct Names(HashMap<BookId, String>);
+
+impl Names {
+    fn of(transfers: &[(TransferId, Transfer)]) -> Self {
+        let mut names = HashMap::with_capacity(transfers.len());
+        for (_, transfer) in transfers {
+            for book in [transfer.from, transfer.to] {
+                names.entry(book).or_insert_with(|| book.to_string());
+            }
+        }
+        Self(names)
+    }
+
+    /// Of a book of theirs.
+    fn get(&self, book: BookId) -> &str {
+        self.0.get(&book).map_or("", String::as_str)
+    }
+}
+
 impl Tx {
     /// Posts linked transfers under new ids: all of them or none, whatever else the transaction holds. Those whose key was
     /// posted before are passed over. Answers how many were new.
@@ -67,15 +98,12 @@ impl Tx {
         if transfers.is_empty() {
             return Ok(0);
         }
-        let new = self.not_posted(transfers).await?;
+        let names = Names::of(transfers);
+        let new = self.not_posted(transfers, &names).await?;
         if new.is_empty() {
             return Ok(0);
         }
-        let books: BTreeSet<BookId> = new
-            .iter()
-            .flat_map(|(_, transfer)| [transfer.from, transfer.to])
-            .collect();
-        let before = self.balances_of(&books).await?;
+        let before = self.balances_of(&names).await?;
         let known = |book| before.get(&book).copied().unwrap_or(0);
         let (after, changed) = ledger::run(known, new.iter().map(|(_, transfer)| *transfer))
             .map_err(|error| match error {
@@ -83,8 +111,8 @@ impl Tx {
                 other => StoreError::corrupt("transfer", other),
             })?;
         // The books first: a transfer names two that there are.
-        self.put_balances(&before, &changed).await?;
-        self.chain(&new, &after, now).await?;
+        self.put_balances(&before, &changed, &names).await?;
+        self.chain(&new, &after, &names, now).await?;
         Ok(new.len())
     }
 
@@ -92,9 +120,10 @@ impl Tx {
     async fn not_posted<'a>(
         &mut self,
         transfers: &'a [(TransferId, Transfer)],
+        names: &Names,
     ) -> Result<Vec<(TransferId, &'a Transfer)>, StoreError> {
-        let mut known: BTreeMap<String, (String, String, Amount)> = BTreeMap::new();
-        for some in transfers.chunks(ROWS) {
+        let mut posted: HashMap<String, (String, String, Amount)> = HashMap::new();
+        for some in pieces(transfers) {
             let sql = format!(
                 "SELECT key, from_book, to_book, amount FROM transfers WHERE key IN ({})",
                 marks(self.backend, some.len())
@@ -104,7 +133,7 @@ impl Tx {
                 select = select.bind(&transfer.key);
             }
             for row in select.fetch_all(self.connection()).await? {
-                known.insert(
+                posted.insert(
                     row.text("key")?,
                     (
                         row.text("from_book")?,
@@ -114,42 +143,46 @@ impl Tx {
                 );
             }
         }
+        let mut seen: HashMap<&str, &Transfer> = HashMap::with_capacity(transfers.len());
         let mut new = Vec::with_capacity(transfers.len());
         for (id, transfer) in transfers {
-            let this = || {
-                let (from, to) = (transfer.from.to_string(), transfer.to.to_string());
-                (from, to, transfer.amount)
-            };
-            match known.get(&transfer.key) {
-                Some(posted) if *posted != this() => {
-                    let reused = LedgerError::KeyReused(transfer.key.clone());
-                    return Err(StoreError::corrupt("transfer", reused));
+            let here = seen.get(transfer.key.as_str());
+            let is_same = match (here, posted.get(&transfer.key)) {
+                (Some(one), _) => {
+                    (one.from, one.to, one.amount) == (transfer.from, transfer.to, transfer.amount)
                 }
-                Some(_) => {}
-                None => {
-                    known.insert(transfer.key.clone(), this());
+                (None, Some((from, to, amount))) => {
+                    (
+                        names.get(transfer.from),
+                        names.get(transfer.to),
+                        transfer.amount,
+                    ) == (from.as_str(), to.as_str(), *amount)
+                }
+                (None, None) => {
+                    seen.insert(&transfer.key, transfer);
                     new.push((*id, transfer));
+                    continue;
                 }
+            };
+            if !is_same {
+                let reused = LedgerError::KeyReused(transfer.key.clone());
+                return Err(StoreError::corrupt("transfer", reused));
             }
         }
         Ok(new)
     }
 
-    async fn balances_of(
-        &mut self,
-        books: &BTreeSet<BookId>,
-    ) -> Result<BTreeMap<BookId, i64>, StoreError> {
-        let names: Vec<(BookId, String)> =
-            books.iter().map(|book| (*book, book.to_string())).collect();
-        let mut balances = BTreeMap::new();
-        for some in names.chunks(ROWS) {
+    async fn balances_of(&mut self, names: &Names) -> Result<HashMap<BookId, i64>, StoreError> {
+        let names: Vec<&str> = names.0.values().map(String::as_str).collect();
+        let mut balances = HashMap::with_capacity(names.len());
+        for some in pieces(&names) {
             let sql = format!(
                 "SELECT string_agg(id || ' ' || balance, ' ') AS held FROM books WHERE id IN ({})",
                 marks(self.backend, some.len())
             );
             let mut select = query(sqlx::AssertSqlSafe(sql)).persistent(is_kept(some.len()));
-            for (_, name) in some {
-                select = select.bind(name);
+            for name in some {
+                select = select.bind(*name);
             }
             // One row for all of them: a row costs more than what it says. No book's name has a space.
             let row = select.fetch_one(self.connection()).await?;
@@ -172,13 +205,14 @@ impl Tx {
         &mut self,
         new: &[(TransferId, &Transfer)],
         after: &[After],
+        names: &Names,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut end = self.chain_end().await?;
         // A clock that was set back must not put a transfer before those that it follows.
         let at = now.max(end.at);
         let numbered: Vec<_> = new.iter().zip(after).collect();
-        for some in numbered.chunks(ROWS) {
+        for some in pieces(&numbered) {
             let sql = format!(
                 "INSERT INTO transfers (id, key, from_book, to_book, amount, kind, job, at, seq, from_after, to_after, hash) VALUES {}",
                 rows(self.backend, some.len(), &[""; 12])
@@ -190,8 +224,8 @@ impl Tx {
                 insert = insert
                     .bind(id.to_string())
                     .bind(&transfer.key)
-                    .bind(transfer.from.to_string())
-                    .bind(transfer.to.to_string())
+                    .bind(names.get(transfer.from))
+                    .bind(names.get(transfer.to))
                     .bind(transfer.amount.base())
                     .bind(transfer.kind.as_str())
                     .bind(transfer.job.map(|job| job.to_string()))
@@ -208,27 +242,35 @@ impl Tx {
 
     async fn put_balances(
         &mut self,
-        before: &BTreeMap<BookId, i64>,
+        before: &HashMap<BookId, i64>,
         changed: &BTreeMap<BookId, i64>,
+        names: &Names,
     ) -> Result<(), StoreError> {
-        let (old, new): (Vec<_>, Vec<_>) = changed
-            .iter()
-            .partition(|(book, _)| before.contains_key(*book));
-        for some in new.chunks(ROWS) {
+        let is_old = |(book, _): &(&BookId, &i64)| before.contains_key(*book);
+        let (old, new): (Vec<_>, Vec<_>) = match self.backend {
+            // Nobody else has written since this transaction began to read: SQLite would have refused the first write.
+            Backend::Sqlite => (Vec::new(), changed.iter().collect()),
+            Backend::Postgres => changed.iter().partition(is_old),
+        };
+        for some in pieces(&new) {
+            let known = match self.backend {
+                Backend::Sqlite => " ON CONFLICT (id) DO UPDATE SET balance = excluded.balance",
+                Backend::Postgres => "",
+            };
             let sql = format!(
-                "INSERT INTO books (id, balance, may_be_negative) VALUES {}",
+                "INSERT INTO books (id, balance, may_be_negative) VALUES {}{known}",
                 rows(self.backend, some.len(), &[""; 3])
             );
             let mut insert = query(sqlx::AssertSqlSafe(sql)).persistent(is_kept(some.len()));
             for (book, balance) in some {
                 insert = insert
-                    .bind(book.to_string())
+                    .bind(names.get(**book))
                     .bind(**balance)
                     .bind(i64::from(book.may_be_negative()));
             }
             insert.execute(self.connection()).await?;
         }
-        for some in old.chunks(ROWS) {
+        for some in pieces(&old) {
             // Only over what was read: a change by another process between the two is not overwritten.
             let sql = format!(
                 "WITH v (id, before, after) AS (VALUES {}) UPDATE books SET balance = v.after FROM v \
@@ -238,7 +280,7 @@ impl Tx {
             let mut update = query(sqlx::AssertSqlSafe(sql)).persistent(is_kept(some.len()));
             for (book, balance) in some {
                 update = update
-                    .bind(book.to_string())
+                    .bind(names.get(**book))
                     .bind(before.get(*book).copied().unwrap_or(0))
                     .bind(**balance);
             }
@@ -341,5 +383,29 @@ impl Store {
         }
         tx.number_transfers().await?;
         tx.commit().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_go_out_in_their_order_by_statements_that_are_kept_and_one_rest() {
+        for (rows, lengths) in [
+            (0, vec![]),
+            (3, vec![3]),
+            (128, vec![128]),
+            (300, vec![128, 128, 44]),
+            (2_131, vec![1_000, 1_000, 128, 3]),
+        ] {
+            let all: Vec<usize> = (0..rows).collect();
+            let pieces: Vec<&[usize]> = pieces(&all).collect();
+            assert_eq!(
+                pieces.iter().map(|piece| piece.len()).collect::<Vec<_>>(),
+                lengths
+            );
+            assert_eq!(pieces.concat(), all);
+        }
     }
 }
