@@ -240,7 +240,8 @@ impl Exchange {
         Ok(page(found.collect(), limit, |view| view.entry.position))
     }
 
-    /// `None`: no account has the address that is asked for.
+    /// `None`: no account has the address that is asked for. Readers of their own part look for their own address alone: any other
+    /// would tell whether that person, an admin perhaps, is in an entry.
     async fn audit_filter(
         &self,
         own: Option<AccountId>,
@@ -249,7 +250,8 @@ impl Exchange {
         let mut texts = [of.actor.trim().to_owned(), of.subject.trim().to_owned()];
         for text in texts.iter_mut().filter(|text| text.contains('@')) {
             let email = text.to_lowercase();
-            let Some(account) = self.inner.store.account_by_email(&email).await? else {
+            let found = self.inner.store.account_by_email(&email).await?;
+            let Some(account) = found.filter(|found| own.is_none_or(|own| own == found.id)) else {
                 return Ok(None);
             };
             *text = account.id.to_string();

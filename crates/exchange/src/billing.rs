@@ -14,6 +14,7 @@ use store::{Lease, StoreError, Tx};
 use crate::desk::{Exchange, LeaseLive};
 use crate::error::Error;
 use crate::members::used;
+use crate::recompute::is_drawn_later;
 
 impl Exchange {
     /// Countersigns a receipt and pays for what it adds, in the caller's transaction. `live` is the caller's copy.
@@ -64,9 +65,17 @@ impl Exchange {
         }
         tx.insert_receipt(&receipt, &lease.head.hash, part.requester_pays, now)
             .await?;
-        tx.update_lease(lease).await?;
         let hours = |seconds: Seconds| seconds.get() / Seconds::HOUR.get();
-        if hours(lease.head.seconds) > hours(seconds_before) {
+        let is_full = hours(lease.head.seconds) > hours(seconds_before);
+        // What may be withheld at its end matures without this receipt: one that was held back for minutes would carry all of them
+        // over the hour.
+        let may_wait = is_drawn_later(&live.spec, lease)
+            || lease.promised.iter().any(|promised| promised.proven);
+        if is_full && may_wait {
+            self.mature(tx, lease.id, now).await?;
+        }
+        tx.update_lease(lease).await?;
+        if is_full && !may_wait {
             self.mature(tx, lease.id, now).await?;
         }
         Ok((lease.head.seq, lease.head.hash.clone()))

@@ -78,7 +78,7 @@ impl Exchange {
     /// Where one of the actor's jobs runs, for those who may work in it.
     ///
     /// # Errors
-    /// Not this account's job, or it does not run.
+    /// Not this account's job, it does not run, or slices of it are computed again.
     pub async fn job_place(
         &self,
         actor: &Actor,
@@ -87,6 +87,12 @@ impl Exchange {
         scope: Scope,
     ) -> Result<Place, Error> {
         let of = self.own_job(actor, job, scope).await?;
+        let checked = of.spec.recompute.as_ref().is_some_and(|of| of.percent > 0);
+        if checked || self.memory().apart.contains_key(&job) {
+            return Err(Error::Conflict(
+                "nobody works in a job whose slices are computed again: what it delivers is held against its machine".into(),
+            ));
+        }
         self.place_of(job, member).ok_or_else(|| {
             Error::Conflict(if of.state.is_final() {
                 format!("this job has ended: it is {}", of.state)

@@ -275,6 +275,10 @@ impl Exchange {
         let room = artefact_room(&stored, lease, path)?;
         let incoming = self.receive(body, room).await?;
         let mut tx = self.inner.store.begin().await?;
+        // What it left is final with its end, however long the last file was on its way.
+        if !tx.is_live(lease).await? {
+            return Err(Error::Unauthenticated);
+        }
         // Again: others of the lease may have arrived meanwhile.
         let stored = tx.artefacts(job).await?;
         if incoming.size_bytes > artefact_room(&stored, lease, path)? {

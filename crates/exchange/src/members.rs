@@ -97,6 +97,7 @@ impl Exchange {
         if self.memory().apart.contains_key(&job.id) {
             // One slice, whatever the query asks for all.
             request.ask.nodes = 1;
+            self.anywhere(&mut request);
         }
         if settled.is_empty() {
             let all = missing.iter().map(|member| paid(leases, *member));

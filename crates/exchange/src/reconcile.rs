@@ -74,7 +74,7 @@ impl ChainReader {
     }
 }
 
-fn told(incident: IncidentId, difference: &Difference) -> Notice {
+pub(crate) fn told(incident: IncidentId, difference: &Difference) -> Notice {
     let Difference {
         kind,
         subject,
@@ -129,11 +129,11 @@ impl Exchange {
                 self.notify(&mut tx, *admin, told(id, difference)).await?;
             }
         }
-        // A break in a chain was read past and does not heal.
+        // A break in a chain was read past and does not heal; nor do slices that three machines computed in three ways.
         let healed = open.iter().filter(|incident| {
             !matches!(
                 incident.kind,
-                IncidentKind::Chain | IncidentKind::AuditChain
+                IncidentKind::Chain | IncidentKind::AuditChain | IncidentKind::Slices
             ) && !found.iter().any(|difference| same(incident, difference))
         });
         for incident in healed {

@@ -2,13 +2,14 @@
 //! whose machine was not what was hired. Each once a lease, posted as new transfers. What the platform's books cannot pay
 //! is owed, stands as an incident, and is paid when they can.
 
-use kernel::{Amount, LeaseId, Seconds, Timestamp};
+use kernel::{Amount, DeviceId, LeaseId, Seconds, Timestamp};
 use ledger::{BookId, LedgerError, plans};
 use protocol::money::{DisputeState, RefundReason};
 use protocol::notice::Notice;
+use protocol::proof::ProofState;
 use protocol::spec::DeviceClass;
 use protocol::state::{JobStep, RunEnd};
-use store::{Device, Job, Lease, Refund, Tx};
+use store::{Device, Job, Lease, PromisedDevice, Refund, Tx};
 
 use crate::desk::Exchange;
 use crate::error::Error;
@@ -20,24 +21,48 @@ const OWED_AT_ONCE: u32 = 100;
 /// Why a lease's machine is not what was hired, by what its worker says of it now. `None`: it is.
 pub(crate) fn spec_missed(lease: &Lease, devices: &[Device]) -> Option<String> {
     lease.promised.iter().find_map(|promised| {
-        let now = devices
-            .iter()
-            .find(|device| device.id == promised.device && device.present);
-        let Some(now) = now else {
-            return Some(format!("the {} is not there any more.", promised.model));
-        };
-        if now.model != promised.model {
-            return Some(format!(
-                "it shows a {} where a {} was hired.",
-                now.model, promised.model
-            ));
-        }
-        // A CPU's memory is its host's, and is not what is hired.
-        let less = now.class == DeviceClass::Gpu && now.memory_mib < promised.memory_mib;
-        less.then(|| {
+        let mut there = devices.iter();
+        missed(promised, there.find(|device| device.id == promised.device))
+    })
+}
+
+/// The same of one of its devices.
+pub(crate) fn missed(promised: &PromisedDevice, now: Option<&Device>) -> Option<String> {
+    let now = now.filter(|device| device.present);
+    let Some(now) = now else {
+        return Some(format!("the {} is not there any more.", promised.model));
+    };
+    if now.model != promised.model {
+        return Some(format!(
+            "it shows a {} where a {} was hired.",
+            now.model, promised.model
+        ));
+    }
+    // A CPU's memory is its host's, and is not what is hired.
+    let less = now.class == DeviceClass::Gpu && now.memory_mib < promised.memory_mib;
+    less.then(|| {
+        format!(
+            "its {} shows {} MiB of memory where {} MiB were hired.",
+            now.model, now.memory_mib, promised.memory_mib
+        )
+    })
+}
+
+/// Why a lease is not paid though its machine says that all is well: a card that had shown what it is when it was hired is not held for that
+/// any more. `None`: all are.
+pub(crate) fn fell(
+    lease: &Lease,
+    device: impl Fn(DeviceId) -> Option<ProofState>,
+) -> Option<String> {
+    lease.promised.iter().find_map(|promised| {
+        let held = matches!(
+            device(promised.device),
+            Some(ProofState::Proven | ProofState::Suspect)
+        );
+        (promised.proven && !held).then(|| {
             format!(
-                "its {} shows {} MiB of memory where {} MiB were hired.",
-                now.model, now.memory_mib, promised.memory_mib
+                "its {} had shown that it is one, and is not held for it any more.",
+                promised.model
             )
         })
     })

@@ -16,6 +16,7 @@ use crate::admission::NodeSession;
 use crate::desk::{Exchange, LeaseLive};
 use crate::error::Error;
 use crate::leases::LeaseEnd;
+use crate::refunds::fell;
 
 /// How far a lease's samples may be ahead of its age: clocks differ a little.
 const SAMPLES_AHEAD: u64 = 64;
@@ -463,7 +464,14 @@ impl Exchange {
             .stop
             .is_some_and(|stop| stop.reason == StopReason::Preempted);
         let end = end.as_reported(live.stop.is_some(), noticed);
-        self.end_lease(lease, LeaseEnd::Reported(end), last).await?;
+        let fallen = {
+            let memory = self.memory();
+            fell(&live.lease, |id| {
+                memory.device(id).map(|(_, device)| device.proof.state)
+            })
+        };
+        let end = fallen.map_or(LeaseEnd::Reported(end), LeaseEnd::SpecMissed);
+        self.end_lease(lease, end, last).await?;
         drop(turn);
         self.place_waiting_now().await;
         Ok(vec![ToWorker::Closed { lease, epoch }])

@@ -20,6 +20,9 @@ pub struct PromisedDevice {
     pub device: DeviceId,
     pub model: String,
     pub memory_mib: u64,
+    /// It had shown what it is, and is held to it until it is paid.
+    #[serde(default)]
+    pub proven: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -255,6 +258,16 @@ impl Tx {
         }
         insert.execute(self.connection()).await?;
         Ok(())
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn is_live(&mut self, lease: LeaseId) -> Result<bool, StoreError> {
+        let row = query("SELECT live FROM leases WHERE id = $1")
+            .bind(lease.to_string())
+            .fetch_optional(self.connection())
+            .await?;
+        row.map_or(Ok(false), |row| row.flag("live"))
     }
 
     /// Writes all that changes of a live lease after it was given.

@@ -138,6 +138,22 @@ impl Store {
         rows.iter().map(|row| row.parse("id")).collect()
     }
 
+    /// Checks of which something is to be done: they were drawn, or the job that they wait for is over. The oldest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn due_checks(&self, limit: u32) -> Result<Vec<CheckView>, StoreError> {
+        let rows = query(
+            "SELECT c.* FROM recomputations c LEFT JOIN jobs j ON j.id = COALESCE(c.third, c.second) \
+             WHERE c.ended_at IS NULL AND (c.state = 'drawn' OR j.ended_at IS NOT NULL) \
+             ORDER BY c.drawn_at, c.job, c.slice LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(check).collect()
+    }
+
     /// Checks that are not over, the oldest first.
     ///
     /// # Errors

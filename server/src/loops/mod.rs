@@ -61,10 +61,11 @@ pub fn start(state: &AppState, mail: Option<&Mail>) -> anyhow::Result<Vec<JoinHa
     Ok(loops)
 }
 
-fn reconcilers(state: &AppState) -> [JoinHandle<()>; 6] {
+fn reconcilers(state: &AppState) -> [JoinHandle<()>; 7] {
     let reconcile = state.exchange.clone();
     let tick = state.exchange.clone();
     let prove = state.exchange.clone();
+    let check = state.exchange.clone();
     let prune = state.clone();
     let look = state.clone();
     let join = state.clone();
@@ -97,6 +98,12 @@ fn reconcilers(state: &AppState) -> [JoinHandle<()>; 6] {
             move || proven(prove.clone()),
         )),
         tokio::spawn(every(
+            "check",
+            TICK_EVERY,
+            state.closing.clone(),
+            move || checked(check.clone()),
+        )),
+        tokio::spawn(every(
             "prune",
             PRUNE_EVERY,
             state.closing.clone(),
@@ -122,6 +129,10 @@ async fn ticked(exchange: Exchange) -> Result<(), exchange::Error> {
 
 async fn proven(exchange: Exchange) -> Result<(), exchange::Error> {
     exchange.prove().await
+}
+
+async fn checked(exchange: Exchange) -> Result<(), exchange::Error> {
+    exchange.look_after_checks().await
 }
 
 async fn reconciled(exchange: Exchange) -> Result<(), exchange::Error> {

@@ -156,7 +156,11 @@ async fn a_recording_that_kill_9_of_the_server_left_open_is_closed_with_what_was
     let open: Vec<RecordingView> = ada.rest.get(&shells).await.ok();
     assert_eq!((open.len(), open[0].closed_at), (1, None));
     // Nothing more is shown: it is on the disk soon all the same.
-    let folder = app.folder().join("recordings").join(job.to_string());
+    let folder = app
+        .folder()
+        .join("data")
+        .join("recordings")
+        .join(job.to_string());
     let cast = folder.join(format!("{}.cast", open[0].id));
     wait_until("what was shown is written", SOON, || async {
         let written = std::fs::read_to_string(&cast).unwrap_or_default();

@@ -6,6 +6,8 @@ use kernel::{Amount, LeaseId, PricePerSecond, Seconds, Timestamp};
 use ledger::Hold;
 use market::Offer;
 use metering::{Head, receipt};
+use protocol::proof::ProofState;
+use protocol::spec::DeviceClass;
 use protocol::state::{JobState, JobStep, LeaseState};
 use protocol::view::{JobEvent, JobEventKind};
 use protocol::worker::{Assignment, CheckpointFile, ToWorker};
@@ -162,6 +164,8 @@ impl Exchange {
                     device: device.id,
                     model: device.model.clone(),
                     memory_mib: device.memory_mib,
+                    proven: device.class == DeviceClass::Gpu
+                        && device.proof.state == ProofState::Proven,
                 })
                 .collect(),
             owner: first.owner,

@@ -287,10 +287,13 @@ impl Exchange {
         };
         for id in hired {
             let device = memory.device(id).map(|(_, device)| device.clone());
-            let proven = device.filter(|device| {
-                device.class == DeviceClass::Gpu && device.proof.state == ProofState::Proven
+            // One that another machine names too is asked all the more: who is paid shows it.
+            let held = device.filter(|device| {
+                let state = device.proof.state;
+                device.class == DeviceClass::Gpu
+                    && matches!(state, ProofState::Proven | ProofState::Suspect)
             });
-            if let Some(device) = proven {
+            if let Some(device) = held {
                 self.ask_first(&mut memory, node, &device, Some(lease));
             }
         }
@@ -418,12 +421,16 @@ impl Exchange {
         let waiting = match outcome {
             Outcome::Passed if after.state != ProofState::Proven => Vec::new(),
             Outcome::Passed => {
-                self.card_shown(&mut tx, device).await?;
+                self.card_shown(&mut tx, &before).await?;
                 Vec::new()
             }
             _ if after.state == ProofState::Failed => tx.withheld_for(device).await?,
             _ => Vec::new(),
         };
+        // With the verdict itself: a process that ends between the two would leave money to a card that shows itself later.
+        for lease in waiting {
+            self.not_shown(&mut tx, lease, &before.model).await?;
+        }
         tx.commit().await?;
         tracing::info!(%device, node = %talk.node, challenge = %talk.challenge, outcome = outcome.as_str(), detail = over.detail, "a challenge is over");
         let wait = match outcome {
@@ -461,9 +468,6 @@ impl Exchange {
         }
         if let Some(lease) = lesser {
             self.end_lesser(lease, &before.model, &over_detail).await?;
-        }
-        for lease in waiting {
-            self.not_shown(lease, &before.model).await?;
         }
         Ok(())
     }

@@ -1,13 +1,14 @@
 //! A lease that was lost before its cards were measured at its end: what it earned since its last full hour waits until they have
 //! shown themselves again, and they are not hired before. What does not pass, or does not come back, is not paid for that time.
 
-use kernel::{DeviceId, LeaseId, Seconds, Timestamp};
+use kernel::{LeaseId, Seconds, Timestamp};
 use protocol::proof::{DeviceProof, ProofReason, ProofState};
 use protocol::spec::DeviceClass;
 use store::{Device, Tx, Withheld};
 
 use crate::desk::{Exchange, Memory};
 use crate::error::Error;
+use crate::refunds::missed;
 
 /// A machine that broke down may be repaired within this.
 const PATIENCE: Seconds = Seconds::new(7 * 86_400);
@@ -29,7 +30,11 @@ impl Exchange {
         own.filter_map(|(id, _)| memory.device(*id).map(|(_, device)| device.clone()))
             .filter(|device| {
                 let shown = matches!(device.proof.state, ProofState::Proven | ProofState::Suspect);
-                device.class == DeviceClass::Gpu && shown
+                let promised = live.lease.promised.iter();
+                let was = promised
+                    .filter(|one| one.proven)
+                    .any(|one| one.device == device.id);
+                device.class == DeviceClass::Gpu && (shown || was)
             })
             .collect()
     }
@@ -58,23 +63,37 @@ impl Exchange {
         Ok(devices)
     }
 
-    /// A card has shown itself: what waited for it alone is paid.
-    pub(super) async fn card_shown(&self, tx: &mut Tx, device: DeviceId) -> Result<(), Error> {
-        for lease in tx.withheld_for(device).await? {
-            tx.release(lease, Withheld::Device(device)).await?;
-            self.mature(tx, lease, self.now()).await?;
+    /// A card has shown itself: what waited for it alone is paid, if it is what was hired.
+    pub(super) async fn card_shown(&self, tx: &mut Tx, device: &Device) -> Result<(), Error> {
+        for id in tx.withheld_for(device.id).await? {
+            let lease = self.inner.store.lease(id).await?;
+            let mut promised = lease.iter().flat_map(|lease| &lease.promised);
+            let promised = promised.find(|promised| promised.device == device.id);
+            let lesser =
+                promised.and_then(|promised| missed(promised, Some(device)).map(|_| promised));
+            if let Some(promised) = lesser {
+                let model = promised.model.clone();
+                self.not_shown(tx, id, &model).await?;
+                continue;
+            }
+            tx.release(id, Withheld::Device(device.id)).await?;
+            self.mature(tx, id, self.now()).await?;
         }
         Ok(())
     }
 
     /// A lost lease whose card did not show itself: what has not matured goes back, that is all since its last full hour. Where the
     /// loss bound has given back already, it stays at that. The caller holds the desk.
-    pub(super) async fn not_shown(&self, id: LeaseId, model: &str) -> Result<(), Error> {
+    pub(super) async fn not_shown(
+        &self,
+        tx: &mut Tx,
+        id: LeaseId,
+        model: &str,
+    ) -> Result<(), Error> {
         let Some(lease) = self.inner.store.lease(id).await? else {
             return Ok(());
         };
         let now = self.now();
-        let mut tx = self.inner.store.begin().await?;
         let job = tx.job(lease.job).await?;
         let job = job.ok_or(Error::NotFound("the job"))?;
         tx.release_devices(id).await?;
@@ -85,10 +104,9 @@ impl Exchange {
                 "its {model} was lost in mid-run and did not show afterwards that it is one."
             );
             let seconds = lease.head.seconds.minus_or_zero(full);
-            self.not_hired(&mut tx, &job, &lease, seconds, &why).await?;
+            self.not_hired(tx, &job, &lease, seconds, &why).await?;
         }
-        self.mature(&mut tx, id, now).await?;
-        tx.commit().await?;
+        self.mature(tx, id, now).await?;
         tracing::info!(lease = %id, "a lost lease was not shown afterwards");
         Ok(())
     }
@@ -98,7 +116,9 @@ impl Exchange {
         let before = self.now().minus(PATIENCE);
         for lease in self.inner.store.never_shown(before, AT_ONCE).await? {
             let _turn = self.inner.desk.lock().await;
-            self.not_shown(lease, "card").await?;
+            let mut tx = self.inner.store.begin().await?;
+            self.not_shown(&mut tx, lease, "card").await?;
+            tx.commit().await?;
         }
         Ok(())
     }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use kernel::{AccountId, Amount, Epoch, HoldId, JobId, NodeId};
+use kernel::{AccountId, Amount, DeviceId, Epoch, HoldId, JobId, NodeId};
 use ledger::Hold;
+use market::{Request, Scope};
 use protocol::JobSpec;
 use protocol::recompute::{CheckState, CheckView, Recompute};
 use protocol::spec::NAME_MAX;
@@ -14,6 +15,8 @@ use store::{Job, Lease};
 use crate::desk::Exchange;
 use crate::error::Error;
 
+/// The machine of a check is drawn among so many.
+const AMONG: usize = 64;
 /// A check waits so long for another owner's machine.
 const WAIT_SECONDS: u64 = 3_600;
 
@@ -115,6 +118,27 @@ impl Exchange {
             owners.extend(rows.iter().map(|row| row.lease.owner));
         }
         Ok(owners)
+    }
+
+    /// The machine of a check is drawn among the cheapest that there are, not the cheapest: nobody places a machine so that it is the one
+    /// which checks an accomplice's work.
+    pub(crate) fn anywhere(&self, request: &mut Request) {
+        let memory = self.memory();
+        let there = memory
+            .book
+            .of(request.ask.kind)
+            .list(&request.filter, Scope::Open, 0, AMONG);
+        let mut there: Vec<DeviceId> = there
+            .into_iter()
+            .filter(|offer| !request.avoid.contains(&offer.node) && request.admits(offer))
+            .map(|offer| offer.device)
+            .collect();
+        drop(memory);
+        if there.is_empty() {
+            return;
+        }
+        let dice = usize::try_from(u64::from_be_bytes(self.random())).unwrap_or_default();
+        request.device = Some(there.swap_remove(dice % there.len()));
     }
 
     /// After a start: the machines that open checks keep away from.

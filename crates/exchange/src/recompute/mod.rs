@@ -17,11 +17,13 @@ use protocol::proof::{DeviceProof, ProofReason, ProofState};
 use protocol::recompute::{CHECKS_MAX, CheckState, CheckView, Recompute, Tolerance};
 use protocol::state::{JobState, RunEnd};
 use protocol::view::Scope;
+use sha2::{Digest, Sha256};
 use store::{Device, Difference, Job, Lease, LeaseRow, Tx, Withheld};
 
 use crate::actor::Actor;
 use crate::desk::{Exchange, file_error};
 use crate::error::Error;
+use crate::reconcile::told;
 
 /// Between two looks at what is to be drawn or compared.
 const LOOK_MS: i64 = 2_000;
@@ -40,8 +42,11 @@ pub(crate) fn is_drawn_later(spec: &JobSpec, lease: &Lease) -> bool {
 }
 
 impl Exchange {
-    /// Draws, sends, compares: whatever is to be done of it now.
-    pub(crate) async fn look_after_checks(&self) -> Result<(), Error> {
+    /// Draws, sends, compares: whatever is to be done of it now. Apart from [`Exchange::tick`], which does not wait for pictures.
+    ///
+    /// # Errors
+    /// The database failed, or a result cannot be read; what was reached stays.
+    pub async fn look_after_checks(&self) -> Result<(), Error> {
         {
             let now = self.now();
             let mut memory = self.memory();
@@ -54,7 +59,7 @@ impl Exchange {
         for job in self.inner.store.jobs_to_draw(DRAWS_AT_ONCE).await? {
             outcome = outcome.and(self.draw(job).await);
         }
-        for check in self.inner.store.open_checks(CHECKS_AT_ONCE).await? {
+        for check in self.inner.store.due_checks(CHECKS_AT_ONCE).await? {
             outcome = outcome.and(self.next_step(check).await);
         }
         outcome
@@ -163,7 +168,9 @@ impl Exchange {
         }
         let first = self
             .result_of(check.job, Some(check.lease), &check.path)
-            .await?;
+            .await?
+            // What it was drawn by, and nothing else.
+            .filter(|bytes| hex::encode(Sha256::digest(bytes)) == check.sha256);
         let new = self.result_of(again, None, &check.path).await?;
         let (Some(first), Some(new)) = (first, new) else {
             let (state, why) = undecided("a result is missing or too large".to_owned());
@@ -207,7 +214,22 @@ impl Exchange {
             _ => "the third is between the two",
         };
         let why = why.to_owned();
+        if state != CheckState::AllDiffer && !self.is_judged(&job.spec) {
+            let why = format!(
+                "two machines agree against one, but the program is the requester's own: {why}"
+            );
+            return self.conclude_check(check, CheckState::Undecided, why).await;
+        }
         self.conclude_check(check, state, why).await
+    }
+
+    /// Whether machines are held to what a job's program makes of a slice. A requester's own program sees that it is checked (the
+    /// slice is in its environment), and could answer then what no honest machine has delivered.
+    fn is_judged(&self, spec: &JobSpec) -> bool {
+        let templates = self.settings().templates.all();
+        templates
+            .iter()
+            .any(|template| template.is_program_of(spec))
     }
 
     /// What a job left under a name; of one lease, or the newest. `None`: nothing, or more than is compared.
@@ -282,6 +304,9 @@ impl Exchange {
             };
             let id = IncidentId::new(now, self.random());
             tx.insert_incident(id, &incident, now).await?;
+            for admin in tx.admins().await? {
+                self.notify(&mut tx, admin, told(id, &incident)).await?;
+            }
         }
         tx.commit().await?;
         tracing::info!(job = %check.job, slice = check.slice, lease = %check.lease, state = state.as_str(), detail = check.detail, "a slice was checked");

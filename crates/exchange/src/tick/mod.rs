@@ -30,7 +30,6 @@ impl Exchange {
             self.expire_holds().await,
             self.settle_promises().await,
             self.place_waiting().await,
-            self.look_after_checks().await,
             self.watch_searches().await,
             self.watch_runways().await,
             self.publish_meters().await,

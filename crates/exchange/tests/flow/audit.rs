@@ -150,6 +150,14 @@ async fn an_account_reads_its_own_and_admins_all() {
             .all(|view| view.entry.account == Some(rita.account)),
         "{own:?}"
     );
+    for (asked, found) in [("bob@example.org", false), ("Rita@example.org", true)] {
+        let by = AuditQuery {
+            actor: asked.to_owned(),
+            ..AuditQuery::default()
+        };
+        let by = exchange.own_audit(&rita, &by, 50).await.unwrap();
+        assert_eq!(!by.items.is_empty(), found, "{asked}");
+    }
     let others = exchange.own_audit(&otto, &all, 50).await.unwrap().items;
     assert_eq!(actions(&others), [AuditAction::AccountCreated]);
 

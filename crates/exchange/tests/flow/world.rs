@@ -156,6 +156,7 @@ impl World {
 
     pub async fn tick(&self) {
         self.exchange.tick().await.expect("a tick");
+        self.exchange.look_after_checks().await.expect("a look");
     }
 
     pub async fn account(&self, name: &str, credit: &str) -> Actor {

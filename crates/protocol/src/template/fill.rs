@@ -74,6 +74,25 @@ impl Template {
         }
     }
 
+    /// Whether what a job runs is this template's own, and nothing that its requester chose but the values that it asks for: the same
+    /// program, files and names in its environment, and no bundle.
+    pub fn is_program_of(&self, job: &JobSpec) -> bool {
+        let plain = job.bundle.is_none() && job.secrets.is_empty() && job.ports.is_empty();
+        let names = |spec: &JobSpec| spec.env.keys().cloned().collect::<Vec<_>>();
+        let slices = |spec: &JobSpec| {
+            let of = spec.recompute.as_ref();
+            of.map(|of| (of.variable.clone(), of.output.clone(), of.tolerance))
+        };
+        plain
+            && self.ways().into_iter().any(|way| {
+                self.fill(way, &Given::new()).is_ok_and(|own| {
+                    (&own.image, &own.command, &own.files) == (&job.image, &job.command, &job.files)
+                        && names(&own) == names(job)
+                        && slices(&own) == slices(job)
+                })
+            })
+    }
+
     /// How many there are of what the cost is counted in.
     pub fn count(&self, setup: &Setup, given: &Given) -> u64 {
         let counted = setup.expected.as_ref().and_then(|e| e.of.as_deref());

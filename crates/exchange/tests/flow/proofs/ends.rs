@@ -62,6 +62,8 @@ enum Dodge {
     IsStopped,
     /// Goes on after its requester stopped it.
     NeverStops,
+    /// Describes its card otherwise in mid-run, so that nobody measures it as what it was.
+    Renames,
 }
 
 #[tokio::test]
@@ -75,6 +77,7 @@ async fn forged_ends_before_the_measurement_are_not_paid() {
         Dodge::Drains,
         Dodge::IsStopped,
         Dodge::NeverStops,
+        Dodge::Renames,
     ] {
         let world = world("sqlite").await;
         world.fill_treasury(1_000_000_000).await;
@@ -102,7 +105,7 @@ async fn forged_ends_before_the_measurement_are_not_paid() {
         };
         if !matches!(
             dodge,
-            Dodge::Vanishes | Dodge::GivesBack | Dodge::NeverStops
+            Dodge::Vanishes | Dodge::GivesBack | Dodge::NeverStops | Dodge::Renames
         ) {
             worker.say_ended(&world, lease, end.clone()).await;
             worker.say_ended(&world, lease, end).await;
@@ -123,6 +126,11 @@ async fn forged_ends_before_the_measurement_are_not_paid() {
             Dodge::Vanishes => {
                 world.pass(20_000);
                 world.tick().await;
+            }
+            Dodge::Renames => {
+                worker.device.2 += 1;
+                worker.disconnect(&world).await;
+                worker.connect(&world, None).await.unwrap();
             }
             Dodge::GivesBack => give_back(&world, &mut worker).await,
             Dodge::NeverStops => worker.work(&world, 125).await,
@@ -229,6 +237,26 @@ async fn a_lost_lease_is_paid_when_its_card_has_shown_itself_again() {
         );
         assert_eq!(world.sum_of_books().await, 0);
     }
+}
+
+/// It comes back under its old UUID as a card that it really is.
+#[tokio::test]
+async fn forged_cards_that_come_back_as_a_lesser_one_are_not_paid() {
+    let world = world("sqlite").await;
+    let (rita, otto) = world.people("1000").await;
+    let mut worker = card(1);
+    hired(&world, &mut worker, &otto, &rita).await;
+    worker.work(&world, 90).await;
+    lost(&world, &mut worker).await;
+    worker.device = (worker.device.0, "NVIDIA GeForce RTX 4070", 12_282);
+    let shown = returns(&world, &mut worker, &Way::Honest).await;
+    assert_eq!(shown, Some(Outcome::Passed), "it is what it says now");
+    let balance = world.exchange.balance(&rita).await.unwrap();
+    let all = balance.available.base() + balance.held.base();
+    assert_eq!(all, 100_000_000_000, "all was given back");
+    let kept = world.exchange.balance(&otto).await.unwrap();
+    assert_eq!(kept.withdrawable.base() + kept.earned.base(), 0);
+    assert_eq!(world.sum_of_books().await, 0);
 }
 
 #[tokio::test]

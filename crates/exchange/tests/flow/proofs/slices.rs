@@ -1,6 +1,6 @@
 //! Slices that are computed again elsewhere: made-up results are found out and given back, honest ones are not.
 
-use exchange::{Actor, NodeSession};
+use exchange::{Actor, Error, NodeSession, Templates};
 use kernel::{JobId, LeaseId, Seconds};
 use proof::slices;
 use protocol::money::{IncidentKind, RefundReason};
@@ -8,6 +8,7 @@ use protocol::proof::{ProofReason, ProofState};
 use protocol::recompute::{CheckState, CheckView};
 use protocol::state::{JobState, RunEnd};
 use protocol::worker::Assignment;
+use tokio::io::AsyncWriteExt;
 
 use crate::world::{Worker, World, backends, spec};
 
@@ -15,6 +16,27 @@ const DONE: RunEnd = RunEnd::Exited { code: 0 };
 /// Of two slices, each drawn.
 const JOB: &str = "[limits]\nmax_restarts = 0\n[recompute]\npercent = 100\nslices = 2\noutput = 'part-{slice}.txt'\nseconds = 60\n\
                    [recompute.tolerance]\nkind = 'numbers'\npermille = 1";
+
+/// The same, as a template's own program: nothing of it is the requester's.
+const TEMPLATE: &str = "format = 1\nkind = 'rendering'\nversion = '1'\nlicence = 'Apache-2.0'\n\
+                        [title]\nen = 'Slices'\nzh = '切片'\n[summary]\nen = 'Slices.'\nzh = '切片。'\n\
+                        [small.needs]\nen = 'Anything.'\nzh = '任意。'\n[spec]\nname = 'test'\ncommand = ['true']\n\
+                        [spec.limits]\nmax_restarts = 0\n[spec.recompute]\npercent = 100\nslices = 2\noutput = 'part-{slice}.txt'\n\
+                        seconds = 60\n[spec.recompute.tolerance]\nkind = 'numbers'\npermille = 1\n";
+
+fn templates() -> Templates {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("slices");
+    std::fs::create_dir(&own).unwrap();
+    for (name, text) in [
+        ("template.toml", TEMPLATE),
+        ("README.md", "# Slices\n"),
+        ("README.zh.md", "# 切片\n"),
+    ] {
+        std::fs::write(own.join(name), text).unwrap();
+    }
+    Templates::with_folder(folder.path()).unwrap()
+}
 
 /// What a machine leaves of a slice.
 fn honest(slice: u32) -> String {
@@ -55,7 +77,11 @@ struct Market {
 
 impl Market {
     async fn open(backend: &str, makes: &[Makes]) -> Self {
-        let world = World::new(backend).await;
+        Self::with(backend, makes, templates()).await
+    }
+
+    async fn with(backend: &str, makes: &[Makes], templates: Templates) -> Self {
+        let world = World::with(backend, |settings| settings.templates = templates).await;
         world.fill_treasury(1_000_000_000).await;
         let rita = world.account("rita", "1000").await;
         let (mut owners, mut workers) = (Vec::new(), Vec::new());
@@ -248,6 +274,137 @@ async fn forged_slices_are_found_out_and_given_back() {
     }
 }
 
+/// A program that sees that it is checked, and leaves then what no honest machine delivered before.
+#[tokio::test]
+async fn fault_a_requesters_own_program_costs_no_owner() {
+    let makes: [Makes; 3] = [forged, honest, rounded];
+    let mut market = Market::with("sqlite", &makes, Templates::shipped()).await;
+    let (job, _) = market.deliver().await;
+    let checks = market.settle(job, false).await;
+    for check in &checks {
+        assert_eq!(check.state, CheckState::Undecided);
+        assert!(check.detail.contains("the requester's own"), "{check:?}");
+    }
+    let view = market.world.exchange.job(&market.rita, job).await.unwrap();
+    assert!(view.refunds.is_empty());
+    assert!(market.has(0).await > 0, "it is paid");
+    assert_ne!(market.state(0).await.0, ProofState::Failed);
+    market.is_sound().await;
+}
+
+/// A file that begins before the end and arrives after the draw replaces nothing.
+#[tokio::test]
+async fn forged_results_that_are_replaced_after_the_draw_are_found_out() {
+    let mut market = Market::open("sqlite", &[forged, honest, rounded]).await;
+    let sent = market
+        .world
+        .exchange
+        .submit(&market.rita, spec(JOB), None, None);
+    let job = sent.await.unwrap().summary.id;
+    let worker = &mut market.workers[0];
+    worker.start(&market.world).await;
+    worker.work(&market.world, 30).await;
+    let to = worker.runs[0].assignment.clone();
+    for slice in 0..2 {
+        leave(
+            &market.world,
+            &to,
+            &format!("part-{slice}.txt"),
+            forged(slice),
+        )
+        .await;
+    }
+    let mut slow = Vec::new();
+    for slice in 0..2_u32 {
+        let (mut say, hear) = tokio::io::duplex(1_024);
+        say.write_all(honest(slice).as_bytes()).await.unwrap();
+        let (exchange, to) = (market.world.exchange.clone(), to.clone());
+        let sending = tokio::spawn(async move {
+            let path = format!("part-{slice}.txt");
+            exchange
+                .transfer_artefact(&to.transfer_token, to.lease, &path, hear)
+                .await
+        });
+        slow.push((say, sending));
+    }
+    tokio::task::yield_now().await;
+    market.workers[0].end(&market.world, DONE).await;
+    market.pass(false).await;
+    for (say, sending) in slow {
+        drop(say);
+        assert!(matches!(
+            sending.await.unwrap(),
+            Err(Error::Unauthenticated)
+        ));
+    }
+    let checks = market.settle(job, false).await;
+    assert!(
+        checks
+            .iter()
+            .all(|check| check.state == CheckState::FirstAlone)
+    );
+    assert_eq!(market.has(0).await, 0);
+    market.is_sound().await;
+}
+
+/// Checks that nobody can run do not keep others from theirs.
+#[tokio::test]
+async fn checks_that_wait_stand_in_nobodys_way() {
+    let mut market = Market::open("sqlite", &[honest, rounded]).await;
+    let (job, _) = market.deliver().await;
+    market.pass(false).await;
+    // As many as are looked at in one round, drawn before, whose second machines never come.
+    let store = store::Store::open(&market.world.settings.database_url)
+        .await
+        .unwrap();
+    let one = market.checks(job).await[0].clone();
+    let waiting = market.world.exchange.submit(
+        &market.rita,
+        spec("[resources]\nmodel = 'none'\n[limits]\nwait_seconds = 86400"),
+        None,
+        None,
+    );
+    let waiting = waiting.await.unwrap().summary.id;
+    let mut tx = store.begin().await.unwrap();
+    for slice in 0..250 {
+        let check = CheckView {
+            slice: 1_000 + slice,
+            drawn_at: one.drawn_at.minus(Seconds::new(60)),
+            state: CheckState::Second,
+            second: Some(waiting),
+            third: None,
+            ended_at: None,
+            ..one.clone()
+        };
+        tx.insert_check(&check).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    store.close().await;
+    for _ in 0..30 {
+        market.pass(false).await;
+        let worker = &mut market.workers[1];
+        worker.read();
+        if let Some(to) = worker.runs.first().map(|run| run.assignment.clone()) {
+            let slice: u32 = to.spec.env["SLICE"].parse().unwrap();
+            worker.start(&market.world).await;
+            worker.work(&market.world, 1).await;
+            leave(
+                &market.world,
+                &to,
+                &format!("part-{slice}.txt"),
+                rounded(slice),
+            )
+            .await;
+            market.workers[1].end(&market.world, DONE).await;
+        }
+    }
+    let own = market.checks(job).await;
+    let judged = own
+        .iter()
+        .filter(|check| check.slice < 2 && check.state == CheckState::Same);
+    assert_eq!(judged.count(), 2);
+}
+
 #[tokio::test]
 async fn honest_machines_that_round_differently_are_paid() {
     let mut market = Market::open("sqlite", &[honest, rounded]).await;
@@ -337,6 +494,13 @@ async fn three_that_differ_are_an_incident_and_nobody_is_blamed() {
         .iter()
         .filter(|one| one.kind == IncidentKind::Slices);
     assert_eq!(own.count(), 2);
+    // Nobody has looked at it yet: it does not heal by itself.
+    market.world.exchange.reconcile().await.unwrap();
+    let after = market.world.exchange.incidents(&ada).await.unwrap();
+    let stands = after
+        .iter()
+        .filter(|one| one.kind == IncidentKind::Slices && one.gone_at.is_none());
+    assert_eq!(stands.count(), 2);
     assert_eq!(market.world.sum_of_books().await, 0);
 }
 
