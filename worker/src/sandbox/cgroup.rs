@@ -341,6 +341,12 @@ impl JobGroup {
         ))
     }
 
+    /// Whether what [`kill`](Self::kill) would end is the container with this id: engines name groups by it.
+    pub fn is_of(&self, container: &str) -> bool {
+        let path = self.path("freezer", "cgroup.procs");
+        !container.is_empty() && path.to_string_lossy().contains(container)
+    }
+
     /// Makes the groups.
     pub fn create(hierarchy: &Hierarchy, name: &str) -> io::Result<Self> {
         let group = Self::at(hierarchy, name);
@@ -664,6 +670,7 @@ mod tests {
         );
         let group = JobGroup::from_tables(&table, "0::/machine.slice/libpod-1\n").expect("found");
         assert_eq!(group.hold_against(&LIMITS), Ok(()));
+        assert!(group.is_of("libpod-1") && !group.is_of("libpod-2") && !group.is_of(""));
         for (file, wrong, right) in [
             ("pids.max", "max", "33"),
             ("memory.max", "999999999", "1"),

@@ -291,6 +291,8 @@ fn a_killed_helper_takes_its_container_along() {
 #[derive(Clone)]
 struct Liar {
     oldest: &'static str,
+    /// It binds this too, whatever it was asked.
+    binds: Option<&'static str>,
     asked: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
@@ -317,6 +319,17 @@ async fn answer(
         }
         "/images/json" => json!([{"Id": "sha256:owners", "Labels": {}}]),
         "/images/create" => json!({"status": "sha256:ours"}),
+        "/containers/create" => json!({"Id": "c0ffee"}),
+        "/containers/c0ffee/json" => {
+            let asked = liar.asked.lock().expect("lock");
+            let made = |(order, _): &&(String, Value)| order.ends_with("/containers/create");
+            let body = &asked.iter().find(made).expect("made").1;
+            let mount = |from: &Value, to: &Value| json!({"Type": "bind", "Source": from, "Destination": to, "RW": false});
+            let mounts = body["HostConfig"]["Mounts"].as_array().expect("mounts");
+            let mounts = mounts.iter().map(|of| mount(&of["Source"], &of["Target"]));
+            let more = liar.binds.map(|path| mount(&json!(path), &json!(path)));
+            json!({"Mounts": mounts.chain(more).collect::<Vec<_>>()})
+        }
         path if path.ends_with("/start") => {
             return (
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -331,12 +344,13 @@ async fn answer(
     (StatusCode::OK, Json(answer))
 }
 
-fn liar(oldest: &'static str) -> (Liar, Choice, TempDir) {
+fn liar(oldest: &'static str, binds: Option<&'static str>) -> (Liar, Choice, TempDir) {
     let dir = tempfile::tempdir().expect("tempdir");
     let socket: PathBuf = dir.path().join("liar.sock");
     let listener = tokio::net::UnixListener::bind(&socket).expect("bind");
     let liar = Liar {
         oldest,
+        binds,
         asked: Arc::default(),
     };
     let routes = Router::new().fallback(answer).with_state(liar.clone());
@@ -347,7 +361,7 @@ fn liar(oldest: &'static str) -> (Liar, Choice, TempDir) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_engine_refuses_is_said_and_nothing_of_the_owners_is_touched() {
-    let (liar, choice, dir) = liar("1.44");
+    let (liar, choice, dir) = liar("1.44", None);
     let engine = Engine::open(options("ab12"), &choice, dir.path().join("engine"))
         .await
         .expect("open");
@@ -386,14 +400,28 @@ async fn what_an_engine_refuses_is_said_and_nothing_of_the_owners_is_touched() {
         !removed.is_empty()
             && removed
                 .iter()
-                .all(|order| order.contains("/containers/iog-ab12-")),
+                .all(|order| order.ends_with("/containers/c0ffee?force=1&v=1")
+                    || order.ends_with("/containers/c0ffee")),
         "{removed:?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn escape_by_an_engine_that_binds_more_than_it_was_asked_to_is_refused() {
+    let (liar, choice, dir) = liar("1.44", Some("/home"));
+    let engine = Engine::open(options("ab12"), &choice, dir.path().join("engine"))
+        .await
+        .expect("open");
+    let why = engine.prepare(Wish::default()).await.expect_err("refused");
+    assert!(why.to_string().contains("/home"), "{why}");
+    let asked = liar.asked.lock().expect("lock").clone();
+    let started = asked.iter().any(|(order, _)| order.ends_with("/start"));
+    assert!(!started, "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_that_speaks_only_newer_forms_is_refused() {
-    let (_, choice, _dir) = liar("1.50");
+    let (_, choice, _dir) = liar("1.50", None);
     let why = choice.ask().await.expect_err("too new");
     assert!(why.contains("1.50") && why.contains("1.44"), "{why}");
     let why = Choice::parse("podman=/nowhere/x.sock")

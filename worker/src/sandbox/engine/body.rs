@@ -1,6 +1,7 @@
 //! What an engine is asked to make: the container of one job. The golden file beside this is what strangers' code is allowed.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -45,6 +46,60 @@ pub struct Ask {
 pub struct Ceilings {
     pub open_files: u64,
     pub processes: u64,
+}
+
+/// Whether an engine can be asked to bind this: podman writes source and target into one line of text, and takes it apart at commas. A
+/// name with one in it, such as an image's `x,source=home`, would bind what it names.
+///
+/// # Errors
+/// The name, and why it is refused.
+pub fn plain(path: &Path) -> Result<(), String> {
+    let odd = |letter: char| letter.is_control() || matches!(letter, ',' | '"' | '\\');
+    match path.to_str() {
+        Some(text) if !text.contains(odd) => Ok(()),
+        _ => Err(format!(
+            "`{}` cannot be bound into an engine's container: its name holds a comma, a quotation mark, a backslash or what is no text",
+            path.to_string_lossy().escape_debug()
+        )),
+    }
+}
+
+/// Whether the engine binds what it was asked to, and nothing else, by its own answer about the container that it made.
+///
+/// # Errors
+/// The first difference.
+pub fn bound_as_asked(asked: &[(PathBuf, PathBuf)], container: &Value) -> Result<(), String> {
+    // It may name a source by another way to the same file.
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut open = BTreeSet::new();
+    for (from, to) in asked {
+        open.insert((real(from), to.components().collect::<PathBuf>()));
+    }
+    let told = container.get("Mounts").and_then(Value::as_array);
+    for mount in told.into_iter().flatten() {
+        let text = |name: &str| mount.get(name).and_then(Value::as_str).unwrap_or_default();
+        if text("Type") == "tmpfs" {
+            continue;
+        }
+        let (from, to) = (Path::new(text("Source")), Path::new(text("Destination")));
+        let is_read_only = mount.get("RW") == Some(&Value::Bool(false));
+        if !is_read_only || !open.remove(&(real(from), to.components().collect())) {
+            return Err(format!(
+                "the engine would bind {} at {}{}, which it was not asked to",
+                from.display(),
+                to.display(),
+                if is_read_only { "" } else { " for writing" }
+            ));
+        }
+    }
+    match open.first() {
+        None => Ok(()),
+        Some((from, to)) => Err(format!(
+            "the engine did not bind {} at {}, as it was asked to",
+            from.display(),
+            to.display()
+        )),
+    }
 }
 
 /// The body of the call that makes it. `entry`: how its process 1 is started.
@@ -126,6 +181,48 @@ pub fn create(ask: &Ask, entry: &[String], ceilings: Ceilings) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What podman makes of commas in a mount is the owner's /home in a stranger's job.
+    #[test]
+    fn escape_by_a_name_that_an_engine_takes_apart_is_refused() {
+        for name in [
+            "/i/x,source=home",
+            "/i/a\"b",
+            "/i/a\\b",
+            "/i/a\nb",
+            "/i/a\u{7f}",
+        ] {
+            assert!(plain(Path::new(name)).is_err(), "{name:?}");
+        }
+        let bytes: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"/i/\xff");
+        assert!(plain(Path::new(bytes)).is_err());
+        assert_eq!(plain(Path::new("/i/a b=c:d")), Ok(()));
+    }
+
+    #[test]
+    fn mounts_that_an_engine_made_otherwise_than_asked_are_seen() {
+        let asked = [("/usr", "/usr"), ("/etc", "/lent/")];
+        let asked = asked.map(|(from, to)| (PathBuf::from(from), PathBuf::from(to)));
+        let bind = |from: &str, to: &str, open: bool| json!({"Type": "bind", "Source": from, "Destination": to, "RW": open});
+        let good = [
+            bind("/etc", "/lent", false),
+            bind("/usr/../usr", "/usr", false),
+            json!({"Type": "tmpfs", "Destination": "/job", "RW": true}),
+        ];
+        let told = |mounts: &[Value]| bound_as_asked(&asked, &json!({"Mounts": mounts}));
+        assert_eq!(told(&good), Ok(()));
+        for (wrong, word) in [
+            (bind("/home", "/usr", false), "/home"),
+            (bind("/usr", "/home", false), "at /home"),
+            (bind("/usr", "/usr", true), "for writing"),
+            (json!({"Type": "tmpfs"}), "did not bind /usr"),
+        ] {
+            let why = told(&[good[0].clone(), wrong]).expect_err(word);
+            assert!(why.contains(word), "{why}");
+        }
+        let more = [&good[..], &[bind("/home", "/x", false)]].concat();
+        assert!(told(&more).is_err() && bound_as_asked(&asked, &json!({})).is_err());
+    }
 
     /// What is allowed here is what strangers' code is allowed: a change wants a second look.
     #[test]

@@ -128,7 +128,10 @@ async fn clean(api: &Api, instance: &str) -> Result<(usize, usize), Refused> {
             .unwrap_or_default();
         let pid = state.pointer("/State/Pid").and_then(Value::as_i64);
         let pid = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-        if let Some(Ok(group)) = pid.map(JobGroup::of_container) {
+        // The number may have become another's since the engine looked.
+        if let Some(Ok(group)) = pid.map(JobGroup::of_container)
+            && group.is_of(id)
+        {
             group.kill();
         }
         remove(api, id).await;

@@ -28,15 +28,28 @@ const PROCESSES: u64 = 16_384;
 /// A container that is removed when this goes out of scope, and the socket that led to it.
 pub struct Ours {
     api: Api,
-    name: String,
+    /// As the engine answered when it made it. Never by name: that may be somebody else's.
+    id: Option<String>,
     meet: PathBuf,
     /// The helper has one thread, and asks only when it has nothing else to do.
     runtime: tokio::runtime::Runtime,
 }
 
 impl Ours {
+    /// The call that makes it.
+    fn make(&mut self, name: &str, body: &Value) -> Result<(), Refused> {
+        let made = self.post(&format!("/containers/create?name={name}"), Some(body))?;
+        let id = made.get("Id").and_then(Value::as_str);
+        let none = || Refused::Unread("it names no id for the container".to_owned());
+        self.id = Some(id.filter(|id| !id.is_empty()).ok_or_else(none)?.to_owned());
+        Ok(())
+    }
+
     fn get(&self) -> Result<Value, Refused> {
-        let path = format!("/containers/{}/json", self.name);
+        let path = format!(
+            "/containers/{}/json",
+            self.id.as_deref().unwrap_or_default()
+        );
         self.runtime.block_on(self.api.get(&path))
     }
 
@@ -45,7 +58,9 @@ impl Ours {
     }
 
     pub fn remove(&self) {
-        self.runtime.block_on(remove(&self.api, &self.name));
+        if let Some(id) = &self.id {
+            self.runtime.block_on(remove(&self.api, id));
+        }
         _ = std::fs::remove_file(&self.meet);
     }
 }
@@ -88,9 +103,9 @@ pub fn meet(config: &Contained) -> Setup<Met> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let ours = Ours {
+    let mut ours = Ours {
         api: config.api.clone(),
-        name: config.name.clone(),
+        id: None,
         meet: config.meet.clone(),
         runtime: step("make a runtime", runtime)?,
     };
@@ -104,16 +119,17 @@ pub fn meet(config: &Contained) -> Setup<Met> {
     let mut ask = config.ask.clone();
     ask.mounts.extend(program.mounts);
     let body = body::create(&ask, &program.entry, ceilings());
-    step(
-        "make the container",
-        ours.post(
-            &format!("/containers/create?name={}", ours.name),
-            Some(&body),
-        ),
-    )?;
+    for path in ask.mounts.iter().flat_map(|(from, to)| [from, to]) {
+        body::plain(path)?;
+    }
+    step("make the container", ours.make(&config.name, &body))?;
+    // Before anything runs in it.
+    let made = step("look at the container", ours.get())?;
+    body::bound_as_asked(&ask.mounts, &made)?;
+    let id = ours.id.as_deref().unwrap_or_default();
     step(
         "start the container",
-        ours.post(&format!("/containers/{}/start", ours.name), None),
+        ours.post(&format!("/containers/{id}/start"), None),
     )?;
     let (socket, pid) = accept(&listener, &ours)?;
     drop(listener);

@@ -176,6 +176,10 @@ impl Engine {
         let image = self.image_of(&root).await.map_err(|why| make(&why))?;
         let mut mounts = root.mounts;
         mounts.extend(self.options.lent.iter().cloned());
+        for path in mounts.iter().flat_map(|(from, to)| [from, to]) {
+            body::plain(path).map_err(|why| make(&why))?;
+        }
+        body::plain(&self.directory).map_err(|why| make(&why))?;
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let me = rustix::process::getpid().as_raw_nonzero();
         let contained = Contained {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::body::plain;
 use crate::runtime::PROGRAMS;
 use crate::sandbox::rootfs::{ETC, ETC_FILES, IMAGE_ROOT_MAX, OWN};
 
@@ -103,6 +104,7 @@ fn one_into(
     entry: &fs::DirEntry,
     mounts: &mut Mounts,
 ) -> io::Result<()> {
+    plain(name).map_err(io::Error::other)?;
     let (kind, shown) = (entry.file_type()?, name.to_string_lossy());
     if kind.is_symlink() {
         return link(tar, &shown, &fs::read_link(entry.path())?);
@@ -219,5 +221,15 @@ mod tests {
             "{entries:?}"
         );
         assert_eq!(root.key, of(Some(at)).expect("again").key);
+    }
+
+    #[test]
+    fn escape_by_a_name_in_an_images_root_is_refused() {
+        for name in ["x,source=home", "var/x,source=home"] {
+            let image = tempfile::tempdir().expect("tempdir");
+            fs::create_dir_all(image.path().join(name)).expect("a directory");
+            let why = of(Some(image.path())).expect_err("refused").to_string();
+            assert!(why.contains("x,source=home"), "{why}");
+        }
     }
 }
