@@ -13,11 +13,12 @@ use std::process::Command;
 use protocol::tunnel::{Closed, Door, Shell};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use rustix::process::{Pid, WaitOptions};
+use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 use rustix::time::Timespec;
 
+use super::boottime_ms;
 use super::rootfs::step;
 use super::sys::{self, Fork};
 use super::wire::{self, FromInit, StartJob, ToInit};
@@ -28,6 +29,11 @@ const CONNECT_WITHIN: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 20_000_000,
 };
+
+/// From a fork to its program there are milliseconds. The job may stop whatever runs as its user, this process' child too, and who waits
+/// for a stopped one reaps nothing and sees no end.
+const EXECUTES_WITHIN_MS: u64 = 2_000;
+const WHY_MAX: usize = 4 * 1024;
 
 /// Why it could not be opened.
 struct Shut(Closed, String);
@@ -160,42 +166,75 @@ fn fork_into(
     streams: [&OwnedFd; 3],
     terminal: bool,
 ) -> Result<Pid, Shut> {
-    let (mut failed, say) = io::pipe()?;
+    let (failed, say) = io::pipe()?;
     match sys::fork()? {
         Fork::Child => {
             drop(failed);
-            let why = execute(job, shell, streams, terminal);
+            sys::default_signals();
+            let why = match standard(streams, terminal) {
+                Err(why) => why,
+                Ok(()) => match sys::close_but(&say) {
+                    Err(error) => error.to_string(),
+                    Ok(kept) => sys::exit_saying(kept, &execute(job, shell, terminal)),
+                },
+            };
             let _ = io::Write::write_all(&mut &say, why.as_bytes());
             sys::exit_now(127)
         }
-        Fork::Parent { pid, .. } => {
+        Fork::Parent { pid, pidfd } => {
             drop(say);
-            let mut why = String::new();
-            io::Read::read_to_string(&mut failed, &mut why)?;
-            if why.is_empty() {
-                Ok(pid)
-            } else {
-                Err(Shut(Closed::Failed, why))
+            match hear(failed) {
+                Ok(why) if why.is_empty() => Ok(pid),
+                Ok(why) => Err(Shut(Closed::Failed, why)),
+                Err(error) => {
+                    let _ = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
+                    Err(error.into())
+                }
             }
         }
     }
 }
 
-/// In the shell's process. Returns only to say why it did not work.
-fn execute(job: &StartJob, shell: &Shell, streams: [&OwnedFd; 3], terminal: bool) -> String {
-    sys::default_signals();
-    let prepared = || -> Result<(), String> {
-        step("new session", rustix::process::setsid())?;
-        let [input, output, errors] = streams;
-        if terminal {
-            step("take the terminal", rustix::process::ioctl_tiocsctty(input))?;
+/// What the child says before it executes: nothing, when all is well.
+fn hear(mut failed: io::PipeReader) -> io::Result<String> {
+    let until = boottime_ms().saturating_add(EXECUTES_WITHIN_MS);
+    let mut why = Vec::new();
+    loop {
+        let left = until.saturating_sub(boottime_ms());
+        let left = Timespec {
+            tv_sec: i64::try_from(left / 1_000).unwrap_or(0),
+            tv_nsec: i64::try_from(left % 1_000 * 1_000_000).unwrap_or(0),
+        };
+        let mut fds = [PollFd::new(&failed, PollFlags::IN)];
+        match poll(&mut fds, Some(&left)) {
+            Ok(0) => return Err(io::Error::other("it was held up before it started")),
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
         }
-        step("stdin", rustix::stdio::dup2_stdin(input))?;
-        step("stdout", rustix::stdio::dup2_stdout(output))?;
-        step("stderr", rustix::stdio::dup2_stderr(errors))?;
-        init::bound_process()
-    };
-    if let Err(why) = prepared() {
+        let mut piece = [0; 1_024];
+        let count = io::Read::read(&mut failed, &mut piece)?;
+        why.extend_from_slice(piece.get(..count).unwrap_or_default());
+        if count == 0 || why.len() > WHY_MAX {
+            return Ok(String::from_utf8_lossy(&why).into_owned());
+        }
+    }
+}
+
+/// In the shell's process.
+fn standard([input, output, errors]: [&OwnedFd; 3], terminal: bool) -> Result<(), String> {
+    step("new session", rustix::process::setsid())?;
+    if terminal {
+        step("take the terminal", rustix::process::ioctl_tiocsctty(input))?;
+    }
+    step("stdin", rustix::stdio::dup2_stdin(input))?;
+    step("stdout", rustix::stdio::dup2_stdout(output))?;
+    step("stderr", rustix::stdio::dup2_stderr(errors))
+}
+
+/// In the shell's process, which has nothing else open any more. Returns only to say why it did not work.
+fn execute(job: &StartJob, shell: &Shell, terminal: bool) -> String {
+    if let Err(why) = init::bound_process() {
         return why;
     }
     let bash = Path::new("/bin/bash").exists();

@@ -516,7 +516,8 @@ impl Helper {
             return true;
         };
         match message {
-            FromInit::Started => {
+            // Each once: a second word would be of somebody else's making.
+            FromInit::Started if run.dog.started_at().is_none() => {
                 let mut fds = fds.into_iter();
                 run.process = fds.next();
                 run.space = fds.next();
@@ -529,7 +530,7 @@ impl Helper {
                 signal,
                 disk_full,
                 left_something,
-            } => {
+            } if run.dog.job_ended_at().is_none() => {
                 run.facts.code = code;
                 run.facts.signal = signal;
                 run.facts.disk_full |= disk_full;
@@ -550,7 +551,7 @@ impl Helper {
                 files,
                 bytes,
                 left_out,
-            } => {
+            } if run.unpacked => {
                 run.unpacked = false;
                 run.artefacts = Artefacts {
                     files,
@@ -570,7 +571,11 @@ impl Helper {
             FromInit::Failed { why } if run.dog.started_at().is_none() => {
                 run.facts.failed_to_start = Some(why);
             }
-            FromInit::Failed { .. } | FromInit::Built => {}
+            FromInit::Started
+            | FromInit::Ended { .. }
+            | FromInit::Packed { .. }
+            | FromInit::Failed { .. }
+            | FromInit::Built => {}
         }
         true
     }

@@ -247,7 +247,13 @@ fn start(job: &StartJob) -> Setup<Process> {
     match step("fork (is the process limit at least 1?)", sys::fork())? {
         Fork::Child => {
             drop(failed);
-            let why = execute(job);
+            let why = match prepare_process() {
+                Err(why) => why,
+                Ok(()) => match sys::close_but(&say) {
+                    Err(error) => error.to_string(),
+                    Ok(kept) => sys::exit_saying(kept, &execute(job)),
+                },
+            };
             let _ = io::Write::write_all(&mut &say, why.as_bytes());
             sys::exit_now(127)
         }
@@ -271,9 +277,9 @@ fn start(job: &StartJob) -> Setup<Process> {
     }
 }
 
-/// In the job's process: the last steps, then exec. Returns only to say why it did not work.
+/// In the job's process, which has nothing else open any more: the last steps, then exec. Returns only to say why it did not work.
 fn execute(job: &StartJob) -> String {
-    let prepared = prepare_process();
+    let prepared = bound_process();
     let Some((program, arguments)) = job.command.split_first() else {
         return "the command is empty".to_owned();
     };
@@ -304,11 +310,11 @@ fn prepare_process() -> Setup<()> {
     sys::default_signals();
     step("new session", rustix::process::setsid())?;
     let null = step("open /dev/null", File::open("/dev/null"))?;
-    step("stdin", rustix::stdio::dup2_stdin(&null))?;
-    bound_process()
+    step("stdin", rustix::stdio::dup2_stdin(&null))
 }
 
-/// Where and within what every process of the job begins.
+/// Where and within what every process of the job begins. It can be looked into by the job from here on, so nothing that is not the
+/// job's may be open: the helper's socket closes at exec, which is later.
 pub fn bound_process() -> Setup<()> {
     step("enter /job", rustix::process::chdir("/job"))?;
     let bound = |resource, most: u64| {

@@ -238,6 +238,39 @@ pub fn close_inherited() {
     unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
 }
 
+/// Closes all but the standard streams and this, which is descriptor 3 afterwards and closes by itself at exec. Only for a forked child,
+/// which leaves by exec or [`exit_saying`]: whatever owned a descriptor must not be dropped any more.
+pub fn close_but(kept: &impl AsRawFd) -> io::Result<Last> {
+    const KEPT: libc::c_int = 3;
+    let fd = kept.as_raw_fd();
+    // SAFETY: the calls touch no memory. The caller's process ends without dropping an owner of what is closed here.
+    unsafe {
+        if fd != KEPT && libc::dup3(fd, KEPT, libc::O_CLOEXEC) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let (first, last): (libc::c_uint, libc::c_uint) = (4, libc::c_uint::MAX);
+        if libc::syscall(libc::SYS_close_range, first, last, 0) != 0 {
+            // An engine's own filter may be older than the call.
+            let most = libc::sysconf(libc::_SC_OPEN_MAX).clamp(1_024, 1 << 20);
+            for fd in 4..libc::c_int::try_from(most).unwrap_or(1_024) {
+                libc::close(fd);
+            }
+        }
+    }
+    Ok(Last(KEPT))
+}
+
+/// The one descriptor that [`close_but`] left.
+#[derive(Clone, Copy)]
+pub struct Last(libc::c_int);
+
+/// Says why, and ends a forked child.
+pub fn exit_saying(to: Last, why: &str) -> ! {
+    // SAFETY: the descriptor is open since `close_but` and nobody else's; the bytes live through the call.
+    unsafe { libc::write(to.0, why.as_ptr().cast(), why.len()) };
+    exit_now(127)
+}
+
 /// Undoes [`ignore_polite_signals`]: ignored signals would be inherited by the job through exec.
 pub fn default_signals() {
     for signal in 1..=64 {

@@ -10,6 +10,8 @@ use super::report::StopReason;
 pub const FREEZE_BEFORE_MS: u64 = 1_000;
 /// After a polite kill the sandbox has this long to pack artefacts before it is killed whole.
 pub const PACKING_MS: u64 = 60_000;
+/// After a polite kill process 1 has this long to say that the job has ended; it may be held up, by the job too.
+pub const END_WITHIN_MS: u64 = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -132,9 +134,10 @@ impl Watchdog {
         let packing_over = self
             .job_ended_at
             .is_some_and(|at| now >= at.saturating_add(PACKING_MS));
-        let kill_overdue = self
-            .stop
-            .is_some_and(|stop| stop.killed && now >= stop.kill_at.saturating_add(PACKING_MS));
+        let kill_overdue = self.job_ended_at.is_none()
+            && self.stop.is_some_and(|stop| {
+                stop.killed && now >= stop.kill_at.saturating_add(END_WITHIN_MS)
+            });
         if now >= self.lease_until || packing_over || kill_overdue {
             if now >= self.lease_until && self.stop.is_none() {
                 self.stop(StopReason::Lease, 0, now);
@@ -236,7 +239,7 @@ impl Watchdog {
             at.push(ended.saturating_add(PACKING_MS));
         } else if let Some(stop) = self.stop {
             at.push(if stop.killed {
-                stop.kill_at.saturating_add(PACKING_MS)
+                stop.kill_at.saturating_add(END_WITHIN_MS)
             } else {
                 stop.kill_at
             });
@@ -296,7 +299,7 @@ mod tests {
     fn funds_end_politely_and_never_later_than_paid() {
         let mut dog = running(1_000_000, Some(60_000), None);
         assert_eq!(
-            run(&mut dog, 100_000),
+            run(&mut dog, 65_000),
             [(50_000, Action::Terminate), (60_000, Action::KillJob)]
         );
         assert_eq!(dog.stopped_for(), Some(StopReason::Funds));
@@ -348,8 +351,13 @@ mod tests {
         dog.stop(StopReason::Requested, 0, 0);
         assert_eq!(
             run(&mut dog, 200_000),
-            [(0, Action::KillJob), (PACKING_MS, Action::KillAll)]
+            [(0, Action::KillJob), (END_WITHIN_MS, Action::KillAll)]
         );
+        let mut dog = running(1_000_000, None, None);
+        dog.stop(StopReason::Requested, 0, 0);
+        assert_eq!(dog.due(0), [Action::KillJob]);
+        dog.job_ended(100);
+        assert_eq!(dog.due(END_WITHIN_MS + 1), [], "it packs");
     }
 
     #[test]

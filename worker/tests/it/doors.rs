@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use protocol::tunnel::{Closed, Door, FileAnswer, FileWish, Shell, Size};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use worker::sandbox::{FromHelper, Running, StopReason, ToHelper};
+use worker::sandbox::{FromHelper, Running, StartJob, StopReason, ToHelper};
 
-use super::common::{instance, place, shell};
+use super::common::{instance, place, python, shell};
 
 struct Job {
     running: Running,
@@ -21,6 +21,10 @@ impl Job {
     async fn start(script: &str) -> Self {
         let dir = tempfile::tempdir().expect("tempdir");
         let job = shell(dir.path(), script);
+        Self::start_in(dir, job).await
+    }
+
+    async fn start_in(dir: tempfile::TempDir, job: StartJob) -> Self {
         let prepared = place(&instance(), &job).await;
         let mut running = prepared.start(job).await.expect("the job is taken");
         loop {
@@ -217,5 +221,73 @@ async fn a_port_is_the_jobs_own_loopback_and_files_are_its_own() {
     }
     let shut = job.open(3, Door::Port { port: 8_102 }).await;
     assert_eq!(shut.expect_err("nobody").0, Closed::NothingListens);
+    job.stop().await;
+}
+
+fn no_terminal(command: &str) -> Door {
+    let command = vec![command.to_owned()];
+    Door::Shell(Shell {
+        command,
+        size: None,
+    })
+}
+
+/// A job that stops every process before its program runs.
+#[tokio::test]
+async fn a_job_that_holds_up_its_shells_neither_stays_nor_keeps_others_out() {
+    let script = "import os, signal
+own = os.getpid()
+while True:
+    for pid in range(own + 1, own + 40):
+        try: os.kill(pid, signal.SIGSTOP)
+        except ProcessLookupError: pass";
+    let dir = tempfile::tempdir().expect("tempdir");
+    let job = python(dir.path(), script);
+    let mut job = Job::start_in(dir, job).await;
+    let mut held_up = false;
+    for id in 1..30 {
+        let opened = job.open(id, no_terminal("/bin/true"));
+        let opened = tokio::time::timeout(Duration::from_secs(8), opened).await;
+        // Some are stopped in their program, which is the job's own affair.
+        if let Err((reason, why)) = opened.expect("process 1 goes on") {
+            assert!(reason == Closed::Failed && why.contains("held up"), "{why}");
+            held_up = true;
+            break;
+        }
+    }
+    assert!(held_up, "none was stopped in time");
+    let stopped = tokio::time::timeout(Duration::from_secs(8), job.stop()).await;
+    stopped.expect("the job ends");
+}
+
+/// Before its program runs, a shell's process is a copy of process 1, and the job may look into it.
+#[tokio::test]
+async fn escape_by_what_a_shell_holds_before_its_program_runs_finds_nothing() {
+    let script = "import os
+last = os.getpid()
+def look(pid):
+    at, seen = f'/proc/{pid}/fd', False
+    while os.path.exists(f'/proc/{pid}/stat'):
+        seen = True
+        try: fds = os.listdir(at)
+        except OSError: continue
+        for fd in fds:
+            try: link = os.readlink(f'{at}/{fd}')
+            except OSError: continue
+            if link.startswith(('socket:', '/dev/net')): os._exit(9)
+    return seen
+while True:
+    for pid in range(last + 1, last + 4):
+        if look(pid): last = pid; break";
+    let dir = tempfile::tempdir().expect("tempdir");
+    let job = python(dir.path(), script);
+    let mut job = Job::start_in(dir, job).await;
+    for id in 1..40 {
+        // Had the job found something, it would have ended.
+        job.open(id, no_terminal("/bin/true"))
+            .await
+            .expect("opened");
+        assert_eq!(job.closed(id).await, (Some(0), None));
+    }
     job.stop().await;
 }
