@@ -2,16 +2,20 @@
 //!
 //! Each tunnel has a connection of its own: however much flows through it, heartbeats do not wait behind it. A tunnel lives in a
 //! task of its lease and dies with it.
+//!
+//! What comes in is kept in a bounded queue and written by a future of its own: words (what the reader took, a new size) are read on,
+//! also while the job takes no input.
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
+use protocol::mesh::{Mesh, route};
 use protocol::tunnel::{
     Closed, Door, ERRORS, FromJob, MAIN, SHELL_WINDOW, Size, TUNNEL_FRAME_MAX, ToJob, TunnelOrder,
 };
@@ -39,6 +43,10 @@ const READ_MAX: usize = 32 * 1024;
 const LINGER: Duration = Duration::from_millis(200);
 /// The most that the kernel lets an ordinary user keep in a pipe.
 const PIPE_MAX: u64 = 1024 * 1024;
+/// What has come in and is not written yet.
+const AHEAD_MAX: usize = 256 * 1024;
+/// A program that waits for its reader reads nothing meanwhile, and its reader's word may stand behind what it does not read.
+const OPENS_AFTER: Duration = Duration::from_millis(500);
 /// After a shell's last word.
 const HANG_UP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -53,8 +61,13 @@ impl From<WsError> for Gone {
     }
 }
 
-/// Carries one tunnel from its beginning to its end.
-pub async fn run(server: String, order: TunnelOrder, orders: mpsc::Sender<Order>) {
+/// Carries one tunnel from its beginning to its end. `mesh`: the job's place in the network of its machines.
+pub async fn run(
+    server: String,
+    order: TunnelOrder,
+    orders: mpsc::Sender<Order>,
+    mesh: Option<Mesh>,
+) {
     let socket = match timeout(DIAL_WITHIN, dial(&server, &order.ticket)).await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => {
@@ -67,7 +80,7 @@ pub async fn run(server: String, order: TunnelOrder, orders: mpsc::Sender<Order>
         }
     };
     let lease = order.lease;
-    if carry(socket, order.door, &orders).await.is_err() {
+    if carry(socket, order.door, &orders, mesh).await.is_err() {
         tracing::debug!(%lease, "a tunnel broke off");
     }
 }
@@ -96,7 +109,12 @@ async fn dial(server: &str, ticket: &str) -> Result<Socket, WsError> {
     Ok(connect.await?.0)
 }
 
-async fn carry(socket: Socket, door: Door, orders: &mpsc::Sender<Order>) -> Result<(), Gone> {
+async fn carry(
+    socket: Socket,
+    door: Door,
+    orders: &mpsc::Sender<Order>,
+    mesh: Option<Mesh>,
+) -> Result<(), Gone> {
     let (mut sink, stream) = socket.split();
     let is_shell = matches!(door, Door::Shell(_));
     // Of a terminal the reader says what it took, so that a flood stops soon after Ctrl-C. Without one the connection alone bounds what is on
@@ -126,7 +144,8 @@ async fn carry(socket: Socket, door: Door, orders: &mpsc::Sender<Order>) -> Resu
     };
     say(&mut sink, &FromJob::Open {}).await?;
     if is_mesh {
-        return packets(sink, stream, &output).await;
+        let mesh = mesh.ok_or(Gone)?;
+        return packets(sink, stream, &output, mesh).await;
     }
     let window = Semaphore::new(SHELL_WINDOW);
     let sink = Mutex::new(sink);
@@ -145,7 +164,7 @@ async fn carry(socket: Socket, door: Door, orders: &mpsc::Sender<Order>) -> Resu
         };
         say(&mut sink, &last).await
     };
-    let down = take(stream, input, &window);
+    let down = take(stream, input, has_window.then_some(&window), &sink);
     tokio::pin!(up, down);
     // A shell is over with its process. A connection may be closed on one side and go on on the other. Either way what still comes is read
     // until the other side hangs up: a socket that is closed on unread bytes is reset, and what was sent last would be lost.
@@ -166,6 +185,7 @@ async fn packets(
     mut sink: SplitSink<Socket, Message>,
     mut stream: SplitStream<Socket>,
     network: &AsyncFd<OwnedFd>,
+    mesh: Mesh,
 ) -> Result<(), Gone> {
     let up = async {
         let mut buffer = vec![MAIN; READ_MAX + 1];
@@ -173,6 +193,11 @@ async fn packets(
             let count = read(network, buffer.get_mut(1..).unwrap_or_default()).await;
             if count == 0 {
                 return Err(Gone);
+            }
+            let packet = buffer.get(1..=count).unwrap_or_default();
+            // The exchange would drop it: a job's noise costs its machine's connection nothing.
+            if route(packet, mesh).is_none() {
+                continue;
             }
             let frame = Bytes::copy_from_slice(buffer.get(..=count).unwrap_or_default());
             match timeout(SEND_WITHIN, sink.send(Message::Binary(frame))).await {
@@ -304,35 +329,79 @@ async fn pump(
 }
 
 /// Writes what comes in into the job, until nothing more comes.
-async fn take(mut stream: SplitStream<Socket>, input: End, window: &Semaphore) -> Result<(), Gone> {
-    let mut input = Some(input);
+async fn take(
+    stream: SplitStream<Socket>,
+    input: End,
+    window: Option<&Semaphore>,
+    sink: &Mutex<SplitSink<Socket, Message>>,
+) -> Result<(), Gone> {
+    let room = Semaphore::new(AHEAD_MAX);
+    let (queue, waiting) = mpsc::unbounded_channel();
+    // A pipe is closed by letting go of it, so only who writes holds it.
+    let terminal = Arc::downgrade(&input);
+    let hears = hear(stream, queue, &room, window, &terminal);
+    let writes = feed(input, waiting, &room);
+    tokio::pin!(hears, writes);
+    let heard = tokio::select! {
+        heard = &mut hears => heard,
+        // A job that reads no more is no reason to stop showing what it says.
+        () = &mut writes => return hears.await.map_err(|_| Gone),
+    };
+    match heard {
+        // What came before the end is written, if somebody reads it.
+        Ok(()) => {
+            _ = timeout(SEND_WITHIN, writes).await;
+            Ok(())
+        }
+        Err(Unheard::Gone) => Err(Gone),
+        Err(Unheard::NobodyReads) => {
+            let mut word = vec![MAIN];
+            word.extend_from_slice(
+                b"\r\nThe program in this terminal reads no input, and more waits for it than is kept. The connection is closed.\r\n",
+            );
+            let mut sink = sink.lock().await;
+            _ = timeout(DIAL_WITHIN, sink.send(Message::Binary(word.into()))).await;
+            Err(Gone)
+        }
+    }
+}
+
+/// Why nothing more is heard.
+enum Unheard {
+    Gone,
+    NobodyReads,
+}
+
+/// Reads what comes in: words are followed, bytes are queued.
+async fn hear(
+    mut stream: SplitStream<Socket>,
+    queue: mpsc::UnboundedSender<Bytes>,
+    room: &Semaphore,
+    window: Option<&Semaphore>,
+    terminal: &Weak<AsyncFd<OwnedFd>>,
+) -> Result<(), Unheard> {
+    let mut queue = Some(queue);
     while let Some(message) = stream.next().await {
-        match message? {
+        match message.map_err(|_| Unheard::Gone)? {
             Message::Binary(frame) if frame.first() == Some(&MAIN) => {
-                if let Some(to) = &input
-                    && !write_all(to, frame.get(1..).unwrap_or_default()).await
-                {
-                    // A job that reads no more is no reason to stop showing what it says.
-                    input = None;
+                let Some(to) = &queue else { continue };
+                let bytes = frame.slice(1..);
+                if !find_room(bytes.len(), room, window).await? || to.send(bytes).is_err() {
+                    queue = None;
                 }
             }
             Message::Text(text) => match serde_json::from_str(&text) {
                 Ok(ToJob::Resize(size)) => {
-                    if let Some(terminal) = &input {
-                        resize(terminal, size);
+                    if let Some(terminal) = terminal.upgrade() {
+                        resize(&terminal, size);
                     }
                 }
                 Ok(ToJob::Ack { bytes }) => {
-                    let out = SHELL_WINDOW.saturating_sub(window.available_permits());
-                    let taken = usize::try_from(bytes).unwrap_or(usize::MAX);
-                    window.add_permits(taken.min(out));
-                }
-                Ok(ToJob::Eof {}) => {
-                    // A pipe is closed by letting go of it, a connection by saying so.
-                    if let Some(last) = input.take() {
-                        _ = rustix::net::shutdown(last.get_ref(), Shutdown::Write);
+                    if let Some(window) = window {
+                        open_window(window, usize::try_from(bytes).unwrap_or(usize::MAX));
                     }
                 }
+                Ok(ToJob::Eof {}) => queue = None,
                 Err(error) => tracing::debug!(%error, "a word to a job cannot be read"),
             },
             Message::Close(_) => return Ok(()),
@@ -340,6 +409,51 @@ async fn take(mut stream: SplitStream<Socket>, input: End, window: &Semaphore) -
         }
     }
     Ok(())
+}
+
+fn open_window(window: &Semaphore, bytes: usize) {
+    let out = SHELL_WINDOW.saturating_sub(window.available_permits());
+    window.add_permits(bytes.min(out));
+}
+
+/// Waits until so much more may be queued; false when the job reads no more. A terminal's program may be waiting for its reader, whose
+/// word is not read meanwhile: it may go on.
+async fn find_room(
+    bytes: usize,
+    room: &Semaphore,
+    window: Option<&Semaphore>,
+) -> Result<bool, Unheard> {
+    let permits = u32::try_from(bytes.min(AHEAD_MAX)).unwrap_or(u32::MAX);
+    let room = room.acquire_many(permits);
+    tokio::pin!(room);
+    let forgotten = |found: Result<tokio::sync::SemaphorePermit<'_>, _>| {
+        found.map(tokio::sync::SemaphorePermit::forget).is_ok()
+    };
+    let Some(window) = window else {
+        return Ok(forgotten(room.await));
+    };
+    let found = timeout(SEND_WITHIN, async {
+        loop {
+            match timeout(OPENS_AFTER, &mut room).await {
+                Ok(found) => return forgotten(found),
+                Err(_) => open_window(window, SHELL_WINDOW),
+            }
+        }
+    });
+    found.await.map_err(|_| Unheard::NobodyReads)
+}
+
+/// Writes what is queued, and closes the job's input after the last of it.
+async fn feed(input: End, mut waiting: mpsc::UnboundedReceiver<Bytes>, room: &Semaphore) {
+    while let Some(bytes) = waiting.recv().await {
+        if !write_all(&input, &bytes).await {
+            break;
+        }
+        room.add_permits(bytes.len());
+    }
+    room.close();
+    // A connection is closed by saying so.
+    _ = rustix::net::shutdown(input.get_ref(), Shutdown::Write);
 }
 
 fn resize(terminal: &AsyncFd<OwnedFd>, size: Size) {
@@ -423,3 +537,6 @@ async fn write_all(to: &AsyncFd<OwnedFd>, mut bytes: &[u8]) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests;

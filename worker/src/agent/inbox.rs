@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{Epoch, LeaseId};
-use protocol::tunnel::{Closed, TUNNELS_MAX, TunnelOrder};
+use protocol::tunnel::{Closed, Door, TUNNELS_MAX, TunnelOrder};
 use protocol::worker::{
     Assignment, FromWorker, LeaseClaim, StopReason, ToWorker, secret_key_bytes, secrets_context,
 };
@@ -163,13 +163,22 @@ impl Agent {
             return;
         };
         while held.tunnels.try_join_next().is_some() {}
-        if held.tunnels.len() >= TUNNELS_MAX {
+        let is_mesh = matches!(order.door, Door::Mesh {});
+        if held.tunnels.len() >= TUNNELS_MAX && !(is_mesh && held.mesh.is_some()) {
             let why = "too many connections into this job are open";
             tokio::spawn(tunnel::refuse(server, order, Closed::TooMany, why));
             return;
         }
         let orders = held.orders.clone();
-        held.tunnels.spawn(tunnel::run(server, order, orders));
+        let spec = &held.lease.assignment.spec;
+        let mesh = spec.mesh(held.lease.assignment.member);
+        let task = held.tunnels.spawn(tunnel::run(server, order, orders, mesh));
+        if is_mesh {
+            // One alone reads the job's packets: an older connection, perhaps a dead one, would take half of them.
+            if let Some(older) = held.mesh.replace(task) {
+                older.abort();
+            }
+        }
     }
 
     fn renewed(&mut self, seq: u64, renewed: &[LeaseClaim], refused: &[LeaseClaim]) {
@@ -310,6 +319,7 @@ impl Agent {
             task: None,
             secrets: None,
             tunnels: JoinSet::new(),
+            mesh: None,
             spool: self.identity.directory().join("spool").join(id.to_string()),
             flushed_at: Instant::now(),
             said_ended_at: None,

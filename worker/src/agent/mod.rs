@@ -19,7 +19,7 @@ use protocol::proof::Answer;
 use protocol::worker::{FromWorker, Hello, LeaseBeat, LeaseClaim, PROTOCOL_VERSION, StopReason};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::devices::{Devices, LoadMeter, Sources, host_facts};
@@ -92,6 +92,8 @@ struct Held {
     secrets: Option<Secrets>,
     /// Ways into the job that are open; they end with the lease.
     tunnels: JoinSet<()>,
+    /// The one among them that carries the packets of the job's machines.
+    mesh: Option<AbortHandle>,
     spool: PathBuf,
     flushed_at: Instant,
     said_ended_at: Option<Instant>,
