@@ -1,6 +1,7 @@
 //! What a worker needs that runs jobs in the containers of an engine.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use super::{Check, Outcome, Place, RUN_WITHIN, run_true};
@@ -84,14 +85,21 @@ pub(super) fn cdi(place: &Place, driver: Outcome) -> Check {
 async fn container(choice: &Choice) -> Check {
     const NAME: &str = "container";
     let instance = format!("doctor{}", std::process::id());
-    let directory = std::env::temp_dir().join(format!("iog-{instance}"));
+    // In a place that is open to all: a name that nobody guesses, and made here or not used.
+    let unguessed: u64 = rand::random();
+    let directory = std::env::temp_dir().join(format!("iog-{instance}-{unguessed:016x}"));
+    let made = fs::DirBuilder::new().mode(0o700).create(&directory);
+    if let Err(error) = made {
+        let why = format!("{}: {error}", directory.display());
+        return Check::fail(NAME, why, "make the directory for temporary files writable");
+    }
     let options = Options {
         helper: PathBuf::from("/proc/self/exe"),
         instance: instance.clone(),
         lent: Vec::new(),
     };
     let run = async {
-        let engine = Engine::probe(options, choice, directory.clone()).await;
+        let engine = Engine::probe(options, choice, directory.join("engine")).await;
         let engine = engine.map_err(|lacks| lacks.join("; "))?;
         let ready = engine
             .prepare(Wish::trial())
