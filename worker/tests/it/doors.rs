@@ -38,6 +38,12 @@ impl Job {
         Self { running, _dir: dir }
     }
 
+    /// Until it says something.
+    async fn ready(&mut self) {
+        let said = self.running.stdout.read(&mut [0; 16]).await;
+        assert!(said.expect("read") > 0, "it ended");
+    }
+
     async fn open(&mut self, id: u32, door: Door) -> Result<Vec<OwnedFd>, (Closed, String)> {
         let order = ToHelper::Open { id, door };
         self.running.control.send(&order).await.expect("sent");
@@ -236,23 +242,29 @@ fn no_terminal(command: &str) -> Door {
 #[tokio::test]
 async fn a_job_that_holds_up_its_shells_neither_stays_nor_keeps_others_out() {
     let script = "import os, signal
-own = os.getpid()
+seen = os.getpid()
+print('ready', flush=True)
 while True:
-    for pid in range(own + 1, own + 40):
+    for pid in range(seen + 1, seen + 4):
         try: os.kill(pid, signal.SIGSTOP)
-        except ProcessLookupError: pass";
+        except ProcessLookupError: continue
+        seen = pid
+        # Who can be looked into runs its program already.
+        try: os.readlink(f'/proc/{pid}/exe'); os.kill(pid, signal.SIGKILL)
+        except OSError: pass";
     let dir = tempfile::tempdir().expect("tempdir");
     let job = python(dir.path(), script);
     let mut job = Job::start_in(dir, job).await;
-    let mut held_up = false;
-    for id in 1..30 {
+    job.ready().await;
+    let (mut held_up, mut id) = (false, 0);
+    let since = std::time::Instant::now();
+    while !held_up && since.elapsed() < Duration::from_secs(30) {
+        id += 1;
         let opened = job.open(id, no_terminal("/bin/true"));
         let opened = tokio::time::timeout(Duration::from_secs(8), opened).await;
-        // Some are stopped in their program, which is the job's own affair.
         if let Err((reason, why)) = opened.expect("process 1 goes on") {
             assert!(reason == Closed::Failed && why.contains("held up"), "{why}");
             held_up = true;
-            break;
         }
     }
     assert!(held_up, "none was stopped in time");
@@ -276,12 +288,14 @@ def look(pid):
             except OSError: continue
             if link.startswith(('socket:', '/dev/net')): os._exit(9)
     return seen
+print('ready', flush=True)
 while True:
     for pid in range(last + 1, last + 4):
         if look(pid): last = pid; break";
     let dir = tempfile::tempdir().expect("tempdir");
     let job = python(dir.path(), script);
     let mut job = Job::start_in(dir, job).await;
+    job.ready().await;
     for id in 1..40 {
         // Had the job found something, it would have ended.
         job.open(id, no_terminal("/bin/true"))
