@@ -157,6 +157,7 @@ impl RateLimits {
     pub fn forget_quiet(&self) {
         self.address.retain_recent();
         self.worker.retain_recent();
+        self.port.retain_recent();
         self.key.retain_recent();
         self.sign_in_address.retain_recent();
         self.sign_in_email.retain_recent();
@@ -277,6 +278,32 @@ mod tests {
         assert!(limits.may_guess(b).is_ok());
         tokio::time::advance(GUESS_WINDOW).await;
         assert!(limits.may_guess(a).is_ok());
+    }
+
+    #[test]
+    fn who_has_been_quiet_is_forgotten_by_every_table() {
+        let limits = RateLimits::new(60_000, 1_000, false);
+        let address = IpAddr::from([10, 0, 0, 1]);
+        for asked in [
+            limits.address(address),
+            limits.worker(address),
+            limits.port(address),
+            limits.key("a key"),
+            limits.sign_in(address, Some("a@b.c")),
+        ] {
+            assert!(asked.is_ok());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        limits.forget_quiet();
+        let left = [
+            limits.address.len(),
+            limits.worker.len(),
+            limits.port.len(),
+            limits.key.len(),
+            limits.sign_in_address.len(),
+            limits.sign_in_email.len(),
+        ];
+        assert_eq!(left, [0; 6]);
     }
 
     #[test]
