@@ -66,6 +66,13 @@ pub(crate) type Reached = std::collections::HashSet<(Option<AccountId>, Reach, i
 const REACHED_MAX: usize = 50_000;
 const HOUR_MS: i64 = 3_600_000;
 
+const AWAY: Error = Error::Unavailable(
+    "the job's machine is not connected at the moment; try again in a few seconds",
+);
+const BUSY: Error = Error::Unavailable(
+    "the job's machine is asked for too much at the moment; try again in a few seconds",
+);
+
 /// What went through a shell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -131,25 +138,24 @@ impl Exchange {
     /// Asks the job's machine to dial with the ticket.
     ///
     /// # Errors
-    /// The machine is not connected at this moment.
+    /// The machine is not connected at this moment, or has too many such questions before it.
     pub fn knock(&self, place: &Place, ticket: &str, door: Door) -> Result<(), Error> {
-        let mut memory = self.memory();
-        let linked = memory
-            .nodes
-            .get(&place.node)
-            .is_some_and(|node| node.link.is_some());
-        if !linked {
-            return Err(Error::Unavailable(
-                "the job's machine is not connected at the moment; try again in a few seconds",
-            ));
-        }
         let order = TunnelOrder {
             lease: place.lease,
             epoch: place.epoch,
             ticket: ticket.to_owned(),
             door,
         };
-        memory.send(place.node, ToWorker::Tunnel(order));
+        let memory = self.memory();
+        let node = memory.nodes.get(&place.node);
+        let link = node.and_then(|node| node.link.as_ref()).ok_or(AWAY)?;
+        // Not by `send`: whoever may ask into one job must not end the node's line for all by asking often. Half of the queue stays
+        // free for what the node has to be told.
+        if link.sender.capacity() <= link.sender.max_capacity() / 2 {
+            return Err(BUSY);
+        }
+        let sent = link.sender.try_send(ToWorker::Tunnel(order));
+        sent.map_err(|_| AWAY)?;
         Ok(())
     }
 

@@ -13,6 +13,7 @@ pub mod shell;
 pub mod tcp;
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,11 +22,13 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use bytes::{Buf, Bytes};
 use exchange::{Exchange, Place};
-use futures::{SinkExt, Stream, StreamExt};
+use futures::{Sink, SinkExt, Stream, StreamExt};
 use http::HeaderMap;
-use kernel::JobId;
+use kernel::{JobId, LeaseId};
 use protocol::Code;
-use protocol::tunnel::{Closed, Door, ERRORS, FromJob, MAIN, SHELLS_MAX, TUNNEL_FRAME_MAX, ToJob};
+use protocol::tunnel::{
+    Closed, Door, ERRORS, FromJob, MAIN, SHELLS_MAX, TUNNEL_FRAME_MAX, TUNNELS_MAX, ToJob,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -38,27 +41,89 @@ use crate::state::AppState;
 const OPEN_WITHIN: Duration = Duration::from_secs(12);
 const PING_EVERY: Duration = Duration::from_secs(20);
 const HANG_UP_AFTER: Duration = Duration::from_secs(5);
+/// A reader that takes nothing for so long is gone; until then the other side waits.
+const SEND_WITHIN: Duration = Duration::from_mins(2);
+/// Not even an answer to a ping: the line is dead. A job may leave what comes unread for as long as its first word may take, and pings wait
+/// behind that, so this is not less.
+const SILENCE_MAX: Duration = Duration::from_mins(5);
 /// All tunnels of this process.
-const TUNNELS_MAX: usize = 4_096;
+const ALL_TUNNELS_MAX: usize = 4_096;
 
 /// Those that wait for their worker, and how many there are.
 #[derive(Clone)]
 pub struct Tunnels {
     waiting: Arc<Mutex<HashMap<String, oneshot::Sender<WebSocket>>>>,
-    shells: Arc<Mutex<HashMap<JobId, usize>>>,
+    shells: Seats<JobId>,
+    /// Those that are open and those that wait. Its worker counts them as well, but it is a stranger's.
+    leases: Seats<LeaseId>,
     room: Arc<Semaphore>,
 }
 
 /// An open way into a job.
 pub struct Tunnel {
     pub socket: WebSocket,
-    _room: OwnedSemaphorePermit,
+    _room: Room,
 }
 
-/// A place among a job's shells; dropping it makes room for another.
+/// What one tunnel takes of what there is; dropping it makes room for another.
+struct Room {
+    _of_all: OwnedSemaphorePermit,
+    _of_lease: Seat<LeaseId>,
+}
+
+/// How many there are of each.
+type Taken<K> = Arc<Mutex<HashMap<K, usize>>>;
+
+struct Seats<K>(Taken<K>);
+
+impl<K> Clone for Seats<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K> Default for Seats<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+/// A place among those of one; dropping it makes room for another.
+struct Seat<K: Copy + Eq + Hash> {
+    taken: Taken<K>,
+    of: K,
+}
+
+/// A place among a job's shells.
 pub struct ShellSeat {
-    shells: Arc<Mutex<HashMap<JobId, usize>>>,
-    job: JobId,
+    _seat: Seat<JobId>,
+}
+
+impl<K: Copy + Eq + Hash> Seats<K> {
+    fn seat(&self, of: K, most: usize) -> Option<Seat<K>> {
+        let mut seats = lock(&self.0);
+        let taken = seats.entry(of).or_default();
+        if *taken >= most {
+            return None;
+        }
+        *taken = taken.saturating_add(1);
+        Some(Seat {
+            taken: Arc::clone(&self.0),
+            of,
+        })
+    }
+}
+
+impl<K: Copy + Eq + Hash> Drop for Seat<K> {
+    fn drop(&mut self) {
+        let mut seats = lock(&self.taken);
+        if let Some(taken) = seats.get_mut(&self.of) {
+            *taken = taken.saturating_sub(1);
+            if *taken == 0 {
+                seats.remove(&self.of);
+            }
+        }
+    }
 }
 
 /// Why there is no way in.
@@ -108,8 +173,9 @@ impl Default for Tunnels {
     fn default() -> Self {
         Self {
             waiting: Arc::default(),
-            shells: Arc::default(),
-            room: Arc::new(Semaphore::new(TUNNELS_MAX)),
+            shells: Seats::default(),
+            leases: Seats::default(),
+            room: Arc::new(Semaphore::new(ALL_TUNNELS_MAX)),
         }
     }
 }
@@ -137,11 +203,7 @@ impl Tunnels {
         place: &Place,
         door: Door,
     ) -> Result<Tunnel, Shut> {
-        let room = Arc::clone(&self.room).try_acquire_owned();
-        let room = room.map_err(|_| Shut {
-            reason: Closed::TooMany,
-            message: "too many connections into jobs are open at the moment".to_owned(),
-        })?;
+        let room = self.room(place.lease)?;
         let ticket = exchange.tunnel_ticket();
         let (sender, receiver) = oneshot::channel();
         lock(&self.waiting).insert(ticket.clone(), sender);
@@ -173,30 +235,25 @@ impl Tunnels {
         }
     }
 
-    /// A place for one more shell in a job.
-    pub fn shell_seat(&self, job: JobId) -> Option<ShellSeat> {
-        let mut shells = lock(&self.shells);
-        let open = shells.entry(job).or_default();
-        if *open >= SHELLS_MAX {
-            return None;
-        }
-        *open = open.saturating_add(1);
-        Some(ShellSeat {
-            shells: Arc::clone(&self.shells),
-            job,
+    fn room(&self, lease: LeaseId) -> Result<Room, Shut> {
+        let too_many = |message: &str| Shut {
+            reason: Closed::TooMany,
+            message: message.to_owned(),
+        };
+        let of_lease = self.leases.seat(lease, TUNNELS_MAX);
+        let of_all = Arc::clone(&self.room).try_acquire_owned();
+        Ok(Room {
+            _of_lease: of_lease
+                .ok_or_else(|| too_many("too many connections into this job are open"))?,
+            _of_all: of_all
+                .map_err(|_| too_many("too many connections into jobs are open at the moment"))?,
         })
     }
-}
 
-impl Drop for ShellSeat {
-    fn drop(&mut self) {
-        let mut shells = lock(&self.shells);
-        if let Some(open) = shells.get_mut(&self.job) {
-            *open = open.saturating_sub(1);
-            if *open == 0 {
-                shells.remove(&self.job);
-            }
-        }
+    /// A place for one more shell in a job.
+    pub fn shell_seat(&self, job: JobId) -> Option<ShellSeat> {
+        let seat = self.shells.seat(job, SHELLS_MAX)?;
+        Some(ShellSeat { _seat: seat })
     }
 }
 
@@ -204,7 +261,7 @@ impl Drop for ShellSeat {
 async fn receive(
     from: &mut (impl Stream<Item = Result<Message, axum::Error>> + Unpin),
 ) -> Option<Bytes> {
-    while let Some(Ok(message)) = from.next().await {
+    while let Ok(Some(Ok(message))) = timeout(SILENCE_MAX, from.next()).await {
         match message {
             Message::Binary(mut frame) => match frame.first() {
                 Some(&MAIN) => {
@@ -227,46 +284,54 @@ fn stream(tunnel: Tunnel) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(TUNNEL_FRAME_MAX);
     tokio::spawn(async move {
         let Tunnel { socket, _room } = tunnel;
-        let (mut sink, mut from) = socket.split();
-        let (mut read, mut write) = tokio::io::split(theirs);
-        let up = async {
-            let mut pings = interval(PING_EVERY);
-            pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut buffer = vec![MAIN; TUNNEL_FRAME_MAX / 2];
-            loop {
-                let message = tokio::select! {
-                    count = read.read(buffer.get_mut(1..).unwrap_or_default()) => match count {
-                        Ok(0) | Err(_) => break,
-                        Ok(count) => Message::Binary(Bytes::copy_from_slice(
-                            buffer.get(..=count).unwrap_or_default(),
-                        )),
-                    },
-                    _ = pings.tick() => Message::Ping(Bytes::new()),
-                };
-                if sink.send(message).await.is_err() {
-                    return;
-                }
-            }
-            if let Ok(eof) = serde_json::to_string(&ToJob::Eof {}) {
-                _ = sink.send(Message::Text(eof.into())).await;
-            }
-            // A job that does not hang up by itself is hung up on.
-            tokio::time::sleep(HANG_UP_AFTER).await;
-        };
-        let down = async {
-            while let Some(bytes) = receive(&mut from).await {
-                if write.write_all(&bytes).await.is_err() {
-                    return;
-                }
-            }
-            _ = write.shutdown().await;
-        };
-        tokio::select! {
-            () = up => {}
-            () = down => {}
-        }
+        let (sink, from) = socket.split();
+        join(sink, from, theirs).await;
     });
     ours
+}
+
+async fn join(
+    mut sink: impl Sink<Message> + Unpin,
+    mut from: impl Stream<Item = Result<Message, axum::Error>> + Unpin,
+    stream: DuplexStream,
+) {
+    let (mut read, mut write) = tokio::io::split(stream);
+    let up = async {
+        let mut pings = interval(PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut buffer = vec![MAIN; TUNNEL_FRAME_MAX / 2];
+        loop {
+            let message = tokio::select! {
+                count = read.read(buffer.get_mut(1..).unwrap_or_default()) => match count {
+                    Ok(0) | Err(_) => break,
+                    Ok(count) => Message::Binary(Bytes::copy_from_slice(
+                        buffer.get(..=count).unwrap_or_default(),
+                    )),
+                },
+                _ = pings.tick() => Message::Ping(Bytes::new()),
+            };
+            if !matches!(timeout(SILENCE_MAX, sink.send(message)).await, Ok(Ok(()))) {
+                return;
+            }
+        }
+        if let Ok(eof) = serde_json::to_string(&ToJob::Eof {}) {
+            _ = timeout(SEND_WITHIN, sink.send(Message::Text(eof.into()))).await;
+        }
+        // A job that does not hang up by itself is hung up on.
+        tokio::time::sleep(HANG_UP_AFTER).await;
+    };
+    let down = async {
+        while let Some(bytes) = receive(&mut from).await {
+            if write.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+        _ = write.shutdown().await;
+    };
+    tokio::select! {
+        () = up => {}
+        () = down => {}
+    }
 }
 
 async fn first_word(socket: &mut WebSocket) -> Option<FromJob> {
@@ -303,4 +368,37 @@ pub async fn dialled(
         .write_buffer_size(0);
     // Who waited may be gone: then the socket is dropped here, and the worker closes the door.
     Ok(socket.on_upgrade(move |socket| async move { _ = waiting.send(socket) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn one_lease_takes_no_more_than_its_own_tunnels() {
+        let tunnels = Tunnels::default();
+        let lease = |last| LeaseId::new(Timestamp::from_millis(1), [last; 10]);
+        let mut open: Vec<Room> = (0..TUNNELS_MAX)
+            .map(|_| tunnels.room(lease(1)).expect("there is room"))
+            .collect();
+        let shut = tunnels.room(lease(1)).map(drop).expect_err("no more");
+        assert_eq!(shut.reason, Closed::TooMany);
+        let other = tunnels.room(lease(2)).expect("another lease has its own");
+        open.pop();
+        open.push(tunnels.room(lease(1)).expect("one was closed"));
+        drop((open, other));
+        assert!(lock(&tunnels.leases.0).is_empty());
+        assert_eq!(tunnels.room.available_permits(), ALL_TUNNELS_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_breaks_in_silence_is_given_up() {
+        let (mut ours, theirs) = tokio::io::duplex(64);
+        let nothing = futures::stream::pending();
+        tokio::spawn(join(futures::sink::drain(), nothing, theirs));
+        let read = timeout(SILENCE_MAX * 2, ours.read_u8()).await;
+        assert!(read.expect("it ends").is_err());
+    }
 }

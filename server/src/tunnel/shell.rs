@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use utoipa::IntoParams;
 
-use super::{Tunnel, people};
+use super::{SEND_WITHIN, Tunnel, people};
 use crate::auth::{Asker, Signed};
 use crate::http::extract::{Id, Query};
 use crate::http::problem::{Chain, Refused};
@@ -28,8 +28,6 @@ const IDLE_MAX: Duration = Duration::from_mins(30);
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// Not even an answer to a ping.
 const SILENCE_MAX: Duration = Duration::from_mins(1);
-/// A reader that takes nothing for so long is gone; until then the job waits.
-const SEND_WITHIN: Duration = Duration::from_mins(2);
 const ASK_AGAIN_EVERY: Duration = Duration::from_mins(1);
 
 /// What to run, and where.

@@ -1,7 +1,9 @@
 //! What workers do and fail to do, and what becomes of their jobs.
 
+use exchange::Error;
 use kernel::{Amount, Seconds};
 use protocol::state::{JobState, RunEnd};
+use protocol::tunnel::Door;
 use protocol::view::JobEventKind;
 use protocol::worker::{FromWorker, Stream, ToWorker};
 
@@ -47,6 +49,33 @@ async fn a_failed_start_costs_nothing_and_another_node_gets_the_job() {
     second.end(&world, failed).await;
     let view = world.exchange.job(&rita, job.summary.id).await.unwrap();
     assert_eq!(view.summary.state, JobState::Failed);
+}
+
+#[tokio::test]
+async fn who_asks_into_one_job_too_often_does_not_end_its_machines_line() {
+    let world = World::new("sqlite").await;
+    let (rita, otto) = world.people("10").await;
+    let mut worker = Worker::new(1, PRICE);
+    worker.join(&world, &otto).await;
+    let job = world.exchange.submit(&rita, spec(""), None, None).await;
+    let id = job.unwrap().summary.id;
+    worker.start(&world).await;
+    worker.work(&world, 3).await;
+    let place = world.exchange.place_of(id, 0).expect("it runs");
+    // The worker takes nothing, and more come than it has room for.
+    let knock = || world.exchange.knock(&place, "00", Door::Port { port: 80 });
+    let refused = (0..1_000).map(|_| knock()).filter_map(Result::err);
+    let refused: Vec<_> = refused.collect();
+    assert!(!refused.is_empty() && refused.len() < 1_000);
+    assert!(
+        refused
+            .iter()
+            .all(|error| matches!(error, Error::Unavailable(_)))
+    );
+    // There was still room for what the machine has to be told, and it is on the same line.
+    world.exchange.stop(&rita, id).await.unwrap();
+    worker.read();
+    assert!(knock().is_ok());
 }
 
 #[tokio::test]

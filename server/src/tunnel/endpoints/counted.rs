@@ -2,15 +2,20 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use axum::BoxError;
 use bytes::Bytes;
 use exchange::{Exchange, Heard};
 use futures::Stream;
 use hyper::body::{Body, Incoming};
 use kernel::JobId;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::carry::Line;
 
+/// Between two pieces of an answer.
+const IDLE_MAX: Duration = Duration::from_mins(10);
 /// The end of an answer is where it says how many tokens it had.
 const TAIL: usize = 4 * 1024;
 const USAGE: &[u8] = b"\"completion_tokens\":";
@@ -115,8 +120,46 @@ impl Tokens {
     }
 }
 
+/// A body whose next piece is waited for so long and no longer. While whoever asked takes nothing, no time passes.
+struct Patient<B> {
+    body: B,
+    sleep: Pin<Box<Sleep>>,
+    waits: bool,
+}
+
+impl<B> Patient<B> {
+    fn new(body: B) -> Self {
+        Self {
+            body,
+            sleep: Box::pin(sleep(IDLE_MAX)),
+            waits: false,
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Patient<B> {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.waits = false;
+            match frame.map(|frame| frame.map(hyper::body::Frame::into_data)) {
+                Some(Ok(Ok(bytes))) => return Poll::Ready(Some(Ok(bytes))),
+                // Trailers are of this connection alone.
+                Some(Ok(Err(_))) => {}
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                None => return Poll::Ready(None),
+            }
+        }
+        if !self.waits {
+            self.waits = true;
+            self.sleep.as_mut().reset(Instant::now() + IDLE_MAX);
+        }
+        std::task::ready!(self.sleep.as_mut().poll(context));
+        Poll::Ready(Some(Err("the job was silent for too long".into())))
+    }
+}
+
 struct Counted {
-    body: Incoming,
+    body: Patient<Incoming>,
     /// The line is held for as long as the answer comes over it.
     _line: Line,
     under_way: UnderWay,
@@ -130,9 +173,9 @@ pub fn body(
     under_way: UnderWay,
     first_ms: u64,
     streamed: bool,
-) -> impl Stream<Item = Result<Bytes, hyper::Error>> + Send {
+) -> impl Stream<Item = Result<Bytes, BoxError>> + Send {
     Counted {
-        body,
+        body: Patient::new(body),
         _line: line,
         under_way,
         first_ms,
@@ -141,36 +184,51 @@ pub fn body(
 }
 
 impl Stream for Counted {
-    type Item = Result<Bytes, hyper::Error>;
+    type Item = Result<Bytes, BoxError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
-            return Poll::Ready(match frame {
-                Some(Ok(frame)) => {
-                    let Ok(bytes) = frame.into_data() else {
-                        continue;
-                    };
-                    self.tokens.add(&bytes);
-                    Some(Ok(bytes))
-                }
-                Some(Err(error)) => {
-                    self.under_way.ended(Heard::Failed);
-                    Some(Err(error))
-                }
-                None => {
-                    let (first_ms, tokens) = (self.first_ms, self.tokens.all());
-                    self.under_way.ended(Heard::Answered { first_ms, tokens });
-                    None
-                }
-            });
+        let piece = std::task::ready!(self.body.poll_piece(context));
+        match &piece {
+            Some(Ok(bytes)) => self.tokens.add(bytes),
+            Some(Err(_)) => self.under_way.ended(Heard::Failed),
+            None => {
+                let (first_ms, tokens) = (self.first_ms, self.tokens.all());
+                self.under_way.ended(Heard::Answered { first_ms, tokens });
+            }
         }
+        Poll::Ready(piece)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Tokens;
+    use std::convert::Infallible;
+
+    use futures::StreamExt;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_stops_in_the_middle_is_not_waited_for_for_ever() {
+        let first = Frame::data(Bytes::from_static(b"a"));
+        let pieces = futures::stream::iter([Ok::<_, Infallible>(first)]);
+        let mut body = Patient::new(StreamBody::new(pieces.chain(futures::stream::pending())));
+        let mut next = async || {
+            let piece = std::future::poll_fn(|context| body.poll_piece(context));
+            tokio::time::timeout(IDLE_MAX + Duration::from_secs(1), piece).await
+        };
+        // Who asked took nothing for long; that is not the job's silence.
+        sleep(IDLE_MAX * 2).await;
+        let began = Instant::now();
+        assert_eq!(
+            next().await.expect("at once").expect("one").expect("whole"),
+            "a"
+        );
+        assert!(next().await.expect("in time").expect("an end").is_err());
+        assert_eq!(began.elapsed().as_secs(), IDLE_MAX.as_secs());
+    }
 
     fn tokens(streamed: bool, pieces: &[&str]) -> u64 {
         let mut tokens = Tokens::of(streamed);
