@@ -14,8 +14,10 @@ use axum::response::Response;
 use bytes::Bytes;
 use exchange::{Exchange, Heard, Place, Served};
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST,
-    HeaderName, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, DATE, ETAG, HOST, HeaderName,
+    LAST_MODIFIED, RETRY_AFTER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Uri};
@@ -46,6 +48,22 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     UPGRADE,
     CONTENT_LENGTH,
 ];
+/// What of an answer's head goes on, besides [`PASSED_FAMILIES`]. It is answered at the portal's own origin: whatever tells a browser what to
+/// do there (cookies, storage, reporting, where to go next, whom to ask for a password) is not the job's to say.
+const PASSED: [HeaderName; 11] = [
+    ACCEPT_RANGES,
+    CACHE_CONTROL,
+    CONTENT_ENCODING,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    DATE,
+    ETAG,
+    HeaderName::from_static("x-request-id"),
+    LAST_MODIFIED,
+    RETRY_AFTER,
+    VARY,
+];
+const PASSED_FAMILIES: [&str; 2] = ["openai-", "x-ratelimit-"];
 /// What an answer may call itself; all else is only bytes. A stranger's page must not be one of ours.
 const KINDS: [&str; 5] = [
     "application/json",
@@ -199,10 +217,8 @@ async fn once(
 
 fn pass_on(from: &HeaderMap, to: &mut HeaderMap) {
     for (name, value) in from {
-        if *name != SET_COOKIE
-            && !HOP_BY_HOP.contains(name)
-            && !name.as_str().starts_with("access-control-")
-        {
+        let of_family = |family: &&str| name.as_str().starts_with(family);
+        if PASSED.contains(name) || PASSED_FAMILIES.iter().any(of_family) {
             to.append(name.clone(), value.clone());
         }
     }
@@ -218,6 +234,7 @@ fn pass_on(from: &HeaderMap, to: &mut HeaderMap) {
         CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; sandbox"),
     );
+    to.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
 #[cfg(test)]
@@ -253,12 +270,56 @@ mod tests {
     fn a_strangers_page_is_only_bytes() {
         let mut from = HeaderMap::new();
         from.insert("content-type", HeaderValue::from_static("text/html"));
-        from.insert("set-cookie", HeaderValue::from_static("a=b"));
-        from.insert("access-control-allow-origin", HeaderValue::from_static("*"));
         let mut to = HeaderMap::new();
         pass_on(&from, &mut to);
         assert_eq!(to["content-type"], "application/octet-stream");
         assert_eq!(to["content-security-policy"], "default-src 'none'; sandbox");
-        assert_eq!(to.len(), 2);
+        assert_eq!(to["x-content-type-options"], "nosniff");
+        assert_eq!(to.len(), 3);
+    }
+
+    #[test]
+    fn an_answer_tells_a_browser_nothing_about_the_portals_origin() {
+        let mut from = HeaderMap::new();
+        for name in [
+            "accept-ch",
+            "access-control-allow-origin",
+            "alt-svc",
+            "clear-site-data",
+            "content-length",
+            "link",
+            "location",
+            "nel",
+            "refresh",
+            "report-to",
+            "reporting-endpoints",
+            "service-worker-allowed",
+            "set-cookie",
+            "strict-transport-security",
+            "www-authenticate",
+            "x-own",
+        ] {
+            from.insert(name, HeaderValue::from_static("x"));
+        }
+        let kept = [
+            "cache-control",
+            "etag",
+            "openai-processing-ms",
+            "retry-after",
+            "vary",
+            "x-ratelimit-remaining-tokens",
+            "x-request-id",
+        ];
+        for name in kept {
+            from.insert(name, HeaderValue::from_static("x"));
+        }
+        from.insert("content-type", HeaderValue::from_static("application/json"));
+        from.insert("x-content-type-options", HeaderValue::from_static("x"));
+        let mut to = HeaderMap::new();
+        pass_on(&from, &mut to);
+        assert!(kept.iter().all(|name| to.contains_key(*name)), "{to:?}");
+        assert_eq!(to["content-type"], "application/json");
+        assert_eq!(to["x-content-type-options"], "nosniff");
+        assert_eq!(to.len(), kept.len() + 3, "{to:?}");
     }
 }
