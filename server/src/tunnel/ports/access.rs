@@ -1,9 +1,10 @@
 //! Who may reach a port: anybody, if its job says so; whoever shows a pass; a key of the job's owner.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::response::Response;
-use exchange::{OPEN_FOR, Pass, Reach};
+use exchange::{Error, Exchange, OPEN_FOR, Pass, PortAt, Reach};
 use http::header::{COOKIE, ORIGIN, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
@@ -11,7 +12,7 @@ use kernel::Timestamp;
 use protocol::Code;
 
 use super::{Asked, Door, redirect};
-use crate::http::problem::Refused;
+use crate::http::problem::{Chain, Refused};
 use crate::state::AppState;
 
 pub(super) const TOKEN: &str = "x-iog-token";
@@ -19,10 +20,60 @@ pub(super) const TOKEN: &str = "x-iog-token";
 const COOKIE_HTTPS: &str = "__Host-iog_port";
 const COOKIE_PLAIN: &str = "iog_port";
 
+/// A key may be revoked, and a job's port may no longer be its holder's.
+const ASK_AGAIN_EVERY: Duration = Duration::from_mins(1);
+
 pub(super) enum Admitted {
-    Yes,
+    Yes(Until),
     /// A person in a browser of whom nothing is known: the portal may know them.
     SignIn,
+}
+
+/// How long somebody may stay who was let in.
+pub(super) enum Until {
+    /// As long as there is something to reach.
+    Always,
+    At(Timestamp),
+    /// As long as this key holds.
+    Key(String),
+}
+
+impl Until {
+    /// Comes back when it is over.
+    pub async fn over(self, exchange: Exchange, at: PortAt) {
+        match self {
+            Self::Always => std::future::pending().await,
+            Self::At(until) => reached(until, || exchange.now()).await,
+            Self::Key(key) => {
+                let still = || async {
+                    match exchange.actor_by_key(&key).await? {
+                        Some(actor) => exchange.may_use_port(&actor, &at).await,
+                        None => Ok(false),
+                    }
+                };
+                refused(still).await;
+            }
+        }
+    }
+}
+
+/// By that clock, which may be set while somebody waits.
+async fn reached(until: Timestamp, now: impl Fn() -> Timestamp) {
+    while let Ok(left @ 1..) = u64::try_from(until.millis_since(now())) {
+        tokio::time::sleep(Duration::from_millis(left).min(ASK_AGAIN_EVERY)).await;
+    }
+}
+
+async fn refused<F: Future<Output = Result<bool, Error>>>(still: impl Fn() -> F) {
+    loop {
+        tokio::time::sleep(ASK_AGAIN_EVERY).await;
+        match still().await {
+            Ok(true) => {}
+            Ok(false) => return,
+            // Not knowing is no reason to cut everybody off while the database restarts.
+            Err(error) => tracing::warn!(error = %Chain(&error), "a key could not be checked"),
+        }
+    }
 }
 
 /// # Errors
@@ -36,30 +87,25 @@ pub(super) async fn admit(
 ) -> Result<Admitted, Refused> {
     let headers = &parts.headers;
     if public {
-        return Ok(Admitted::Yes);
+        return Ok(Admitted::Yes(Until::Always));
     }
     if let Some(token) = headers.get(TOKEN) {
         let token = token.to_str().unwrap_or_default();
-        return if by_token(state, asked, token, address).await? {
-            Ok(Admitted::Yes)
-        } else {
-            Err(Refused::new(
+        let until = by_token(state, asked, token, address).await?;
+        return until.map(Admitted::Yes).ok_or_else(|| {
+            Refused::new(
                 Code::Unauthenticated,
                 "This token is unknown, too old, or for another port.",
-            ))
-        };
+            )
+        });
     }
     if asked.door == Door::Origin {
-        let mut kept = cookies(headers).filter(|(name, _)| is_ours(name));
-        if kept.any(|(_, pass)| {
-            state
-                .exchange
-                .pass_until(&asked.at, Pass::Open, pass)
-                .is_some()
-        }) {
+        let kept = cookies(headers).filter(|(name, _)| is_ours(name));
+        let until = |(_, pass)| state.exchange.pass_until(&asked.at, Pass::Open, pass);
+        if let Some(until) = kept.filter_map(until).max() {
             // The browser adds the cookie whoever had it ask; a page of another job must not act through it.
             return if from_here(state, asked, parts) {
-                Ok(Admitted::Yes)
+                Ok(Admitted::Yes(Until::At(until)))
             } else {
                 Err(Refused::new(
                     Code::ForeignOrigin,
@@ -83,24 +129,21 @@ async fn by_token(
     asked: &Asked,
     token: &str,
     address: IpAddr,
-) -> Result<bool, Refused> {
-    if state
-        .exchange
-        .pass_until(&asked.at, Pass::Link, token)
-        .is_some()
-    {
+) -> Result<Option<Until>, Refused> {
+    if let Some(until) = state.exchange.pass_until(&asked.at, Pass::Link, token) {
         state.exchange.reached(None, Reach::Port(asked.at)).await?;
-        return Ok(true);
+        return Ok(Some(Until::At(until)));
     }
     if token.is_empty() || token.len() > 256 {
-        return Ok(false);
+        return Ok(None);
     }
     state.limits.may_guess(address)?;
     if let Some(actor) = state.exchange.actor_by_key(token).await? {
-        return Ok(state.exchange.may_use_port(&actor, &asked.at).await?);
+        let may = state.exchange.may_use_port(&actor, &asked.at).await?;
+        return Ok(may.then(|| Until::Key(token.to_owned())));
     }
     state.limits.guessed(address);
-    Ok(false)
+    Ok(None)
 }
 
 /// A pass in the address becomes this origin's cookie, and the address is left behind.
@@ -132,10 +175,7 @@ pub(super) async fn enter(
     if own.is_none() {
         exchange.reached(None, Reach::Port(asked.at)).await?;
     }
-    // Only a path of this very origin: never `//elsewhere`.
-    let next = value("next").filter(|next| {
-        next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n'])
-    });
+    let next = value("next").filter(|next| is_own_path(next));
     let mut response = redirect(next.as_deref().unwrap_or("/"));
     let cookie = cookie(
         state,
@@ -145,6 +185,13 @@ pub(super) async fn enter(
     );
     response.headers_mut().append(SET_COOKIE, cookie);
     Ok(response)
+}
+
+/// Only a path of this very origin: never `//elsewhere`, in none of the spellings that browsers read as it (they leave tabs out).
+fn is_own_path(next: &str) -> bool {
+    next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.contains(|c: char| c == '\\' || c.is_control())
 }
 
 fn cookie(state: &AppState, pass: &str, now: Timestamp, until: Timestamp) -> HeaderValue {
@@ -202,5 +249,58 @@ fn from_here(state: &AppState, asked: &Asked, parts: &Parts) -> bool {
                 && word("sec-fetch-mode") == Some("navigate")
                 && word("sec-fetch-dest") == Some("document")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    #[test]
+    fn who_enters_goes_on_to_no_other_site() {
+        for own in ["/", "/page?x=1", "/a//b", "/%09/x"] {
+            assert!(is_own_path(own), "{own}");
+        }
+        for other in [
+            "",
+            "page",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "/\r\n/evil.example",
+            "/\u{7f}/evil.example",
+        ] {
+            assert!(!is_own_path(other), "{other:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_link_that_has_run_out_ends_what_it_opened() {
+        let began = Instant::now();
+        let now =
+            || Timestamp::from_millis(i64::try_from(began.elapsed().as_millis()).expect("ms"));
+        reached(Timestamp::from_millis(3_600_000), now).await;
+        assert_eq!(began.elapsed().as_secs(), 3_600);
+        reached(Timestamp::from_millis(0), now).await;
+        assert_eq!(began.elapsed().as_secs(), 3_600);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revoked_key_ends_what_it_opened_and_an_unknown_state_does_not() {
+        let asked = Cell::new(0);
+        let still = || async {
+            asked.set(asked.get() + 1);
+            match asked.get() {
+                1 => Ok(true),
+                2 => Err(Error::Unavailable("the database restarts")),
+                _ => Ok(false),
+            }
+        };
+        let over = timeout(ASK_AGAIN_EVERY * 10, refused(still)).await;
+        assert!(over.is_ok() && asked.get() == 3);
     }
 }

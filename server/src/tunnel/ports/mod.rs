@@ -129,11 +129,11 @@ async fn serve(state: AppState, asked: Asked, request: Request) -> Response {
     }
     let found = state.exchange.port_of(&asked.at);
     let public = found.as_ref().is_some_and(|(_, port)| port.public);
-    match access::admit(&state, &asked, &parts, public, address).await {
-        Ok(Admitted::Yes) => {}
+    let until = match access::admit(&state, &asked, &parts, public, address).await {
+        Ok(Admitted::Yes(until)) => until,
         Ok(Admitted::SignIn) => return sign_in(&state, &asked),
         Err(refused) => return refusal(&refused),
-    }
+    };
     let Some((place, _)) = found else {
         let why = "The job does not run at the moment, or does not name this port.";
         let refused = Refused::new(Code::Conflict, why).with_status(StatusCode::BAD_GATEWAY);
@@ -145,7 +145,11 @@ async fn serve(state: AppState, asked: Asked, request: Request) -> Response {
     };
     let wanted = page::Wanted::of(&parts.headers);
     let request = Request::from_parts(parts, body);
-    let passed = proxy::pass(&state, &place, &asked, request, peer, seat).await;
+    let stay = proxy::Stay {
+        seat,
+        over: Box::pin(until.over(state.exchange.clone(), asked.at)),
+    };
+    let passed = proxy::pass(&state, &place, &asked, request, peer, stay).await;
     passed.unwrap_or_else(|shut| {
         let (code, status) = match shut.reason {
             Closed::TooMany => (Code::TooManyRequests, StatusCode::TOO_MANY_REQUESTS),

@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use bytes::Bytes;
 use exchange::Place;
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use http::header::{
     CONNECTION, CONTENT_SECURITY_POLICY, COOKIE, HeaderName, LOCATION, SET_COOKIE, UPGRADE,
     X_CONTENT_TYPE_OPTIONS,
@@ -49,21 +51,24 @@ const HOP: [&str; 9] = [
     "transfer-encoding",
 ];
 /// What would reach beyond the job's own answer: to other names of its domain, or to later visits.
-const FAR: [&str; 6] = [
+const FAR: [&str; 7] = [
     "alt-svc",
     "clear-site-data",
     "nel",
     "public-key-pins",
     "report-to",
+    "reporting-endpoints",
     "strict-transport-security",
 ];
 /// Besides, below the portal's own address.
-const PORTALS: [&str; 4] = [
-    "reporting-endpoints",
-    "service-worker-allowed",
-    "set-cookie",
-    "www-authenticate",
-];
+const PORTALS: [&str; 3] = ["service-worker-allowed", "set-cookie", "www-authenticate"];
+
+/// What somebody holds while their answer comes.
+pub(super) struct Stay {
+    pub seat: Seat,
+    /// Comes back when they may stay no longer.
+    pub over: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
 
 type Sender = SendRequest<Body>;
 type Key = (LeaseId, u16);
@@ -119,7 +124,7 @@ pub(super) async fn pass(
     asked: &Asked,
     mut request: Request,
     peer: Option<IpAddr>,
-    seat: Seat,
+    stay: Stay,
 ) -> Result<Response, Shut> {
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let wants_upgrade = request.headers().contains_key(UPGRADE);
@@ -128,7 +133,7 @@ pub(super) async fn pass(
     let kept = (!wants_upgrade).then(|| state.pool.take(key)).flatten();
     let (sender, answer) = send(state, place, asked, kept, outgoing).await?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(switched(state, asked, answer, upgrade, seat));
+        return Ok(switched(state, asked, answer, upgrade, stay));
     }
     if !wants_upgrade {
         state.pool.keep(key, sender);
@@ -136,16 +141,28 @@ pub(super) async fn pass(
     let (mut parts, body) = answer.into_parts();
     clean(asked, &mut parts.headers);
     let pieces = Body::new(body).into_data_stream();
-    let body = futures::stream::unfold((pieces, seat), |(mut pieces, seat)| async move {
-        let piece = match timeout(IDLE_MAX, pieces.next()).await {
-            Ok(piece) => piece?,
-            Err(_) => Err(axum::Error::new(std::io::Error::other(
-                "the job was silent for too long",
-            ))),
-        };
-        Some((piece, (pieces, seat)))
-    });
-    Ok(Response::from_parts(parts, Body::from_stream(body)))
+    let body = Body::from_stream(while_they_may(pieces, stay));
+    Ok(Response::from_parts(parts, body))
+}
+
+/// An answer's pieces as long as they come, and whoever asked may stay.
+fn while_they_may(
+    pieces: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
+    stay: Stay,
+) -> impl Stream<Item = Result<Bytes, axum::Error>> {
+    futures::stream::unfold(Some((pieces, stay)), async |of| {
+        let (mut pieces, mut stay) = of?;
+        let ended = |why: &str| Err(axum::Error::new(std::io::Error::other(why.to_owned())));
+        tokio::select! {
+            // Of an answer that never pauses the end is looked at as well.
+            biased;
+            () = &mut stay.over => Some((ended("the link has run out, or the key was revoked"), None)),
+            piece = timeout(IDLE_MAX, pieces.next()) => match piece {
+                Ok(piece) => Some((piece?, Some((pieces, stay)))),
+                Err(_) => Some((ended("the job was silent for too long"), None)),
+            },
+        }
+    })
 }
 
 async fn send(
@@ -344,7 +361,7 @@ fn switched(
     asked: &Asked,
     answer: hyper::Response<hyper::body::Incoming>,
     upgrade: Option<OnUpgrade>,
-    seat: Seat,
+    stay: Stay,
 ) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -366,8 +383,9 @@ fn switched(
         tokio::select! {
             _ = tokio::io::copy_bidirectional(&mut client, &mut job) => {}
             () = closing.wait() => {}
+            () = stay.over => {}
         }
-        drop(seat);
+        drop(stay.seat);
     });
     response
 }
@@ -495,6 +513,7 @@ mod tests {
                 ("set-cookie", "iog_session=forged"),
                 ("clear-site-data", "\"*\""),
                 ("strict-transport-security", "max-age=1; includeSubDomains"),
+                ("reporting-endpoints", "x=\"https://elsewhere.example\""),
                 ("content-security-policy", "default-src *"),
                 ("location", "/login"),
                 ("www-authenticate", "Basic"),
@@ -525,6 +544,7 @@ mod tests {
         for headers in [own, portals] {
             for gone in [
                 "clear-site-data",
+                "reporting-endpoints",
                 "strict-transport-security",
                 "transfer-encoding",
             ] {
@@ -532,6 +552,21 @@ mod tests {
             }
             assert_eq!(headers.get("x-own").expect("kept"), "kept");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_ends_with_the_right_to_it_though_it_never_pauses() {
+        let seat = crate::auth::sockets::Sockets::new(1, 1).seat([10, 0, 0, 1].into());
+        let stay = Stay {
+            seat: seat.ok().expect("a seat"),
+            over: Box::pin(tokio::time::sleep(Duration::from_mins(1))),
+        };
+        let pieces = futures::stream::repeat_with(|| Ok(Bytes::from_static(b"x")));
+        let mut answer = std::pin::pin!(while_they_may(pieces, stay));
+        assert!(answer.next().await.expect("a piece").is_ok());
+        tokio::time::advance(Duration::from_mins(2)).await;
+        assert!(answer.next().await.expect("the end's reason").is_err());
+        assert!(answer.next().await.is_none());
     }
 
     #[test]
