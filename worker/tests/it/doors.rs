@@ -257,7 +257,7 @@ while True:
     let mut job = Job::start_in(dir, job).await;
     job.ready().await;
     let (mut held_up, mut id) = (false, 0);
-    let since = std::time::Instant::now();
+    let since = tokio::time::Instant::now();
     while !held_up && since.elapsed() < Duration::from_secs(30) {
         id += 1;
         let opened = job.open(id, no_terminal("/bin/true"));
