@@ -57,7 +57,7 @@ pub struct Maintenance {
 
 /// How a machine stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = NodeStanding))]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     Online,

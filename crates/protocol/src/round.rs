@@ -16,7 +16,7 @@ fn says_nothing<T: Default + PartialEq>(value: &T) -> bool {
 
 /// Whether an offer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = OfferStanding))]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     Offered,

@@ -1,7 +1,7 @@
 //! Words of a field, in REST and in the database.
 
 macro_rules! words {
-    ($name:ident { $($variant:ident = $word:literal,)* }) => {
+    ($name:ident { $($variant:ident = $word:tt,)* }) => {
         impl $name {
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 

@@ -238,7 +238,7 @@ pub struct DayView {
 
 /// What an account lets its jobs spend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = SpendLimits))]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Jobs stop before the balance falls below this.
