@@ -558,7 +558,7 @@ mod tests {
     async fn an_answer_ends_with_the_right_to_it_though_it_never_pauses() {
         let seat = crate::auth::sockets::Sockets::new(1, 1).seat([10, 0, 0, 1].into());
         let stay = Stay {
-            seat: seat.ok().expect("a seat"),
+            seat: seat.expect("a seat"),
             over: Box::pin(tokio::time::sleep(Duration::from_mins(1))),
         };
         let pieces = futures::stream::repeat_with(|| Ok(Bytes::from_static(b"x")));
