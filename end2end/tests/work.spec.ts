@@ -40,7 +40,7 @@ test('a shell is opened in a running job, typed into and closed; files go in and
   await expect(shell.locator('[data-show=open]')).toBeVisible();
   await shell.locator('[data-shell-close]').click();
   await expect(shell.locator('[data-terminal]')).toBeHidden();
-  await expect(page.locator('.timeline')).toContainText('A shell was opened in it');
+  await expect(page.locator('.timeline').first()).toContainText('A shell was opened in it');
 
   // What it showed was recorded, for its owner to read.
   await open(page, `${job}?tab=files`);
