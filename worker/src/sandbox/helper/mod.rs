@@ -4,10 +4,17 @@
 //! frozen and killed in time also when the agent hangs; when the agent dies its socket closes, which ends the job at
 //! once; and when the helper itself is killed the kernel ends the sandbox (parent death signal). It removes the
 //! cgroups it made, and nothing else.
+//!
+//! Here is what it does from its start to the report; `make` has what it makes and takes away again, `agent` its
+//! conversation with the agent, `run` the job that it was given.
+
+mod agent;
+mod make;
+mod run;
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
@@ -16,33 +23,18 @@ use std::time::Duration;
 
 use protocol::tunnel::Closed;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use rustix::process::{Pid, Signal};
-use rustix::time::{
-    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec,
-};
+use rustix::process::Signal;
+use rustix::time::{ClockId, Itimerspec, TimerfdTimerFlags, Timespec};
 
-use super::cgroup::JobGroup;
-use super::engine;
-use super::init;
 use super::report::{Artefacts, Facts, Report, StopReason, Usage};
-use super::rootfs;
-use super::sys::{self, Fork};
+use super::sys;
 use super::watchdog::{Action, Watchdog};
-use crate::runtime::JOB_UID;
-
-use super::wire::{
-    self, FromHelper, FromInit, HelperConfig, HelperOrder, StartJob, ToHelper, ToInit,
-};
+use super::wire::{self, FromHelper, FromInit, StartJob, ToHelper, ToInit};
+use agent::Agent;
+use make::{Alive, Made, prepare};
+use run::{Run, sample};
 
 const SAMPLE_EVERY_MS: u64 = 1_000;
-/// Output to an agent that does not read is kept up to here; samples are dropped before.
-const BACKLOG_MAX: usize = 64 * 1024;
-/// Refused forks in each of this many samples in a row mean that the job does nothing else any more.
-const FORK_BOMB_SAMPLES: u32 = 3;
-const FORK_BOMB_PER_SAMPLE: u64 = 50;
-/// First host user id given to sandboxes that root makes: above every range that Debian and systemd hand out.
-const HOST_UID_BASE: u32 = 1_900_000_000;
 
 /// Milliseconds of `CLOCK_BOOTTIME`, which goes on while the machine sleeps: the clock of leases.
 pub fn boottime_ms() -> u64 {
@@ -82,228 +74,6 @@ pub fn main(config: &str) -> std::process::ExitCode {
     }
 }
 
-/// Makes cgroups and namespaces and lets process 1 build the root: everything that needs no knowledge of the job.
-fn prepare(config: &str, agent: &Agent) -> Result<Helper, String> {
-    let say = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-    let order: HelperOrder =
-        serde_json::from_str(config).map_err(|e| say("read the helper's configuration", &e))?;
-    agent
-        .socket
-        .set_nonblocking(true)
-        .map_err(|e| say("prepare the agent's socket", &e))?;
-    let null = File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/null")
-        .map_err(|e| say("open /dev/null", &e))?;
-    rustix::stdio::dup2_stdin(&null).map_err(|e| say("let stdin go", &e))?;
-    let (sandbox, group) = match order {
-        HelperOrder::Own(config) => make_own(&config)?,
-        HelperOrder::Engine(contained) => {
-            let met = engine::meet(&contained)?;
-            let group = Made {
-                group: met.group,
-                container: Some(met.ours),
-            };
-            let sandbox = Alive {
-                pidfd: met.pidfd,
-                socket: met.socket,
-            };
-            (sandbox, group)
-        }
-    };
-    // Only the sandbox holds the job's output open now.
-    rustix::stdio::dup2_stdout(&null).map_err(|e| say("let stdout go", &e))?;
-    rustix::stdio::dup2_stderr(&null).map_err(|e| say("let stderr go", &e))?;
-    let timer = rustix::time::timerfd_create(
-        TimerfdClockId::Boottime,
-        TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
-    )
-    .map_err(|e| say("make a timer", &e))?;
-    Ok(Helper {
-        sandbox,
-        group,
-        timer,
-        run: None,
-        agent_gone: false,
-    })
-}
-
-/// An own sandbox: cgroups, namespaces, and process 1 in them, which builds the root.
-fn make_own(config: &HelperConfig) -> Result<(Alive, Made), String> {
-    let say = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-    let group = Made {
-        container: None,
-        group: JobGroup::create(&config.cgroups, &config.name)
-            .map_err(|e| say("make cgroups", &e))?,
-    };
-    let (ours, theirs) = rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(|e| say("make a socket pair", &e))?;
-    let fork = sys::clone_into_namespaces().map_err(|e| {
-        say(
-            "make namespaces (are user namespaces allowed? see /proc/sys/user/max_user_namespaces)",
-            &e,
-        )
-    })?;
-    let Fork::Parent { pid, pidfd } = fork else {
-        drop(ours);
-        init::run(config, &theirs);
-    };
-    drop(theirs);
-    let sandbox = Alive {
-        pidfd,
-        socket: ours,
-    };
-    map_user(pid).map_err(|e| say("map the job's user", &e))?;
-    group.group.add(pid).map_err(|e| say("enter cgroups", &e))?;
-    wire::send(&sandbox.socket, &ToInit::Build, &[]).map_err(|e| say("talk to the sandbox", &e))?;
-    match wire::receive(&sandbox.socket) {
-        Ok(Some((FromInit::Built, _))) => {}
-        Ok(Some((FromInit::Failed { why }, _))) => return Err(why),
-        Ok(_) => return Err("the sandbox's first process died while it built the root".to_owned()),
-        Err(error) => return Err(say("hear the sandbox", &error)),
-    }
-    Ok((sandbox, group))
-}
-
-/// The one user and group inside are an unprivileged one outside: of its own when root makes the sandbox, else the
-/// owner's own user.
-fn map_user(pid: Pid) -> io::Result<()> {
-    let process = format!("/proc/{}", pid.as_raw_nonzero());
-    let (uid, gid) = if rustix::process::geteuid().is_root() {
-        let own = HOST_UID_BASE.saturating_add(pid.as_raw_nonzero().get().cast_unsigned());
-        (own, own)
-    } else {
-        std::fs::write(format!("{process}/setgroups"), "deny")?;
-        (
-            rustix::process::geteuid().as_raw(),
-            rustix::process::getegid().as_raw(),
-        )
-    };
-    std::fs::write(format!("{process}/uid_map"), format!("{JOB_UID} {uid} 1"))?;
-    std::fs::write(format!("{process}/gid_map"), format!("{JOB_UID} {gid} 1"))
-}
-
-/// What is removed when it goes out of scope, whatever happens: cgroups, or the container whose cgroups they are.
-struct Made {
-    group: JobGroup,
-    container: Option<engine::Ours>,
-}
-
-impl Made {
-    fn remove(&self, patience: Duration) {
-        match &self.container {
-            Some(container) => container.remove(),
-            None => {
-                self.group.remove(patience);
-            }
-        }
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        self.group.kill();
-        self.remove(Duration::from_secs(5));
-    }
-}
-
-/// The sandbox's first process; when this goes out of scope, it and all of the sandbox is killed.
-struct Alive {
-    pidfd: OwnedFd,
-    socket: OwnedFd,
-}
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
-    }
-}
-
-/// The line-wise conversation with the agent. Never blocks: the agent may hang.
-struct Agent {
-    socket: UnixStream,
-    heard: Vec<u8>,
-    backlog: VecDeque<Line>,
-}
-
-/// What waits to be taken, and the files that go with its first byte.
-struct Line {
-    bytes: Vec<u8>,
-    fds: Vec<OwnedFd>,
-}
-
-impl Agent {
-    fn say(&mut self, message: &FromHelper) {
-        let waits: usize = self.backlog.iter().map(|line| line.bytes.len()).sum();
-        if matches!(message, FromHelper::Sample(_)) && waits > BACKLOG_MAX {
-            return;
-        }
-        self.say_with(message, Vec::new());
-    }
-
-    fn say_with(&mut self, message: &FromHelper, fds: Vec<OwnedFd>) {
-        if let Ok(mut bytes) = serde_json::to_vec(message) {
-            bytes.push(b'\n');
-            self.backlog.push_back(Line { bytes, fds });
-        }
-        self.push();
-    }
-
-    fn push(&mut self) {
-        while let Some(line) = self.backlog.front_mut() {
-            let fds: Vec<BorrowedFd<'_>> = line.fds.iter().map(AsFd::as_fd).collect();
-            let sent = wire::send_bytes(
-                self.socket.as_fd(),
-                &line.bytes,
-                &fds,
-                rustix::net::SendFlags::NOSIGNAL,
-            );
-            match sent {
-                Ok(0) | Err(_) => return,
-                Ok(sent) => {
-                    line.fds.clear();
-                    line.bytes.drain(..sent);
-                }
-            }
-            if line.bytes.is_empty() {
-                self.backlog.pop_front();
-            }
-        }
-    }
-
-    /// Waits for the backlog to be taken; the socket's buffer keeps it for an agent that reads after we are gone.
-    fn flush(&mut self) {
-        let _ = self.socket.set_nonblocking(false);
-        let _ = self.socket.set_write_timeout(Some(Duration::from_secs(10)));
-        self.push();
-    }
-
-    /// Whole messages that have come; `None` when the agent is gone.
-    fn hear(&mut self) -> Option<Vec<ToHelper>> {
-        let mut chunk = [0; 8 * 1024];
-        let gone = loop {
-            match self.socket.read(&mut chunk) {
-                Ok(0) => break true,
-                Ok(count) => self.heard.extend_from_slice(&chunk[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break error.kind() != io::ErrorKind::WouldBlock,
-            }
-        };
-        let mut messages = Vec::new();
-        while let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.heard.drain(..=end).collect();
-            messages.extend(serde_json::from_slice(&line));
-        }
-        if gone { None } else { Some(messages) }
-    }
-}
-
 struct Helper {
     // Order matters: the sandbox is killed before its cgroups are removed.
     sandbox: Alive,
@@ -311,38 +81,6 @@ struct Helper {
     timer: OwnedFd,
     run: Option<Run>,
     agent_gone: bool,
-}
-
-/// A job that was given.
-struct Run {
-    job: Box<StartJob>,
-    dog: Watchdog,
-    facts: Facts,
-    artefacts: Artefacts,
-    /// There is something to pack, and it is not packed yet.
-    unpacked: bool,
-    process: Option<OwnedFd>,
-    space: Option<OwnedFd>,
-    next_sample: u64,
-    fork_bomb_samples: u32,
-    last: Usage,
-    peak_memory: u64,
-}
-
-impl Run {
-    /// Keeps what the cgroups count. An engine takes a container's away as soon as its process 1 is gone: what was counted before
-    /// stands then.
-    fn count(&mut self, group: &JobGroup) {
-        let usage = group.usage();
-        self.last = Usage {
-            cpu_us: self.last.cpu_us.max(usage.cpu_us),
-            disk_bytes: self.last.disk_bytes,
-            ..usage
-        };
-        self.peak_memory = self.peak_memory.max(group.peak_memory());
-        self.facts.oom_kills = self.facts.oom_kills.max(group.oom_kills());
-        self.facts.pid_limit_hits = self.facts.pid_limit_hits.max(group.pid_limit_hits());
-    }
 }
 
 impl Helper {
@@ -688,29 +426,5 @@ fn receive_now(socket: &OwnedFd) -> io::Result<Option<(FromInit, Vec<OwnedFd>)>>
 fn signal_process(process: Option<&OwnedFd>, signal: Signal) {
     if let Some(process) = process {
         let _ = rustix::process::pidfd_send_signal(process, signal);
-    }
-}
-
-fn sample(run: &mut Run, group: &JobGroup, agent: &mut Agent, now: u64) {
-    let mut usage = group.usage();
-    if let Some(Ok((used, full))) = run.space.as_ref().map(rootfs::fullness) {
-        usage.disk_bytes = used;
-        run.facts.disk_full |= full;
-    }
-    run.last = usage;
-    // A container that is killed whole takes its counters along.
-    run.peak_memory = run.peak_memory.max(group.peak_memory());
-    run.facts.oom_kills = run.facts.oom_kills.max(group.oom_kills());
-    agent.say(&FromHelper::Sample(usage));
-    let hits = group.pid_limit_hits();
-    let bombing = hits.saturating_sub(run.facts.pid_limit_hits) >= FORK_BOMB_PER_SAMPLE;
-    run.facts.pid_limit_hits = hits;
-    run.fork_bomb_samples = if bombing {
-        run.fork_bomb_samples + 1
-    } else {
-        0
-    };
-    if run.fork_bomb_samples >= FORK_BOMB_SAMPLES {
-        run.dog.stop(StopReason::PidLimit, 0, now);
     }
 }
