@@ -2,9 +2,14 @@
 //!
 //! One loop owns all state; jobs run in tasks of their own and talk to it through a bounded channel. Nothing of a running job is
 //! kept on disk: when the agent dies, its jobs die with it, and the exchange gives them to others.
+//!
+//! Here is that loop, and what it owns; `line` is the connection and its heartbeats, `inbox` what the exchange says, `jobs`
+//! what the jobs report, `leaving` the way out, `proofs` and `telemetry` what is measured.
 
 mod inbox;
 mod jobs;
+mod leaving;
+mod line;
 mod proofs;
 mod telemetry;
 
@@ -16,7 +21,7 @@ use std::time::Duration;
 use futures::future::OptionFuture;
 use kernel::{ChallengeId, LeaseId, Timestamp};
 use protocol::proof::Answer;
-use protocol::worker::{FromWorker, Hello, LeaseBeat, LeaseClaim, PROTOCOL_VERSION, StopReason};
+use protocol::worker::{Hello, PROTOCOL_VERSION, StopReason};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
@@ -27,28 +32,19 @@ use crate::executor::Executor;
 use crate::identity::{self, Identity, IdentityError, State};
 use crate::image::{ImageOptions, Images};
 use crate::job::{JobEvent, Order, SecretValues, Spare};
-use crate::lease::{Lease, Stage};
-use crate::link::{Backoff, Link, LinkError, Welcome, work_until};
+use crate::lease::Lease;
+use crate::link::{Backoff, Link, LinkError, Welcome};
 use crate::proof::Provers;
 use crate::sandbox::engine::{Choice, Engine, Kept};
-use crate::sandbox::{self, Sandbox, boottime_ms};
+use crate::sandbox::{self, Sandbox};
 use crate::telemetry::{Asked, start as measure};
 use crate::update::{UpdateSettings, Updates};
+use leaving::Draining;
 
-/// A heartbeat that is not answered within this time means that the line is dead, however open it looks.
-const ANSWER_WITHIN_MS: u64 = 2_500;
-const IDLE_ANSWER_WITHIN_MS: u64 = 10_000;
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
 const SAY_ENDED_EVERY: Duration = Duration::from_secs(2);
 /// Of all leases together in one flush: well below what the exchange admits in a second.
 const FLUSH_BYTES_MAX: usize = 512 * 1024;
-/// From SIGTERM to SIGKILL for jobs that are still there when draining is over.
-const DRAIN_GRACE_MS: u64 = 5_000;
-/// How long ended work waits to be accounted for when the worker stops.
-const ACCOUNT_WITHIN: Duration = Duration::from_secs(10);
-/// After the drain timeout, stopped jobs have so long to end and to send their files; then the worker leaves regardless.
-/// With the usual timeout it stays below the `TimeoutStopSec` of docs/worker.md.
-const FILES_WITHIN: Duration = Duration::from_secs(20);
 
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
@@ -114,12 +110,6 @@ impl Drop for Held {
         }
         let _ = std::fs::remove_dir_all(&self.spool);
     }
-}
-
-struct Draining {
-    deadline: Instant,
-    stopped: bool,
-    idle_since: Option<Instant>,
 }
 
 pub struct Agent {
@@ -322,13 +312,6 @@ impl Agent {
         })
     }
 
-    /// A newer program lies ready: no new jobs, and as soon as nothing is held this one leaves for it.
-    fn leave_for_update(&mut self) {
-        tracing::info!("a newer worker is ready; leaving for it");
-        self.updates.leave();
-        self.drain();
-    }
-
     fn hello(&self) -> Hello {
         Hello {
             protocol: PROTOCOL_VERSION,
@@ -366,231 +349,9 @@ impl Agent {
         self.state = state;
         Ok(())
     }
-
-    // ---- The line ----------------------------------------------------------------------------------------------
-
-    fn connect(&mut self) {
-        let (identity, hello) = (Arc::clone(&self.identity), self.hello());
-        let task = tokio::spawn(async move { Link::open(&identity, hello).await });
-        self.connecting = Some((boottime_ms(), task));
-    }
-
-    async fn on_attempt(
-        &mut self,
-        result: Result<Result<Link, LinkError>, tokio::task::JoinError>,
-    ) -> Result<(), AgentError> {
-        let began = self.connecting.take().map_or(0, |(began, _)| began);
-        let error = match result {
-            Ok(Ok(link)) => {
-                self.connected(link).await?;
-                return Ok(());
-            }
-            Ok(Err(error)) => error,
-            Err(_) => LinkError::Silent("the attempt was given up".to_owned()),
-        };
-        if error.is_final() {
-            return Err(error.into());
-        }
-        if matches!(error, LinkError::Down(_)) {
-            self.server_is_down(began);
-        }
-        let wait = self.backoff.next(self.has_work(), rand::random());
-        self.retry_at = Instant::now() + wait;
-        tracing::warn!(%error, retry_ms = wait.as_millis(), "no line to the exchange");
-        Ok(())
-    }
-
-    async fn connected(&mut self, link: Link) -> Result<(), AgentError> {
-        let welcome = link.welcome.clone();
-        tracing::info!(node = %welcome.node, name = welcome.node_name, server = self.state.server, "connected");
-        self.remember(&welcome)?;
-        self.backoff.reset();
-        // The exchange has welcomed it: a program on trial has passed.
-        self.updates.passed();
-        self.alive_at = self.alive_at.max(link.greeted_at);
-        self.welcome = Some(welcome);
-        self.telemetry.rewind();
-        self.link = Some(link);
-        self.beats.clear();
-        self.beat_seq = 0;
-        let ids: Vec<LeaseId> = self.held.keys().copied().collect();
-        for id in ids {
-            if let Some(held) = self.held.get_mut(&id) {
-                held.lease.rewind();
-                held.said_ended_at = None;
-            }
-            self.say_status(id).await;
-        }
-        self.beat().await;
-        Ok(())
-    }
-
-    fn line_lost(&mut self, error: &LinkError) {
-        tracing::warn!(%error, "the line to the exchange is lost");
-        self.link = None;
-        self.beats.clear();
-        self.provers.end_all();
-        self.retry_at = Instant::now();
-    }
-
-    /// Somebody answers for the server that it is not there: our leases go on, within the grace.
-    fn server_is_down(&mut self, seen_at: u64) {
-        let Some(welcome) = &self.welcome else { return };
-        for held in self.held.values() {
-            let until = work_until(
-                held.lease.renewed_at,
-                Some(seen_at),
-                welcome.lease_ttl_ms,
-                welcome.server_down_grace_ms,
-            );
-            held.extend(until);
-        }
-    }
-
-    /// Sends when there is a line; a message that is lost with it is said again on the next one.
-    async fn say(&mut self, message: FromWorker) {
-        let Some(link) = &mut self.link else { return };
-        if let Err(error) = link.send(&message).await {
-            self.line_lost(&error);
-        }
-    }
-
-    async fn beat(&mut self) {
-        let (now, issued_at) = (boottime_ms(), wall_clock());
-        let patience = if self.has_work() {
-            ANSWER_WITHIN_MS
-        } else {
-            IDLE_ANSWER_WITHIN_MS
-        };
-        if self
-            .beats
-            .front()
-            .is_some_and(|(_, sent)| now.saturating_sub(*sent) > patience)
-        {
-            self.line_lost(&LinkError::Silent("heartbeats are not answered".to_owned()));
-            return;
-        }
-        let key = self.identity.key();
-        let leases = self
-            .held
-            .values()
-            .filter(|held| !matches!(held.lease.stage, Stage::Rejected(_)))
-            .map(|held| LeaseBeat {
-                lease: held.lease.id(),
-                epoch: held.lease.epoch(),
-                // The last receipt travels with `Ended` alone.
-                receipt: if held.lease.is_over() {
-                    None
-                } else {
-                    held.lease.receipt(key, now, issued_at)
-                },
-            })
-            .collect();
-        self.beat_seq += 1;
-        let beat = FromWorker::Heartbeat {
-            seq: self.beat_seq,
-            draining: self.draining.is_some() || self.identity.in_maintenance(),
-            load: self.load.look(),
-            leases,
-        };
-        self.beats.push_back((self.beat_seq, now));
-        let every = self
-            .welcome
-            .as_ref()
-            .map_or(Duration::from_secs(1), |welcome| welcome.heartbeat);
-        self.next_beat = Instant::now() + every;
-        self.say(beat).await;
-        let over: Vec<LeaseId> = self
-            .held
-            .iter()
-            .filter(|(_, held)| held.lease.is_over())
-            .map(|(id, _)| *id)
-            .collect();
-        for id in over {
-            self.say_ended(id, false).await;
-        }
-    }
-
-    // ---- Leaving -----------------------------------------------------------------------------------------------
-
-    fn has_work(&self) -> bool {
-        !self.held.is_empty()
-    }
-
-    /// The first signal begins to drain; answers true for the second, which ends everything now.
-    fn drain(&mut self) -> bool {
-        if self.draining.is_some() {
-            tracing::warn!("stopping at once");
-            return true;
-        }
-        let working = self
-            .held
-            .values()
-            .filter(|held| !held.lease.is_over())
-            .count();
-        tracing::info!(
-            working,
-            "draining: no new jobs; running ones have until the timeout; signal again to stop at once"
-        );
-        self.draining = Some(Draining {
-            deadline: Instant::now() + self.settings.drain_timeout,
-            stopped: false,
-            idle_since: None,
-        });
-        self.next_beat = Instant::now();
-        false
-    }
-
-    async fn drain_on(&mut self) {
-        let now = Instant::now();
-        // A job whose files still travel is not done: without its end it would run again elsewhere.
-        let all_over = self.held.values().all(|held| held.lease.is_over());
-        let Some(draining) = &mut self.draining else {
-            return;
-        };
-        if all_over {
-            draining.idle_since.get_or_insert(now);
-        } else if !draining.stopped && now >= draining.deadline {
-            draining.stopped = true;
-            let working: Vec<LeaseClaim> = self
-                .held
-                .values()
-                .filter(|held| held.lease.is_working())
-                .map(|held| held.lease.claim())
-                .collect();
-            for LeaseClaim { lease, epoch } in working {
-                self.stop(lease, epoch, StopReason::Drained, DRAIN_GRACE_MS)
-                    .await;
-            }
-        }
-    }
-
-    fn may_leave(&self) -> bool {
-        let Some(draining) = &self.draining else {
-            return false;
-        };
-        self.held.is_empty()
-            || draining
-                .idle_since
-                .is_some_and(|since| since.elapsed() > ACCOUNT_WITHIN)
-            || draining.deadline.elapsed() > FILES_WITHIN
-    }
-
     fn refill(&mut self, after: Duration) {
         if let (Some(executor), None) = (&self.executor, &self.draining) {
             self.spare.refill(executor, after);
-        }
-    }
-}
-
-impl Draining {
-    /// Looks again soon: what it waits for is in other hands.
-    fn wakes_at(&self) -> Instant {
-        let soon = Instant::now() + Duration::from_millis(200);
-        if self.stopped {
-            soon
-        } else {
-            soon.min(self.deadline.max(Instant::now() + Duration::from_millis(1)))
         }
     }
 }
