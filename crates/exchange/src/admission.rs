@@ -9,7 +9,7 @@ use protocol::state::LeaseState;
 use protocol::worker::{
     DEVICES_PER_NODE_MAX, Hello, PROTOCOL_VERSION, Refusal, ToWorker, hello_bytes,
 };
-use store::{Device, Lease, Node};
+use store::{Device, Node};
 use tokio::sync::mpsc;
 
 use crate::audit::Act;
@@ -18,7 +18,7 @@ use crate::desk::{Exchange, Link, NodeLive, secret_hash};
 use crate::error::Error;
 use crate::leases::LeaseEnd;
 use crate::proofs::renamed;
-use crate::refunds::spec_missed;
+use crate::refunds::{fell, spec_missed};
 
 /// A node that has proven who it is, on one connection.
 #[derive(Debug, Clone)]
@@ -154,19 +154,6 @@ fn check_signature(hello: &Hello, nonce: &str, origins: &[String]) -> Result<(),
             "the signature does not fit the key, the nonce or this server",
         )
     }
-}
-
-/// Why a lease ends whose machine came back: a card of it that had shown what it is describes itself in another way, so that nobody
-/// could hold it to that any more.
-fn described_anew(lease: &Lease, other: &[DeviceId]) -> Option<String> {
-    let mut promised = lease.promised.iter();
-    let anew = promised.find(|promised| promised.proven && other.contains(&promised.device));
-    anew.map(|promised| {
-        format!(
-            "its {} describes itself otherwise than when it was hired.",
-            promised.model
-        )
-    })
 }
 
 impl Exchange {
@@ -339,7 +326,6 @@ impl Exchange {
         tx.update_node(&node).await?;
         let known = tx.devices_of(node.id).await?;
         tx.devices_absent(node.id).await?;
-        let mut other = Vec::new();
         for facts in &hello.devices {
             let mut device = Device {
                 id: DeviceId::new(now, self.random()),
@@ -357,11 +343,6 @@ impl Exchange {
             };
             let before = known.iter().find(|known| known.uuid == device.uuid);
             device.proof = renamed(before, &device, now);
-            other.extend(
-                before
-                    .filter(|before| before.proof.state != device.proof.state)
-                    .map(|before| before.id),
-            );
             tx.put_device(&device).await?;
         }
         let mut devices = tx.devices_of(node.id).await?;
@@ -408,9 +389,12 @@ impl Exchange {
                 let Some(live) = memory.leases.get_mut(&lease) else {
                     continue;
                 };
-                if let Some(why) = spec_missed(&live.lease, &devices)
-                    .or_else(|| described_anew(&live.lease, &other))
-                {
+                let proof = |id| {
+                    let own = devices.iter().find(|device| device.id == id);
+                    own.map(|device| &device.proof)
+                };
+                let missed = spec_missed(&live.lease, &devices);
+                if let Some(why) = missed.or_else(|| fell(&live.lease, proof)) {
                     forgotten.push((live.lease.id, LeaseEnd::SpecMissed(why)));
                 } else if claimed(live.lease.id) {
                     live.expires = now.plus_millis(settings.lease_life_ms());

@@ -6,7 +6,7 @@ use kernel::{Amount, DeviceId, LeaseId, Seconds, Timestamp};
 use ledger::{BookId, LedgerError, plans};
 use protocol::money::{DisputeState, RefundReason};
 use protocol::notice::Notice;
-use protocol::proof::ProofState;
+use protocol::proof::{DeviceProof, ProofReason, ProofState};
 use protocol::spec::DeviceClass;
 use protocol::state::{JobStep, RunEnd};
 use store::{Device, Job, Lease, PromisedDevice, Refund, Tx};
@@ -48,17 +48,17 @@ pub(crate) fn missed(promised: &PromisedDevice, now: Option<&Device>) -> Option<
     })
 }
 
-/// Why a lease is not paid though its machine says that all is well: a card that had shown what it is when it was hired is not held for that
-/// any more. `None`: all are.
-pub(crate) fn fell(
+/// Why a lease is not what was hired though its machine says so: a card that had shown what it is then is not held for that any more, as it
+/// failed or describes itself otherwise. That a slice of another job was wrong says nothing of what it is. `None`: all are held for it.
+pub(crate) fn fell<'a>(
     lease: &Lease,
-    device: impl Fn(DeviceId) -> Option<ProofState>,
+    proof: impl Fn(DeviceId) -> Option<&'a DeviceProof>,
 ) -> Option<String> {
     lease.promised.iter().find_map(|promised| {
-        let held = matches!(
-            device(promised.device),
-            Some(ProofState::Proven | ProofState::Suspect)
-        );
+        let held = proof(promised.device).is_some_and(|proof| {
+            matches!(proof.state, ProofState::Proven | ProofState::Suspect)
+                || proof.reason == Some(ProofReason::WrongSlice)
+        });
         (promised.proven && !held).then(|| {
             format!(
                 "its {} had shown that it is one, and is not held for it any more.",

@@ -467,7 +467,7 @@ impl Exchange {
         let fallen = {
             let memory = self.memory();
             fell(&live.lease, |id| {
-                memory.device(id).map(|(_, device)| device.proof.state)
+                memory.device(id).map(|(_, device)| &device.proof)
             })
         };
         let end = fallen.map_or(LeaseEnd::Reported(end), LeaseEnd::SpecMissed);

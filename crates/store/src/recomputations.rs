@@ -158,11 +158,10 @@ impl Store {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn open_checks(&self, limit: u32) -> Result<Vec<CheckView>, StoreError> {
+    pub async fn open_checks(&self) -> Result<Vec<CheckView>, StoreError> {
         let rows = query(
-            "SELECT * FROM recomputations WHERE ended_at IS NULL ORDER BY drawn_at, job, slice LIMIT $1",
+            "SELECT * FROM recomputations WHERE ended_at IS NULL ORDER BY drawn_at, job, slice",
         )
-        .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;
         rows.iter().map(check).collect()

@@ -290,8 +290,10 @@ impl Exchange {
             // One that another machine names too is asked all the more: who is paid shows it.
             let held = device.filter(|device| {
                 let state = device.proof.state;
+                // So is one whose slice of another job was wrong: it is not hired, and shows at this end what it is.
+                let wrong_slice = device.proof.reason == Some(ProofReason::WrongSlice);
                 device.class == DeviceClass::Gpu
-                    && matches!(state, ProofState::Proven | ProofState::Suspect)
+                    && (wrong_slice || matches!(state, ProofState::Proven | ProofState::Suspect))
             });
             if let Some(device) = held {
                 self.ask_first(&mut memory, node, &device, Some(lease));
@@ -378,6 +380,11 @@ impl Exchange {
             None => fault,
         });
         let mut after = judged(before.class, &before.proof, outcome, fault.as_ref(), now);
+        // What it showed for a lease that was under way is no pardon for another's wrong slice: its hour is not over.
+        let wrong_slice = before.proof.reason == Some(ProofReason::WrongSlice);
+        if wrong_slice && outcome == Outcome::Passed && talk.record.lease.is_some() {
+            after = before.proof.clone();
+        }
         let mut changed: Vec<(DeviceId, NodeId, DeviceProof)> = Vec::new();
         if after.state == ProofState::Proven {
             if same::is_held(&others) {

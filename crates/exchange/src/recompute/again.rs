@@ -143,7 +143,7 @@ impl Exchange {
 
     /// After a start: the machines that open checks keep away from.
     pub(crate) async fn load_apart(&self) -> Result<(), Error> {
-        for mut check in self.inner.store.open_checks(u32::MAX).await? {
+        for mut check in self.inner.store.open_checks().await? {
             let running = check.third.or(check.second);
             // The second is to keep away from the first alone.
             if check.third.is_none() {

@@ -1,7 +1,7 @@
 //! The measurement at a lease's end cannot be left out: who reports the end first, or never tells of it, is paid after it, or not.
 
 use kernel::LeaseId;
-use protocol::proof::{Outcome, ProofState};
+use protocol::proof::{DeviceProof, Outcome, ProofReason, ProofState};
 use protocol::state::{JobState, RunEnd};
 use protocol::worker::{FromWorker, Phase};
 
@@ -161,6 +161,43 @@ async fn an_honest_end_that_overtakes_its_measurement_is_paid_after_it() {
     let jobs = world.exchange.jobs(&rita, None, 1).await.unwrap().items;
     assert_eq!(jobs[0].state, JobState::Finished);
     assert!(jobs[0].spent.base() > 0);
+}
+
+/// A slice of another job was wrong meanwhile. That is no word about what the card is: it shows it, and is paid for this one.
+#[tokio::test]
+async fn a_card_that_is_blamed_for_another_jobs_slice_is_measured_and_paid_for_this_one() {
+    let mut world = world("sqlite").await;
+    let (rita, otto) = world.people("1000").await;
+    let mut worker = card(1);
+    let lease = hired(&world, &mut worker, &otto, &rita).await;
+    worker.work(&world, 30).await;
+    let device = world.exchange.nodes(&otto).await.unwrap()[0].devices[0].id;
+    let store = store::Store::open(&world.settings.database_url)
+        .await
+        .unwrap();
+    let mut tx = store.begin().await.unwrap();
+    let blamed = DeviceProof {
+        state: ProofState::Failed,
+        reason: Some(ProofReason::WrongSlice),
+        ..DeviceProof::default()
+    };
+    tx.set_proof(device, &blamed).await.unwrap();
+    tx.commit().await.unwrap();
+    store.close().await;
+    world.crash().await;
+    worker.session = None;
+    worker.connect(&world, None).await.unwrap();
+    worker.beat(&world).await;
+    worker.say_ended(&world, lease, DONE).await;
+    assert_eq!(worker.runs.len(), 1, "it waits");
+    let measured = answer(&world, &mut worker, &Way::Honest).await;
+    assert_eq!(measured[0].1, Some(Outcome::Passed));
+    worker.end(&world, DONE).await;
+    let made = world.exchange.balance(&otto).await.unwrap();
+    assert!(made.withdrawable.base() > 0, "it is paid");
+    let stands = super::standing(&world, &otto, 0).await;
+    assert_eq!(stands, (ProofState::Failed, Some(ProofReason::WrongSlice)));
+    assert_eq!(world.sum_of_books().await, 0);
 }
 
 async fn give_back(world: &World, worker: &mut Worker) {
