@@ -13,6 +13,7 @@ use crate::actor::Actor;
 use crate::desk::{Exchange, Memory, secret_hash};
 use crate::error::Error;
 use crate::members::{Wanted, answer};
+use crate::recompute::TRIED_AGAIN;
 use crate::rounds::Asked;
 use crate::views::per_hour;
 
@@ -251,7 +252,8 @@ impl Exchange {
         if let Some(checked) = spec.recompute.as_ref().filter(|of| of.percent > 0) {
             notes.push(format!(
                 "{} % of its {} slices are drawn and computed again on other owners' machines, which you pay besides: each as a job of \
-                 its own, at most {CHECKS_MAX} of them with {} seconds each, at no more than twice this price; where two differ, a third decides.",
+                 its own, at most {CHECKS_MAX} of them with {} seconds each, at no more than twice this price; where two differ, a third decides, and one that \
+                 fails is tried on {TRIED_AGAIN} more machines at most.",
                 checked.percent, checked.slices, checked.seconds
             ));
         }

@@ -79,6 +79,24 @@ impl Tx {
         Ok(())
     }
 
+    /// A job that was to compute a slice again brought no result, and another is sent for it.
+    ///
+    /// # Errors
+    /// The job is known as such ([`StoreError::is_conflict`]), or the database failed.
+    pub async fn add_failed_check(
+        &mut self,
+        of: &CheckView,
+        again: JobId,
+    ) -> Result<(), StoreError> {
+        query("INSERT INTO recomputations_failed (again, job, slice) VALUES ($1, $2, $3)")
+            .bind(again.to_string())
+            .bind(of.job.to_string())
+            .bind(i64::from(of.slice))
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
     /// Whether slices of a lease are still being checked.
     ///
     /// # Errors
@@ -165,6 +183,21 @@ impl Store {
         .fetch_all(self.readers())
         .await?;
         rows.iter().map(check).collect()
+    }
+
+    /// The jobs that were to compute a slice again, brought no result and were followed by another.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn failed_checks(&self, job: JobId, slice: u32) -> Result<Vec<JobId>, StoreError> {
+        let rows = query(
+            "SELECT again FROM recomputations_failed WHERE job = $1 AND slice = $2 ORDER BY again",
+        )
+        .bind(job.to_string())
+        .bind(i64::from(slice))
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(|row| row.parse("again")).collect()
     }
 
     /// # Errors

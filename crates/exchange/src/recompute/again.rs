@@ -7,7 +7,7 @@ use ledger::Hold;
 use market::{Request, Scope};
 use protocol::JobSpec;
 use protocol::recompute::{CheckState, CheckView, Recompute};
-use protocol::spec::NAME_MAX;
+use protocol::spec::{NAME_MAX, Placement, Resources};
 use protocol::state::JobState;
 use protocol::view::{JobEvent, JobEventKind};
 use store::{Job, Lease};
@@ -20,6 +20,15 @@ const AMONG: usize = 64;
 /// A check waits so long for another owner's machine.
 const WAIT_SECONDS: u64 = 3_600;
 
+/// Which job is sent for a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// The second, of a slice that was drawn; or the third, where the two differ.
+    Next,
+    /// The one that computed it last brought no result: the same on another owner's machine.
+    Again,
+}
+
 impl Exchange {
     /// Sends the job that computes a slice for the second time, or for the third.
     pub(super) async fn send_check(
@@ -27,6 +36,7 @@ impl Exchange {
         before: CheckView,
         job: &Job,
         recompute: &Recompute,
+        sent: Sent,
     ) -> Result<(), Error> {
         let _turn = self.inner.desk.lock().await;
         let now = self.now();
@@ -35,18 +45,22 @@ impl Exchange {
         let lease = lease.ok_or(Error::NotFound("the lease"))?;
         let mut tx = self.inner.store.begin().await?;
         let stored = tx.check(before.job, before.slice).await?;
-        let Some(stored) = stored.filter(|stored| stored.state == before.state) else {
+        let Some(stored) = stored.filter(|stored| is_where(stored, &before)) else {
             return Ok(());
         };
         let id = JobId::new(now, self.random());
-        let (state, second, third) = match stored.state {
-            CheckState::Drawn => (CheckState::Second, Some(id), None),
+        let (state, second, third) = match (stored.state, sent) {
+            (CheckState::Drawn, _) | (CheckState::Second, Sent::Again) => {
+                (CheckState::Second, Some(id), None)
+            }
             _ => (CheckState::Third, stored.second, Some(id)),
         };
+        let failed = stored.third.or(stored.second);
+        let failed = failed.filter(|_| sent == Sent::Again);
         let new = Job {
             id,
             account: job.account,
-            spec: Self::spec_of_check(job, recompute, before.slice, &lease),
+            spec: self.spec_of_check(job, recompute, before.slice, &lease),
             state: JobState::Matching,
             end: None,
             members: 1,
@@ -75,15 +89,31 @@ impl Exchange {
             ..before
         };
         tx.put_check(&check).await?;
+        if let Some(failed) = failed {
+            tx.add_failed_check(&check, failed).await?;
+        }
         tx.commit().await?;
-        self.memory().apart.insert(id, owners);
+        {
+            let mut memory = self.memory();
+            memory.apart.insert(id, owners);
+            if let Some(failed) = failed {
+                memory.apart.remove(&failed);
+            }
+        }
         self.publish_job(id, Some(event)).await;
         self.publish_job(job.id, None).await;
         Ok(())
     }
 
-    /// The same work for one slice: for its time, at no more than twice what was paid for it.
-    fn spec_of_check(job: &Job, recompute: &Recompute, slice: u32, lease: &Lease) -> JobSpec {
+    /// The same work for one slice: for its time, at no more than twice what was paid for it, on any machine that can run it. The
+    /// requester may be in league with some owners: what it asked for beyond that, and its limit price, would lead the check to them.
+    fn spec_of_check(
+        &self,
+        job: &Job,
+        recompute: &Recompute,
+        slice: u32,
+        lease: &Lease,
+    ) -> JobSpec {
         let mut spec = job.spec.clone();
         let name = format!("Slice {slice} again: {}", spec.name.trim());
         spec.name = name.chars().take(NAME_MAX).collect();
@@ -91,30 +121,45 @@ impl Exchange {
             .insert(recompute.variable.clone(), slice.to_string());
         spec.recompute = None;
         spec.metrics.clear();
-        spec.placement.nodes = 1;
-        spec.placement.network = false;
+        spec.resources = self.resources_of_check(job, lease);
+        spec.placement = Placement::default();
         spec.limits.duration_seconds = recompute.seconds;
         spec.limits.wait_seconds = WAIT_SECONDS;
-        spec.limits.max_restarts = 1;
+        // Whatever ends it, the next try is another owner's.
+        spec.limits.max_restarts = 0;
         spec.limits.loss_bound_seconds = None;
-        let own = spec.limits.max_price_per_hour.as_deref();
-        let own = own.and_then(|text| Amount::parse_io(text).ok());
         let paid = lease.fees.per_hour(lease.price).unwrap_or(Amount::MAX);
         let twice = paid.checked_add(paid).unwrap_or(Amount::MAX);
-        let most = own.map_or(twice, |own| own.min(twice));
-        spec.limits.max_price_per_hour = Some(most.to_io());
+        spec.limits.max_price_per_hour = Some(twice.to_io());
         spec
     }
 
-    /// On whose machines a check is not to run: who computed the slice before, and who pays for it.
+    /// What a template says that its program needs. Of a requester's own program, for which nobody is blamed, the class that it ran on
+    /// and the size that it asked for.
+    fn resources_of_check(&self, job: &Job, lease: &Lease) -> Resources {
+        if let Some(own) = self.own_program(&job.spec) {
+            return own.resources;
+        }
+        let memory = self.memory();
+        let ran_on = memory.device(lease.device).map(|(_, device)| device.class);
+        Resources {
+            class: ran_on.unwrap_or(job.spec.resources.class),
+            model: None,
+            ..job.spec.resources.clone()
+        }
+    }
+
+    /// On whose machines a check is not to run: who computed the slice before or failed to, and who pays for it.
     async fn owners_of(&self, check: &CheckView) -> Result<BTreeSet<AccountId>, Error> {
         let store = &self.inner.store;
         let mut owners = BTreeSet::new();
         if let Some(lease) = store.lease(check.lease).await? {
             owners.extend([lease.owner, lease.account]);
         }
-        if let Some(second) = check.second {
-            let rows = store.leases_of_job(second).await?;
+        let mut before = store.failed_checks(check.job, check.slice).await?;
+        before.extend(check.second.iter().chain(&check.third));
+        for job in before {
+            let rows = store.leases_of_job(job).await?;
             owners.extend(rows.iter().map(|row| row.lease.owner));
         }
         Ok(owners)
@@ -144,9 +189,9 @@ impl Exchange {
     /// After a start: the machines that open checks keep away from.
     pub(crate) async fn load_apart(&self) -> Result<(), Error> {
         for mut check in self.inner.store.open_checks().await? {
-            let running = check.third.or(check.second);
-            // The second is to keep away from the first alone.
-            if check.third.is_none() {
+            let running = check.third.take().or(check.second);
+            // It keeps away from those before it, and may go on where it is.
+            if running == check.second {
                 check.second = None;
             }
             if let Some(job) = running {
@@ -170,4 +215,9 @@ impl Exchange {
         }
         nodes
     }
+}
+
+/// Whether a check is still as it was read: nothing was sent for it since.
+pub(super) fn is_where(stored: &CheckView, read: &CheckView) -> bool {
+    (stored.state, stored.second, stored.third) == (read.state, read.second, read.third)
 }

@@ -25,6 +25,8 @@ use crate::desk::{Exchange, file_error};
 use crate::error::Error;
 use crate::reconcile::told;
 
+use again::{Sent, is_where};
+
 /// Between two looks at what is to be drawn or compared.
 const LOOK_MS: i64 = 2_000;
 /// In one look.
@@ -32,6 +34,8 @@ const DRAWS_AT_ONCE: u32 = 20;
 const CHECKS_AT_ONCE: u32 = 200;
 /// Checks of a node that its owner is shown.
 const SHOWN: u32 = 100;
+/// A check that brings no result is tried on so many other owners' machines, its second and its third together.
+pub(crate) const TRIED_AGAIN: usize = 2;
 
 /// Whether a lease's slices may be drawn when its job is over.
 pub(crate) fn is_drawn_later(spec: &JobSpec, lease: &Lease) -> bool {
@@ -149,7 +153,9 @@ impl Exchange {
             ));
         };
         let again = match check.state {
-            CheckState::Drawn => return self.send_check(check, &job, &recompute).await,
+            CheckState::Drawn => {
+                return self.send_check(check, &job, &recompute, Sent::Next).await;
+            }
             CheckState::Second => check.second,
             CheckState::Third => check.third,
             _ => return Ok(()),
@@ -162,6 +168,9 @@ impl Exchange {
         }
         let undecided = |why: String| (CheckState::Undecided, why);
         if ran.state != JobState::Finished {
+            if is_machines(&ran) && self.may_try_again(&check).await? {
+                return self.send_check(check, &job, &recompute, Sent::Again).await;
+            }
             let why = ran.end.map(|end| end.sentence()).unwrap_or_default();
             let (state, why) = undecided(format!("it could not be computed again: {why}"));
             return self.conclude_check(check, state, why).await;
@@ -172,6 +181,9 @@ impl Exchange {
             // What it was drawn by, and nothing else.
             .filter(|bytes| hex::encode(Sha256::digest(bytes)) == check.sha256);
         let new = self.result_of(again, None, &check.path).await?;
+        if first.is_some() && new.is_none() && self.may_try_again(&check).await? {
+            return self.send_check(check, &job, &recompute, Sent::Again).await;
+        }
         let (Some(first), Some(new)) = (first, new) else {
             let (state, why) = undecided("a result is missing or too large".to_owned());
             return self.conclude_check(check, state, why).await;
@@ -187,7 +199,7 @@ impl Exchange {
                         detail: why,
                         ..check
                     };
-                    self.send_check(check, &job, &recompute).await
+                    self.send_check(check, &job, &recompute, Sent::Next).await
                 }
             };
         }
@@ -223,13 +235,25 @@ impl Exchange {
         self.conclude_check(check, state, why).await
     }
 
+    /// Whether a check that brought no result may be tried on one more owner's machine.
+    async fn may_try_again(&self, check: &CheckView) -> Result<bool, Error> {
+        let store = &self.inner.store;
+        let failed = store.failed_checks(check.job, check.slice).await?;
+        Ok(failed.len() < TRIED_AGAIN)
+    }
+
     /// Whether machines are held to what a job's program makes of a slice. A requester's own program sees that it is checked (the
     /// slice is in its environment), and could answer then what no honest machine has delivered.
     fn is_judged(&self, spec: &JobSpec) -> bool {
+        self.own_program(spec).is_some()
+    }
+
+    /// What the template says whose program a job runs.
+    fn own_program(&self, spec: &JobSpec) -> Option<JobSpec> {
         let templates = self.settings().templates.all();
         templates
             .iter()
-            .any(|template| template.is_program_of(spec))
+            .find_map(|template| template.own_program(spec))
     }
 
     /// What a job left under a name; of one lease, or the newest. `None`: nothing, or more than is compared.
@@ -277,7 +301,7 @@ impl Exchange {
         };
         let mut tx = self.inner.store.begin().await?;
         let stored = tx.check(before.job, before.slice).await?;
-        if stored.is_none_or(|stored| stored.state != before.state) {
+        if stored.is_none_or(|stored| !is_where(&stored, &before)) {
             return Ok(());
         }
         let check = CheckView {
@@ -391,6 +415,16 @@ impl Exchange {
         self.own_node(actor.account, node).await?;
         Ok(self.inner.store.checks_of_node(node, SHOWN).await?)
     }
+}
+
+/// Whether a check's job ended by what happened on its machine. Its requester could end it, or leave it without money, wherever it does
+/// not like who computes: that is no reason to draw another.
+fn is_machines(ran: &Job) -> bool {
+    !ran.stop_requested
+        && !matches!(
+            ran.end,
+            None | Some(RunEnd::NoCapacity { .. } | RunEnd::StoppedByUser | RunEnd::OutOfFunds)
+        )
 }
 
 /// A picture takes a while: apart from what answers.

@@ -77,20 +77,33 @@ impl Template {
     /// Whether what a job runs is this template's own, and nothing that its requester chose but the values that it asks for: the same
     /// program, files and names in its environment, and no bundle.
     pub fn is_program_of(&self, job: &JobSpec) -> bool {
+        self.own_program(job).is_some()
+    }
+
+    /// What the template itself says of the program that a job runs, where it is its own ([`Template::is_program_of`]): nothing of it
+    /// is the requester's, what it needs least of all.
+    pub fn own_program(&self, job: &JobSpec) -> Option<JobSpec> {
         let plain = job.bundle.is_none() && job.secrets.is_empty() && job.ports.is_empty();
         let names = |spec: &JobSpec| spec.env.keys().cloned().collect::<Vec<_>>();
         let slices = |spec: &JobSpec| {
             let of = spec.recompute.as_ref();
-            of.map(|of| (of.variable.clone(), of.output.clone(), of.tolerance))
-        };
-        plain
-            && self.ways().into_iter().any(|way| {
-                self.fill(way, &Given::new()).is_ok_and(|own| {
-                    (&own.image, &own.command, &own.files) == (&job.image, &job.command, &job.files)
-                        && names(&own) == names(job)
-                        && slices(&own) == slices(job)
-                })
+            of.map(|of| {
+                (
+                    of.variable.clone(),
+                    of.output.clone(),
+                    of.tolerance,
+                    of.seconds,
+                )
             })
+        };
+        let is_own = |own: &JobSpec| {
+            (&own.image, &own.command, &own.files) == (&job.image, &job.command, &job.files)
+                && names(own) == names(job)
+                && slices(own) == slices(job)
+        };
+        let ways = self.ways().into_iter().filter(|_| plain);
+        ways.filter_map(|way| self.fill(way, &Given::new()).ok())
+            .find(is_own)
     }
 
     /// How many there are of what the cost is counted in.
