@@ -8,7 +8,7 @@ use protocol::spec::DeviceClass;
 use crate::explain::{NoMatch, explain};
 use crate::filter::Filter;
 use crate::gang;
-use crate::index::{Index, LIVE, OPEN, Page, Stream};
+use crate::index::{Index, LIVE, OPEN, Stream};
 use crate::offer::{Offer, Supply};
 use crate::request::{Near, Request};
 use crate::root::{Digest, Proof, Tree};
@@ -134,7 +134,7 @@ impl Book {
         let shelves = self.index.all_shelves().iter();
         let pages = shelves.flat_map(|(_, shelf)| self.index.pages(*shelf));
         pages
-            .flat_map(crate::index::Page::offers)
+            .flat_map(|page| page.offers(&self.index.rows))
             .map(|id| self.index.offer(id))
     }
 
@@ -271,7 +271,11 @@ impl Book {
             .index
             .shelf_named(model)
             .map(|shelf| self.index.pages(shelf));
-        for id in pages.unwrap_or_default().iter().flat_map(Page::offers) {
+        for id in pages
+            .unwrap_or_default()
+            .iter()
+            .flat_map(|page| page.offers(&self.index.rows))
+        {
             let row = self.index.rows.get(id);
             if row.class == class && row.supply == Supply::Offered {
                 standing.offered = standing.offered.saturating_add(1);
@@ -291,7 +295,12 @@ impl Book {
         let row = self.index.rows.get(own);
         let (mut place, mut of) = (None, 0_u32);
         let shelf = self.index.shelf_named(&self.index.offer(own).model)?;
-        for id in self.index.pages(shelf).iter().flat_map(Page::offers) {
+        for id in self
+            .index
+            .pages(shelf)
+            .iter()
+            .flat_map(|page| page.offers(&self.index.rows))
+        {
             let other = self.index.rows.get(id);
             if other.class == row.class && other.is_open() {
                 of = of.saturating_add(1);
@@ -310,7 +319,7 @@ impl Book {
         };
         let pages = self.index.pages(shelf).iter();
         pages
-            .flat_map(Page::offers)
+            .flat_map(|page| page.offers(&self.index.rows))
             .map(|id| self.index.offer(id))
             .collect()
     }

@@ -7,7 +7,7 @@ use protocol::problem::FieldProblem;
 
 use crate::filter::{Number, Term, Test};
 use crate::gang::Fewer;
-use crate::index::{Index, LIVE, Mask, OPEN, Plan, Row, RowId, WORD, WORDS, lanes_of};
+use crate::index::{Index, LIVE, MASK_WORDS, Mask, OPEN, Plan, Row, RowId, WORD, lanes_of};
 use crate::offer::{Rank, Supply};
 use crate::request::{Near, Request};
 
@@ -202,7 +202,7 @@ impl Explainer<'_> {
             for ((hurdle, plan), whole) in self.hurdles.iter().zip(&self.plans).zip(&whole) {
                 let passing = match (whole, hurdle) {
                     (Some(true), _) => live,
-                    (Some(false), _) => [0; WORDS],
+                    (Some(false), _) => [0; MASK_WORDS],
                     (None, Hurdle::Term(_)) => self.index.lanes(page, LIVE, plan),
                     (None, Hurdle::NotRefused) if self.request.avoid.is_empty() => live,
                     (None, Hurdle::Device | Hurdle::NotRefused) => {
@@ -236,15 +236,15 @@ impl Explainer<'_> {
 
     fn count(&mut self, page: &crate::index::Page, failing: &[Mask]) {
         // Lanes that fail exactly one hurdle: those seen once and never again.
-        let (mut once, mut again): (Mask, Mask) = ([0; WORDS], [0; WORDS]);
+        let (mut once, mut again): (Mask, Mask) = ([0; MASK_WORDS], [0; MASK_WORDS]);
         for mask in failing {
-            for n in 0..WORDS {
+            for n in 0..MASK_WORDS {
                 again[n] |= once[n] & mask[n];
                 once[n] |= mask[n];
             }
         }
         for (hurdle, mask) in failing.iter().enumerate() {
-            for n in 0..WORDS {
+            for n in 0..MASK_WORDS {
                 let alone = mask[n] & once[n] & !again[n];
                 self.tallies[hurdle].offers += mask[n].count_ones();
                 self.tallies[hurdle].alone += alone.count_ones();

@@ -73,9 +73,9 @@ impl Names {
         self.numbers.get(name).copied()
     }
 
-    pub fn name(&self, number: u32) -> Option<Arc<str>> {
+    pub fn name(&self, number: u32) -> Option<&Arc<str>> {
         let index = usize::try_from(number.checked_sub(1)?).ok()?;
-        self.names.get(index).cloned()
+        self.names.get(index)
     }
 }
 

@@ -10,7 +10,7 @@ use kernel::DeviceId;
 use protocol::spec::DeviceClass;
 use sha2::{Digest as _, Sha256};
 
-use crate::index::{Index, Page, RowId};
+use crate::index::{Index, RowId};
 use crate::offer::{Offer, Supply};
 
 const LEVELS: u32 = 14;
@@ -274,7 +274,7 @@ impl Tree {
         };
         let shelves = index.all_shelves().iter();
         let pages = shelves.flat_map(|(_, shelf)| index.pages(*shelf));
-        for row in pages.flat_map(Page::offers) {
+        for row in pages.flat_map(|page| page.offers(&index.rows)) {
             tree.changed(index.rows.get(row).device, None, Some(row));
         }
         tree

@@ -563,11 +563,35 @@ fn pages_split_and_join_without_losing_an_offer() {
         if round < 8_000 {
             book.put(&offer);
             put(&mut plain, &offer);
+            // Hired while it stands among the newcomers, and given back by some.
+            if round % 3 == 0 && book.take(offer.device, job(1)) {
+                let known = plain.get_mut(&offer.device).expect("was put");
+                known.holder = Some(job(1));
+            }
         } else {
             assert_eq!(book.remove(offer.device), plain.remove(&offer.device));
         }
-        if round % 1_000 == 0 {
+        // Not a round number: pages have newcomers beside their columns then.
+        if round % 997 == 0 {
             book.index.check();
+            for tests in [
+                vec![Test::at_least(Number::Disk, 100_000)],
+                vec![
+                    Test::Country(vec![Country::parse("DE").expect("two letters")]),
+                    Test::at_least(Number::Memory, 30_000),
+                    Test::at_most(Number::Price, 3),
+                ],
+            ] {
+                let filter = filter(tests);
+                compare(
+                    &book,
+                    &plain,
+                    &Request {
+                        filter,
+                        ..Request::default()
+                    },
+                );
+            }
         }
     }
     book.index.check();

@@ -3,6 +3,8 @@
 //! A number has a ladder of bounds that people ask for; each bound is a column: "at least so much". A question that
 //! falls between two bounds takes the lower one and looks at the rows that are left.
 
+use std::sync::Arc;
+
 use crate::filter::{Number, Test};
 use crate::index::row::Row;
 use crate::place::{Country, Region};
@@ -200,8 +202,9 @@ pub(crate) struct Plan<'a> {
     pub codes: Vec<Codes>,
     pub bounds: Vec<Bound<'a>>,
     pub rest: Vec<&'a Test>,
-    /// Columns without which nothing passes.
+    /// Columns without which nothing passes, and those with which nothing does.
     need: u128,
+    never: u128,
     /// Bounds of the price, base units a second.
     pub cheapest: u64,
     pub dearest: u64,
@@ -223,7 +226,18 @@ impl<'a> Plan<'a> {
             .copied()
             .chain(plan.bounds.iter().filter_map(|bound| bound.all));
         plan.need = all.fold(0, |need, column| need | bit(column));
+        let none = plan
+            .none
+            .iter()
+            .copied()
+            .chain(plan.bounds.iter().filter_map(|bound| bound.none));
+        plan.never = none.fold(0, |never, column| never | bit(column));
         plan
+    }
+
+    /// Asks nothing.
+    pub fn all() -> Self {
+        Self::of(std::iter::empty(), |_| None)
     }
 
     fn add(&mut self, test: &'a Test, group: &impl Fn(&str) -> Option<u32>) {
@@ -322,28 +336,32 @@ impl<'a> Plan<'a> {
         });
     }
 
-    /// Whether the columns of one row are admitted.
-    pub fn admits(&self, row: &Row) -> bool {
-        let bits = bits(row);
-        let has = |column: &Column| bits >> column & 1 == 1;
-        let price = crate::filter::base_units(row.price);
-        self.all.iter().all(has)
-            && !self.none.iter().any(has)
-            && self.bounds.iter().all(|bound| decides(bound.test, row))
+    /// What the columns say of one row, as [`crate::index::Page::mask`] says it of many.
+    pub fn admits_bits(&self, bits: u128) -> bool {
+        let has = |column: &Column| bits & bit(*column) != 0;
+        bits & self.need == self.need
+            && bits & self.never == 0
             && self.some.iter().all(|columns| columns.iter().any(has))
             && self.codes.iter().all(|codes| {
                 let shown = bits >> codes.first & ((1 << codes.width) - 1);
                 codes.any_of.iter().any(|code| u128::from(*code) == shown) != codes.not
             })
+    }
+
+    /// Whether the columns of one row and its numbers are admitted.
+    pub fn admits(&self, row: &Row) -> bool {
+        let price = crate::filter::base_units(row.price);
+        self.admits_bits(bits(row))
+            && self.bounds.iter().all(|bound| decides(bound.test, row))
             && (self.cheapest..=self.dearest).contains(&price)
     }
 
     /// Whether a row passes what the columns left undecided: the rest, and those `bounds` whose bit is set.
-    pub fn passes(
+    pub fn passes<'b>(
         &self,
         row: &Row,
         bounds: u64,
-        group: impl Fn(u32) -> Option<std::sync::Arc<str>>,
+        group: impl Fn(u32) -> Option<&'b Arc<str>>,
     ) -> bool {
         let undecided = |n: &usize| bounds >> n & 1 == 1;
         (0..self.bounds.len())
@@ -351,10 +369,10 @@ impl<'a> Plan<'a> {
             .all(|n| decides(self.bounds[n].test, row))
             && self.rest.iter().all(|test| match test {
                 Test::Group(names) => {
-                    group(row.group).is_some_and(|own| names.iter().any(|name| **name == *own))
+                    group(row.group).is_some_and(|own| names.iter().any(|name| **name == **own))
                 }
                 Test::NotGroup(names) => {
-                    group(row.group).is_some_and(|own| !names.iter().any(|name| **name == *own))
+                    group(row.group).is_some_and(|own| !names.iter().any(|name| **name == **own))
                 }
                 test => decides(test, row),
             })

@@ -3,6 +3,7 @@
 //! [`crate::Filter`] is the definition of what a request admits; this is its fast form. A property test asks both.
 
 mod column;
+mod late;
 mod page;
 mod row;
 mod shelf;
@@ -20,7 +21,7 @@ use crate::offer::{Offer, Rank};
 use column::Summary;
 pub(crate) use column::{LIVE, OPEN, Plan};
 
-pub(crate) use page::{Mask, Page, WORD, WORDS};
+pub(crate) use page::{MASK_WORDS, Mask, Page, WORD};
 use row::Rows;
 pub(crate) use row::{Row, RowId};
 use shelf::Shelf;
@@ -57,7 +58,7 @@ impl Index {
                 again.push(offer);
                 continue;
             }
-            let shelf = index.shelf_of(&offer);
+            let shelf = index.shelf_of(&offer, None);
             let id = index.rows.add(&offer, shelf);
             known.resize_with(known.len().max(index.shelves.len()), Vec::new);
             known[place(shelf)].push(id);
@@ -100,9 +101,10 @@ impl Index {
         self.rows.offer(id, model.unwrap_or(&unnamed))
     }
 
-    fn shelf_of(&mut self, offer: &Offer) -> u32 {
+    /// `known`: the row of its device, if it has one.
+    fn shelf_of(&mut self, offer: &Offer, known: Option<RowId>) -> u32 {
         // Most offers that are put are known, and of the model they were.
-        if let Some(id) = self.rows.find(offer.device) {
+        if let Some(id) = known {
             let shelf = self.rows.get(id).shelf;
             if self
                 .model(shelf)
@@ -119,8 +121,8 @@ impl Index {
 
     /// Adds an offer, or replaces that of the same device. A known device keeps its holder.
     pub fn put(&mut self, offer: &Offer) {
-        let shelf = self.shelf_of(offer);
         let known = self.rows.find(offer.device);
+        let shelf = self.shelf_of(offer, known);
         let Some(id) = known.filter(|id| self.rows.get(*id).node == offer.node) else {
             let holder = known.map_or(offer.holder, |_| self.rows.holder(offer.device));
             self.remove(offer.device);

@@ -1,20 +1,27 @@
 //! A page: up to 512 lanes in the order of their rank, each an offer or a hole.
 //!
 //! Holes keep their place in the order, so a lane is found by halving, an offer leaves by two bits, and a new one moves
-//! its neighbours no further than to the next hole.
+//! its neighbours no further than to the next hole. New ones first stand beside the columns: [`Newcomers`]. They have lanes
+//! too, behind all others, so a mask is a mask of both; only the order has to be asked of [`Page::take`].
+
+use std::cmp::Ordering;
 
 use crate::filter::base_units;
 use crate::index::column::{COLUMNS, Codes, Column, LIVE, OPEN, Plan, Summary, bit, bits};
 use crate::index::lanes_of;
-use crate::index::row::{Row, RowId, Rows};
-use crate::offer::Rank;
+use crate::index::late::{Newcomer, Newcomers};
+use crate::index::row::{NONE, Row, RowId, Rows};
 
 /// Lanes of one word.
 pub(crate) const WORD: usize = 64;
 /// Words of the largest page.
 pub(crate) const WORDS: usize = 8;
+/// Words of a mask: the last is of the newcomers.
+pub(crate) const MASK_WORDS: usize = WORDS + 1;
 /// One bit a lane.
-pub(crate) type Mask = [u64; WORDS];
+pub(crate) type Mask = [u64; MASK_WORDS];
+/// The first newcomer's lane, whatever the page's size.
+const LATE: usize = WORDS * WORD;
 
 /// The price's share of a key. Dearer offers (40 million IO an hour) share its last value and are told apart by rank.
 const PRICE_MAX: u64 = (1 << 40) - 1;
@@ -56,6 +63,7 @@ pub(crate) struct Page {
     /// The first key of each word, together, so that a search touches few lines of memory.
     fences: [u64; WORDS],
     keys: Vec<u64>,
+    /// [`NONE`] in a hole.
     rows: Vec<RowId>,
     /// Column after column, each `words` long.
     bits: Vec<u64>,
@@ -64,6 +72,7 @@ pub(crate) struct Page {
     /// common with them is not written, and they need not move. Which lanes hold an offer, and an open one, is never among them.
     ones: u128,
     zeros: u128,
+    late: Newcomers,
 }
 
 impl Page {
@@ -79,11 +88,12 @@ impl Page {
             summary: Summary::default(),
             fences: [u64::MAX; WORDS],
             keys: vec![u64::MAX; lanes],
-            rows: vec![0; lanes],
+            rows: vec![NONE; lanes],
             bits: vec![0; COLUMNS * words],
             words,
             ones: 0,
             zeros: 0,
+            late: Newcomers::default(),
         };
         let (mut all, mut any) = (u128::MAX, 0);
         let mut next = 0;
@@ -137,15 +147,48 @@ impl Page {
 
     /// No lane of this page or of a later one has a lesser key.
     pub fn least_key(&self) -> u64 {
-        self.keys[0]
+        self.late
+            .first_key()
+            .map_or(self.keys[0], |late| late.min(self.keys[0]))
+    }
+
+    fn newcomer(&self, lane: usize) -> Option<&Newcomer> {
+        self.late.get(lane.checked_sub(LATE)?)
     }
 
     pub fn key_of(&self, lane: usize) -> u64 {
-        self.keys[lane]
+        self.newcomer(lane)
+            .map_or_else(|| self.keys[lane], |late| late.key)
     }
 
     pub fn row_of(&self, lane: usize) -> RowId {
-        self.rows[lane]
+        self.newcomer(lane)
+            .map_or_else(|| self.rows[lane], |late| late.row)
+    }
+
+    /// Takes the first lane in the order of rank out of a mask, whose words before `word` are empty.
+    pub fn take(&self, mask: &mut Mask, word: &mut usize, table: &Rows) -> Option<usize> {
+        while *word < WORDS && mask[*word] == 0 {
+            *word += 1;
+        }
+        let lane = |word: usize| word * WORD + mask[word].trailing_zeros() as usize;
+        let first = if mask[WORDS] == 0 {
+            (*word < WORDS).then(|| lane(*word))?
+        } else if *word < WORDS && self.is_before(lane(*word), lane(WORDS), table) {
+            lane(*word)
+        } else {
+            lane(WORDS)
+        };
+        mask[first / WORD] &= mask[first / WORD] - 1;
+        Some(first)
+    }
+
+    fn is_before(&self, one: usize, other: usize, table: &Rows) -> bool {
+        let rank = |lane| table.get(self.row_of(lane)).rank();
+        match self.key_of(one).cmp(&self.key_of(other)) {
+            Ordering::Equal => rank(one) < rank(other),
+            keys => keys.is_lt(),
+        }
     }
 
     fn column(&self, column: Column) -> &[u64] {
@@ -157,34 +200,37 @@ impl Page {
         &mut self.bits[column * self.words..(column + 1) * self.words]
     }
 
-    fn is_live(&self, lane: usize) -> bool {
-        self.column(LIVE)[lane / WORD] >> (lane % WORD) & 1 == 1
-    }
-
     #[cfg(test)]
     pub fn bits_of(&self, lane: usize) -> u128 {
+        if let Some(late) = self.newcomer(lane) {
+            return late.bits;
+        }
         let bit = |column: usize| self.bits[column * self.words + lane / WORD] >> (lane % WORD) & 1;
         (0..COLUMNS).fold(0, |bits, column| bits | u128::from(bit(column)) << column)
     }
 
     /// The offers in order.
-    pub fn offers(&self) -> Vec<RowId> {
-        let live = self.column(LIVE);
-        let lane_is_live = |lane: &usize| live[lane / WORD] >> (lane % WORD) & 1 == 1;
-        (0..self.lanes())
-            .filter(lane_is_live)
-            .map(|lane| self.rows[lane])
+    pub fn offers(&self, table: &Rows) -> Vec<RowId> {
+        let (mut mask, _) = self.mask(LIVE, &Plan::all());
+        let mut word = 0;
+        std::iter::from_fn(|| self.take(&mut mask, &mut word, table))
+            .map(|lane| self.row_of(lane))
             .collect()
     }
 
-    /// Where a rank stands or would stand: each offer before has a lesser one.
-    fn position(&self, key: u64, rank: Rank, table: &Rows) -> usize {
+    /// Where an offer with this key would stand: each offer before has a lesser rank.
+    fn position(&self, key: u64, id: RowId, table: &Rows) -> usize {
         let mut low = self.first_not_below(key);
         let mut high = low + run(&self.keys[low..], key);
+        if low == high {
+            // As a rule the key decides, and no row need come from memory.
+            return low;
+        }
+        let rank = table.get(id).rank();
         // Among equal keys the rows decide; holes have none and are passed over.
         while low < high {
             let middle = low.midpoint(high);
-            match (middle..high).find(|lane| self.is_live(*lane)) {
+            match (middle..high).find(|lane| self.rows[*lane] != NONE) {
                 Some(lane) if table.get(self.rows[lane]).rank() < rank => low = lane + 1,
                 _ => high = middle,
             }
@@ -197,76 +243,123 @@ impl Page {
         let key = key(table.get(id));
         let from = self.fences.partition_point(|fence| *fence < key);
         let to = self.fences.partition_point(|fence| *fence <= key);
-        let lanes = from.saturating_sub(1) * WORD..to.min(self.words) * WORD;
-        // A lane that it left may name it still.
-        lanes
-            .filter(|lane| self.rows[*lane] == id)
-            .find(|lane| self.is_live(*lane))
+        let (from, to) = (from.saturating_sub(1) * WORD, to.min(self.words) * WORD);
+        let lane = self.rows[from..to].iter().position(|row| *row == id);
+        lane.map(|lane| from + lane)
+            .or_else(|| self.late.position(id).map(|n| LATE + n))
     }
 
-    /// The columns that are not the same for all lanes.
-    fn mixed(&self) -> impl Iterator<Item = usize> + use<> {
-        columns_of(!(self.ones | self.zeros))
-    }
-
-    /// Puts a row in its place. `false`: no hole is near, lay the page out anew.
+    /// Takes an offer in. `false`: there is no room near its place, lay the page out anew, with it.
     pub fn insert(&mut self, id: RowId, bits: u128, table: &Rows) -> bool {
         let row = table.get(id);
-        let key = key(row);
-        let at = self.position(key, row.rank(), table);
-        let Some(lane) = self.make_room(at) else {
+        if self.late.is_full() && !self.settle(table) {
             return false;
+        }
+        let newcomer = Newcomer {
+            key: key(row),
+            row: id,
+            bits,
         };
-        self.keys[lane] = key;
-        self.rows[lane] = id;
-        self.fence(lane, lane);
-        self.write(lane, row, bits);
+        self.late.insert(newcomer, table);
+        self.summary.widen(row, bits);
         self.live += 1;
         true
     }
 
-    /// Frees a lane between `at - 1` and `at` and gives its number.
-    fn make_room(&mut self, at: usize) -> Option<usize> {
+    /// Puts the newcomers into the columns. `false`: no hole is near the place of one.
+    fn settle(&mut self, table: &Rows) -> bool {
+        while let Some(late) = self.late.pop() {
+            let at = self.position(late.key, late.row, table);
+            let Some(hole) = self.hole_near(at) else {
+                self.late.push_back(late);
+                return false;
+            };
+            let lane = self.move_up_to(hole, at, late.bits);
+            self.keys[lane] = late.key;
+            self.rows[lane] = late.row;
+            self.fence(hole.min(lane), hole.max(lane));
+        }
+        true
+    }
+
+    /// The nearest hole to a place between two lanes.
+    fn hole_near(&self, at: usize) -> Option<usize> {
         let live = self.column(LIVE);
-        let right = next_hole(live, at);
-        let left = previous_hole(live, at);
-        let near = |hole: usize| hole.abs_diff(at) <= 2 * WORD;
-        match (
-            left.filter(|hole| near(*hole)),
-            right.filter(|hole| near(*hole)),
-        ) {
-            (Some(left), right) if right.is_none_or(|right| at - left <= right - at) => {
-                self.keys.copy_within(left + 1..at, left);
-                self.rows.copy_within(left + 1..at, left);
-                self.fence(left, at - 1);
-                for column in self.mixed() {
-                    shift_down(self.column_mut(column), left, at - 1);
-                }
-                Some(at - 1)
-            }
-            (_, Some(right)) => {
-                self.keys.copy_within(at..right, at + 1);
-                self.rows.copy_within(at..right, at + 1);
-                self.fence(at, right);
-                for column in self.mixed() {
-                    shift_up(self.column_mut(column), at, right);
-                }
-                Some(at)
-            }
-            _ => None,
+        let near = |hole: &usize| hole.abs_diff(at) <= 2 * WORD;
+        let left = previous_hole(live, at).filter(near);
+        let right = next_hole(live, at).filter(near);
+        match (left, right) {
+            (Some(left), Some(right)) if right - at < at - left => Some(right),
+            (left, right) => left.or(right),
         }
     }
 
+    /// Moves the lanes between a hole and a place by one, onto the hole, and writes all columns of the lane that this frees.
+    fn move_up_to(&mut self, hole: usize, at: usize, bits: u128) -> usize {
+        let lane = if hole < at { at - 1 } else { at };
+        if hole < at {
+            self.keys.copy_within(hole + 1..at, hole);
+            self.rows.copy_within(hole + 1..at, hole);
+        } else {
+            self.keys.copy_within(at..hole, at + 1);
+            self.rows.copy_within(at..hole, at + 1);
+        }
+        if hole / WORD == lane / WORD {
+            self.turn(lane, hole, bits);
+        } else {
+            for column in columns_of(!(self.ones | self.zeros)) {
+                if hole < at {
+                    shift_down(self.column_mut(column), hole, lane);
+                } else {
+                    shift_up(self.column_mut(column), lane, hole);
+                }
+            }
+            self.turn(lane, lane, bits);
+        }
+        lane
+    }
+
+    /// Moves the lanes between two of one word by one, from `lane` towards `hole`, and writes all columns of `lane`.
+    fn turn(&mut self, lane: usize, hole: usize, bits: u128) {
+        let (n, words) = (lane / WORD, self.words);
+        let own = 1 << (lane % WORD);
+        let between = from_lane(n, lane.min(hole)) & !from_lane(n, lane.max(hole) + 1);
+        let (moved, by) = (between & !own, if hole < lane { 63 } else { 1 });
+        let written = !(self.ones & bits | self.zeros & !bits);
+        for half in 0..2 {
+            #[expect(clippy::cast_possible_truncation, reason = "half of them is wanted")]
+            let (written, bits) = (
+                (written >> (64 * half)) as u64,
+                (bits >> (64 * half)) as u64,
+            );
+            for column in lanes_of(written) {
+                let word = &mut self.bits[(64 * half + column) * words + n];
+                let wanted = 0_u64.wrapping_sub(bits >> column & 1);
+                *word = *word & !between | word.rotate_left(by) & moved | wanted & own;
+            }
+        }
+        (self.ones, self.zeros) = (self.ones & bits, self.zeros & !bits);
+    }
+
     pub fn remove(&mut self, lane: usize) {
-        self.set(LIVE, lane, false);
-        self.set(OPEN, lane, false);
+        if let Some(n) = lane.checked_sub(LATE) {
+            self.late.remove(n);
+        } else {
+            self.set(LIVE, lane, false);
+            self.set(OPEN, lane, false);
+            self.rows[lane] = NONE;
+        }
         self.live -= 1;
     }
 
     /// Sets [`LIVE`] or [`OPEN`] of a lane.
     pub fn set(&mut self, column: Column, lane: usize, on: bool) {
-        let word = &mut self.bits[usize::from(column) * self.words + lane / WORD];
-        *word = *word & !(1 << (lane % WORD)) | u64::from(on) << (lane % WORD);
+        if let Some(n) = lane.checked_sub(LATE) {
+            self.late.set(n, column, on);
+        } else {
+            let word = &mut self.bits[usize::from(column) * self.words + lane / WORD];
+            *word = *word & !(1 << (lane % WORD)) | u64::from(on) << (lane % WORD);
+        }
         if on && column == OPEN {
             self.summary.open();
         }
@@ -274,21 +367,17 @@ impl Page {
 
     /// Writes all columns of a lane.
     pub fn write(&mut self, lane: usize, row: &Row, bits: u128) {
-        let (word, shift) = (lane / WORD, lane % WORD);
-        for column in columns_of(!(self.ones & bits | self.zeros & !bits)) {
-            #[expect(clippy::cast_possible_truncation, reason = "one bit is wanted")]
-            let wanted = (bits >> column) as u64 & 1;
-            let word = &mut self.bits[column * self.words + word];
-            *word = *word & !(1 << shift) | wanted << shift;
+        match lane.checked_sub(LATE) {
+            Some(n) => self.late.write(n, bits),
+            None => self.turn(lane, lane, bits),
         }
-        (self.ones, self.zeros) = (self.ones & bits, self.zeros & !bits);
         self.summary.widen(row, bits);
     }
 
     /// The lanes of `base` ([`LIVE`] or [`OPEN`]) that the columns of a plan admit, and which of its bounds they left
     /// undecided, one bit each.
     pub fn mask(&self, base: Column, plan: &Plan<'_>) -> (Mask, u64) {
-        let mut mask = [0; WORDS];
+        let mut mask = [0; MASK_WORDS];
         let mut undecided = 0;
         if !self.summary.may_pass(base, plan) {
             return (mask, undecided);
@@ -313,13 +402,13 @@ impl Page {
             each(&mut mask, self.column(*column), |mask, word| mask & !word);
         }
         for columns in &plan.some {
-            let mut any = [0; WORDS];
+            let mut any = [0; MASK_WORDS];
             for column in columns {
                 each(&mut any, self.column(*column), |any, word| any | word);
             }
             each(&mut mask, &any, |mask, word| mask & word);
         }
-        if mask != [0; WORDS] {
+        if mask != [0; MASK_WORDS] {
             for codes in &plan.codes {
                 let found = self.codes(codes);
                 each(&mut mask, &found, |mask, word| {
@@ -337,13 +426,14 @@ impl Page {
                 *word &= from_lane(n, from) & !from_lane(n, to);
             }
         }
+        mask[WORDS] = self.late.mask(base, plan);
         (mask, undecided)
     }
 
     fn codes(&self, codes: &Codes) -> Mask {
-        let mut found = [0; WORDS];
+        let mut found = [0; MASK_WORDS];
         for code in &codes.any_of {
-            let mut same = [u64::MAX; WORDS];
+            let mut same = [u64::MAX; MASK_WORDS];
             for plane in 0..codes.width {
                 let invert = if code >> plane & 1 == 1 { 0 } else { u64::MAX };
                 each(&mut same, self.column(codes.first + plane), |same, word| {

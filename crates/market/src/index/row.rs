@@ -12,10 +12,12 @@ use crate::place::Country;
 
 /// Which row of the table.
 pub(crate) type RowId = u32;
-/// No row: the end of a chain.
-const NONE: RowId = RowId::MAX;
+/// No row: the end of a chain, a hole.
+pub(crate) const NONE: RowId = RowId::MAX;
 
+/// Two lines of memory, and no more than two are read for it.
 #[derive(Debug, Clone)]
+#[repr(align(128))]
 pub(crate) struct Row {
     pub device: DeviceId,
     pub node: NodeId,
@@ -276,7 +278,7 @@ impl Rows {
             return NONE;
         };
         piece.push(row);
-        // At most 2^32 rows of 130 bytes: memory ends before.
+        // At most 2^32 rows of 128 bytes: memory ends before.
         RowId::try_from(before.saturating_add(piece.len()).saturating_sub(1)).unwrap_or(NONE)
     }
 
@@ -285,7 +287,7 @@ impl Rows {
         let name = offer.group.as_deref().unwrap_or("");
         let known = self.get(id).group;
         let group = match self.groups.name(known) {
-            Some(same) if *same == *name => known,
+            Some(same) if **same == *name => known,
             _ => self.groups.number(name),
         };
         let row = self.get_mut(id);
@@ -341,7 +343,7 @@ impl Rows {
             up_mbit: row.up_mbit,
             down_mbit: row.down_mbit,
             country: Country::of_code(row.country),
-            group: self.groups.name(row.group),
+            group: self.groups.name(row.group).cloned(),
             reputation: u32::from(row.reputation),
             verified: u32::from(row.verified),
             watts: u32::from(row.watts),
@@ -358,6 +360,8 @@ impl Rows {
         }
     }
 }
+
+const _: () = assert!(size_of::<Row>() == 128);
 
 #[cfg(test)]
 mod tests {

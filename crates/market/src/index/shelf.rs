@@ -1,17 +1,53 @@
 //! A shelf: the offers of one model in the order of their rank, as pages.
 
+use std::ops::Range;
+
 use crate::index::column::{Column, OPEN, Summary, bits};
-use crate::index::page::{Page, WORDS, fill};
+use crate::index::page::{Page, WORDS, fill, key};
 use crate::index::row::{Row, RowId, Rows};
 use crate::offer::Rank;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shelf {
     pages: Vec<Page>,
-    /// Page `n + 1` holds the ranks from `borders[n]` on.
-    borders: Vec<Rank>,
+    borders: Borders,
     pub live: usize,
     pub summary: Summary,
+}
+
+/// Where pages begin: page `n + 1` holds the ranks from the `n`th on.
+#[derive(Debug, Clone, Default)]
+struct Borders {
+    /// Apart from the ranks, so that a search touches few lines of memory.
+    keys: Vec<u64>,
+    ranks: Vec<Rank>,
+}
+
+impl Borders {
+    fn push(&mut self, row: &Row) {
+        self.keys.push(key(row));
+        self.ranks.push(row.rank());
+    }
+
+    /// The page of an offer.
+    fn page_of(&self, row: &Row) -> usize {
+        let key = key(row);
+        let first = self.keys.partition_point(|border| *border < key);
+        let same = self.keys[first..]
+            .iter()
+            .take_while(|border| **border == key);
+        let same = first..first + same.count();
+        if same.is_empty() {
+            return first;
+        }
+        let rank = row.rank();
+        first + self.ranks[same].partition_point(|border| *border <= rank)
+    }
+
+    fn splice(&mut self, range: Range<usize>, others: Self) {
+        self.keys.splice(range.clone(), others.keys);
+        self.ranks.splice(range, others.ranks);
+    }
 }
 
 /// Offers that one page of the largest size is laid out with.
@@ -43,8 +79,8 @@ impl Shelf {
         self.pages.first().map(Page::least_key)
     }
 
-    fn page_of(&self, rank: Rank) -> usize {
-        self.borders.partition_point(|border| *border <= rank)
+    fn page_of(&self, row: &Row) -> usize {
+        self.borders.page_of(row)
     }
 
     pub fn insert(&mut self, id: RowId, table: &Rows) {
@@ -52,13 +88,13 @@ impl Shelf {
         self.live += 1;
         let bits = bits(row);
         self.summary.widen(row, bits);
-        let at = self.page_of(row.rank());
+        let at = self.page_of(row);
         let Some(page) = self.pages.get_mut(at) else {
             (self.pages, self.borders) = lay_out(&[id], table);
             return;
         };
         if page.is_full() || !page.insert(id, bits, table) {
-            let mut offers = page.offers();
+            let mut offers = page.offers(table);
             let rank = table.get(id).rank();
             let place = offers.partition_point(|other| table.get(*other).rank() < rank);
             offers.insert(place, id);
@@ -68,7 +104,7 @@ impl Shelf {
 
     /// Call it before the row changes: the row's rank leads to its lane.
     pub fn remove(&mut self, id: RowId, table: &Rows) {
-        let at = self.page_of(table.get(id).rank());
+        let at = self.page_of(table.get(id));
         let Some(page) = self.pages.get_mut(at) else {
             return;
         };
@@ -95,7 +131,7 @@ impl Shelf {
         if both.iter().map(|page| page.live).sum::<usize>() > FILL {
             return;
         }
-        let offers: Vec<RowId> = both.iter().flat_map(Page::offers).collect();
+        let offers: Vec<RowId> = both.iter().flat_map(|page| page.offers(table)).collect();
         self.replace(first, last, &offers, table);
     }
 
@@ -111,7 +147,7 @@ impl Shelf {
 
     /// Sets one column of a row whose rank is as it was.
     pub fn set(&mut self, id: RowId, column: Column, on: bool, table: &Rows) {
-        let at = self.page_of(table.get(id).rank());
+        let at = self.page_of(table.get(id));
         if let Some(page) = self.pages.get_mut(at)
             && let Some(lane) = page.lane(id, table)
         {
@@ -124,7 +160,7 @@ impl Shelf {
 
     /// Writes all columns of a row whose rank is as it was.
     pub fn write(&mut self, id: RowId, new: &Row, table: &Rows) {
-        let at = self.page_of(table.get(id).rank());
+        let at = self.page_of(table.get(id));
         if let Some(page) = self.pages.get_mut(at)
             && let Some(lane) = page.lane(id, table)
         {
@@ -139,14 +175,15 @@ impl Shelf {
     pub fn check(&self, table: &Rows) {
         let mut before: Option<Rank> = None;
         let mut count = 0;
-        assert_eq!(self.borders.len(), self.pages.len().saturating_sub(1));
+        assert_eq!(self.borders.ranks.len(), self.pages.len().saturating_sub(1));
+        assert!(self.borders.ranks.is_sorted() && self.borders.keys.is_sorted());
         for (n, page) in self.pages.iter().enumerate() {
-            assert_eq!(page.offers().len(), page.live);
-            for id in page.offers() {
+            assert_eq!(page.offers(table).len(), page.live);
+            for id in page.offers(table) {
                 let row = table.get(id);
                 let rank = row.rank();
                 assert!(before.is_none_or(|before| before < rank), "out of order");
-                assert_eq!(self.page_of(rank), n);
+                assert_eq!(self.page_of(row), n);
                 let lane = page.lane(id, table).expect("found where it stands");
                 assert_eq!(page.key_of(lane), crate::index::page::key(row));
                 assert_eq!(page.bits_of(lane), crate::index::column::bits(row));
@@ -159,14 +196,16 @@ impl Shelf {
 }
 
 /// Splits evenly where one page would have too few holes.
-fn lay_out(offers: &[RowId], table: &Rows) -> (Vec<Page>, Vec<Rank>) {
+fn lay_out(offers: &[RowId], table: &Rows) -> (Vec<Page>, Borders) {
     let count = offers.len().div_ceil(FILL);
-    let (mut pages, mut borders) = (Vec::with_capacity(count), Vec::new());
+    let (mut pages, mut borders) = (Vec::with_capacity(count), Borders::default());
     let mut rest = offers;
     for left in (1..=count).rev() {
         let (own, others) = rest.split_at(rest.len().div_ceil(left));
         if !pages.is_empty() {
-            borders.extend(own.first().map(|id| table.get(*id).rank()));
+            own.first()
+                .into_iter()
+                .for_each(|id| borders.push(table.get(*id)));
         }
         pages.push(Page::of(own, table));
         rest = others;

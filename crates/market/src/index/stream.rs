@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::index::column::{Column, Plan};
-use crate::index::page::{Mask, Page, WORD, WORDS, keys_within};
+use crate::index::page::{MASK_WORDS, Mask, Page, keys_within};
 use crate::index::row::RowId;
 use crate::index::{Chosen, Index};
 use crate::offer::Rank;
@@ -15,7 +15,8 @@ struct Cursor {
     page: usize,
     /// Lanes of that page that are still to come.
     mask: Mask,
-    word: usize,
+    /// The first word of it that is not empty; `None`: the page was not looked at yet.
+    word: Option<usize>,
     /// Bounds that the columns of this page did not decide.
     undecided: u64,
     /// The offer that comes next.
@@ -82,8 +83,8 @@ impl<'a> Stream<'a> {
             self.cursors.push(Cursor {
                 shelf,
                 page,
-                mask: [0; WORDS],
-                word: WORDS,
+                mask: [0; MASK_WORDS],
+                word: None,
                 undecided: 0,
                 next: None,
             });
@@ -115,37 +116,33 @@ impl<'a> Stream<'a> {
             let Some(page) = pages.get(cursor.page) else {
                 return Step::End;
             };
-            if cursor.word == WORDS {
-                let key = page.least_key();
-                if key > self.greatest {
-                    return Step::End;
+            let word = match &mut cursor.word {
+                Some(word) => word,
+                unread => {
+                    let key = page.least_key();
+                    if key > self.greatest {
+                        return Step::End;
+                    }
+                    if key > until {
+                        return Step::Later(key);
+                    }
+                    (cursor.mask, cursor.undecided) = page.mask(self.base, &self.plan);
+                    unread.insert(0)
                 }
-                if key > until {
-                    return Step::Later(key);
-                }
-                (cursor.mask, cursor.undecided) = page.mask(self.base, &self.plan);
-                cursor.word = 0;
-            }
-            while cursor.word < WORDS {
-                let word = &mut cursor.mask[cursor.word];
-                if *word == 0 {
-                    cursor.word += 1;
-                    continue;
-                }
-                let lane = cursor.word * WORD + word.trailing_zeros() as usize;
-                *word &= *word - 1;
+            };
+            let decided = cursor.undecided == 0 && self.plan.rest.is_empty();
+            while let Some(lane) = page.take(&mut cursor.mask, word, &self.index.rows) {
                 let id = page.row_of(lane);
-                let undecided = cursor.undecided != 0 || !self.plan.rest.is_empty();
-                if !undecided
-                    || self
-                        .plan
-                        .passes(self.index.rows.get(id), cursor.undecided, |n| {
-                            self.index.rows.groups.name(n)
-                        })
-                {
+                let passes = || {
+                    let row = self.index.rows.get(id);
+                    let group = |n| self.index.rows.groups.name(n);
+                    self.plan.passes(row, cursor.undecided, group)
+                };
+                if decided || passes() {
                     return Step::Found(page.key_of(lane), id);
                 }
             }
+            cursor.word = None;
             cursor.page += 1;
         }
     }
