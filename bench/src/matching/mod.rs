@@ -102,9 +102,10 @@ pub fn measure() -> Vec<Row> {
     let (gang_times, gang_costs) = ask_gangs(&book, &gangs);
     let (price, hire) = update(&mut book, &offers);
     println!("  a hire or its end: {hire:.2} µs; a change of price: {price:.2} µs");
+    let grown = (resident() - before) / f64::from(OFFERS);
     let (later, _) = ask(&book, &questions);
     println!(
-        "  the same questions after {UPDATES} changes: p50 {:.2} µs, p99 {:.2} µs",
+        "  after {UPDATES} changes: the same questions p50 {:.2} µs, p99 {:.2} µs; at most {grown:.0} B an offer",
         later.all(0.5),
         later.all(0.99)
     );

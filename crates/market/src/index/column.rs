@@ -35,6 +35,39 @@ struct Ladder {
     first: Column,
     /// Rising. For what may be unknown the first is 1, which every known value reaches.
     bounds: &'static [u64],
+    /// The same, filled up: so many of one length are compared without a loop.
+    filled: [u32; LONGEST],
+}
+
+/// Bounds of the longest ladder.
+const LONGEST: usize = 16;
+
+impl Ladder {
+    const fn new(number: Number, first: Column, bounds: &'static [u64]) -> Self {
+        let mut filled = [u32::MAX; LONGEST];
+        let mut n = 0;
+        while n < bounds.len() {
+            #[expect(clippy::cast_possible_truncation, reason = "a test compares them")]
+            let bound = bounds[n] as u32;
+            filled[n] = bound;
+            n += 1;
+        }
+        Self {
+            number,
+            first,
+            bounds,
+            filled,
+        }
+    }
+
+    /// So many ones as bounds that a value reaches.
+    fn ones(&self, value: u32) -> u64 {
+        // Counted, not halved: there are few, and no branch is guessed.
+        let reached: u32 = self.filled.iter().map(|b| u32::from(*b <= value)).sum();
+        // What is as great as can be reaches what the ladder is filled up with.
+        let reached = reached.min(u32::try_from(self.bounds.len()).unwrap_or(0));
+        (1 << reached) - 1
+    }
 }
 
 /// A card of 24 GB reports a little less than 24 GiB; questions are widened by half a GiB, and so are the bounds.
@@ -46,28 +79,28 @@ const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
 
 #[rustfmt::skip]
-const LADDERS: [Ladder; 14] = [
-    Ladder { number: Number::Vram, first: 26, bounds: &[
+static LADDERS: [Ladder; NUMBERS] = [
+    Ladder::new(Number::Vram, 26, &[
         gib(6), gib(8), gib(10), gib(11), gib(12), gib(16), gib(20), gib(24), gib(32), gib(40), gib(48), gib(64), gib(80),
         gib(94), gib(141), gib(180),
-    ] },
-    Ladder { number: Number::Cpus, first: 42, bounds: &[2, 4, 8, 12, 16, 24, 32, 48, 64, 96] },
-    Ladder { number: Number::Memory, first: 52, bounds: &[
+    ]),
+    Ladder::new(Number::Cpus, 42, &[2, 4, 8, 12, 16, 24, 32, 48, 64, 96]),
+    Ladder::new(Number::Memory, 52, &[
         gib(4), gib(8), gib(16), gib(32), gib(48), gib(64), gib(96), gib(128), gib(256), gib(512),
-    ] },
-    Ladder { number: Number::Disk, first: 62, bounds: &[
+    ]),
+    Ladder::new(Number::Disk, 62, &[
         gib(10), gib(20), gib(50), gib(100), gib(200), gib(500), gib(1_000), gib(2_000),
-    ] },
-    Ladder { number: Number::Up, first: 70, bounds: &[1, 50, 100, 200, 500, 1_000, 5_000] },
-    Ladder { number: Number::Down, first: 77, bounds: &[1, 50, 100, 200, 500, 1_000, 5_000] },
-    Ladder { number: Number::Driver, first: 84, bounds: &[1, 470_000, 525_000, 535_000, 545_000, 550_000, 560_000, 570_000] },
-    Ladder { number: Number::Cuda, first: 92, bounds: &[1, 11_008, 12_000, 12_001, 12_002, 12_004, 12_006, 12_008, 13_000] },
-    Ladder { number: Number::Reputation, first: 101, bounds: &[50, 60, 70, 75, 80, 85, 90, 95, 98] },
-    Ladder { number: Number::Verified, first: 110, bounds: &[1, 2, 3] },
-    Ladder { number: Number::Cards, first: 113, bounds: &[2, 4, 8] },
-    Ladder { number: Number::MinDuration, first: 116, bounds: &[1, HOUR + 1, DAY + 1] },
-    Ladder { number: Number::MaxDuration, first: 119, bounds: &[HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY] },
-    Ladder { number: Number::Watts, first: 124, bounds: &[1, 250, 351] },
+    ]),
+    Ladder::new(Number::Up, 70, &[1, 50, 100, 200, 500, 1_000, 5_000]),
+    Ladder::new(Number::Down, 77, &[1, 50, 100, 200, 500, 1_000, 5_000]),
+    Ladder::new(Number::Driver, 84, &[1, 470_000, 525_000, 535_000, 545_000, 550_000, 560_000, 570_000]),
+    Ladder::new(Number::Cuda, 92, &[1, 11_008, 12_000, 12_001, 12_002, 12_004, 12_006, 12_008, 13_000]),
+    Ladder::new(Number::Reputation, 101, &[50, 60, 70, 75, 80, 85, 90, 95, 98]),
+    Ladder::new(Number::Verified, 110, &[1, 2, 3]),
+    Ladder::new(Number::Cards, 113, &[2, 4, 8]),
+    Ladder::new(Number::MinDuration, 116, &[1, HOUR + 1, DAY + 1]),
+    Ladder::new(Number::MaxDuration, 119, &[HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY]),
+    Ladder::new(Number::Watts, 124, &[1, 250, 351]),
 ];
 
 pub(crate) const fn bit(column: Column) -> u128 {
@@ -82,37 +115,38 @@ fn column(first: Column, step: usize) -> Column {
     first.saturating_add(u8::try_from(step).unwrap_or(u8::MAX))
 }
 
-/// All columns of a row.
-pub(crate) fn bits(row: &Row) -> u128 {
-    let mut bits = bit(LIVE);
-    if row.is_open() {
-        bits |= bit(OPEN);
-    }
-    if row.class == DeviceClass::Gpu {
-        bits |= bit(GPU);
-    }
-    if let Some(region) = row.region() {
-        bits |= bit(REGION.saturating_add(region.number())) | bit(PLACED);
-    }
-    bits |= u128::from(row.country) << COUNTRY;
-    bits |= u128::from(row.group & ((1 << GROUP_BITS) - 1)) << GROUP;
-    for ladder in &LADDERS {
-        if let Some(value) = row.number(ladder.number) {
-            // Counted, not halved: there are few, and no branch is guessed.
-            let reached = ladder.bounds.iter().filter(|bound| **bound <= value);
-            let steps = reached.count();
-            // So many ones from the ladder's first column.
-            let ones = 1_u128
-                .checked_shl(u32::try_from(steps).unwrap_or(0))
-                .unwrap_or(0);
-            bits |= ones.wrapping_sub(1) << ladder.first;
-        }
-    }
-    bits
+/// How many numbers have a ladder.
+pub(crate) const NUMBERS: usize = 14;
+
+/// What the columns and the summaries say of a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Traits {
+    pub bits: u128,
+    /// In the order of the ladders; unknown counts as zero.
+    numbers: [u32; NUMBERS],
 }
 
-/// How many numbers have a ladder.
-pub(crate) const NUMBERS: usize = LADDERS.len();
+impl Traits {
+    pub fn of(row: &Row) -> Self {
+        let mut bits = bit(LIVE);
+        if row.is_open() {
+            bits |= bit(OPEN);
+        }
+        if row.class == DeviceClass::Gpu {
+            bits |= bit(GPU);
+        }
+        if let Some(region) = row.region() {
+            bits |= bit(REGION.saturating_add(region.number())) | bit(PLACED);
+        }
+        bits |= u128::from(row.country) << COUNTRY;
+        bits |= u128::from(row.group & ((1 << GROUP_BITS) - 1)) << GROUP;
+        let numbers = row.numbers();
+        for (ladder, value) in LADDERS.iter().zip(&numbers) {
+            bits |= u128::from(ladder.ones(*value)) << ladder.first;
+        }
+        Self { bits, numbers }
+    }
+}
 
 /// What the offers of a page, or of a shelf, have in common; it may be wider than they are, never narrower.
 #[derive(Debug, Clone, Copy)]
@@ -135,12 +169,11 @@ impl Default for Summary {
 }
 
 impl Summary {
-    pub fn widen(&mut self, row: &Row, bits: u128) {
-        self.any |= bits;
-        for (n, ladder) in LADDERS.iter().enumerate() {
-            let value = narrow(row.number(ladder.number).unwrap_or(0));
-            self.least[n] = self.least[n].min(value);
-            self.greatest[n] = self.greatest[n].max(value);
+    pub fn widen(&mut self, traits: &Traits) {
+        self.any |= traits.bits;
+        for (n, value) in traits.numbers.iter().enumerate() {
+            self.least[n] = self.least[n].min(*value);
+            self.greatest[n] = self.greatest[n].max(*value);
         }
     }
 
@@ -351,7 +384,7 @@ impl<'a> Plan<'a> {
     /// Whether the columns of one row and its numbers are admitted.
     pub fn admits(&self, row: &Row) -> bool {
         let price = crate::filter::base_units(row.price);
-        self.admits_bits(bits(row))
+        self.admits_bits(Traits::of(row).bits)
             && self.bounds.iter().all(|bound| decides(bound.test, row))
             && (self.cheapest..=self.dearest).contains(&price)
     }
@@ -410,13 +443,35 @@ fn of_region(region: Region) -> Column {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::book::tests::offer;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// A row's numbers stand in the order of the ladders, and its columns say which bounds they reach.
+        #[test]
+        fn columns_say_what_the_numbers_reach(seed in any::<u64>()) {
+            let row = Row::of(&offer(seed));
+            let traits = Traits::of(&row);
+            for (n, ladder) in LADDERS.iter().enumerate() {
+                let value = row.number(ladder.number).unwrap_or(0);
+                prop_assert_eq!(traits.numbers[n], narrow(value), "{:?}", ladder.number);
+                for (step, bound) in ladder.bounds.iter().enumerate() {
+                    let has = traits.bits & bit(column(ladder.first, step)) != 0;
+                    prop_assert_eq!(has, value >= *bound, "{:?} {}", ladder.number, bound);
+                }
+            }
+        }
+    }
 
     #[test]
     fn columns_do_not_overlap() {
         let mut free = u32::from(GROUP + GROUP_BITS);
         for ladder in &LADDERS {
             assert_eq!(u32::from(ladder.first), free, "{:?}", ladder.number);
-            assert!(ladder.bounds.is_sorted());
+            assert!(ladder.bounds.is_sorted() && ladder.bounds.len() <= LONGEST);
+            for (bound, filled) in ladder.bounds.iter().zip(ladder.filled) {
+                assert_eq!(*bound, u64::from(filled));
+            }
             free += u32::try_from(ladder.bounds.len()).expect("few");
         }
         assert!(free <= u32::try_from(COLUMNS).expect("few"), "{free}");

@@ -8,7 +8,7 @@ use crate::index::page::keys_within;
 use crate::index::row::{RowId, Rows};
 
 /// So many share the way to the columns. Each costs every question that looks at the page a few nanoseconds meanwhile.
-pub(crate) const MOST: usize = 16;
+pub(crate) const MOST: usize = 32;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Newcomer {

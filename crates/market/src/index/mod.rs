@@ -131,24 +131,29 @@ impl Index {
             self.enter(id);
             return;
         };
-        let old = self.rows.get(id);
-        if (old.shelf, old.rank()) == (shelf, offer.rank()) {
-            self.rows.replace(id, offer, shelf);
-            let row = self.rows.get(id);
-            if let Some(shelf) = self.shelves.get_mut(place(shelf)) {
-                shelf.write(id, row, &self.rows);
-            }
-        } else {
-            self.leave(id);
-            self.rows.replace(id, offer, shelf);
+        let old = self.rows.replace(id, offer, shelf);
+        if old.shelf != shelf {
+            self.leave(id, &old);
             self.enter(id);
+            return;
         }
+        let before = self.least_key(shelf);
+        let row = self.rows.get(id);
+        if let Some(shelf) = self.shelves.get_mut(place(shelf)) {
+            if old.rank() == row.rank() {
+                shelf.write(id, row, &self.rows);
+            } else {
+                shelf.relocate(id, &old, &self.rows);
+            }
+        }
+        self.reorder(shelf, before);
     }
 
     pub fn remove(&mut self, device: DeviceId) -> Option<Offer> {
         let id = self.rows.find(device)?;
         let offer = self.offer(id);
-        self.leave(id);
+        let row = self.rows.get(id).clone();
+        self.leave(id, &row);
         self.rows.remove(id);
         Some(offer)
     }
@@ -162,13 +167,13 @@ impl Index {
         self.reorder(shelf, before);
     }
 
-    fn leave(&mut self, id: RowId) {
-        let shelf = self.rows.get(id).shelf;
-        let before = self.least_key(shelf);
-        if let Some(shelf) = self.shelves.get_mut(place(shelf)) {
-            shelf.remove(id, &self.rows);
+    /// Takes a row that is, or was, as `known` says from its shelf.
+    fn leave(&mut self, id: RowId, known: &Row) {
+        let before = self.least_key(known.shelf);
+        if let Some(shelf) = self.shelves.get_mut(place(known.shelf)) {
+            shelf.remove(id, known, &self.rows);
         }
-        self.reorder(shelf, before);
+        self.reorder(known.shelf, before);
     }
 
     fn least_key(&self, shelf: u32) -> Option<u64> {

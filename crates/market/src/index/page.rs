@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 
 use crate::filter::base_units;
-use crate::index::column::{COLUMNS, Codes, Column, LIVE, OPEN, Plan, Summary, bit, bits};
+use crate::index::column::{COLUMNS, Codes, Column, LIVE, OPEN, Plan, Summary, Traits, bit};
 use crate::index::lanes_of;
 use crate::index::late::{Newcomer, Newcomers};
 use crate::index::row::{NONE, Row, RowId, Rows};
@@ -105,8 +105,9 @@ impl Page {
             page.keys[next..=lane].fill(key);
             next = lane + 1;
             page.rows[lane] = *id;
-            let bits = bits(row);
-            page.summary.widen(row, bits);
+            let traits = Traits::of(row);
+            let bits = traits.bits;
+            page.summary.widen(&traits);
             (all, any) = (all & bits, any | bits);
             for column in columns_of(bits) {
                 page.bits[column * words + lane / WORD] |= 1 << (lane % WORD);
@@ -141,8 +142,13 @@ impl Page {
         self.words * WORD
     }
 
+    /// Whether the next one is only noted, and nothing moved.
+    pub fn has_room_for_newcomers(&self) -> bool {
+        !self.late.is_full()
+    }
+
     pub fn is_full(&self) -> bool {
-        self.live == self.lanes()
+        self.live >= self.lanes()
     }
 
     /// No lane of this page or of a later one has a lesser key.
@@ -238,9 +244,8 @@ impl Page {
         low
     }
 
-    /// The lane of a row.
-    pub fn lane(&self, id: RowId, table: &Rows) -> Option<usize> {
-        let key = key(table.get(id));
+    /// The lane of a row with this key.
+    pub fn lane(&self, id: RowId, key: u64) -> Option<usize> {
         let from = self.fences.partition_point(|fence| *fence < key);
         let to = self.fences.partition_point(|fence| *fence <= key);
         let (from, to) = (from.saturating_sub(1) * WORD, to.min(self.words) * WORD);
@@ -250,7 +255,7 @@ impl Page {
     }
 
     /// Takes an offer in. `false`: there is no room near its place, lay the page out anew, with it.
-    pub fn insert(&mut self, id: RowId, bits: u128, table: &Rows) -> bool {
+    pub fn insert(&mut self, id: RowId, traits: &Traits, table: &Rows) -> bool {
         let row = table.get(id);
         if self.late.is_full() && !self.settle(table) {
             return false;
@@ -258,10 +263,10 @@ impl Page {
         let newcomer = Newcomer {
             key: key(row),
             row: id,
-            bits,
+            bits: traits.bits,
         };
         self.late.insert(newcomer, table);
-        self.summary.widen(row, bits);
+        self.summary.widen(traits);
         self.live += 1;
         true
     }
@@ -366,12 +371,12 @@ impl Page {
     }
 
     /// Writes all columns of a lane.
-    pub fn write(&mut self, lane: usize, row: &Row, bits: u128) {
+    pub fn write(&mut self, lane: usize, traits: &Traits) {
         match lane.checked_sub(LATE) {
-            Some(n) => self.late.write(n, bits),
-            None => self.turn(lane, lane, bits),
+            Some(n) => self.late.write(n, traits.bits),
+            None => self.turn(lane, lane, traits.bits),
         }
-        self.summary.widen(row, bits);
+        self.summary.widen(traits);
     }
 
     /// The lanes of `base` ([`LIVE`] or [`OPEN`]) that the columns of a plan admit, and which of its bounds they left

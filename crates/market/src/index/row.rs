@@ -6,6 +6,7 @@ use protocol::spec::DeviceClass;
 use std::collections::BTreeMap;
 
 use crate::filter::{Number, base_units};
+use crate::index::column::NUMBERS;
 use crate::names::Names;
 use crate::offer::{Offer, Rank, Supply, Version};
 use crate::place::Country;
@@ -123,6 +124,35 @@ impl Row {
             }),
             Number::Watts => known(u32::from(self.watts)),
         }
+    }
+
+    /// Those that have a ladder of columns, in that order; 0: not known. The greatest: no maximum.
+    pub fn numbers(&self) -> [u32; NUMBERS] {
+        [
+            self.vram_mib,
+            u32::from(self.cpus),
+            self.memory_mib,
+            self.disk_mib,
+            self.up_mbit,
+            self.down_mbit,
+            self.driver,
+            self.cuda,
+            u32::from(self.reputation),
+            u32::from(self.verified),
+            u32::from(self.cards),
+            self.min_duration,
+            if self.max_duration == 0 {
+                u32::MAX
+            } else {
+                self.max_duration
+            },
+            u32::from(self.watts),
+        ]
+    }
+
+    #[cfg(test)]
+    pub fn of(offer: &Offer) -> Self {
+        Self::new(offer, 0, 0)
     }
 
     pub fn region(&self) -> Option<crate::place::Region> {
@@ -282,8 +312,8 @@ impl Rows {
         RowId::try_from(before.saturating_add(piece.len()).saturating_sub(1)).unwrap_or(NONE)
     }
 
-    /// Writes a device's row anew; node and holder stay.
-    pub fn replace(&mut self, id: RowId, offer: &Offer, shelf: u32) {
+    /// Writes a device's row anew and gives what it was; node and holder stay.
+    pub fn replace(&mut self, id: RowId, offer: &Offer, shelf: u32) -> Row {
         let name = offer.group.as_deref().unwrap_or("");
         let known = self.get(id).group;
         let group = match self.groups.name(known) {
@@ -291,9 +321,9 @@ impl Rows {
             _ => self.groups.number(name),
         };
         let row = self.get_mut(id);
-        let kept = (row.next, row.held, row.is_alone);
-        *row = Row::new(offer, shelf, group);
-        (row.next, row.held, row.is_alone) = kept;
+        let old = std::mem::replace(row, Row::new(offer, shelf, group));
+        (row.next, row.held, row.is_alone) = (old.next, old.held, old.is_alone);
+        old
     }
 
     pub fn remove(&mut self, id: RowId) {

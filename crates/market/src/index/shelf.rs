@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::index::column::{Column, OPEN, Summary, bits};
+use crate::index::column::{Column, OPEN, Summary, Traits};
 use crate::index::page::{Page, WORDS, fill, key};
 use crate::index::row::{Row, RowId, Rows};
 use crate::offer::Rank;
@@ -65,7 +65,7 @@ impl Shelf {
         (shelf.pages, shelf.borders) = lay_out(offers, table);
         for id in offers {
             let row = table.get(*id);
-            shelf.summary.widen(row, bits(row));
+            shelf.summary.widen(&Traits::of(row));
         }
         shelf
     }
@@ -86,14 +86,14 @@ impl Shelf {
     pub fn insert(&mut self, id: RowId, table: &Rows) {
         let row = table.get(id);
         self.live += 1;
-        let bits = bits(row);
-        self.summary.widen(row, bits);
+        let traits = Traits::of(row);
+        self.summary.widen(&traits);
         let at = self.page_of(row);
         let Some(page) = self.pages.get_mut(at) else {
             (self.pages, self.borders) = lay_out(&[id], table);
             return;
         };
-        if page.is_full() || !page.insert(id, bits, table) {
+        if page.is_full() || !page.insert(id, &traits, table) {
             let mut offers = page.offers(table);
             let rank = table.get(id).rank();
             let place = offers.partition_point(|other| table.get(*other).rank() < rank);
@@ -102,13 +102,16 @@ impl Shelf {
         }
     }
 
-    /// Call it before the row changes: the row's rank leads to its lane.
-    pub fn remove(&mut self, id: RowId, table: &Rows) {
-        let at = self.page_of(table.get(id));
+    /// Takes a row out that is, or was, as `known` says.
+    pub fn remove(&mut self, id: RowId, known: &Row, table: &Rows) {
+        self.remove_from(self.page_of(known), id, known, table);
+    }
+
+    fn remove_from(&mut self, at: usize, id: RowId, known: &Row, table: &Rows) {
         let Some(page) = self.pages.get_mut(at) else {
             return;
         };
-        let Some(lane) = page.lane(id, table) else {
+        let Some(lane) = page.lane(id, key(known)) else {
             return;
         };
         page.remove(lane);
@@ -116,6 +119,24 @@ impl Shelf {
         self.live -= 1;
         if left == 0 || (left < FEW && self.pages.len() > 1) {
             self.join(at, table);
+        }
+    }
+
+    /// Puts a row that was as `old` says where it belongs now.
+    pub fn relocate(&mut self, id: RowId, old: &Row, table: &Rows) {
+        let row = table.get(id);
+        let (from, to) = (self.page_of(old), self.page_of(row));
+        // First in, then out: so the way to both pages is waited for once. Only where nothing is laid out anew, which
+        // would find the row twice.
+        if from != to && self.pages[to].has_room_for_newcomers() {
+            let traits = Traits::of(row);
+            self.pages[to].insert(id, &traits, table);
+            self.summary.widen(&traits);
+            self.live += 1;
+            self.remove_from(from, id, old, table);
+        } else {
+            self.remove_from(from, id, old, table);
+            self.insert(id, table);
         }
     }
 
@@ -149,7 +170,7 @@ impl Shelf {
     pub fn set(&mut self, id: RowId, column: Column, on: bool, table: &Rows) {
         let at = self.page_of(table.get(id));
         if let Some(page) = self.pages.get_mut(at)
-            && let Some(lane) = page.lane(id, table)
+            && let Some(lane) = page.lane(id, key(table.get(id)))
         {
             page.set(column, lane, on);
             if on && column == OPEN {
@@ -162,11 +183,11 @@ impl Shelf {
     pub fn write(&mut self, id: RowId, new: &Row, table: &Rows) {
         let at = self.page_of(table.get(id));
         if let Some(page) = self.pages.get_mut(at)
-            && let Some(lane) = page.lane(id, table)
+            && let Some(lane) = page.lane(id, key(table.get(id)))
         {
-            let bits = bits(new);
-            page.write(lane, new, bits);
-            self.summary.widen(new, bits);
+            let traits = Traits::of(new);
+            page.write(lane, &traits);
+            self.summary.widen(&traits);
         }
     }
 
@@ -184,9 +205,9 @@ impl Shelf {
                 let rank = row.rank();
                 assert!(before.is_none_or(|before| before < rank), "out of order");
                 assert_eq!(self.page_of(row), n);
-                let lane = page.lane(id, table).expect("found where it stands");
+                let lane = page.lane(id, key(row)).expect("found where it stands");
                 assert_eq!(page.key_of(lane), crate::index::page::key(row));
-                assert_eq!(page.bits_of(lane), crate::index::column::bits(row));
+                assert_eq!(page.bits_of(lane), Traits::of(row).bits);
                 before = Some(rank);
                 count += 1;
             }
