@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use hashbrown::HashMap;
 use kernel::{AccountId, Amount, JobId};
 use protocol::money::EntryKind;
 
@@ -210,8 +211,8 @@ pub struct After {
 pub fn run<'a>(
     balance: impl Fn(BookId) -> i64,
     transfers: impl IntoIterator<Item = &'a Transfer>,
-) -> Result<(Vec<After>, BTreeMap<BookId, i64>), LedgerError> {
-    let mut changed: BTreeMap<BookId, i64> = BTreeMap::new();
+) -> Result<(Vec<After>, HashMap<BookId, i64>), LedgerError> {
+    let mut changed: HashMap<BookId, i64> = HashMap::new();
     let mut after = Vec::new();
     for transfer in transfers {
         if transfer.amount.is_zero() || transfer.from == transfer.to {

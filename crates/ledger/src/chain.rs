@@ -28,7 +28,9 @@ impl TransferHash {
 
 impl fmt::Display for TransferHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        let mut digits = [0; 64];
+        hex::encode_to_slice(self.0, &mut digits).map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -41,6 +43,19 @@ pub fn hash(
     id: TransferId,
     transfer: &Transfer,
 ) -> TransferHash {
+    let (from, to) = (transfer.from.to_string(), transfer.to.to_string());
+    hash_named(previous, seq, at, id, transfer, (&from, &to))
+}
+
+/// [`hash`] for who has the names of the two books at hand.
+pub fn hash_named(
+    previous: TransferHash,
+    seq: u64,
+    at: Timestamp,
+    id: TransferId,
+    transfer: &Transfer,
+    (from, to): (&str, &str),
+) -> TransferHash {
     let mut sha = Sha256::new();
     sha.update(DOMAIN);
     sha.update(previous.0);
@@ -50,11 +65,11 @@ pub fn hash(
     sha.update(transfer.amount.base().to_be_bytes());
     let job = transfer.job.map(|job| job.to_string()).unwrap_or_default();
     for text in [
-        &transfer.key,
-        &transfer.from.to_string(),
-        &transfer.to.to_string(),
+        transfer.key.as_str(),
+        from,
+        to,
         transfer.kind.as_str(),
-        &job,
+        job.as_str(),
     ] {
         let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
         sha.update(length.to_be_bytes());

@@ -31,6 +31,8 @@ pub enum StoreError {
     Stale,
     #[error("the lease has ended already")]
     Over,
+    #[error("a posting failed in this transaction; it can only be rolled back")]
+    Spoilt,
 }
 
 impl StoreError {
@@ -86,6 +88,8 @@ pub struct Tx {
     /// Whom this transaction tells something, if it commits.
     tells: BTreeSet<AccountId>,
     told: Told,
+    /// A posting was written in part.
+    is_spoilt: bool,
 }
 
 impl Tx {
@@ -111,10 +115,18 @@ impl Tx {
         self.tells.insert(account);
     }
 
+    /// From now on it can only be rolled back.
+    pub(crate) const fn spoil(&mut self) {
+        self.is_spoilt = true;
+    }
+
     /// # Errors
     /// The database did not say that it is durable: usually nothing of it happened, but when the answer was lost all of
-    /// it may have.
+    /// it may have. [`StoreError::Spoilt`]: nothing of it happened, since a part had failed.
     pub async fn commit(self) -> Result<(), StoreError> {
+        if self.is_spoilt {
+            return Err(StoreError::Spoilt);
+        }
         self.inner.commit().await?;
         if !self.tells.is_empty() {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,10 +167,12 @@ impl Store {
                 Backend::Sqlite => pool.after_connect(|connection, _| {
                     Box::pin(async move {
                         // A statement of many rows keeps what it would undo: in memory, not in a file. The log is brought into
-                        // the database every 16 MiB, not every 4: a page that many commits change is copied once.
+                        // the database every 16 MiB, not every 4: a page that many commits change is copied once. A connection
+                        // keeps up to 32 MiB of pages, not 2: else each group of transfers would read its way anew.
                         let pragmas = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
                                        PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-                                       PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000";
+                                       PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 16000; \
+                                       PRAGMA cache_size = -32768";
                         connection.execute(pragmas).await.map(|_| ())
                     })
                 }),
@@ -219,6 +233,7 @@ impl Store {
             backend: self.backend,
             tells: BTreeSet::new(),
             told: Arc::clone(&self.told),
+            is_spoilt: false,
         })
     }
 

@@ -1,14 +1,19 @@
 //! Posting: linked transfers in one transaction, each the next of the chain.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::OnceLock;
 
+use hashbrown::HashMap;
 use kernel::{Amount, Timestamp, TransferId};
 use ledger::{After, BookId, LedgerError, Transfer, chain};
 use protocol::money::EntryKind;
+use serde::{Serialize, Serializer};
 use sqlx::query;
+use sqlx::{SqlSafeStr, SqlStr};
 
-use super::list;
+use super::read::CHAIN_END;
+use super::{ChainEnd, chain_end};
 use crate::db::{Backend, Store, StoreError, Tx};
 use crate::row::{Columns, count};
 
@@ -31,31 +36,61 @@ fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-/// `$1, $2, $3`; for SQLite `?, ?, ?`, in the order in which they are bound: a parameter that has a name is looked up among
-/// all those before it each time that it is bound.
-fn marks(backend: Backend, count: usize) -> String {
+/// The elements of an array, bound as one text: rows `j` of a `key`, the place counted from [`first_place`], and a `value`.
+/// Each bound by itself would cost more than what is asked of it.
+fn elements(backend: Backend, parameter: u8) -> String {
     match backend {
-        Backend::Sqlite => vec!["?"; count].join(", "),
-        Backend::Postgres => list(count),
+        Backend::Sqlite => format!("json_each(${parameter}) AS j"),
+        Backend::Postgres => format!(
+            "json_array_elements_text(CAST(${parameter} AS json)) WITH ORDINALITY AS j (value, key)"
+        ),
     }
 }
 
-/// `($1, $2), ($3, $4)`: so many rows of so many values, each cast to its type where Postgres could not know it.
-fn rows(backend: Backend, count: usize, casts: &[&str]) -> String {
+const fn first_place(backend: Backend) -> usize {
+    match backend {
+        Backend::Sqlite => 0,
+        Backend::Postgres => 1,
+    }
+}
+
+/// An array of texts as one text.
+fn array(texts: &[impl AsRef<str>]) -> Result<String, StoreError> {
+    let mut json = serde_json::Serializer::new(Vec::new());
+    json.collect_seq(texts.iter().map(AsRef::as_ref))
+        .map_err(|error| StoreError::corrupt("text", error))?;
+    text(json.into_inner())
+}
+
+/// Names and what belongs to each as one text.
+fn object<'a>(
+    pairs: impl IntoIterator<Item = (&'a str, impl Serialize)>,
+) -> Result<String, StoreError> {
+    let mut json = serde_json::Serializer::new(Vec::new());
+    json.collect_map(pairs)
+        .map_err(|error| StoreError::corrupt("text", error))?;
+    text(json.into_inner())
+}
+
+fn text(json: Vec<u8>) -> Result<String, StoreError> {
+    String::from_utf8(json).map_err(|error| StoreError::corrupt("text", error))
+}
+
+/// `($1, $2), ($3, $4)`: so many rows of so many values. For SQLite `?`, in the order in which they are bound: a parameter
+/// that has a name is looked up among all those before it each time that it is bound.
+fn rows(backend: Backend, count: usize, columns: usize) -> String {
     let mut sql = String::new();
-    let mut n = 0_usize;
     for row in 0..count {
         sql.push_str(if row == 0 { "(" } else { ", (" });
-        for (column, cast) in casts.iter().enumerate() {
-            n = n.saturating_add(1);
+        for column in 0..columns {
             let comma = if column == 0 { "" } else { ", " };
-            let mark = match backend {
-                Backend::Sqlite => "?".to_owned(),
-                Backend::Postgres => format!("${n}"),
-            };
-            _ = match *cast {
-                "" => write!(sql, "{comma}{mark}"),
-                cast => write!(sql, "{comma}CAST({mark} AS {cast})"),
+            let n = row
+                .saturating_mul(columns)
+                .saturating_add(column)
+                .saturating_add(1);
+            _ = match backend {
+                Backend::Sqlite => write!(sql, "{comma}?"),
+                Backend::Postgres => write!(sql, "{comma}${n}"),
             };
         }
         sql.push(')');
@@ -63,23 +98,84 @@ fn rows(backend: Backend, count: usize, casts: &[&str]) -> String {
     sql
 }
 
-/// The books of some transfers as the database calls them, each made once.
-struct Names(HashMap<BookId, String>);
+/// The statement that writes so many transfers; those that come again and again are made once.
+fn insert_of(backend: Backend, count: usize) -> SqlStr {
+    static LONG: [OnceLock<String>; 2 * LENGTHS.len()] =
+        [const { OnceLock::new() }; 2 * LENGTHS.len()];
+    let make = || {
+        // On SQLite a statement that may stop half-way, leaving what it wrote, need not remember how to undo it. Nobody
+        // commits after an error: see [`Tx::commit`].
+        let insert = match backend {
+            Backend::Sqlite => "INSERT OR FAIL",
+            Backend::Postgres => "INSERT",
+        };
+        format!(
+            "{insert} INTO transfers (id, key, from_book, to_book, amount, kind, job, at, seq, from_after, to_after, hash) VALUES {}",
+            rows(backend, count, 12)
+        )
+    };
+    let place = LENGTHS.iter().position(|length| *length == count);
+    let own = match backend {
+        Backend::Sqlite => 0,
+        Backend::Postgres => LENGTHS.len(),
+    };
+    match place.and_then(|place| LONG.get(place.saturating_add(own))) {
+        Some(long) => long.get_or_init(make).as_str().into_sql_str(),
+        None => sqlx::AssertSqlSafe(make()).into_sql_str(),
+    }
+}
 
-impl Names {
+/// The books of some transfers, each with the name that the database knows it by and what it held before.
+struct Involved {
+    places: HashMap<BookId, usize>,
+    names: Vec<String>,
+    /// `None`: there is no such book yet.
+    before: Vec<Option<i64>>,
+    /// The places of each transfer's two.
+    of_each: Vec<(usize, usize)>,
+}
+
+/// A transfer that was not posted before, with the names of its books.
+struct New<'a> {
+    id: TransferId,
+    transfer: &'a Transfer,
+    from: &'a str,
+    to: &'a str,
+}
+
+impl Involved {
     fn of(transfers: &[(TransferId, Transfer)]) -> Self {
-        let mut names = HashMap::with_capacity(transfers.len());
-        for (_, transfer) in transfers {
-            for book in [transfer.from, transfer.to] {
-                names.entry(book).or_insert_with(|| book.to_string());
-            }
+        let mut places = HashMap::with_capacity(transfers.len().saturating_mul(2));
+        let mut names = Vec::with_capacity(transfers.len());
+        let mut place = |book: BookId| {
+            *places.entry(book).or_insert_with(|| {
+                names.push(book.to_string());
+                names.len().saturating_sub(1)
+            })
+        };
+        let of_each = transfers
+            .iter()
+            .map(|(_, transfer)| (place(transfer.from), place(transfer.to)))
+            .collect();
+        let before = vec![None; names.len()];
+        Self {
+            places,
+            names,
+            before,
+            of_each,
         }
-        Self(names)
     }
 
-    /// Of a book of theirs.
-    fn get(&self, book: BookId) -> &str {
-        self.0.get(&book).map_or("", String::as_str)
+    fn name(&self, place: usize) -> &str {
+        self.names.get(place).map_or("", String::as_str)
+    }
+
+    fn place(&self, book: BookId) -> Option<usize> {
+        self.places.get(&book).copied()
+    }
+
+    fn before(&self, book: BookId) -> Option<i64> {
+        self.before.get(self.place(book)?).copied().flatten()
     }
 }
 
@@ -98,69 +194,98 @@ impl Tx {
         if transfers.is_empty() {
             return Ok(0);
         }
-        let names = Names::of(transfers);
-        let new = self.not_posted(transfers, &names).await?;
+        let mut books = Involved::of(transfers);
+        let (posted, end) = self.read_before(&mut books, transfers).await?;
+        let new = self.not_posted(transfers, posted, &books).await?;
         if new.is_empty() {
             return Ok(0);
         }
-        let before = self.balances_of(&names).await?;
-        let known = |book| before.get(&book).copied().unwrap_or(0);
-        let (after, changed) = ledger::run(known, new.iter().map(|(_, transfer)| *transfer))
-            .map_err(|error| match error {
-                LedgerError::Insufficient { .. } => StoreError::Insufficient,
-                other => StoreError::corrupt("transfer", other),
-            })?;
-        // The books first: a transfer names two that there are.
-        self.put_balances(&before, &changed, &names).await?;
-        self.chain(&new, &after, &names, now).await?;
-        Ok(new.len())
+        let known = |book| books.before(book).unwrap_or(0);
+        let transfers = new.iter().map(|new| new.transfer);
+        let (after, changed) = ledger::run(known, transfers).map_err(|error| match error {
+            LedgerError::Insufficient { .. } => StoreError::Insufficient,
+            other => StoreError::corrupt("transfer", other),
+        })?;
+        let written = match self.put_balances(&changed, &books).await {
+            Ok(()) => self.chain(end, &new, &after, now).await,
+            error => error,
+        };
+        if written.is_err() {
+            self.spoil();
+        }
+        written.map(|()| new.len())
     }
 
-    /// Those whose key is new.
+    /// What is there before a posting, in one question: what its books hold, how many of its keys were posted, and the end
+    /// of the chain.
+    async fn read_before(
+        &mut self,
+        books: &mut Involved,
+        transfers: &[(TransferId, Transfer)],
+    ) -> Result<(u64, ChainEnd), StoreError> {
+        let keys: Vec<&str> = transfers.iter().map(|(_, t)| t.key.as_str()).collect();
+        // One row for all: a row costs more than what it says.
+        let sql = format!(
+            "SELECT (SELECT string_agg(j.key || ' ' || b.balance, ' ') FROM {} CROSS JOIN books AS b WHERE b.id = j.value) AS held, \
+             (SELECT COUNT(*) FROM {} CROSS JOIN transfers AS t WHERE t.key = j.value) AS posted, e.seq, e.hash, e.at \
+             FROM (SELECT 1 AS n) AS one LEFT JOIN ({CHAIN_END}) AS e ON one.n = 1",
+            elements(self.backend, 1),
+            elements(self.backend, 2),
+        );
+        let select = query(sqlx::AssertSqlSafe(sql))
+            .bind(array(&books.names)?)
+            .bind(array(&keys)?);
+        let row = select.fetch_one(self.connection()).await?;
+        let held = row.text_opt("held")?.unwrap_or_default();
+        let mut words = held.split(' ');
+        while let (Some(place), Some(balance)) = (words.next(), words.next()) {
+            let place: Option<usize> = place.parse().ok();
+            let place = place.and_then(|place| place.checked_sub(first_place(self.backend)));
+            let balance = balance
+                .parse()
+                .map_err(|error| StoreError::corrupt("balance", error))?;
+            let before = place.and_then(|place| books.before.get_mut(place));
+            *before.ok_or_else(|| StoreError::corrupt("balance", &held))? = Some(balance);
+        }
+        let end = match row.text_opt("hash")? {
+            Some(_) => chain_end(&row)?,
+            None => ChainEnd::BEGIN,
+        };
+        Ok((row.unsigned("posted")?, end))
+    }
+
+    /// Those whose key is new. `posted`: so many are not.
     async fn not_posted<'a>(
         &mut self,
         transfers: &'a [(TransferId, Transfer)],
-        names: &Names,
-    ) -> Result<Vec<(TransferId, &'a Transfer)>, StoreError> {
-        let mut posted: HashMap<String, (String, String, Amount)> = HashMap::new();
-        for some in pieces(transfers) {
-            let sql = format!(
-                "SELECT key, from_book, to_book, amount FROM transfers WHERE key IN ({})",
-                marks(self.backend, some.len())
-            );
-            let mut select = query(sqlx::AssertSqlSafe(sql)).persistent(is_kept(some.len()));
-            for (_, transfer) in some {
-                select = select.bind(&transfer.key);
-            }
-            for row in select.fetch_all(self.connection()).await? {
-                posted.insert(
-                    row.text("key")?,
-                    (
-                        row.text("from_book")?,
-                        row.text("to_book")?,
-                        row.amount("amount")?,
-                    ),
-                );
-            }
-        }
+        posted: u64,
+        books: &'a Involved,
+    ) -> Result<Vec<New<'a>>, StoreError> {
+        let known = if posted == 0 {
+            HashMap::new()
+        } else {
+            self.posted(transfers).await?
+        };
         let mut seen: HashMap<&str, &Transfer> = HashMap::with_capacity(transfers.len());
         let mut new = Vec::with_capacity(transfers.len());
-        for (id, transfer) in transfers {
+        for ((id, transfer), (from, to)) in transfers.iter().zip(&books.of_each) {
+            let (from, to) = (books.name(*from), books.name(*to));
             let here = seen.get(transfer.key.as_str());
-            let is_same = match (here, posted.get(&transfer.key)) {
+            let is_same = match (here, known.get(&transfer.key)) {
                 (Some(one), _) => {
                     (one.from, one.to, one.amount) == (transfer.from, transfer.to, transfer.amount)
                 }
-                (None, Some((from, to, amount))) => {
-                    (
-                        names.get(transfer.from),
-                        names.get(transfer.to),
-                        transfer.amount,
-                    ) == (from.as_str(), to.as_str(), *amount)
+                (None, Some((known_from, known_to, amount))) => {
+                    (from, to, transfer.amount) == (known_from.as_str(), known_to.as_str(), *amount)
                 }
                 (None, None) => {
                     seen.insert(&transfer.key, transfer);
-                    new.push((*id, transfer));
+                    new.push(New {
+                        id: *id,
+                        transfer,
+                        from,
+                        to,
+                    });
                     continue;
                 }
             };
@@ -172,60 +297,49 @@ impl Tx {
         Ok(new)
     }
 
-    async fn balances_of(&mut self, names: &Names) -> Result<HashMap<BookId, i64>, StoreError> {
-        let names: Vec<&str> = names.0.values().map(String::as_str).collect();
-        let mut balances = HashMap::with_capacity(names.len());
-        for some in pieces(&names) {
-            let sql = format!(
-                "SELECT string_agg(id || ' ' || balance, ' ') AS held FROM books WHERE id IN ({})",
-                marks(self.backend, some.len())
-            );
-            let mut select = query(sqlx::AssertSqlSafe(sql)).persistent(is_kept(some.len()));
-            for name in some {
-                select = select.bind(*name);
-            }
-            // One row for all of them: a row costs more than what it says. No book's name has a space.
-            let row = select.fetch_one(self.connection()).await?;
-            let held = row.text_opt("held")?.unwrap_or_default();
-            let mut words = held.split(' ');
-            while let (Some(book), Some(balance)) = (words.next(), words.next()) {
-                let book = book.parse::<BookId>();
-                let balance = balance.parse::<i64>();
-                balances.insert(
-                    book.map_err(|error| StoreError::corrupt("book", error))?,
-                    balance.map_err(|error| StoreError::corrupt("balance", error))?,
-                );
-            }
-        }
-        Ok(balances)
+    /// Those that were posted, by key.
+    async fn posted(
+        &mut self,
+        transfers: &[(TransferId, Transfer)],
+    ) -> Result<HashMap<String, (String, String, Amount)>, StoreError> {
+        let keys: Vec<&str> = transfers.iter().map(|(_, t)| t.key.as_str()).collect();
+        let sql = format!(
+            "SELECT t.key, t.from_book, t.to_book, t.amount FROM {} CROSS JOIN transfers AS t WHERE t.key = j.value",
+            elements(self.backend, 1)
+        );
+        let select = query(sqlx::AssertSqlSafe(sql)).bind(array(&keys)?);
+        let rows = select.fetch_all(self.connection()).await?;
+        let posted = rows.iter().map(|row| {
+            let books = (row.text("from_book")?, row.text("to_book")?);
+            Ok((row.text("key")?, (books.0, books.1, row.amount("amount")?)))
+        });
+        posted.collect()
     }
 
     /// Writes the transfers as the next of the chain.
     async fn chain(
         &mut self,
-        new: &[(TransferId, &Transfer)],
+        mut end: ChainEnd,
+        new: &[New<'_>],
         after: &[After],
-        names: &Names,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut end = self.chain_end().await?;
         // A clock that was set back must not put a transfer before those that it follows.
         let at = now.max(end.at);
         let numbered: Vec<_> = new.iter().zip(after).collect();
         for some in pieces(&numbered) {
-            let sql = format!(
-                "INSERT INTO transfers (id, key, from_book, to_book, amount, kind, job, at, seq, from_after, to_after, hash) VALUES {}",
-                rows(self.backend, some.len(), &[""; 12])
-            );
-            let mut insert = query(sqlx::AssertSqlSafe(sql)).persistent(is_kept(some.len()));
-            for ((id, transfer), after) in some {
+            let sql = insert_of(self.backend, some.len());
+            let mut insert = query(sql).persistent(is_kept(some.len()));
+            for (new, after) in some {
+                let transfer = new.transfer;
                 end.seq = end.seq.saturating_add(1);
-                end.hash = chain::hash(end.hash, end.seq, at, *id, transfer);
+                end.hash =
+                    chain::hash_named(end.hash, end.seq, at, new.id, transfer, (new.from, new.to));
                 insert = insert
-                    .bind(id.to_string())
+                    .bind(new.id.to_string())
                     .bind(&transfer.key)
-                    .bind(names.get(transfer.from))
-                    .bind(names.get(transfer.to))
+                    .bind(new.from)
+                    .bind(new.to)
                     .bind(transfer.amount.base())
                     .bind(transfer.kind.as_str())
                     .bind(transfer.job.map(|job| job.to_string()))
@@ -242,52 +356,54 @@ impl Tx {
 
     async fn put_balances(
         &mut self,
-        before: &HashMap<BookId, i64>,
-        changed: &BTreeMap<BookId, i64>,
-        names: &Names,
+        changed: &HashMap<BookId, i64>,
+        books: &Involved,
     ) -> Result<(), StoreError> {
-        let is_old = |(book, _): &(&BookId, &i64)| before.contains_key(*book);
-        let (old, new): (Vec<_>, Vec<_>) = match self.backend {
-            // Nobody else has written since this transaction began to read: SQLite would have refused the first write.
-            Backend::Sqlite => (Vec::new(), changed.iter().collect()),
-            Backend::Postgres => changed.iter().partition(is_old),
-        };
-        for some in pieces(&new) {
-            let known = match self.backend {
-                Backend::Sqlite => " ON CONFLICT (id) DO UPDATE SET balance = excluded.balance",
-                Backend::Postgres => "",
-            };
-            let sql = format!(
-                "INSERT INTO books (id, balance, may_be_negative) VALUES {}{known}",
-                rows(self.backend, some.len(), &[""; 3])
-            );
-            let mut insert = query(sqlx::AssertSqlSafe(sql)).persistent(is_kept(some.len()));
-            for (book, balance) in some {
-                insert = insert
-                    .bind(names.get(**book))
-                    .bind(**balance)
-                    .bind(i64::from(book.may_be_negative()));
+        let mut new: [Vec<(&str, i64)>; 2] = [Vec::new(), Vec::new()];
+        let mut old: Vec<(&str, [i64; 2])> = Vec::new();
+        for (book, after) in changed {
+            let name = books.place(*book).map_or("", |place| books.name(place));
+            match books
+                .before(*book)
+                .filter(|_| self.backend == Backend::Postgres)
+            {
+                Some(before) => old.push((name, [before, *after])),
+                // On SQLite whether there is one or not. Nobody else has written since this transaction began to read: it
+                // would have refused the first write.
+                None => new[usize::from(book.may_be_negative())].push((name, *after)),
             }
+        }
+        for (may_be_negative, mut books) in (0_i64..).zip(new) {
+            if books.is_empty() {
+                continue;
+            }
+            // In order: they lie so in the database, and of two processes none waits for the other in a circle.
+            books.sort_unstable();
+            let sql = match self.backend {
+                Backend::Sqlite => {
+                    "INSERT INTO books (id, balance, may_be_negative) SELECT j.key, j.value, $2 FROM json_each($1) AS j \
+                     WHERE true ON CONFLICT (id) DO UPDATE SET balance = excluded.balance"
+                }
+                Backend::Postgres => {
+                    "INSERT INTO books (id, balance, may_be_negative) SELECT j.key, CAST(j.value AS BIGINT), $2 \
+                     FROM json_each_text(CAST($1 AS json)) AS j"
+                }
+            };
+            let insert = query(sql).bind(object(books)?).bind(may_be_negative);
             insert.execute(self.connection()).await?;
         }
-        for some in pieces(&old) {
-            // Only over what was read: a change by another process between the two is not overwritten.
-            let sql = format!(
-                "WITH v (id, before, after) AS (VALUES {}) UPDATE books SET balance = v.after FROM v \
-                 WHERE books.id = v.id AND books.balance = v.before",
-                rows(self.backend, some.len(), &["TEXT", "BIGINT", "BIGINT"])
-            );
-            let mut update = query(sqlx::AssertSqlSafe(sql)).persistent(is_kept(some.len()));
-            for (book, balance) in some {
-                update = update
-                    .bind(names.get(**book))
-                    .bind(before.get(*book).copied().unwrap_or(0))
-                    .bind(**balance);
-            }
-            let done = update.execute(self.connection()).await?;
-            if done.rows_affected() != u64::try_from(some.len()).unwrap_or(u64::MAX) {
-                return Err(StoreError::Stale);
-            }
+        if old.is_empty() {
+            return Ok(());
+        }
+        // Only over what was read: a change by another process between the two is not overwritten.
+        let count = old.len();
+        old.sort_unstable();
+        let sql = "UPDATE books SET balance = CAST(j.value ->> 1 AS BIGINT) FROM json_each(CAST($1 AS json)) AS j \
+                   WHERE books.id = j.key AND books.balance = CAST(j.value ->> 0 AS BIGINT)";
+        let update = query(sql).bind(object(old)?);
+        let done = update.execute(self.connection()).await?;
+        if done.rows_affected() != u64::try_from(count).unwrap_or(u64::MAX) {
+            return Err(StoreError::Stale);
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ async fn balances(
     })
 }
 
-const CHAIN_END: &str =
+pub(super) const CHAIN_END: &str =
     "SELECT seq, hash, at FROM transfers WHERE seq IS NOT NULL ORDER BY seq DESC LIMIT 1";
 
 /// Totals of all books.
