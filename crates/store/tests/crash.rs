@@ -11,11 +11,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use kernel::{AccountId, Amount, Timestamp, TransferId};
+use kernel::{AccountId, Amount, JobId, Timestamp, TransferId};
 use ledger::{BookId, Books, Transfer, chain};
 use place::place;
 use protocol::money::EntryKind;
-use store::{ChainEnd, Store};
+use store::{ChainEnd, Store, StoreError};
 
 /// Where the child finds its database, from which transfer on it posts, and up to which.
 const CHILD: [&str; 3] = ["IOG_CRASH_URL", "IOG_CRASH_FROM", "IOG_CRASH_END"];
@@ -288,4 +288,48 @@ async fn a_careless_postgres_is_made_sure() {
     let sure = |one: &String| one.starts_with("on/");
     assert!(all.iter().all(sure), "{all:?}");
     store.close().await;
+}
+
+#[tokio::test]
+async fn nothing_stays_of_a_posting_that_failed() {
+    for backend in ["sqlite", "postgres"] {
+        if backend == "postgres" && std::env::var_os("IOG_TEST_POSTGRES").is_none() {
+            continue;
+        }
+        let place = place(backend).await;
+        let store = Store::open(&place.url).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        let linked: Vec<_> = (0..ACCOUNTS * 2).map(|n| (id(n), transfer(n))).collect();
+        assert_eq!(tx.post_all(&linked, at()).await.unwrap(), linked.len());
+        tx.commit().await.unwrap();
+        let end = store.chain_end().await.unwrap();
+
+        // The second has an id that another transfer has: the first was written by then.
+        let mut tx = store.begin().await.unwrap();
+        let linked = [(id(200), transfer(200)), (id(0), transfer(201))];
+        tx.post_all(&linked, at()).await.unwrap_err();
+        let refused = tx.commit().await.unwrap_err();
+        assert!(matches!(refused, StoreError::Spoilt), "{refused}");
+
+        // A job that there is not is noticed when the transaction ends.
+        let mut tx = store.begin().await.unwrap();
+        let stray = Transfer {
+            job: Some(JobId::new(at(), [7; 10])),
+            ..transfer(202)
+        };
+        tx.post_all(&[(id(202), stray)], at()).await.unwrap();
+        tx.commit().await.unwrap_err();
+
+        assert_eq!(store.chain_end().await.unwrap().hash, end.hash);
+        assert_eq!(store.sum_of_books().await.unwrap(), 0);
+        let mut tx = store.begin().await.unwrap();
+        let again = [(id(0), transfer(0)), (id(200), transfer(200))];
+        assert_eq!(tx.post_all(&again, at()).await.unwrap(), 1, "one is new");
+        let mut other = transfer(0);
+        other.key = transfer(1).key;
+        tx.post_all(&[(id(203), other)], at()).await.unwrap_err();
+        tx.commit().await.unwrap();
+        assert_eq!(store.chain_end().await.unwrap().seq, end.seq + 1);
+        store.close().await;
+    }
 }
