@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kernel::AccountId;
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction, query};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Transaction, query, raw_sql};
 
 /// The schema, forward only.
 pub(crate) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
@@ -148,7 +148,7 @@ impl Store {
             Backend::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
             _ => url.to_owned(),
         };
-        let connect = |connections: u32| {
+        let connect = |connections: u32, cache_kib: u32| {
             let pool = AnyPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(Duration::from_secs(10))
@@ -164,15 +164,16 @@ impl Store {
                         connection.execute(sure).await.map(|_| ())
                     })
                 }),
-                Backend::Sqlite => pool.after_connect(|connection, _| {
+                Backend::Sqlite => pool.after_connect(move |connection, _| {
                     Box::pin(async move {
                         // A statement of many rows keeps what it would undo: in memory, not in a file. The log is brought into
-                        // the database every 16 MiB, not every 4: a page that many commits change is copied once. A connection
-                        // keeps up to 32 MiB of pages, not 2: else each group of transfers would read its way anew.
-                        let pragmas = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
-                                       PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-                                       PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 16000; \
-                                       PRAGMA cache_size = -32768";
+                        // the database every 64 MiB, not every 4: a page that many commits change is copied once.
+                        let pragmas = format!(
+                            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; \
+                             PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = -{cache_kib}"
+                        );
+                        let pragmas = raw_sql(AssertSqlSafe(pragmas));
                         connection.execute(pragmas).await.map(|_| ())
                     })
                 }),
@@ -182,9 +183,10 @@ impl Store {
             url: without_password(&url),
             source,
         };
-        let writer = connect(1).connect(&url).await.map_err(open)?;
+        // Pages that the connection which writes keeps: else each group of transfers would read its way anew.
+        let writer = connect(1, 32 << 10).connect(&url).await.map_err(open)?;
         MIGRATIONS.run(&writer).await?;
-        let readers = connect(8).connect(&url).await.map_err(open)?;
+        let readers = connect(8, 8 << 10).connect(&url).await.map_err(open)?;
         let store = Self {
             backend,
             writer,
