@@ -91,8 +91,11 @@ pub fn server_of(directory: &Path) -> Option<String> {
 /// Tells the agent of this directory to take no new jobs, or to take them again.
 ///
 /// # Errors
-/// The directory cannot be written.
+/// No worker joined with it, or it cannot be written.
 pub fn set_maintenance(directory: &Path, on: bool) -> Result<(), IdentityError> {
+    if !directory.join(STATE).exists() {
+        return Err(IdentityError::NotJoined);
+    }
     let path = directory.join(MAINTENANCE);
     let done = if on {
         File::create(&path).map(drop)
@@ -343,6 +346,10 @@ mod tests {
         let at = dir.path().join("state");
         let identity = Identity::open(&at).expect("open");
         assert!(matches!(identity.state(), Err(IdentityError::NotJoined)));
+        for on in [true, false] {
+            let told = set_maintenance(identity.directory(), on);
+            assert!(matches!(told, Err(IdentityError::NotJoined)));
+        }
         identity.save(&state()).expect("save");
         assert_eq!(identity.state().expect("state"), state());
         fs::write(at.join(STATE), "{").expect("write");
