@@ -36,6 +36,47 @@ fn money(field: &str, text: &str) -> Result<Amount, Error> {
     }
 }
 
+/// What is typed, as numbers. Without a price it is the fair one's turn.
+struct Typed {
+    hours: u64,
+    watts: u64,
+    kwh: Amount,
+    price: Option<PricePerSecond>,
+}
+
+/// Every bad field is named, not the first alone.
+fn typed(ask: &SimulatorAsk) -> Result<Typed, Error> {
+    let hours = whole("hours", &ask.hours, 24, 24);
+    let watts = whole("watts", &ask.watts, 0, WATTS_MAX);
+    let kwh = money("kwh", &ask.kwh);
+    let price = match ask.per_hour.trim() {
+        "" => Ok(None),
+        text => money("per_hour", text).and_then(|amount| {
+            let price = PricePerSecond::from_per_hour(amount);
+            price
+                .map(Some)
+                .map_err(|error| Error::invalid("per_hour", error.to_string()))
+        }),
+    };
+    match (hours, watts, kwh, price) {
+        (Ok(hours), Ok(watts), Ok(kwh), Ok(price)) => Ok(Typed {
+            hours,
+            watts,
+            kwh,
+            price,
+        }),
+        (hours, watts, kwh, price) => {
+            let bad = [price.err(), hours.err(), watts.err(), kwh.err()];
+            let named = bad.into_iter().flatten().map(|error| match error {
+                Error::Invalid(fields) => Ok(fields),
+                other => Err(other),
+            });
+            let named: Vec<Vec<_>> = named.collect::<Result<_, _>>()?;
+            Err(Error::Invalid(named.into_iter().flatten().collect()))
+        }
+    }
+}
+
 /// The share below which so many quarters of the devices stay, of shares in order.
 fn quarter(shares: &[u32], quarters: usize) -> u32 {
     let last = shares.len().saturating_sub(1);
@@ -52,9 +93,12 @@ impl Exchange {
     pub async fn simulate(&self, ask: &SimulatorAsk) -> Result<Option<SimulatorView>, Error> {
         let class = DeviceClass::parse(&ask.class).unwrap_or_default();
         let days: u32 = if ask.days == "30" { 30 } else { 7 };
-        let hours = whole("hours", &ask.hours, 24, 24)?;
-        let watts = whole("watts", &ask.watts, 0, WATTS_MAX)?;
-        let kwh = money("kwh", &ask.kwh)?;
+        let Typed {
+            hours,
+            watts,
+            kwh,
+            price,
+        } = typed(ask)?;
         let now = self.now();
         let since = now.minus(Seconds::new(u64::from(days).saturating_mul(86_400)));
         let hired = self
@@ -78,14 +122,10 @@ impl Exchange {
             .filter(|index| index.class == class && index.model == ask.model)
             .map(|index| self.price_within(index.fair))
             .next();
-        let (price, is_fair_price) = match (ask.per_hour.trim(), fair) {
-            ("", Some(fair)) => (fair, true),
-            ("", None) => return Ok(None),
-            (text, _) => {
-                let price = money("per_hour", text).map(PricePerSecond::from_per_hour)?;
-                let price = price.map_err(|error| Error::invalid("per_hour", error.to_string()))?;
-                (price, false)
-            }
+        let (price, is_fair_price) = match (price, fair) {
+            (Some(price), _) => (price, false),
+            (None, Some(fair)) => (fair, true),
+            (None, None) => return Ok(None),
         };
         let mut view = SimulatorView {
             class,
@@ -159,7 +199,25 @@ impl Exchange {
 
 #[cfg(test)]
 mod tests {
-    use super::quarter;
+    use protocol::fleet::SimulatorAsk;
+
+    use super::{Error, quarter, typed};
+
+    #[test]
+    fn every_field_that_cannot_be_read_is_named() {
+        let ask = SimulatorAsk {
+            per_hour: "abc".into(),
+            hours: "25".into(),
+            watts: "x".into(),
+            kwh: "1,2".into(),
+            ..SimulatorAsk::default()
+        };
+        let Err(Error::Invalid(fields)) = typed(&ask) else {
+            panic!("none of it is a number");
+        };
+        let fields: Vec<_> = fields.iter().map(|bad| bad.field.as_str()).collect();
+        assert_eq!(fields, ["per_hour", "hours", "watts", "kwh"]);
+    }
 
     #[test]
     fn quarters_of_shares_in_order() {
