@@ -64,6 +64,9 @@ export function open(place, api, member) {
       const word = JSON.parse(data);
       if (word.type === "open") {
         show(place, "open");
+        // On a phone it opens below what is seen.
+        const { top, bottom } = box.getBoundingClientRect();
+        if (top < 0 || bottom > innerHeight) box.scrollIntoView({ block: "start" });
         terminal.focus();
       } else if (word.type === "refused") {
         told = "refused";

@@ -37,6 +37,40 @@ test('a rendering is found, priced by what is typed, launched, and its pictures 
   await expectFits(page, 'pictures of a job');
 });
 
+test('frames that are computed again are told to who pays and to who delivered them', async ({ page }) => {
+  await signIn(page, 'requester');
+  // Larger than the usual: what takes no whole second costs nothing, and nothing of it is drawn.
+  const inputs = { frames: 3, checked: 100, width: 320, height: 320 };
+  const query = Object.entries(inputs).map(([name, value]) => `inputs%5B${name}%5D=${value}`).join('&');
+  await open(page, `/templates/raytrace?${query}`);
+  await expect(page.locator('[data-besides]')).toContainText('100 % of its 3 slices');
+  await page.locator('button[formmethod=post]').click();
+  await page.waitForURL(/\/jobs\/job_/);
+  const job = new URL(page.url()).pathname;
+  await open(page, `${job}?tab=cost`);
+  const checks = page.locator('section', { has: page.getByRole('heading', { name: 'Computed again' }) });
+  const rows = checks.locator('tbody tr');
+  await expect(rows).toHaveCount(3, { timeout: 60_000 });
+  for (const row of await rows.all()) await expect(row).toContainText('The same', { timeout: 60_000 });
+  await expectAccessible(page, 'slices that were computed again');
+  await expectFits(page, 'slices that were computed again');
+  // The job that did it is the requester's, says whose slice it computed, and rings no bell.
+  await rows.first().locator('a', { hasText: 'second machine' }).click();
+  await page.waitForURL(url => url.pathname.startsWith('/jobs/job_') && url.pathname !== job);
+  await expect(page.locator('.timeline').first()).toContainText(`computes slice`);
+  await open(page, '/notices');
+  await expect(page.locator('main')).toContainText('Animation, 3 frames');
+  await expect(page.locator('main')).not.toContainText('again: Animation, 3 frames');
+  // Whoever delivered them (the cheapest machine is this owner's) sees the same, without a way into the requester's jobs.
+  await signIn(page, 'owner');
+  await open(page, '/nodes');
+  await page.locator('a[href^="/machine"]').first().click();
+  await expect(rows.first()).toContainText('frames/000', { timeout: 15_000 });
+  await expect(checks.locator('a')).toHaveCount(0);
+  await expectAccessible(page, 'slices of a machine');
+  await expectFits(page, 'slices of a machine');
+});
+
 test('a training is launched from its template and draws its curves', async ({ page }) => {
   await signIn(page, 'requester');
   await open(page, '/templates/digits?inputs%5Bseconds%5D=4');

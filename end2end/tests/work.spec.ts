@@ -12,6 +12,8 @@ test('a shell is opened in a running job, typed into and closed; files go in and
   await work.locator('[data-shell-open]').click();
   const shell = work.locator('[data-shell]');
   await expect(shell.locator('[data-show=open]')).toBeVisible({ timeout: 20_000 });
+  // It opens where it is seen, on a phone too.
+  await expect(shell.locator('[data-terminal]')).toBeInViewport({ ratio: 0.9 });
   const rows = shell.locator('.xterm-rows');
   await shell.locator('[data-terminal]').click();
   await page.keyboard.type('echo "sum=$((40 + 2)) in $PWD"; cat in.txt || touch made\n');
@@ -57,6 +59,23 @@ test('a shell is opened in a running job, typed into and closed; files go in and
   await expectFits(page, 'work in Chinese');
   await open(page, `${job}?confirm=stop`);
   await page.locator('dialog button[type=submit]').click();
+});
+
+test('no tab of a job is out of sight, and a job that is not there leads back to the list', async ({ page }) => {
+  await signIn(page, 'requester');
+  const job = await launch(page, { name: 'tabs', command: 'true' });
+  await open(page, `${job}?tab=work`);
+  const width = page.viewportSize()?.width ?? 0;
+  const tabs = page.locator('nav.tabs a');
+  await expect(tabs).toHaveCount(6);
+  for (const tab of await tabs.all()) {
+    const box = await tab.boundingBox();
+    expect((box?.x ?? width) + (box?.width ?? 0)).toBeLessThanOrEqual(width);
+  }
+  await open(page, '/jobs/job_00000000000000000000000000000000');
+  await expect(page.locator('main')).toContainText('Not found');
+  await page.locator('main a', { hasText: 'Back' }).click();
+  await expect(page).toHaveURL(/\/jobs$/);
 });
 
 test('a text is found in the log, place by place', async ({ page }) => {

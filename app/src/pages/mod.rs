@@ -105,7 +105,14 @@ fn load_text(data: Data, waiting: fn(&'static Words) -> AnyView, show: Show) -> 
                         Err(fault) => {
                             answer_status(&fault);
                             let sentence = fault.sentence(locale);
-                            failed(fault.title(t), sentence, (t.retry(), here.get_untracked()))
+                            let here = here.get_untracked();
+                            // What is not there is not there the next time either.
+                            let way = if fault.code() == Code::NotFound {
+                                (t.go_back(), above(&here).to_owned())
+                            } else {
+                                (t.retry(), here)
+                            };
+                            failed(fault.title(t), sentence, way)
                         }
                     }
                 })
@@ -113,6 +120,15 @@ fn load_text(data: Data, waiting: fn(&'static Words) -> AnyView, show: Show) -> 
         </Transition>
     }
     .into_any()
+}
+
+/// The list that a page stands in: `/jobs` of `/jobs/job_…`.
+fn above(here: &str) -> &str {
+    let path = here.split('?').next().unwrap_or_default();
+    match path.rsplit_once('/') {
+        Some((above, _)) if !above.is_empty() => above,
+        _ => "/",
+    }
 }
 
 /// The sign-in page that leads back to `here`.
@@ -267,4 +283,17 @@ fn field_error(fault: Signal<Option<Fault>>, field: &'static str) -> Signal<Opti
                 .and_then(|fault| fault.of_field(field, locale))
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::above;
+
+    #[test]
+    fn a_page_that_is_not_there_leads_to_its_list() {
+        assert_eq!(above("/jobs/job_x?tab=cost"), "/jobs");
+        assert_eq!(above("/templates/none"), "/templates");
+        assert_eq!(above("/model?model=none"), "/");
+        assert_eq!(above("/"), "/");
+    }
 }

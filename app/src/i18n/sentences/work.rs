@@ -2,6 +2,29 @@
 
 /// As [`super::PATTERNS`].
 pub(super) const PATTERNS: &[(&str, &str)] = &[
+    // Slices that were computed again.
+    ("computes slice {} of {} again", "重算第 {} 片（任务 {}）"),
+    ("it could not be computed again: {}", "无法重算：{}"),
+    ("a result is missing or too large", "缺少结果，或结果过大"),
+    (
+        "two machines agree against one, but the program is the requester's own: {}",
+        "两台机器一致、与另一台不符，但程序为租用方自带：{}",
+    ),
+    ("the third is between the two", "第三台的结果介于两者之间"),
+    ("the files are not the same", "文件不相同"),
+    ("the result cannot be read: {}", "结果无法读取：{}"),
+    (
+        "its colours are off by {} ‰, most of it in one place",
+        "颜色相差 {}‰，大部分集中在一处",
+    ),
+    ("its colours are off by {} ‰", "颜色相差 {}‰"),
+    (
+        "{} × {} pixels beside {} × {}",
+        "{} × {} 像素，另一张为 {} × {}",
+    ),
+    ("one has more in it than the other", "其中一个内容更多"),
+    ("word {} differs", "第 {} 个词不同"),
+    ("it is no text", "不是文本"),
     (
         "Give a day as 2026-11-01.",
         "请按 2026-11-01 的格式填写日期。",

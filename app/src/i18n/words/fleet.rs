@@ -8,7 +8,7 @@ words! {
     strip_label: "The last 30 days by day: there for {} of the time in which it was expected; {} days with absence.", "最近 30 天（按日）：应在线时间的 {} 在线；{} 天有离线。";
     strip_hours_label: "The last 48 hours by hour: there for {} of the time in which it was expected; {} hours with absence.", "最近 48 小时（按小时）：应在线时间的 {} 在线；{} 个小时有离线。";
     strip_none: "Nothing is known of its uptime yet.", "尚无在线记录。";
-    strip_text: "there for {} in 30 days", "30 天在线 {}";
+    strip_text: "there for {} of the time that is known in 30 days", "30 天内已知时段在线 {}";
     strip_legend: "A full bar: there all the time. Low: absent. A line: not expected (maintenance, outside its hours), or nothing is known.", "满格：全程在线；低格：离线；细线：不要求在线（维护或不在开放时段）或无记录。";
     rule_maintenance: "Not in maintenance", "未在维护";
     fix_maintenance: "End the maintenance of this machine below.", "请在下方结束这台机器的维护。";
@@ -119,7 +119,7 @@ words! {
     sim_month: "the last 30 days", "最近 30 天";
     sim_button: "Compute", "计算";
     sim_none: "No device stands in the market yet, so there is nothing to go by.", "市场上还没有设备，没有依据。";
-    sim_few: "Too little is known to say: {} devices, {} device-hours, {} leases. At least 5 leases and 24 device-hours are needed.", "数据不足：{} 台设备、{} 设备小时、{} 次租用。至少需要 5 次租用和 24 设备小时。";
+    sim_few: "Too little is known to say: {} devices that stood here for an hour or longer, {} device-hours, {} leases. At least 5 leases and 24 device-hours are needed.", "数据不足：上架满一小时的设备 {} 台、{} 设备小时、{} 次租用。至少需要 5 次租用和 24 设备小时。";
     sim_samples: "{} devices, {} device-hours of which {} were hired, {} leases. Time in which a machine was away counts as not hired.", "{} 台设备、{} 设备小时，其中 {} 小时已租出，{} 次租用。机器离线的时间计为未租出。";
     sim_a_day: "A day, at {}", "每日，按 {}";
     sim_low: "A quarter of the devices did worse", "四分之一的设备更差";

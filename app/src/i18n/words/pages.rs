@@ -21,6 +21,7 @@ words! {
     close: "Close", "关闭";
     cancel: "Cancel", "取消";
     retry: "Try again", "重试";
+    go_back: "Back", "返回";
     loading: "Loading", "正在加载";
     older: "Older", "更早的";
     copied: "Copied", "已复制";
@@ -241,7 +242,7 @@ words! {
     reason_blocked: "that its machine can isolate jobs", "机器须能隔离任务";
     reason_free: "that it is free", "须为空闲";
     reason_agreed: "what the job was promised to cost at most", "任务约定的最高价格";
-    reason_refused: "that it did not refuse this job before", "未曾拒绝过此任务";
+    reason_refused: "that it may be asked for this job (it did not refuse it, and checks no work of its own owner)", "可接此任务（未曾拒绝，且不抽查自己机主的成果）";
     need_cpus: "CPU cores", "CPU 核数";
     need_memory: "Memory", "内存";
     need_disk: "Disk", "磁盘";
@@ -408,10 +409,12 @@ words! {
     receipt_last: "last", "最后一张";
     col_receipt: "Lease · number", "租约 · 编号";
     col_delivered: "Delivered", "已交付";
+    receipt_so_far: "Delivered so far", "累计交付";
+    receipt_adds: "Charged for this one", "本次收费";
     col_posted: "Countersigned", "会签时间";
     col_hash: "Hash", "哈希";
     files_none: "It left no files. What a job writes to IOG_OUTPUT is kept.", "没有留下文件。写入 IOG_OUTPUT 的内容会被保留。";
-    files_not_yet: "Files appear when the job ends. What it writes to IOG_OUTPUT is kept.", "任务结束后会出现文件。写入 IOG_OUTPUT 的内容会被保留。";
+    files_not_yet: "No files yet. What the job writes to IOG_OUTPUT is kept, and appears here while it runs too.", "还没有文件。写入 IOG_OUTPUT 的内容会被保留，任务运行中也会出现在这里。";
     col_file: "File", "文件";
     col_size: "Size", "大小";
 
@@ -624,6 +627,6 @@ words! {
     missed_kind: "It is not offered that way (spot, reserved)", "未提供该租用方式（竞价、预留）";
     missed_unlisted: "It was not in the market yet", "当时尚未上架";
     missed_agreed: "It asked more than the job was promised to cost at most", "要价高于任务约定的最高价格";
-    missed_refused: "Its machine had refused this job", "所在机器曾拒绝此任务";
+    missed_refused: "Its machine had refused this job, had a part of it already, or may not check work of its own owner", "所在机器曾拒绝此任务、已承担其中一部分，或不得抽查自己机主的成果";
     missed_another: "A certain other device was asked for", "指定了其他设备";
 }

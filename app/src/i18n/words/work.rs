@@ -3,6 +3,13 @@
 words! {
     checks_title: "Computed again", "重算抽查";
     checks_note: "Slices that were drawn by the platform's signature over the delivered file, and computed again on other owners' machines.", "由平台对所交付文件的签名抽出，并在其他机主的机器上重新计算。";
+    quote_checks: "Besides: {} % of its {} slices are computed again on other owners' machines. Each is a job of yours, at most {} of them, {} each at most, at no more than twice this price; where two differ, a third decides.", "另计：按 {}% 抽取分片（共 {} 片）在其他机主的机器上重算。每片为您的一个任务，最多 {} 个、每个最长 {}，价格不超过上述价格的两倍；两者不符时由第三台判定。";
+    checks_cost: "Each is a job of yours and costs what a job costs.", "每次重算都是您的一个任务，按任务计费。";
+    checks_later: "When the job has finished, {} % of its {} slices are drawn and computed again on other owners' machines.", "任务完成后将按 {}% 抽取分片（共 {} 片），在其他机主的机器上重新计算。";
+    checks_none: "None of its slices was drawn.", "没有分片被抽中。";
+    checks_never: "Nothing was drawn: only of a job that has finished slices are computed again.", "未抽查：只有已完成的任务才会抽取分片重算。";
+    check_second_job: "The second machine's job", "第二台机器的任务";
+    check_third_job: "The third machine's job", "第三台机器的任务";
     check_drawn: "Drawn", "已抽中";
     check_second: "A second machine computes it", "第二台机器正在计算";
     check_third: "The two differ; a third machine computes it", "两者不符，第三台机器正在计算";

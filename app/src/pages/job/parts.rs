@@ -203,7 +203,8 @@ pub async fn cost(id: &str) -> Result<AnyView, Fault> {
         </dl>
         <p class="hint my-3 prose">{t.cost_note()}</p>
         {refunds}
-        {checks::section(&job.checks, t)}
+        {checks::section(&job.checks, checks::Reader::Requester, t)}
+        {checks::none_yet(&job, t)}
         <h2 class="mb-3">{t.leases_title()}</h2>
         {leases}
     }
@@ -249,8 +250,8 @@ pub async fn receipts(id: &str) -> Result<AnyView, Fault> {
             .parts();
         let columns = vec![
             Column::new(t.col_receipt()),
-            Column::end(t.col_delivered()),
-            Column::end(t.col_charged()),
+            Column::end(t.receipt_so_far()),
+            Column::end(t.receipt_adds()),
             Column::end(t.col_posted()),
             Column::new(t.col_hash()),
             Column::action(t.dispute_link()),
@@ -293,8 +294,9 @@ fn receipt_row(job: &str, view: &ReceiptView, t: &'static Words) -> AnyView {
                 <span class="mono">{format!("{} · {}", format::short_id(&receipt.lease.to_string()), receipt.seq)}</span>{last}
             </span>
         }),
-        Cell::end(t.col_delivered(), format::duration(receipt.seconds, t)),
-        Cell::end(t.col_charged(), format::io(view.charged)),
+        // Its seconds are all of the lease so far; what was charged for it is what it added.
+        Cell::end(t.receipt_so_far(), format::duration(receipt.seconds, t)),
+        Cell::end(t.receipt_adds(), format::io(view.charged)),
         Cell::end(t.col_posted(), format::moment(view.posted_at)),
         Cell::wide(t.col_hash(), view! { <span class="mono">{hash}"…"</span> }),
         Cell::action(contest),

@@ -87,7 +87,7 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
     Ok(view! {
         <form method="get" action=format!("/jobs/{id}") role="search" class="flex flex-wrap items-end gap-3">
             <input type="hidden" name="tab" value="logs"/>
-            <div class="field flex-1">
+            <div class="field grow basis-48">
                 <label for="log-q">{t.log_search()}</label>
                 <input class="input" id="log-q" name="q" type="search" maxlength="200" value=asked.q.clone()/>
             </div>

@@ -45,7 +45,7 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
             {telemetry::section(&measured, t)}
             {strips(&uptime, t)}
             {made_of(&reputation, t)}
-            {checks::section(&checked, t)}
+            {checks::section(&checked, checks::Reader::Owner, t)}
             {history(&reputation.days, t)}
             {ran(&leases, id, t)}
         </div>
@@ -195,6 +195,8 @@ fn lease_row(lease: &NodeLeaseView, t: &'static Words) -> AnyView {
         None => t.ran_now().to_owned(),
         // To an owner "you" is not who stopped it.
         Some(RunEnd::StoppedByUser) => t.ran_stopped().to_owned(),
+        // Nor is anything billed to an owner.
+        Some(RunEnd::Exited { code: 0 }) => t.job_finished().to_owned(),
         Some(end) => wording::run_end(end, t),
     };
     row(vec![

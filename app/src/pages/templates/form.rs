@@ -4,6 +4,7 @@ use exchange::Exchange;
 use kernel::{PricePerSecond, Seconds};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
+use protocol::recompute::CHECKS_MAX;
 use protocol::template::{Input, InputKind, Template, Way};
 use protocol::view::QuoteView;
 use protocol::{Code, JobSpec};
@@ -92,8 +93,9 @@ async fn quoted(
                 notice(Tone::Warn, text)
             });
             let estimate = estimate(template, typed, way, &spec, &quote, t);
+            let besides = besides(&spec, t);
             (
-                view! { {offered(&quote, false, t)}{estimate}{poor} }.into_any(),
+                view! { {offered(&quote, false, t)}{estimate}{besides}{poor} }.into_any(),
                 None,
             )
         }
@@ -103,6 +105,21 @@ async fn quoted(
         ),
         Err(fault) => (refused(&fault, t), Some(fault)),
     }
+}
+
+/// What slices that are computed again may cost on top of it.
+fn besides(spec: &JobSpec, t: &'static Words) -> Option<AnyView> {
+    let checked = spec.recompute.as_ref().filter(|of| of.percent > 0)?;
+    let text = fill(
+        t.quote_checks(),
+        &[
+            &checked.percent.to_string(),
+            &checked.slices.to_string(),
+            &CHECKS_MAX.to_string(),
+            &format::duration(Seconds::new(checked.seconds), t),
+        ],
+    );
+    Some(view! { <p class="hint" data-besides="1">{text}</p> }.into_any())
 }
 
 /// What it is expected to cost, at the price of the quote.
