@@ -3,7 +3,7 @@
 words! {
     checks_title: "Computed again", "重算抽查";
     checks_note: "Slices that were drawn by the platform's signature over the delivered file, and computed again on other owners' machines.", "由平台对所交付文件的签名抽出，并在其他机主的机器上重新计算。";
-    quote_checks: "Besides: {} % of its {} slices are computed again on other owners' machines. Each is a job of yours, at most {} of them, {} each at most, at no more than twice this price; where two differ, a third decides.", "另计：按 {}% 抽取分片（共 {} 片）在其他机主的机器上重算。每片为您的一个任务，最多 {} 个、每个最长 {}，价格不超过上述价格的两倍；两者不符时由第三台判定。";
+    quote_checks: "Besides: {} % of its {} slices are computed again on other owners' machines. Each is a job of yours, at most {} of them, {} each at most, at no more than twice this price; where two differ, a third decides, and one that fails is tried on other machines, twice at most.", "另计：按 {}% 抽取分片（共 {} 片）在其他机主的机器上重算。每片为您的一个任务，最多 {} 个、每个最长 {}，价格不超过上述价格的两倍；两者不符时由第三台判定，失败的最多换机重试两次。";
     checks_cost: "Each is a job of yours and costs what a job costs.", "每次重算都是您的一个任务，按任务计费。";
     checks_later: "When the job has finished, {} % of its {} slices are drawn and computed again on other owners' machines.", "任务完成后将按 {}% 抽取分片（共 {} 片），在其他机主的机器上重新计算。";
     checks_none: "None of its slices was drawn.", "没有分片被抽中。";
