@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{Epoch, LeaseId};
-use protocol::tunnel::{Closed, Door, TUNNELS_MAX, TunnelOrder};
+use protocol::tunnel::{Closed, Door, TunnelOrder};
 use protocol::worker::{
     Assignment, FromWorker, LeaseClaim, StopReason, ToWorker, secret_key_bytes, secrets_context,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::ways::Ways;
 use super::{Agent, AgentError, Held, Secrets};
 use crate::executor::Executor;
 use crate::files::Files;
@@ -162,9 +162,8 @@ impl Agent {
             tokio::spawn(tunnel::refuse(server, order, Closed::NotRunning, why));
             return;
         };
-        while held.tunnels.try_join_next().is_some() {}
         let is_mesh = matches!(order.door, Door::Mesh {});
-        if held.tunnels.len() >= TUNNELS_MAX && !(is_mesh && held.mesh.is_some()) {
+        if !held.ways.have_room(is_mesh) {
             let why = "too many connections into this job are open";
             tokio::spawn(tunnel::refuse(server, order, Closed::TooMany, why));
             return;
@@ -172,13 +171,8 @@ impl Agent {
         let orders = held.orders.clone();
         let spec = &held.lease.assignment.spec;
         let mesh = spec.mesh(held.lease.assignment.member);
-        let task = held.tunnels.spawn(tunnel::run(server, order, orders, mesh));
-        if is_mesh {
-            // One alone reads the job's packets: an older connection, perhaps a dead one, would take half of them.
-            if let Some(older) = held.mesh.replace(task) {
-                older.abort();
-            }
-        }
+        let way = tunnel::run(server, order, orders, mesh);
+        held.ways.open(is_mesh, way);
     }
 
     fn renewed(&mut self, seq: u64, renewed: &[LeaseClaim], refused: &[LeaseClaim]) {
@@ -318,8 +312,7 @@ impl Agent {
             log_room: Arc::new(Semaphore::new(OUTPUT_KEPT)),
             task: None,
             secrets: None,
-            tunnels: JoinSet::new(),
-            mesh: None,
+            ways: Ways::default(),
             spool: self.identity.directory().join("spool").join(id.to_string()),
             flushed_at: Instant::now(),
             said_ended_at: None,

@@ -12,6 +12,7 @@ mod leaving;
 mod line;
 mod proofs;
 mod telemetry;
+mod ways;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ use protocol::proof::Answer;
 use protocol::worker::{Hello, PROTOCOL_VERSION, StopReason};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::devices::{Devices, LoadMeter, Sources, host_facts};
@@ -40,6 +41,7 @@ use crate::sandbox::{self, Sandbox};
 use crate::telemetry::{Asked, start as measure};
 use crate::update::{UpdateSettings, Updates};
 use leaving::Draining;
+use ways::Ways;
 
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
 const SAY_ENDED_EVERY: Duration = Duration::from_secs(2);
@@ -86,10 +88,7 @@ struct Held {
     task: Option<JoinHandle<()>>,
     /// Until the job's secrets have come.
     secrets: Option<Secrets>,
-    /// Ways into the job that are open; they end with the lease.
-    tunnels: JoinSet<()>,
-    /// The one among them that carries the packets of the job's machines.
-    mesh: Option<AbortHandle>,
+    ways: Ways,
     spool: PathBuf,
     flushed_at: Instant,
     said_ended_at: Option<Instant>,

@@ -253,9 +253,11 @@ impl Helper {
         let Some(run) = &mut self.run else {
             return true;
         };
+        if !run.awaits(&message) {
+            return true;
+        }
         match message {
-            // Each once: a second word would be of somebody else's making.
-            FromInit::Started if run.dog.started_at().is_none() => {
+            FromInit::Started => {
                 let mut fds = fds.into_iter();
                 run.process = fds.next();
                 run.space = fds.next();
@@ -268,7 +270,7 @@ impl Helper {
                 signal,
                 disk_full,
                 left_something,
-            } if run.dog.job_ended_at().is_none() => {
+            } => {
                 run.facts.code = code;
                 run.facts.signal = signal;
                 run.facts.disk_full |= disk_full;
@@ -289,7 +291,7 @@ impl Helper {
                 files,
                 bytes,
                 left_out,
-            } if run.unpacked => {
+            } => {
                 run.unpacked = false;
                 run.artefacts = Artefacts {
                     files,
@@ -306,14 +308,8 @@ impl Helper {
             FromInit::DoorClosed { id, code, signal } => {
                 agent.say(&FromHelper::DoorClosed { id, code, signal });
             }
-            FromInit::Failed { why } if run.dog.started_at().is_none() => {
-                run.facts.failed_to_start = Some(why);
-            }
-            FromInit::Started
-            | FromInit::Ended { .. }
-            | FromInit::Packed { .. }
-            | FromInit::Failed { .. }
-            | FromInit::Built => {}
+            FromInit::Failed { why } => run.facts.failed_to_start = Some(why),
+            FromInit::Built => {}
         }
         true
     }

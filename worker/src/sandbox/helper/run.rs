@@ -7,7 +7,7 @@ use crate::sandbox::cgroup::JobGroup;
 use crate::sandbox::report::{Artefacts, Facts, StopReason, Usage};
 use crate::sandbox::rootfs;
 use crate::sandbox::watchdog::Watchdog;
-use crate::sandbox::wire::{FromHelper, StartJob};
+use crate::sandbox::wire::{FromHelper, FromInit, StartJob};
 
 /// Refused forks in each of this many samples in a row mean that the job does nothing else any more.
 const FORK_BOMB_SAMPLES: u32 = 3;
@@ -30,6 +30,19 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// Whether a word of process 1 is waited for. Each has its time and comes once: a second one would be of somebody else's making.
+    pub(super) fn awaits(&self, word: &FromInit) -> bool {
+        match word {
+            FromInit::Built => false,
+            FromInit::Started | FromInit::Failed { .. } => self.dog.started_at().is_none(),
+            FromInit::Ended { .. } => self.dog.job_ended_at().is_none(),
+            FromInit::Packed { .. } => self.unpacked,
+            FromInit::DoorOpened { .. }
+            | FromInit::DoorShut { .. }
+            | FromInit::DoorClosed { .. } => true,
+        }
+    }
+
     /// Keeps what the cgroups count. An engine takes a container's away as soon as its process 1 is gone: what was counted before
     /// stands then.
     pub(super) fn count(&mut self, group: &JobGroup) {
@@ -66,5 +79,76 @@ pub(super) fn sample(run: &mut Run, group: &JobGroup, agent: &mut Agent, now: u6
     };
     if run.fork_bomb_samples >= FORK_BOMB_SAMPLES {
         run.dog.stop(StopReason::PidLimit, 0, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::wire::JobLimits;
+
+    fn given() -> Run {
+        let job = StartJob {
+            command: Vec::new(),
+            cwd: None,
+            env: Vec::new(),
+            files: Vec::new(),
+            bundle: None,
+            checkpoint: None,
+            limits: JobLimits::default(),
+            lease_until_ms: 60_000,
+            funded_ms: None,
+            time_limit_ms: None,
+            stop_grace_ms: 1_000,
+            artefacts: "artefacts".into(),
+            artefacts_max_bytes: 1,
+        };
+        Run {
+            job: Box::new(job),
+            dog: Watchdog::new(60_000, None, None, 1_000),
+            facts: Facts::default(),
+            artefacts: Artefacts::default(),
+            unpacked: false,
+            process: None,
+            space: None,
+            next_sample: u64::MAX,
+            fork_bomb_samples: 0,
+            last: Usage::default(),
+            peak_memory: 0,
+        }
+    }
+
+    /// Which of the words are believed: it began, it failed to, it ended, its files are packed, the sandbox is built.
+    fn awaited(run: &Run) -> [bool; 5] {
+        let words = [
+            FromInit::Started,
+            FromInit::Failed { why: "x".into() },
+            FromInit::Ended {
+                code: Some(0),
+                signal: None,
+                disk_full: false,
+                left_something: true,
+            },
+            FromInit::Packed {
+                files: 1,
+                bytes: 1,
+                left_out: 0,
+            },
+            FromInit::Built,
+        ];
+        words.map(|word| run.awaits(&word))
+    }
+
+    #[test]
+    fn each_word_is_believed_once_and_in_its_time() {
+        let mut run = given();
+        assert_eq!(awaited(&run), [true, true, true, false, false]);
+        run.dog.started(1_000);
+        assert_eq!(awaited(&run), [false, false, true, false, false]);
+        run.dog.job_ended(2_000);
+        run.unpacked = true;
+        assert_eq!(awaited(&run), [false, false, false, true, false]);
+        run.unpacked = false;
+        assert_eq!(awaited(&run), [false; 5]);
     }
 }

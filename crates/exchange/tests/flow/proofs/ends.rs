@@ -64,6 +64,10 @@ enum Dodge {
     NeverStops,
     /// Describes its card otherwise in mid-run, so that nobody measures it as what it was.
     Renames,
+    /// Has an accomplice's machine show the same card in mid-run, so that it is not known which of them is to be measured.
+    IsCloned,
+    /// The same; and its accomplice's machine stays, where its own does not answer.
+    CloneStays,
 }
 
 #[tokio::test]
@@ -78,6 +82,8 @@ async fn forged_ends_before_the_measurement_are_not_paid() {
         Dodge::IsStopped,
         Dodge::NeverStops,
         Dodge::Renames,
+        Dodge::IsCloned,
+        Dodge::CloneStays,
     ] {
         let world = world("sqlite").await;
         world.fill_treasury(1_000_000_000).await;
@@ -90,7 +96,16 @@ async fn forged_ends_before_the_measurement_are_not_paid() {
             assert_eq!(early[0].1, Some(Outcome::Passed));
         }
         // Long enough that a part is posted, and given back.
-        worker.work(&world, 90).await;
+        worker.work(&world, 60).await;
+        if matches!(dodge, Dodge::IsCloned | Dodge::CloneStays) {
+            let mut clone = clone_of(&worker);
+            let mallory = world.account("mallory", "0").await;
+            clone.join(&world, &mallory).await;
+            let suspect = (ProofState::Suspect, Some(ProofReason::SameDevice));
+            assert_eq!(super::standing(&world, &otto, 0).await, suspect);
+            answer(&world, &mut clone, &Way::Honest).await;
+        }
+        worker.work(&world, 30).await;
         if matches!(dodge, Dodge::EndsFirst | Dodge::Vanishes) {
             tell(&world, &mut worker, Phase::Uploading).await;
         }
@@ -112,11 +127,15 @@ async fn forged_ends_before_the_measurement_are_not_paid() {
             assert_eq!(worker.runs.len(), 1, "{dodge:?}: it is not closed");
         }
         match dodge {
-            Dodge::SkipsThePhase | Dodge::TellsEarly | Dodge::Drains | Dodge::IsStopped => {
+            Dodge::SkipsThePhase
+            | Dodge::TellsEarly
+            | Dodge::Drains
+            | Dodge::IsStopped
+            | Dodge::IsCloned => {
                 let asked = answer(&world, &mut worker, &Way::Noise).await;
                 assert_eq!(asked[0].1, Some(Outcome::Failed), "{dodge:?}");
             }
-            Dodge::EndsFirst => {
+            Dodge::EndsFirst | Dodge::CloneStays => {
                 for _ in 0..31 {
                     world.pass(2_000);
                     worker.beat(&world).await;
@@ -143,6 +162,36 @@ async fn forged_ends_before_the_measurement_are_not_paid() {
         world.tick().await;
         assert_eq!(world.sum_of_books().await, 0);
     }
+}
+
+/// Another machine that says it has that worker's card.
+fn clone_of(worker: &Worker) -> Worker {
+    let mut clone = card(2);
+    clone.uuid = Some(format!("CPU-{}", worker.name));
+    clone
+}
+
+/// A rival shows its card's UUID in mid-run: it is measured at its end all the same, and paid.
+#[tokio::test]
+async fn a_card_that_somebody_clones_in_mid_run_is_measured_and_paid() {
+    let world = world("sqlite").await;
+    let (rita, otto) = world.people("1000").await;
+    let mut worker = card(1);
+    let lease = hired(&world, &mut worker, &otto, &rita).await;
+    worker.work(&world, 30).await;
+    let mallory = world.account("mallory", "0").await;
+    let mut clone = clone_of(&worker);
+    clone.join(&world, &mallory).await;
+    worker.work(&world, 30).await;
+    worker.say_ended(&world, lease, DONE).await;
+    assert_eq!(worker.runs.len(), 1, "it waits");
+    let measured = answer(&world, &mut worker, &Way::Honest).await;
+    assert_eq!(measured[0].1, Some(Outcome::Passed));
+    worker.end(&world, DONE).await;
+    let jobs = world.exchange.jobs(&rita, None, 1).await.unwrap().items;
+    assert_eq!(jobs[0].state, JobState::Finished);
+    assert!(jobs[0].spent.base() > 0);
+    assert_eq!(world.sum_of_books().await, 0);
 }
 
 #[tokio::test]
