@@ -110,6 +110,7 @@ pub fn refund(
     let why = match reason {
         RefundReason::LossBound => t.refund_loss_bound(),
         RefundReason::SpecMissed => t.refund_spec_missed(),
+        RefundReason::WrongSlice => t.refund_wrong_slice(),
     };
     let why = fill(why, &[&format::io(amount), &format::duration(seconds, t)]);
     if owed.is_zero() {

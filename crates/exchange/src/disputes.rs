@@ -116,12 +116,14 @@ impl Exchange {
             ));
         }
         // Seconds are given back once, unasked or by a ruling.
-        if let Some(refund) = tx.refund_of(lease.id).await?
-            && receipt.seconds > lease.head.seconds.minus_or_zero(refund.seconds)
+        let refunds = tx.refunds_of(lease.id).await?;
+        let seconds = refunds.iter().map(|refund| refund.seconds).max();
+        if let Some(seconds) = seconds
+            && receipt.seconds > lease.head.seconds.minus_or_zero(seconds)
         {
             return Err(Error::Conflict(format!(
                 "the last {} seconds of this machine were given back already, and this receipt is among them",
-                refund.seconds.get()
+                seconds.get()
             )));
         }
         // Of a lease never more is given back than was paid for it, unasked or by a ruling.

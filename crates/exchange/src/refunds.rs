@@ -1,6 +1,6 @@
 //! What is given back without being asked for: seconds that a lost node cost a job beyond its bound, and all of a lease
-//! whose machine was not what was hired. Each once a lease, posted as new transfers. What the platform's books cannot pay
-//! is owed, stands as an incident, and is paid when they can.
+//! whose machine was not what was hired, or delivered what it did not compute. Each reason once a lease, together never more than was
+//! paid for it, posted as new transfers. What the platform's books cannot pay is owed, stands as an incident, and is paid when they can.
 
 use kernel::{Amount, DeviceId, LeaseId, Seconds, Timestamp};
 use ledger::{BookId, LedgerError, plans};
@@ -129,7 +129,20 @@ impl Exchange {
             .await
     }
 
-    /// Gives back what a lease's last seconds cost.
+    /// Gives back all of a lease, which delivered what others do not compute.
+    pub(crate) async fn not_computed(
+        &self,
+        tx: &mut Tx,
+        job: &Job,
+        lease: &Lease,
+        detail: &str,
+    ) -> Result<(), Error> {
+        let seconds = lease.head.seconds;
+        self.refund(tx, job, lease, RefundReason::WrongSlice, seconds, detail)
+            .await
+    }
+
+    /// Gives back what a lease's last seconds cost, once for a reason, less what was given back of them for another.
     async fn refund(
         &self,
         tx: &mut Tx,
@@ -142,6 +155,13 @@ impl Exchange {
         if lease.owner == lease.account || lease.charged.is_zero() {
             return Ok(());
         }
+        let before = tx.refunds_of(lease.id).await?;
+        if before.iter().any(|refund| refund.reason == reason) {
+            return Ok(());
+        }
+        let before = before
+            .iter()
+            .try_fold(Amount::ZERO, |sum, refund| sum.checked_add(refund.amount))?;
         let given = tx.given(lease.id).await?;
         let open = lease.charged.minus_or_zero(given.back);
         // Of these seconds some may be contested, or given back by a ruling.
@@ -149,6 +169,8 @@ impl Exchange {
         let contested = self.contested_after(tx, lease.id, from).await?;
         let amount = paid_for_last(lease, seconds)
             .minus_or_zero(contested)
+            // All are for the last seconds, so what was given back lies within these or goes beyond.
+            .minus_or_zero(before)
             .min(open);
         if amount.is_zero() {
             return Ok(());
@@ -157,6 +179,7 @@ impl Exchange {
         let mut refund = Refund {
             lease: lease.id,
             reason,
+            key: format!("refund:{}:{}", lease.id, reason.as_str()),
             job: job.id,
             account: job.account,
             seconds,
@@ -166,7 +189,7 @@ impl Exchange {
             at: now,
             paid_at: None,
         };
-        if reason == RefundReason::SpecMissed {
+        if reason != RefundReason::LossBound {
             let from_owner = self.take_from_owner(tx, &refund, lease).await?;
             refund.owed = amount.minus_or_zero(from_owner);
             let notice = Notice::LeaseRefunded {
@@ -280,9 +303,9 @@ impl Exchange {
 
     /// Pays refunds that are owed, the longest owed first, as far as the platform's books can; nobody is passed over.
     pub(crate) async fn pay_owed(&self) -> Result<(), Error> {
-        for lease in self.inner.store.owed_refunds(OWED_AT_ONCE).await? {
+        for (lease, reason) in self.inner.store.owed_refunds(OWED_AT_ONCE).await? {
             let _turn = self.inner.desk.lock().await;
-            if !self.pay_one(lease).await? {
+            if !self.pay_one(lease, reason).await? {
                 break;
             }
         }
@@ -290,19 +313,19 @@ impl Exchange {
     }
 
     /// `false`: it cannot be paid now.
-    async fn pay_one(&self, id: LeaseId) -> Result<bool, Error> {
+    async fn pay_one(&self, id: LeaseId, reason: RefundReason) -> Result<bool, Error> {
         let Some(lease) = self.inner.store.lease(id).await? else {
             return Ok(true);
         };
         let now = self.now();
         let mut tx = self.inner.store.begin().await?;
-        let Some(refund) = tx.owed_refund(id).await? else {
+        let Some(refund) = tx.owed_refund(id, reason).await? else {
             return Ok(true);
         };
         if !self.platform_gives(&mut tx, &refund, &lease, now).await? {
             return Ok(false);
         }
-        tx.pay_refund(id, now).await?;
+        tx.pay_refund(id, reason, now).await?;
         tx.add_refunded(id, refund.owed).await?;
         let job = tx
             .job(refund.job)
@@ -323,9 +346,9 @@ impl Exchange {
     }
 }
 
-fn plan(refund: &Refund, lease: &Lease) -> plans::Refund {
+fn plan<'a>(refund: &'a Refund, lease: &Lease) -> plans::Refund<'a> {
     plans::Refund {
-        lease: refund.lease,
+        key: &refund.key,
         job: refund.job,
         requester: refund.account,
         owner: lease.owner,

@@ -89,15 +89,16 @@ const COMPARISONS: &[(IncidentKind, &str)] = &[
         "SELECT x.id AS subject, CASE WHEN x.back > x.charged THEN x.charged ELSE x.back END AS expected, \
             CASE WHEN x.back > x.charged THEN x.back ELSE x.refunded END AS found FROM ( \
             SELECT l.id, l.charged, l.refunded, CAST( \
-                COALESCE((SELECT SUM(amount - owed) FROM refunds WHERE lease = l.id), 0) \
+                COALESCE((SELECT SUM(amount - owed) FROM lease_refunds WHERE lease = l.id), 0) \
                 + COALESCE((SELECT SUM(refunded) FROM disputes WHERE lease = l.id), 0) AS BIGINT) AS back \
-            FROM leases l WHERE l.refunded > 0 OR l.id IN (SELECT lease FROM refunds) \
+            FROM leases l WHERE l.refunded > 0 OR l.id IN (SELECT lease FROM lease_refunds) \
                 OR l.id IN (SELECT lease FROM disputes) \
          ) x WHERE x.back <> x.refunded OR x.back > x.charged",
     ),
     (
         IncidentKind::RefundOwed,
-        "SELECT lease AS subject, CAST(0 AS BIGINT) AS expected, owed AS found FROM refunds WHERE owed > 0",
+        "SELECT lease AS subject, CAST(0 AS BIGINT) AS expected, CAST(SUM(owed) AS BIGINT) AS found FROM lease_refunds \
+         WHERE owed > 0 GROUP BY lease",
     ),
     (
         IncidentKind::Channels,

@@ -192,14 +192,14 @@ impl Store {
         of: ReceiptsOf,
         period: Period,
     ) -> Result<Vec<InvoiceRefund>, StoreError> {
-        // The keys are those of `ledger::plans::Refund`.
+        // The keys' ends are those of `ledger::plans::Refund`.
         let sql = format!(
             "SELECT d.lease, d.id AS dispute, d.seq, NULL AS reason, NULL AS seconds, d.refunded AS amount, d.decided_at AS at \
              FROM disputes d WHERE {of} AND d.refunded > 0 AND d.decided_at >= $2 AND d.decided_at < $3 \
              UNION ALL \
              SELECT d.lease, NULL, NULL, d.reason, d.seconds, CAST(SUM(t.amount) AS BIGINT), t.at \
-             FROM refunds d JOIN transfers t ON t.key IN ('refund:' || d.lease || ':earned', 'refund:' || d.lease || ':withdrawable', \
-             'refund:' || d.lease || ':fees', 'refund:' || d.lease || ':treasury') \
+             FROM lease_refunds d JOIN transfers t ON t.key IN (d.key || ':earned', d.key || ':withdrawable', \
+             d.key || ':fees', d.key || ':treasury') \
              WHERE {of} AND t.at >= $2 AND t.at < $3 GROUP BY d.lease, d.reason, d.seconds, t.at \
              ORDER BY at, lease",
             of = of.given_back_is()

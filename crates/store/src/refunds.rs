@@ -9,11 +9,13 @@ use sqlx::query;
 use crate::db::{Store, StoreError, Tx};
 use crate::row::{Columns, count};
 
-/// Given back, or owed, of one lease.
+/// Given back, or owed, of one lease for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refund {
     pub lease: LeaseId,
     pub reason: RefundReason,
+    /// What the keys of its transfers begin with.
+    pub key: String,
     pub job: JobId,
     pub account: AccountId,
     /// Delivered seconds that it is for.
@@ -40,6 +42,7 @@ fn refund(row: &AnyRow) -> Result<Refund, StoreError> {
     Ok(Refund {
         lease: row.parse("lease")?,
         reason: row.word("reason", RefundReason::parse)?,
+        key: row.text("key")?,
         job: row.parse("job")?,
         account: row.parse("account")?,
         seconds: row.seconds("seconds")?,
@@ -70,7 +73,7 @@ impl Tx {
     /// The database failed.
     pub async fn given(&mut self, lease: LeaseId) -> Result<Given, StoreError> {
         let row = query(
-            "SELECT l.saved, l.refunded + CAST(COALESCE((SELECT SUM(owed) FROM refunds WHERE lease = l.id), 0) AS BIGINT) \
+            "SELECT l.saved, l.refunded + CAST(COALESCE((SELECT SUM(owed) FROM lease_refunds WHERE lease = l.id), 0) AS BIGINT) \
              + CAST(COALESCE((SELECT SUM(claimed) FROM disputes WHERE lease = l.id AND state = 'open'), 0) AS BIGINT) \
              AS back FROM leases l WHERE l.id = $1",
         )
@@ -104,24 +107,28 @@ impl Tx {
         row.amount("total")
     }
 
-    /// The one of a lease.
+    /// All of a lease.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn refund_of(&mut self, lease: LeaseId) -> Result<Option<Refund>, StoreError> {
-        self.one("SELECT * FROM refunds WHERE lease = $1", lease, refund)
-            .await
+    pub async fn refunds_of(&mut self, lease: LeaseId) -> Result<Vec<Refund>, StoreError> {
+        let rows = query("SELECT * FROM lease_refunds WHERE lease = $1 ORDER BY at, reason")
+            .bind(lease.to_string())
+            .fetch_all(self.connection())
+            .await?;
+        rows.iter().map(refund).collect()
     }
 
     /// # Errors
-    /// A conflict: the lease has one already.
+    /// A conflict: the lease has one for this reason already.
     pub async fn insert_refund(&mut self, new: &Refund) -> Result<(), StoreError> {
         query(
-            "INSERT INTO refunds (lease, reason, job, account, seconds, charged, amount, owed, at, paid_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            "INSERT INTO lease_refunds (lease, reason, key, job, account, seconds, charged, amount, owed, at, paid_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(new.lease.to_string())
         .bind(new.reason.as_str())
+        .bind(&new.key)
         .bind(new.job.to_string())
         .bind(new.account.to_string())
         .bind(count("seconds", new.seconds.get())?)
@@ -135,55 +142,64 @@ impl Tx {
         Ok(())
     }
 
-    /// Whether something of a lease was given back without being asked for; that is done once.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn has_refund(&mut self, lease: LeaseId) -> Result<bool, StoreError> {
-        let row = query("SELECT 1 AS one FROM refunds WHERE lease = $1")
-            .bind(lease.to_string())
-            .fetch_optional(self.connection())
-            .await?;
-        Ok(row.is_some())
-    }
-
     /// What was owed is paid.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn pay_refund(&mut self, lease: LeaseId, now: Timestamp) -> Result<(), StoreError> {
-        query("UPDATE refunds SET owed = 0, paid_at = $1 WHERE lease = $2")
+    pub async fn pay_refund(
+        &mut self,
+        lease: LeaseId,
+        reason: RefundReason,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        query("UPDATE lease_refunds SET owed = 0, paid_at = $1 WHERE lease = $2 AND reason = $3")
             .bind(now.millis())
             .bind(lease.to_string())
+            .bind(reason.as_str())
             .execute(self.connection())
             .await?;
         Ok(())
     }
 
-    /// The refund of a lease of which something is owed still.
+    /// The refund of a lease for a reason, if something is owed of it still.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn owed_refund(&mut self, lease: LeaseId) -> Result<Option<Refund>, StoreError> {
-        let row = query("SELECT * FROM refunds WHERE lease = $1 AND owed > 0")
-            .bind(lease.to_string())
-            .fetch_optional(self.connection())
-            .await?;
+    pub async fn owed_refund(
+        &mut self,
+        lease: LeaseId,
+        reason: RefundReason,
+    ) -> Result<Option<Refund>, StoreError> {
+        let row =
+            query("SELECT * FROM lease_refunds WHERE lease = $1 AND reason = $2 AND owed > 0")
+                .bind(lease.to_string())
+                .bind(reason.as_str())
+                .fetch_optional(self.connection())
+                .await?;
         row.as_ref().map(refund).transpose()
     }
 }
 
 impl Store {
-    /// Leases of whose refunds something is owed, the longest owed first.
+    /// Leases, and the reasons, of whose refunds something is owed, the longest owed first.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn owed_refunds(&self, limit: u32) -> Result<Vec<LeaseId>, StoreError> {
-        let rows = query("SELECT lease FROM refunds WHERE owed > 0 ORDER BY at, lease LIMIT $1")
-            .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await?;
-        rows.iter().map(|row| row.parse("lease")).collect()
+    pub async fn owed_refunds(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<(LeaseId, RefundReason)>, StoreError> {
+        let rows = query(
+            "SELECT lease, reason FROM lease_refunds WHERE owed > 0 ORDER BY at, lease, reason LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        let read = |row: &AnyRow| {
+            let reason = row.word("reason", RefundReason::parse)?;
+            Ok((row.parse("lease")?, reason))
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Of a job, oldest first.
@@ -191,7 +207,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn refunds_of_job(&self, job: JobId) -> Result<Vec<RefundView>, StoreError> {
-        let rows = query("SELECT * FROM refunds WHERE job = $1 ORDER BY at, lease")
+        let rows = query("SELECT * FROM lease_refunds WHERE job = $1 ORDER BY at, lease, reason")
             .bind(job.to_string())
             .fetch_all(self.readers())
             .await?;

@@ -216,6 +216,7 @@ words! {
     notice_address_cancelled: "The change of your payout address to {} was taken back.", "将收款地址改为 {} 的请求已撤回。";
     notice_wallet_linked: "The wallet {} ({}) can sign in to your account.", "钱包 {}（{}）可以登录您的账户。";
     refund_loss_bound: "{} are given back for {}: a lost machine cost more delivered time than your loss bound allows.", "退回 {}，对应 {}：失联机器造成的损失超出了您设定的上限。";
+    refund_wrong_slice: "{} are given back for {}: two other machines computed a slice again and agree on something else.", "退回 {}，对应 {}：另外两台机器重新计算同一切片，彼此一致而与交付结果不符。";
     refund_spec_missed: "{} are given back for {}: the machine was not what was hired.", "退回 {}，对应 {}：机器与租用的不符。";
     refund_owed: "Of it {} are still to come.", "其中 {} 尚待支付。";
     notice_refunded: "Job {}: {}", "任务 {}：{}";

@@ -126,6 +126,8 @@ pub(super) fn zh(notice: &Notice) -> (String, String) {
                 match reason {
                     RefundReason::LossBound => "丢失的时间超过您设定的上限",
                     RefundReason::SpecMissed => "机器与租用的不符",
+                    RefundReason::WrongSlice =>
+                        "另外两台机器重新计算同一切片，彼此一致而与交付结果不符",
                 },
                 if owed.is_zero() {
                     String::new()

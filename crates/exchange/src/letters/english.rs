@@ -77,6 +77,9 @@ pub(super) fn en(notice: &Notice) -> (String, String) {
                 match reason {
                     RefundReason::LossBound => "they were lost beyond the bound that you chose",
                     RefundReason::SpecMissed => "the machine was not what was hired",
+                    RefundReason::WrongSlice => {
+                        "two other machines computed a slice again and agree on something else"
+                    }
                 },
                 if owed.is_zero() {
                     String::new()

@@ -82,8 +82,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// A lost lease whose card did not show itself: what has not matured goes back, that is all since its last full hour. Where the
-    /// loss bound has given back already, it stays at that. The caller holds the desk.
+    /// A lost lease whose card did not show itself: what has not matured goes back, that is all since its last full hour, less
+    /// what the loss bound has given back of it already. The caller holds the desk.
     pub(super) async fn not_shown(
         &self,
         tx: &mut Tx,
@@ -99,13 +99,10 @@ impl Exchange {
         tx.release_devices(id).await?;
         let hours = lease.head.seconds.get() / Seconds::HOUR.get();
         let full = Seconds::new(hours.saturating_mul(Seconds::HOUR.get()));
-        if !tx.has_refund(id).await? {
-            let why = format!(
-                "its {model} was lost in mid-run and did not show afterwards that it is one."
-            );
-            let seconds = lease.head.seconds.minus_or_zero(full);
-            self.not_hired(tx, &job, &lease, seconds, &why).await?;
-        }
+        let why =
+            format!("its {model} was lost in mid-run and did not show afterwards that it is one.");
+        let seconds = lease.head.seconds.minus_or_zero(full);
+        self.not_hired(tx, &job, &lease, seconds, &why).await?;
         self.mature(tx, id, now).await?;
         tracing::info!(lease = %id, "a lost lease was not shown afterwards");
         Ok(())

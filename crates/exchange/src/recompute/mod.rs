@@ -376,10 +376,7 @@ impl Exchange {
             "two other machines computed slice {} of {} again, and agree on something else: {}.",
             check.slice, check.job, check.detail
         );
-        if !tx.has_refund(lease.id).await? {
-            let seconds = lease.head.seconds;
-            self.not_hired(tx, &job, lease, seconds, &reason).await?;
-        }
+        self.not_computed(tx, &job, lease, &reason).await?;
         let end = RunEnd::SpecMissed { reason };
         tx.found_wrong(lease.id, &end).await?;
         let mut failed: Vec<Device> = {

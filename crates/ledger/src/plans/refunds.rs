@@ -1,6 +1,6 @@
 //! What is given back: unasked for a lease ([`Refund`]), or by the ruling of a dispute ([`Contested`]); who gives which part.
 
-use kernel::{AccountId, Amount, DisputeId, JobId, LeaseId};
+use kernel::{AccountId, Amount, DisputeId, JobId};
 use protocol::money::EntryKind;
 
 use crate::books::{BookId, LedgerError, Transfer};
@@ -46,17 +46,18 @@ fn from_platform(
     Ok([(BookId::Fees, from_fees), (BookId::Treasury, from_treasury)])
 }
 
-/// Something of a lease that is given back without being asked for; once a lease.
+/// Something of a lease that is given back without being asked for; once for a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refund {
-    pub lease: LeaseId,
+pub struct Refund<'a> {
+    /// What its transfers' keys begin with.
+    pub key: &'a str,
     pub job: JobId,
     pub requester: AccountId,
     pub owner: AccountId,
     pub amount: Amount,
 }
 
-impl Refund {
+impl Refund<'_> {
     /// The owner's share of it: what it earned with `charged`, in proportion, rounded down.
     pub fn owner_share(&self, earned: Amount, charged: Amount) -> Amount {
         share(earned, self.amount, charged)
@@ -64,7 +65,7 @@ impl Refund {
 
     fn transfer(&self, part: &str, from: BookId, amount: Amount) -> Option<Transfer> {
         (!amount.is_zero()).then(|| Transfer {
-            key: format!("refund:{}:{part}", self.lease),
+            key: format!("{}:{part}", self.key),
             from,
             to: BookId::Available(self.requester),
             amount,

@@ -225,7 +225,7 @@ fn a_refund_comes_from_those_who_got_it() {
 #[test]
 fn what_is_given_back_unasked_comes_from_who_is_to_give_it_and_once() {
     let refund = Refund {
-        lease: LeaseId::new(at(), [1; 10]),
+        key: "refund:one",
         job: JobId::new(at(), [1; 10]),
         requester: account(1),
         owner: account(2),

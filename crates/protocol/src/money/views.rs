@@ -140,11 +140,14 @@ pub enum RefundReason {
     LossBound,
     /// The machine was not what was hired.
     SpecMissed,
+    /// Two other owners' machines computed a slice again, and agree on something else than it delivered.
+    WrongSlice,
 }
 
 words!(RefundReason {
     LossBound = "loss_bound",
     SpecMissed = "spec_missed",
+    WrongSlice = "wrong_slice",
 });
 
 /// What was given back of a lease without being asked for.

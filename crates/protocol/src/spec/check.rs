@@ -30,12 +30,6 @@ impl JobSpec {
                 "recompute",
                 "a job with secrets or ports is not computed again by strangers: leave one of them out",
             );
-            // What was paid back of a lease whose results turn out to be made up could not be told apart from what a loss cost.
-            check.that(
-                recompute.percent == 0 || self.limits.loss_bound_seconds.is_none(),
-                "limits.loss_bound_seconds",
-                "slices are computed again, and a lost machine is paid for by what it left: leave one of the two out",
-            );
             check.that(
                 !self.env.contains_key(&recompute.variable),
                 "recompute.variable",

@@ -94,8 +94,8 @@ impl Tx {
     pub async fn taken_back_of(&mut self, week: Week) -> Result<Vec<TakenBack>, StoreError> {
         // A lease is refunded when it is over. A day more, as its rows are not written at one millisecond.
         let rows = query(
-            "SELECT f.lease, l.owner, CAST(SUM(g.amount) AS BIGINT) AS amount FROM refunds f JOIN leases l ON l.id = f.lease \
-             JOIN transfers g ON g.key IN ('refund:' || f.lease || ':earned', 'refund:' || f.lease || ':withdrawable') \
+            "SELECT f.lease, l.owner, CAST(SUM(g.amount) AS BIGINT) AS amount FROM lease_refunds f JOIN leases l ON l.id = f.lease \
+             JOIN transfers g ON g.key IN (f.key || ':earned', f.key || ':withdrawable') \
              WHERE f.at >= $1 - 86400000 AND l.granted_at < $2 + 86400000 GROUP BY f.lease, l.owner",
         )
         .bind(week.starts_at().millis())

@@ -115,6 +115,7 @@ fn refund(paper: &mut Paper, refund: &InvoiceRefund) {
             match reason {
                 RefundReason::LossBound => "Given back: lost beyond the loss bound",
                 RefundReason::SpecMissed => "Given back: the machine was not what was hired",
+                RefundReason::WrongSlice => "Given back: a slice was not what others compute",
             },
             format!("{} s of {}", seconds.get(), refund.lease),
         ),

@@ -391,6 +391,34 @@ async fn forged_cards_that_vanish_in_mid_run_are_not_paid_since_their_last_full_
     }
 }
 
+/// The loss bound gave back what went beyond it; the card never shows itself, and the rest comes back as well.
+#[tokio::test]
+async fn fault_a_loss_bound_keeps_nothing_for_a_card_that_did_not_show_itself() {
+    let world = world("sqlite").await;
+    world.fill_treasury(1_000_000_000).await;
+    let (rita, otto) = world.people("1000").await;
+    let mut worker = card(1);
+    worker.join(&world, &otto).await;
+    answer(&world, &mut worker, &Way::Honest).await;
+    let bound = format!("{GPU_JOB}\nloss_bound_seconds = 60");
+    let job = world.exchange.submit(&rita, spec(&bound), None, None).await;
+    let job = job.unwrap().summary.id;
+    worker.start(&world).await;
+    answer(&world, &mut worker, &Way::Honest).await;
+    worker.work(&world, 90).await;
+    lost(&world, &mut worker).await;
+    let view = world.exchange.job(&rita, job).await.unwrap();
+    assert_eq!(view.refunds.len(), 1);
+    assert_eq!(view.refunds[0].seconds, kernel::Seconds::new(30));
+    let shown = returns(&world, &mut worker, &Way::Noise).await;
+    assert_eq!(shown, Some(Outcome::Failed));
+    let view = world.exchange.job(&rita, job).await.unwrap();
+    assert_eq!(view.refunds.len(), 2, "once for each reason");
+    assert_eq!(view.leases[0].refunded, view.leases[0].charged);
+    assert_eq!(world.exchange.reconcile().await.unwrap(), 0);
+    assert_eq!(world.sum_of_books().await, 0);
+}
+
 #[tokio::test]
 async fn forged_seconds_after_a_stop_and_of_the_preparation_are_not_paid() {
     let world = crate::world::World::new("sqlite").await;

@@ -225,7 +225,7 @@ async fn forged_slices_are_found_out_and_given_back() {
             let view = market.world.exchange.job(&market.rita, job).await.unwrap();
             assert_eq!(view.summary.state, JobState::Finished);
             assert_eq!(view.refunds.len(), 1, "once for both slices");
-            assert_eq!(view.refunds[0].reason, RefundReason::SpecMissed);
+            assert_eq!(view.refunds[0].reason, RefundReason::WrongSlice);
             assert_eq!(view.refunds[0].seconds, Seconds::new(30));
             assert_eq!(view.leases[0].refunded, view.leases[0].charged);
             assert!(matches!(
