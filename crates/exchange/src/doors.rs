@@ -69,7 +69,7 @@ const HOUR_MS: i64 = 3_600_000;
 const AWAY: Error = Error::Unavailable(
     "the job's machine is not connected at the moment; try again in a few seconds",
 );
-const BUSY: Error = Error::Unavailable(
+const BUSY: Error = Error::Busy(
     "the job's machine is asked for too much at the moment; try again in a few seconds",
 );
 

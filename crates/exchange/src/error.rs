@@ -44,6 +44,9 @@ pub enum Error {
     TooLarge(String),
     #[error("{0}")]
     Unavailable(&'static str),
+    /// There is no room for it now, because of what others ask.
+    #[error("{0}")]
+    Busy(&'static str),
     #[error(
         "this idempotency key was used before with another request; use a new key for a new request"
     )]
@@ -121,7 +124,7 @@ impl Error {
             Self::InsufficientFunds { .. } | Self::OverLimit { .. } => Code::InsufficientFunds,
             Self::Conflict(_) | Self::SupersededConnection => Code::Conflict,
             Self::TooLarge(_) => Code::TooLarge,
-            Self::Unavailable(_) | Self::Chain(_) => Code::Unavailable,
+            Self::Unavailable(_) | Self::Busy(_) | Self::Chain(_) => Code::Unavailable,
             Self::IdempotencyMismatch => Code::IdempotencyMismatch,
             _ => Code::Internal,
         };

@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::Limited;
 use protocol::Code;
 use protocol::spec::BUNDLE_BYTES_MAX;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -107,11 +108,24 @@ fn method_name(method: &Method) -> &'static str {
     }
 }
 
+/// Whether an answer is still waited for, for handlers that would go on for nothing: see [`deadline`].
+#[derive(Clone)]
+pub struct Waited(watch::Receiver<()>);
+
+impl Waited {
+    /// Comes back when whoever asked has left, or the deadline is over.
+    pub async fn no_more(mut self) {
+        while self.0.changed().await.is_ok() {}
+    }
+}
+
 /// An answer in time, or `unavailable`. Sockets live outside of it: their handler returns at once.
 ///
 /// The handler runs in a task of its own: a client that goes away, or the deadline, ends the waiting and not the work. A
 /// command that was dropped in the middle of its commit would leave the database and the memory with different truths.
-pub async fn deadline(request: Request, next: Next) -> Response {
+pub async fn deadline(mut request: Request, next: Next) -> Response {
+    let (_waits, waited) = watch::channel(());
+    request.extensions_mut().insert(Waited(waited));
     let limit = if waits_long(request.uri().path()) {
         DEADLINE_FILES
     } else {
@@ -252,9 +266,9 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use axum::Router;
     use axum::middleware::from_fn;
     use axum::routing::get;
+    use axum::{Extension, Router};
     use tower::ServiceExt;
     use tower_http::catch_panic::CatchPanicLayer;
 
@@ -287,6 +301,23 @@ mod tests {
         assert!(left.is_err());
         tokio::time::sleep(DEADLINE * 2).await;
         assert!(done.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_nothing_but_an_answer_stops_the_work_by_leaving() {
+        let ended = Arc::new(AtomicBool::new(false));
+        let set = ended.clone();
+        let slow = move |Extension(waited): Extension<Waited>| async move {
+            waited.no_more().await;
+            set.store(true, Ordering::SeqCst);
+        };
+        let router = Router::new()
+            .route("/slow", get(slow))
+            .layer(from_fn(deadline));
+        let left = tokio::time::timeout(Duration::from_secs(1), router.oneshot(ask("/slow"))).await;
+        assert!(left.is_err());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(ended.load(Ordering::SeqCst));
     }
 
     #[tokio::test]

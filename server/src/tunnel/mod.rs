@@ -7,6 +7,7 @@
 pub mod endpoints;
 pub mod files;
 pub mod mesh;
+mod patient;
 mod people;
 pub mod ports;
 pub mod shell;
@@ -131,6 +132,8 @@ impl<K: Copy + Eq + Hash> Drop for Seat<K> {
 pub struct Shut {
     pub reason: Closed,
     pub message: String,
+    /// Nothing has failed: there is no room, or no answer in time.
+    pub late: bool,
 }
 
 impl Shut {
@@ -138,6 +141,15 @@ impl Shut {
         Self {
             reason: Closed::Failed,
             message: message.to_owned(),
+            late: false,
+        }
+    }
+
+    fn late(reason: Closed, message: &str) -> Self {
+        Self {
+            reason,
+            message: message.to_owned(),
+            late: true,
         }
     }
 }
@@ -213,14 +225,21 @@ impl Tunnels {
         };
         exchange
             .knock(place, &waiting.ticket, door)
-            .map_err(|error| Shut::failed(&error.problem().detail))?;
+            .map_err(|error| match error {
+                exchange::Error::Busy(why) => Shut::late(Closed::TooMany, why),
+                other => Shut::failed(&other.problem().detail),
+            })?;
         let opened = async {
             let mut socket = receiver
                 .await
                 .map_err(|_| Shut::failed("the server is closing"))?;
             match first_word(&mut socket).await {
                 Some(FromJob::Open {}) => Ok(socket),
-                Some(FromJob::Refused { reason, message }) => Err(Shut { reason, message }),
+                Some(FromJob::Refused { reason, message }) => Err(Shut {
+                    reason,
+                    message,
+                    late: reason == Closed::TooMany,
+                }),
                 _ => Err(Shut::failed("the job's machine broke off")),
             }
         };
@@ -229,17 +248,15 @@ impl Tunnels {
                 socket: socket?,
                 _room: room,
             }),
-            Err(_) => Err(Shut::failed(
+            Err(_) => Err(Shut::late(
+                Closed::Failed,
                 "the job's machine does not answer; try again in a few seconds",
             )),
         }
     }
 
     fn room(&self, lease: LeaseId) -> Result<Room, Shut> {
-        let too_many = |message: &str| Shut {
-            reason: Closed::TooMany,
-            message: message.to_owned(),
-        };
+        let too_many = |message: &str| Shut::late(Closed::TooMany, message);
         let of_lease = self.leases.seat(lease, TUNNELS_MAX);
         let of_all = Arc::clone(&self.room).try_acquire_owned();
         Ok(Room {
@@ -248,6 +265,11 @@ impl Tunnels {
             _of_all: of_all
                 .map_err(|_| too_many("too many connections into jobs are open at the moment"))?,
         })
+    }
+
+    /// How many ways into a lease are open.
+    fn open_into(&self, lease: LeaseId) -> usize {
+        lock(&self.leases.0).get(&lease).copied().unwrap_or(0)
     }
 
     /// A place for one more shell in a job.

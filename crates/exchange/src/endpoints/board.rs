@@ -11,6 +11,8 @@ const LATENCIES_KEPT: usize = 512;
 /// Tokens a second are those of so long.
 const PACE_WINDOW_MS: u64 = 60_000;
 const PACES_KEPT: usize = 4_096;
+/// A member that has much to do and says something so often is well, however late it answers a look.
+const SAYS_WITHIN_MS: u64 = 120_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Member {
@@ -21,6 +23,8 @@ struct Member {
     well: bool,
     /// The number of the request that it was given last.
     given: u64,
+    /// When it answered something last, or a piece of it.
+    said_ms: u64,
 }
 
 /// How a request ended, as far as its member is to blame.
@@ -35,8 +39,22 @@ pub enum Heard {
     },
     /// It could not be reached, or broke off.
     Failed,
+    /// There was no room for the request, or no answer in time: whoever asks too much fills its queue. Whether it is ill a look tells.
+    Late,
     /// Who asked went away: nobody is to blame.
     Left,
+}
+
+/// What a look at a member's health has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    Well,
+    /// It refused, broke off, or says itself that it is not well.
+    Ill,
+    /// There was no answer in time. `crowded`: others hold so many connections into it that it may have had no turn.
+    Late {
+        crowded: bool,
+    },
 }
 
 #[derive(Debug, Clone, Default)]
@@ -72,6 +90,7 @@ impl Board {
                 failures: 0,
                 well: false,
                 given: 0,
+                said_ms: 0,
             });
         }
     }
@@ -104,9 +123,11 @@ impl Board {
         if let Some(of) = self.members.get_mut(&member) {
             of.under_way = of.under_way.saturating_sub(1);
             match heard {
-                Heard::Answered { .. } => (of.failures, of.well) = (0, true),
+                Heard::Answered { .. } => {
+                    (of.failures, of.well, of.said_ms) = (0, true, now_ms);
+                }
                 Heard::Failed => of.failures = of.failures.saturating_add(1),
-                Heard::Left => {}
+                Heard::Late | Heard::Left => {}
             }
         }
         if let Heard::Answered { first_ms, tokens } = heard {
@@ -121,15 +142,29 @@ impl Board {
         self.failed = self.failed.saturating_add(1);
     }
 
-    /// A look at a member's health.
-    pub fn looked(&mut self, member: u32, well: bool) {
+    /// An answer of a member begins, or goes on.
+    pub fn says(&mut self, member: u32, now_ms: u64) {
         if let Some(of) = self.members.get_mut(&member) {
-            if well {
-                (of.failures, of.well) = (0, true);
-            } else {
-                of.failures = of.failures.saturating_add(1);
-                of.well &= of.failures < FAILURES_MAX;
-            }
+            of.said_ms = now_ms;
+        }
+    }
+
+    /// A look at a member's health. One that is late only because of what it has to do is not ill: who floods an endpoint would take
+    /// its members from everybody.
+    pub fn looked(&mut self, member: u32, look: Look, now_ms: u64) {
+        let Some(of) = self.members.get_mut(&member) else {
+            return;
+        };
+        let busy = match look {
+            Look::Late { crowded } => crowded || of.under_way > 0,
+            Look::Well | Look::Ill => false,
+        };
+        let says = of.said_ms.saturating_add(SAYS_WITHIN_MS) > now_ms;
+        if look == Look::Well {
+            (of.failures, of.well, of.said_ms) = (0, true, now_ms);
+        } else if !(busy && of.well && says) {
+            of.failures = of.failures.saturating_add(1);
+            of.well &= of.failures < FAILURES_MAX;
         }
     }
 
@@ -202,9 +237,51 @@ mod tests {
         let leased: Vec<_> = members.iter().map(|member| (*member, lease(1))).collect();
         board.have(&leased);
         for member in members {
-            board.looked(*member, true);
+            board.looked(*member, Look::Well, 1);
         }
         board
+    }
+
+    /// A flood at one endpoint takes no member from those who ask it besides.
+    #[test]
+    fn fault_a_member_that_is_asked_too_much_is_not_ill() {
+        let crowded = Look::Late { crowded: true };
+        let mut board = board(&[0]);
+        for second in 1..60 {
+            board.pick(&[]);
+            board.ended(0, Heard::Late, second * 1_000);
+            board.looked(0, crowded, second * 1_000);
+        }
+        assert_eq!(board.members().next(), Some((0, true, 0)));
+        assert_eq!(board.pick(&[]), Some(0));
+        // With one long answer under way it may have no turn for a look either.
+        board.says(0, 60_000);
+        for second in 61..170 {
+            board.looked(0, Look::Late { crowded: false }, second * 1_000);
+        }
+        assert_eq!(board.members().next(), Some((0, true, 1)));
+        // One that says nothing to anybody for two minutes hangs.
+        for second in 180..183 {
+            board.looked(0, crowded, second * 1_000);
+        }
+        assert_eq!(board.pick(&[]), None);
+    }
+
+    #[test]
+    fn who_has_nothing_to_do_and_is_late_or_who_breaks_off_is_ill() {
+        for look in [Look::Late { crowded: false }, Look::Ill] {
+            let mut board = board(&[0]);
+            for _ in 0..FAILURES_MAX {
+                board.looked(0, look, 2);
+            }
+            assert_eq!(board.pick(&[]), None, "{look:?}");
+        }
+        let mut board = board(&[0]);
+        for _ in 0..FAILURES_MAX {
+            board.pick(&[]);
+            board.ended(0, Heard::Failed, 2);
+        }
+        assert_eq!(board.pick(&[]), None);
     }
 
     #[test]
@@ -224,12 +301,12 @@ mod tests {
     fn what_changed_is_news_once() {
         let mut board = board(&[0, 1]);
         assert!(board.news(), "both are well");
-        board.looked(0, true);
+        board.looked(0, Look::Well, 1);
         assert!(!board.news());
-        board.looked(0, false);
+        board.looked(0, Look::Ill, 1);
         assert!(!board.news(), "once is no illness");
         for _ in 0..FAILURES_MAX {
-            board.looked(0, false);
+            board.looked(0, Look::Ill, 1);
         }
         assert!(board.news() && !board.news());
         board.pick(&[]);
@@ -240,13 +317,13 @@ mod tests {
     fn who_fails_gets_no_more_until_it_is_well() {
         let mut board = board(&[0, 1]);
         for _ in 0..FAILURES_MAX {
-            board.looked(0, false);
+            board.looked(0, Look::Ill, 1);
         }
         for _ in 0..4 {
             assert_eq!(board.pick(&[]), Some(1));
         }
         assert_eq!(board.pick(&[1]), None, "no other is well");
-        board.looked(0, true);
+        board.looked(0, Look::Well, 1);
         assert_eq!(board.pick(&[]), Some(0));
         // A request that fails counts as well, and is tried elsewhere.
         board.ended(0, Heard::Failed, 1);

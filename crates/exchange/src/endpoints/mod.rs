@@ -17,7 +17,7 @@ use crate::desk::Exchange;
 use crate::doors::Place;
 use crate::error::Error;
 use board::Board;
-pub use board::Heard;
+pub use board::{Heard, Look};
 
 /// What was seen of each endpoint since this process started.
 #[derive(Default)]
@@ -115,18 +115,27 @@ impl Exchange {
         }
     }
 
+    /// A member says something: an answer begins, or goes on.
+    pub fn endpoint_says(&self, job: JobId, member: u32) {
+        let now = self.now_ms();
+        if let Some(board) = self.inner.boards.lock().get_mut(&job) {
+            board.says(member, now);
+        }
+    }
+
     /// A request that nobody could answer.
     pub fn endpoint_refused(&self, job: JobId) {
         self.inner.boards.lock().entry(job).or_default().refused();
     }
 
-    /// Who was looked at, and whether it was well. What changed since the last look is told to the job's watchers.
-    pub async fn endpoint_looked(&self, job: JobId, served: &Served, member: u32, well: bool) {
+    /// Who was looked at, and what was seen. What changed since the last look is told to the job's watchers.
+    pub async fn endpoint_looked(&self, job: JobId, served: &Served, member: u32, look: Look) {
+        let now = self.now_ms();
         let news = {
             let mut boards = self.inner.boards.lock();
             let board = boards.entry(job).or_default();
             board.have(&members(served));
-            board.looked(member, well);
+            board.looked(member, look, now);
             board.news()
         };
         if news {

@@ -16,10 +16,21 @@ use crate::tunnel::stream;
 /// Why a member gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoAnswer {
+    /// It did not get the request: there was no room, or no answer in time.
+    NoRoom,
     /// It did not get the request.
     NotReached,
     /// It may have got it.
     BrokeOff,
+    /// It may have got it, and has not answered in time.
+    TooSlow,
+}
+
+impl NoAnswer {
+    /// Whether nothing failed: others may be before this request.
+    pub const fn is_late(self) -> bool {
+        matches!(self, Self::NoRoom | Self::TooSlow)
+    }
 }
 
 /// An open line to a member; dropped, it is closed.
@@ -35,7 +46,11 @@ pub async fn open(state: &AppState, place: &Place, port: u16) -> Result<Line, No
     let tunnel = state.tunnels.open(&state.exchange, place, door).await;
     let tunnel = tunnel.map_err(|shut| {
         tracing::debug!(job = %place.job, member = place.member, why = shut.message, "a replica is not reached");
-        NoAnswer::NotReached
+        if shut.late {
+            NoAnswer::NoRoom
+        } else {
+            NoAnswer::NotReached
+        }
     })?;
     let shaken = handshake(TokioIo::new(stream(tunnel))).await;
     let (sender, connection) = shaken.map_err(|_| NoAnswer::NotReached)?;

@@ -5,17 +5,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::BoxError;
+use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use exchange::{Exchange, Heard};
 use futures::Stream;
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use kernel::JobId;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 
-use super::carry::Line;
+use crate::tunnel::patient::Patient;
 
-/// Between two pieces of an answer.
-const IDLE_MAX: Duration = Duration::from_mins(10);
+/// That a member goes on with an answer is told so often.
+const SAYS_EVERY: Duration = Duration::from_secs(10);
 /// The end of an answer is where it says how many tokens it had.
 const TAIL: usize = 4 * 1024;
 const USAGE: &[u8] = b"\"completion_tokens\":";
@@ -26,6 +27,7 @@ pub struct UnderWay {
     job: JobId,
     member: u32,
     open: std::cell::Cell<bool>,
+    said: std::cell::Cell<Option<Instant>>,
 }
 
 impl UnderWay {
@@ -35,6 +37,16 @@ impl UnderWay {
             job,
             member,
             open: std::cell::Cell::new(true),
+            said: std::cell::Cell::new(None),
+        }
+    }
+
+    /// The answer begins, or goes on.
+    pub fn says(&self) {
+        let lately = |at: Instant| at.elapsed() < SAYS_EVERY;
+        if !self.said.get().is_some_and(lately) {
+            self.said.set(Some(Instant::now()));
+            self.exchange.endpoint_says(self.job, self.member);
         }
     }
 
@@ -120,48 +132,10 @@ impl Tokens {
     }
 }
 
-/// A body whose next piece is waited for so long and no longer. While whoever asked takes nothing, no time passes.
-struct Patient<B> {
-    body: B,
-    sleep: Pin<Box<Sleep>>,
-    waits: bool,
-}
-
-impl<B> Patient<B> {
-    fn new(body: B) -> Self {
-        Self {
-            body,
-            sleep: Box::pin(sleep(IDLE_MAX)),
-            waits: false,
-        }
-    }
-}
-
-impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Patient<B> {
-    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
-        while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            self.waits = false;
-            match frame.map(|frame| frame.map(hyper::body::Frame::into_data)) {
-                Some(Ok(Ok(bytes))) => return Poll::Ready(Some(Ok(bytes))),
-                // Trailers are of this connection alone.
-                Some(Ok(Err(_))) => {}
-                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-                None => return Poll::Ready(None),
-            }
-        }
-        if !self.waits {
-            self.waits = true;
-            self.sleep.as_mut().reset(Instant::now() + IDLE_MAX);
-        }
-        std::task::ready!(self.sleep.as_mut().poll(context));
-        Poll::Ready(Some(Err("the job was silent for too long".into())))
-    }
-}
-
-struct Counted {
-    body: Patient<Incoming>,
-    /// The line is held for as long as the answer comes over it.
-    _line: Line,
+struct Counted<H> {
+    body: Patient<BodyDataStream>,
+    /// What is held for as long as the answer comes: the line that it comes over, and the seat of whoever asked.
+    _held: H,
     under_way: UnderWay,
     first_ms: u64,
     tokens: Tokens,
@@ -169,27 +143,30 @@ struct Counted {
 
 pub fn body(
     body: Incoming,
-    line: Line,
+    held: impl Send + Unpin,
     under_way: UnderWay,
     first_ms: u64,
     streamed: bool,
 ) -> impl Stream<Item = Result<Bytes, BoxError>> + Send {
     Counted {
-        body: Patient::new(body),
-        _line: line,
+        body: Patient::new(Body::new(body).into_data_stream()),
+        _held: held,
         under_way,
         first_ms,
         tokens: Tokens::of(streamed),
     }
 }
 
-impl Stream for Counted {
+impl<H: Unpin> Stream for Counted<H> {
     type Item = Result<Bytes, BoxError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let piece = std::task::ready!(self.body.poll_piece(context));
+        let piece = std::task::ready!(Pin::new(&mut self.body).poll_next(context));
         match &piece {
-            Some(Ok(bytes)) => self.tokens.add(bytes),
+            Some(Ok(bytes)) => {
+                self.under_way.says();
+                self.tokens.add(bytes);
+            }
             Some(Err(_)) => self.under_way.ended(Heard::Failed),
             None => {
                 let (first_ms, tokens) = (self.first_ms, self.tokens.all());
@@ -202,33 +179,7 @@ impl Stream for Counted {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
-    use futures::StreamExt;
-    use http_body_util::StreamBody;
-    use hyper::body::Frame;
-
     use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_that_stops_in_the_middle_is_not_waited_for_for_ever() {
-        let first = Frame::data(Bytes::from_static(b"a"));
-        let pieces = futures::stream::iter([Ok::<_, Infallible>(first)]);
-        let mut body = Patient::new(StreamBody::new(pieces.chain(futures::stream::pending())));
-        let mut next = async || {
-            let piece = std::future::poll_fn(|context| body.poll_piece(context));
-            tokio::time::timeout(IDLE_MAX + Duration::from_secs(1), piece).await
-        };
-        // Who asked took nothing for long; that is not the job's silence.
-        sleep(IDLE_MAX * 2).await;
-        let began = Instant::now();
-        assert_eq!(
-            next().await.expect("at once").expect("one").expect("whole"),
-            "a"
-        );
-        assert!(next().await.expect("in time").expect("an end").is_err());
-        assert_eq!(began.elapsed().as_secs(), IDLE_MAX.as_secs());
-    }
 
     fn tokens(streamed: bool, pieces: &[&str]) -> u64 {
         let mut tokens = Tokens::of(streamed);

@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use exchange::{Place, Served};
+use exchange::{Look, Place, Served};
 use futures::StreamExt;
 use http::header::HOST;
 use kernel::JobId;
 
-use super::carry;
+use super::carry::{self, NoAnswer};
 use crate::state::AppState;
 
 const WITHIN: Duration = Duration::from_secs(4);
 /// So many are looked at at once.
 const AT_ONCE: usize = 32;
+/// With more connections into a replica than the last looks' own, somebody else is before this one.
+const OWN_LINES: usize = 2;
 
 /// One look at all.
 pub async fn round(state: AppState) {
@@ -35,23 +37,27 @@ pub async fn round(state: AppState) {
 }
 
 async fn look(state: &AppState, job: JobId, served: &Served, place: &Place) {
-    let well = tokio::time::timeout(WITHIN, is_well(state, served, place)).await;
-    let well = well.unwrap_or(false);
+    let crowded = state.tunnels.open_into(place.lease) > OWN_LINES;
+    let looked = tokio::time::timeout(WITHIN, is_well(state, served, place)).await;
+    let look = match looked.unwrap_or(Err(NoAnswer::TooSlow)) {
+        Ok(true) => Look::Well,
+        Err(why) if why.is_late() => Look::Late { crowded },
+        Ok(false) | Err(_) => Look::Ill,
+    };
     state
         .exchange
-        .endpoint_looked(job, served, place.member, well)
+        .endpoint_looked(job, served, place.member, look)
         .await;
 }
 
-async fn is_well(state: &AppState, served: &Served, place: &Place) -> bool {
+async fn is_well(state: &AppState, served: &Served, place: &Place) -> Result<bool, NoAnswer> {
     let port = served.port.port;
-    let Ok(mut line) = carry::open(state, place, port).await else {
-        return false;
-    };
+    let mut line = carry::open(state, place, port).await?;
     let request = http::Request::get(served.port.health.as_deref().unwrap_or("/"))
         .header(HOST, format!("127.0.0.1:{port}"))
         .body(Bytes::new());
-    let Ok(request) = request else { return false };
-    let answer = line.ask(request).await;
-    answer.is_ok_and(|answer| answer.status().is_success())
+    let Ok(request) = request else {
+        return Ok(false);
+    };
+    Ok(line.ask(request).await?.status().is_success())
 }

@@ -7,10 +7,10 @@ mod look;
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
+use axum::{Extension, Json};
 use bytes::Bytes;
 use exchange::{Exchange, Heard, Place, Served};
 use http::header::{
@@ -21,17 +21,20 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Uri};
+use hyper::body::Incoming;
 use kernel::JobId;
 use protocol::Code;
 use protocol::endpoint::EndpointView;
 use tokio::time::Instant;
 
-use crate::auth::{MaybeSigned, Signed};
+use crate::auth::sockets::Seat;
+use crate::auth::{Asker, Signed};
 use crate::http::extract::{Id, JSON_BYTES_MAX};
+use crate::http::layers::Waited;
 use crate::http::problem::{Carried, Refused};
 use crate::http::rest::Refusals;
 use crate::state::AppState;
-use carry::NoAnswer;
+use carry::{Line, NoAnswer};
 use counted::UnderWay;
 pub use look::round;
 
@@ -87,17 +90,20 @@ pub async fn one(
 /// `/api/v1/endpoints/{job}/{path}`: what the job serves under `/{path}`.
 ///
 /// # Errors
-/// No such endpoint, not for this asker, or nobody answers.
+/// No such endpoint, not for this asker, too many connections of its address, or nobody answers.
 pub async fn ask(
     State(state): State<AppState>,
     Path((id, path)): Path<(String, String)>,
-    MaybeSigned(actor): MaybeSigned,
+    Extension(asker): Extension<Asker>,
+    Extension(waited): Extension<Waited>,
     request: Request,
 ) -> Result<Response, Refused> {
     let nothing = || Refused::new(Code::NotFound, "Nothing serves here. Is the job running?");
     let job: JobId = id.parse().map_err(|_| nothing())?;
     let served = state.exchange.served(job).ok_or_else(nothing)?;
-    state.exchange.may_ask(&served, actor.as_ref())?;
+    state.exchange.may_ask(&served, asker.actor.as_ref())?;
+    // An answer takes as long as a socket may be open, and a line into a job besides.
+    let seat = state.sockets.seat(asker.address)?;
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, JSON_BYTES_MAX).await.map_err(|_| {
         Refused::new(
@@ -110,7 +116,13 @@ pub async fn ask(
         again: may_be_repeated(&parts.method, &path),
         body,
     };
-    let answered = answered(&state, job, &served, &asked).await;
+    let answered = tokio::select! {
+        answered = answered(&state, job, &served, &asked, seat) => answered,
+        // A model does not go on for somebody who is gone.
+        () = waited.no_more() => {
+            return Err(Refused::new(Code::Unavailable, "Nobody waits for this answer any more."));
+        }
+    };
     answered.ok_or_else(|| {
         state.exchange.endpoint_refused(job);
         Refused::new(
@@ -166,6 +178,7 @@ async fn answered(
     job: JobId,
     served: &Served,
     asked: &Asked,
+    seat: Seat,
 ) -> Option<Response> {
     let mut tried = Vec::new();
     while tried.len() < TRIES_MAX {
@@ -173,46 +186,77 @@ async fn answered(
         tried.push(place.member);
         let under_way = UnderWay::new(state.exchange.clone(), job, place.member);
         match once(state, served, &place, asked, under_way).await {
-            Ok(response) => return Some(response),
-            Err(NoAnswer::NotReached) => {}
-            Err(NoAnswer::BrokeOff) if asked.again => {}
-            Err(NoAnswer::BrokeOff) => return None,
+            Ok(answer) => return Some(response(answer, seat)),
+            Err(NoAnswer::NotReached | NoAnswer::NoRoom) => {}
+            Err(NoAnswer::BrokeOff | NoAnswer::TooSlow) if asked.again => {}
+            Err(NoAnswer::BrokeOff | NoAnswer::TooSlow) => return None,
         }
     }
     None
 }
 
-/// Asks one member. Its answer is passed on as it comes.
+/// An answer whose head has come.
+struct Begun {
+    head: http::response::Parts,
+    body: Incoming,
+    line: Line,
+    under_way: UnderWay,
+    first_ms: u64,
+}
+
+/// Asks one member.
 async fn once(
     state: &AppState,
     served: &Served,
     place: &Place,
     asked: &Asked,
     under_way: UnderWay,
-) -> Result<Response, NoAnswer> {
+) -> Result<Begun, NoAnswer> {
     let begun = Instant::now();
     let line = carry::open(state, place, served.port.port).await;
-    let mut line = line.inspect_err(|_| under_way.ended(Heard::Failed))?;
+    let mut line = line.inspect_err(|why| under_way.ended(heard(*why)))?;
     let mut request = http::Request::from_parts(asked.request.clone(), asked.body.clone());
     if !asked.body.is_empty() {
         let length = HeaderValue::from(asked.body.len());
         request.headers_mut().insert(CONTENT_LENGTH, length);
     }
     let answer = tokio::time::timeout(FIRST_BYTE_WITHIN, line.ask(request)).await;
-    let answer = answer.unwrap_or(Err(NoAnswer::BrokeOff));
-    let answer = answer.inspect_err(|_| under_way.ended(Heard::Failed))?;
+    let answer = answer.unwrap_or(Err(NoAnswer::TooSlow));
+    let answer = answer.inspect_err(|why| under_way.ended(heard(*why)))?;
     let first_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let (parts, body) = answer.into_parts();
-    let streamed = parts
+    under_way.says();
+    let (head, body) = answer.into_parts();
+    Ok(Begun {
+        head,
+        body,
+        line,
+        under_way,
+        first_ms,
+    })
+}
+
+/// The answer is passed on as it comes; the seat is taken until it is whole, or nobody reads it any more.
+fn response(begun: Begun, seat: Seat) -> Response {
+    let Begun { head, body, .. } = begun;
+    let streamed = head
         .headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    let body = counted::body(body, line, under_way, first_ms, streamed);
+    let held = (begun.line, seat);
+    let body = counted::body(body, held, begun.under_way, begun.first_ms, streamed);
     let mut response = Response::new(Body::from_stream(body));
-    *response.status_mut() = parts.status;
-    pass_on(&parts.headers, response.headers_mut());
+    *response.status_mut() = head.status;
+    pass_on(&head.headers, response.headers_mut());
     response.extensions_mut().insert(Carried);
-    Ok(response)
+    response
+}
+
+const fn heard(why: NoAnswer) -> Heard {
+    if why.is_late() {
+        Heard::Late
+    } else {
+        Heard::Failed
+    }
 }
 
 fn pass_on(from: &HeaderMap, to: &mut HeaderMap) {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::BoxError;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
@@ -28,12 +29,11 @@ use super::access::{TOKEN, is_ours};
 use super::{Asked, Door};
 use crate::auth::sockets::Seat;
 use crate::state::AppState;
+use crate::tunnel::patient::{IDLE_MAX, Patient};
 use crate::tunnel::{Shut, lock, stream};
 
 /// A model that thinks before its first word.
 const HEAD_WITHIN: Duration = Duration::from_mins(5);
-/// Between two pieces of an answer, or of anything on a WebSocket.
-const IDLE_MAX: Duration = Duration::from_mins(10);
 /// A connection waits so long for another request, and so many do.
 const KEPT_FOR: Duration = Duration::from_secs(15);
 const KEPT_MAX: usize = 8;
@@ -140,27 +140,25 @@ pub(super) async fn pass(
     }
     let (mut parts, body) = answer.into_parts();
     clean(asked, &mut parts.headers);
-    let pieces = Body::new(body).into_data_stream();
+    let pieces = Patient::new(Body::new(body).into_data_stream());
     let body = Body::from_stream(while_they_may(pieces, stay));
     Ok(Response::from_parts(parts, body))
 }
 
 /// An answer's pieces as long as they come, and whoever asked may stay.
 fn while_they_may(
-    pieces: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
+    pieces: impl Stream<Item = Result<Bytes, BoxError>> + Unpin,
     stay: Stay,
-) -> impl Stream<Item = Result<Bytes, axum::Error>> {
+) -> impl Stream<Item = Result<Bytes, BoxError>> {
     futures::stream::unfold(Some((pieces, stay)), async |of| {
         let (mut pieces, mut stay) = of?;
-        let ended = |why: &str| Err(axum::Error::new(std::io::Error::other(why.to_owned())));
         tokio::select! {
             // Of an answer that never pauses the end is looked at as well.
             biased;
-            () = &mut stay.over => Some((ended("the link has run out, or the key was revoked"), None)),
-            piece = timeout(IDLE_MAX, pieces.next()) => match piece {
-                Ok(piece) => Some((piece?, Some((pieces, stay)))),
-                Err(_) => Some((ended("the job was silent for too long"), None)),
-            },
+            () = &mut stay.over => {
+                Some((Err("the link has run out, or who opened it may no longer".into()), None))
+            }
+            piece = pieces.next() => Some((piece?, Some((pieces, stay)))),
         }
     })
 }
