@@ -12,6 +12,7 @@ use crate::actor::{Actor, Via};
 use crate::audit::Act;
 use crate::desk::{Exchange, secret_hash};
 use crate::error::Error;
+use crate::passes::Holder;
 
 /// A session's secret, for the cookie; only its hash is stored.
 #[derive(Clone)]
@@ -299,6 +300,27 @@ impl Exchange {
                 scopes: key.scopes,
             },
         )))
+    }
+
+    /// Who still has the session or the key that a pass was given by.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn actor_by_holder(&self, holder: Holder) -> Result<Option<Actor>, Error> {
+        let store = &self.inner.store;
+        Ok(match holder {
+            Holder::Session(id) => {
+                let account = store.account_of_session(id, self.now()).await?;
+                account.map(|account| actor(&account, Via::Session(id)))
+            }
+            Holder::Key(id) => {
+                let found = store.key_by_id(id).await?;
+                found.map(|(key, account)| {
+                    let scopes = key.scopes;
+                    actor(&account, Via::Key { id, scopes })
+                })
+            }
+        })
     }
 
     /// For the commands of the server's own binary.

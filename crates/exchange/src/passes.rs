@@ -1,16 +1,16 @@
 //! Addresses of the ports that running jobs listen on, and the signed passes that open them.
 //!
-//! A pass is a moment and a seal over it: for this port of this job, until then. It is kept nowhere; it ends with its time, and with
-//! the job.
+//! A pass is a moment and a seal over it: for this port of this job, until then. It is kept nowhere; it ends with its time, with the job
+//! and, where its owner's browser has it, with the session (or the key) by which the portal gave it.
 
 use hmac::{Hmac, KeyInit, Mac};
-use kernel::{JobId, Seconds, Timestamp};
+use kernel::{JobId, KeyId, Seconds, SessionId, Timestamp};
 use protocol::audit::AuditAction;
 use protocol::spec::Port;
 use protocol::view::{PortLinkView, PortView, Scope};
 use sha2::Sha256;
 
-use crate::actor::Actor;
+use crate::actor::{Actor, Via};
 use crate::audit::Act;
 use crate::desk::Exchange;
 use crate::doors::{Place, Reach};
@@ -49,6 +49,45 @@ impl Pass {
             Self::Open => "open",
         }
     }
+}
+
+/// By what a pass was given: it is good no longer than that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    Session(SessionId),
+    Key(KeyId),
+}
+
+impl Holder {
+    const fn of(actor: &Actor) -> Option<Self> {
+        match actor.via {
+            Via::Session(session) => Some(Self::Session(session)),
+            Via::Key { id, .. } => Some(Self::Key(id)),
+            Via::System => None,
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let session = text.parse().ok().map(Self::Session);
+        session.or_else(|| text.parse().ok().map(Self::Key))
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Session(id) => write!(f, "{id}"),
+            Self::Key(id) => write!(f, "{id}"),
+        }
+    }
+}
+
+/// What a pass says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opens {
+    pub until: Timestamp,
+    /// `None`: whoever has it, as of a link.
+    pub by: Option<Holder>,
 }
 
 impl PortAt {
@@ -144,7 +183,11 @@ impl Exchange {
     pub async fn enter_port(&self, actor: &Actor, at: &PortAt) -> Result<String, Error> {
         self.own_port(actor, at).await?;
         self.reached(Some(actor), Reach::Port(*at)).await?;
-        Ok(self.pass(at, Pass::Enter, self.now().plus(ENTER_FOR)))
+        let opens = Opens {
+            until: self.now().plus(ENTER_FOR),
+            by: Holder::of(actor),
+        };
+        Ok(self.pass(at, Pass::Enter, opens))
     }
 
     /// A link that opens one port for whoever has it.
@@ -176,7 +219,11 @@ impl Exchange {
             .with("port", at.port)
             .with("until", expires_at);
         self.audit_alone(act).await?;
-        let token = self.pass(at, Pass::Link, expires_at);
+        let opens = Opens {
+            until: expires_at,
+            by: None,
+        };
+        let token = self.pass(at, Pass::Link, opens);
         Ok(PortLinkView {
             url: self
                 .port_origin(at)
@@ -212,28 +259,32 @@ impl Exchange {
         }
     }
 
-    /// A pass of the kind until then.
-    pub fn pass(&self, at: &PortAt, pass: Pass, until: Timestamp) -> String {
-        let millis = until.millis();
-        format!("{millis}.{}", hex::encode(self.seal_of(at, pass, millis)))
+    /// A pass of the kind, as text: `<until>.<seal>`, or with its holder in the middle.
+    pub fn pass(&self, at: &PortAt, pass: Pass, opens: Opens) -> String {
+        let mut mac = self.sealer();
+        mac.update(&sealed_bytes(at, pass, opens));
+        let seal = hex::encode(mac.finalize().into_bytes());
+        let millis = opens.until.millis();
+        match opens.by {
+            None => format!("{millis}.{seal}"),
+            Some(by) => format!("{millis}.{by}.{seal}"),
+        }
     }
 
-    /// Until when this is a pass of the kind for the port; `None`: it is none, or no more.
-    pub fn pass_until(&self, at: &PortAt, pass: Pass, text: &str) -> Option<Timestamp> {
-        let (millis, seal) = text.split_once('.')?;
-        let millis: i64 = millis.parse().ok()?;
+    /// What a pass of the kind for the port says; `None`: it is none, or no more. Whether its holder still is one is to be asked besides.
+    pub fn opens(&self, at: &PortAt, pass: Pass, text: &str) -> Option<Opens> {
+        let (millis, rest) = text.split_once('.')?;
+        let (by, seal) = match rest.split_once('.') {
+            Some((by, seal)) => (Some(Holder::parse(by)?), seal),
+            None => (None, rest),
+        };
+        let until = Timestamp::from_millis(millis.parse().ok()?);
+        let opens = Opens { until, by };
         let seal = hex::decode(seal).ok()?;
         let mut mac = self.sealer();
-        mac.update(&sealed_bytes(at, pass, millis));
+        mac.update(&sealed_bytes(at, pass, opens));
         mac.verify_slice(&seal).ok()?;
-        let until = Timestamp::from_millis(millis);
-        (until > self.now()).then_some(until)
-    }
-
-    fn seal_of(&self, at: &PortAt, pass: Pass, millis: i64) -> [u8; 32] {
-        let mut mac = self.sealer();
-        mac.update(&sealed_bytes(at, pass, millis));
-        mac.finalize().into_bytes().into()
+        (until > self.now()).then_some(opens)
     }
 
     /// Of the platform's own key, for this purpose alone.
@@ -248,8 +299,14 @@ impl Exchange {
     }
 }
 
-fn sealed_bytes(at: &PortAt, pass: Pass, millis: i64) -> Vec<u8> {
-    format!("{}\n{}\n{millis}\n", pass.name(), at.label()).into_bytes()
+fn sealed_bytes(at: &PortAt, pass: Pass, opens: Opens) -> Vec<u8> {
+    let (name, label, millis) = (pass.name(), at.label(), opens.until.millis());
+    let by = match (pass, opens.by) {
+        (Pass::Link, _) => String::new(),
+        (_, None) => "anybody\n".to_owned(),
+        (_, Some(by)) => format!("{by}\n"),
+    };
+    format!("{name}\n{label}\n{millis}\n{by}").into_bytes()
 }
 
 #[cfg(test)]

@@ -292,17 +292,57 @@ impl Store {
             .transpose()
     }
 
+    /// Whose session it is, unless it has ended.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn account_of_session(
+        &self,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Account>, StoreError> {
+        let row = query(
+            "SELECT a.* FROM sessions s JOIN accounts a ON a.id = s.account \
+             WHERE s.id = $1 AND s.expires_at > $2",
+        )
+        .bind(session.to_string())
+        .bind(now.millis())
+        .fetch_optional(self.readers())
+        .await?;
+        row.as_ref().map(account).transpose()
+    }
+
     /// The key with this secret that is not revoked.
     ///
     /// # Errors
     /// The database failed.
     pub async fn key(&self, secret_hash: &str) -> Result<Option<(ApiKey, Account)>, StoreError> {
-        let Some(row) =
-            query("SELECT * FROM api_keys WHERE secret_hash = $1 AND revoked_at IS NULL")
-                .bind(secret_hash)
-                .fetch_optional(self.readers())
-                .await?
-        else {
+        self.key_by(
+            "SELECT * FROM api_keys WHERE secret_hash = $1 AND revoked_at IS NULL",
+            secret_hash,
+        )
+        .await
+    }
+
+    /// The same by its id.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn key_by_id(&self, id: KeyId) -> Result<Option<(ApiKey, Account)>, StoreError> {
+        self.key_by(
+            "SELECT * FROM api_keys WHERE id = $1 AND revoked_at IS NULL",
+            &id.to_string(),
+        )
+        .await
+    }
+
+    async fn key_by(
+        &self,
+        sql: &'static str,
+        by: &str,
+    ) -> Result<Option<(ApiKey, Account)>, StoreError> {
+        let found = query(sql).bind(by).fetch_optional(self.readers()).await?;
+        let Some(row) = found else {
             return Ok(None);
         };
         let key = api_key(&row)?;

@@ -12,19 +12,20 @@ pub mod origin;
 pub mod sockets;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use app::session::SESSION_COOKIE;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use exchange::Actor;
+use exchange::{Actor, Exchange, Holder};
 use http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use protocol::Code;
 
 use crate::http::layers::is_endpoint;
-use crate::http::problem::Refused;
+use crate::http::problem::{Chain, Refused};
 use crate::state::AppState;
 
 /// Who asks, left in the request's extensions.
@@ -35,11 +36,61 @@ pub struct Asker {
     pub credential: Option<Credential>,
 }
 
-/// What was shown to prove it, kept for sockets, which ask again while they stay open.
+/// What was shown to prove it, kept for what stays open: it is asked again every minute.
 #[derive(Clone)]
 pub enum Credential {
     Session(String),
     Key(String),
+    /// A pass that was given by one of them.
+    Pass(Holder),
+}
+
+/// Sessions end, keys are revoked; whoever came in by one goes at the latest so much later.
+pub const ASK_AGAIN_EVERY: Duration = Duration::from_mins(1);
+
+/// What was shown holds no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended;
+
+impl Credential {
+    /// Whose it still is.
+    ///
+    /// # Errors
+    /// When the exchange cannot be asked.
+    pub async fn actor(&self, exchange: &Exchange) -> Result<Option<Actor>, exchange::Error> {
+        match self {
+            Self::Session(secret) => exchange.actor_by_session(secret).await,
+            Self::Key(secret) => exchange.actor_by_key(secret).await,
+            Self::Pass(holder) => exchange.actor_by_holder(*holder).await,
+        }
+    }
+}
+
+/// What an answer to asking again means. `Ok(None)`: nobody knows, which is no reason to cut everybody off while the database restarts.
+///
+/// # Errors
+/// It holds no longer.
+pub fn asked_again<T>(answer: Result<Option<T>, exchange::Error>) -> Result<Option<T>, Ended> {
+    match answer {
+        Ok(found) => found.map(Some).ok_or(Ended),
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "a session or a key could not be checked");
+            Ok(None)
+        }
+    }
+}
+
+/// Comes back when what is asked every minute holds no longer.
+pub async fn ended<T, F>(still: impl Fn() -> F)
+where
+    F: Future<Output = Result<Option<T>, exchange::Error>>,
+{
+    loop {
+        tokio::time::sleep(ASK_AGAIN_EVERY).await;
+        if asked_again(still().await).is_err() {
+            return;
+        }
+    }
 }
 
 impl Asker {
@@ -55,14 +106,10 @@ impl Asker {
     ///
     /// # Errors
     /// When the exchange cannot be asked.
-    pub async fn still(
-        &self,
-        exchange: &exchange::Exchange,
-    ) -> Result<Option<Actor>, exchange::Error> {
+    pub async fn still(&self, exchange: &Exchange) -> Result<Option<Actor>, exchange::Error> {
         match &self.credential {
             None => Ok(None),
-            Some(Credential::Session(secret)) => exchange.actor_by_session(secret).await,
-            Some(Credential::Key(secret)) => exchange.actor_by_key(secret).await,
+            Some(credential) => credential.actor(exchange).await,
         }
     }
 }
@@ -296,8 +343,25 @@ fn peer_address(parts: &Parts, trust_forwarded: bool) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use axum::body::Body;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_revoked_ends_what_it_opened_and_an_unknown_state_does_not() {
+        let asked = Cell::new(0);
+        let still = || async {
+            asked.set(asked.get() + 1);
+            match asked.get() {
+                1 => Ok(Some(())),
+                2 => Err(exchange::Error::Unavailable("the database restarts")),
+                _ => Ok(None),
+            }
+        };
+        let over = tokio::time::timeout(ASK_AGAIN_EVERY * 10, ended(still)).await;
+        assert!(over.is_ok() && asked.get() == 3);
+    }
 
     #[test]
     fn only_the_proxys_own_entry_counts() {

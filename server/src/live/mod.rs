@@ -19,7 +19,7 @@ use protocol::live::{FromBrowser, TOPICS_PER_SOCKET_MAX, ToBrowser, Topic};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use crate::auth::Asker;
+use crate::auth::{Asker, Ended, asked_again};
 use crate::http::problem::{Chain, Refused};
 use crate::state::{AppState, Closing};
 use topics::Topics;
@@ -228,17 +228,13 @@ impl Reader {
         if asker.credential.is_none() {
             return Ok(());
         }
-        match asker.still(&self.exchange).await {
+        match asked_again(asker.still(&self.exchange).await) {
             Ok(Some(actor)) => {
                 self.actor = Some(actor);
                 Ok(())
             }
-            Ok(None) => Err(End::Close(close_code::POLICY, "the session has ended")),
-            // Not knowing is no reason to cut everybody off while the database restarts.
-            Err(error) => {
-                tracing::warn!(error = %Chain(&error), "a session could not be checked");
-                Ok(())
-            }
+            Ok(None) => Ok(()),
+            Err(Ended) => Err(End::Close(close_code::POLICY, "the session has ended")),
         }
     }
 }

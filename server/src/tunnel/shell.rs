@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use utoipa::IntoParams;
 
 use super::{SEND_WITHIN, Tunnel, people};
-use crate::auth::{Asker, Signed};
+use crate::auth::{ASK_AGAIN_EVERY, Asker, Signed, ended};
 use crate::http::extract::{Id, Query};
 use crate::http::problem::{Chain, Refused};
 use crate::state::AppState;
@@ -28,7 +28,6 @@ const IDLE_MAX: Duration = Duration::from_mins(30);
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// Not even an answer to a ping.
 const SILENCE_MAX: Duration = Duration::from_mins(1);
-const ASK_AGAIN_EVERY: Duration = Duration::from_mins(1);
 
 /// What to run, and where.
 #[derive(Deserialize, IntoParams)]
@@ -305,18 +304,13 @@ async fn watching(
     asker: &Asker,
     at: &std::sync::Mutex<Instant>,
 ) -> &'static str {
-    let mut checks = interval_at(Instant::now() + ASK_AGAIN_EVERY, ASK_AGAIN_EVERY);
-    loop {
-        checks.tick().await;
-        let idle = super::lock(at).elapsed();
-        if idle > IDLE_MAX {
-            return "idle";
+    let idle = async {
+        while super::lock(at).elapsed() <= IDLE_MAX {
+            tokio::time::sleep(ASK_AGAIN_EVERY).await;
         }
-        match asker.still(exchange).await {
-            Ok(Some(_)) => {}
-            Ok(None) => return "the session has ended",
-            // Not knowing is no reason to cut everybody off while the database restarts.
-            Err(error) => tracing::warn!(error = %Chain(&error), "a session could not be checked"),
-        }
+    };
+    tokio::select! {
+        () = idle => "idle",
+        () = ended(|| asker.still(exchange)) => "the session has ended",
     }
 }

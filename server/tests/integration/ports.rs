@@ -243,6 +243,23 @@ async fn a_port_is_reached_by_its_owner_by_a_link_and_by_nobody_else() {
         "{said}"
     );
 
+    // What a session opened ends with it: another page asks, and gets nothing. The link's holder stays.
+    assert_eq!(inside.get("/page").await.status.as_u16(), 200);
+    let left = session
+        .at_home()
+        .send(
+            Method::POST,
+            "/fn/sign-out",
+            "application/x-www-form-urlencoded",
+            String::new(),
+        )
+        .await;
+    assert!(left.status.is_success(), "{} {}", left.status, left.text());
+    inside.get("/page").await.refused(401);
+    let away = person.with("cookie", &cookie).get("/page").await;
+    assert_eq!(away.status.as_u16(), 303, "to the portal, to sign in");
+    answers(&app.anyone().with("x-iog-token", &link.token), &path).await;
+
     ada.stop(id).await;
     ada.wait_for(id, JobState::Stopped, SOON).await;
     keyed.get(&path).await.refused(502);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::response::Response;
-use exchange::{Error, Exchange, OPEN_FOR, Pass, PortAt, Reach};
+use exchange::{Actor, Error, Exchange, OPEN_FOR, Opens, Pass, PortAt, Reach};
 use http::header::{COOKIE, ORIGIN, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
@@ -12,16 +12,16 @@ use kernel::Timestamp;
 use protocol::Code;
 
 use super::{Asked, Door, redirect};
-use crate::http::problem::{Chain, Refused};
+use crate::auth::{ASK_AGAIN_EVERY, Credential, ended};
+use crate::http::problem::Refused;
 use crate::state::AppState;
 
 pub(super) const TOKEN: &str = "x-iog-token";
 /// Over HTTPS with the prefix that keeps it this host's own, whatever another name of the domain sets.
 const COOKIE_HTTPS: &str = "__Host-iog_port";
 const COOKIE_PLAIN: &str = "iog_port";
-
-/// A key may be revoked, and a job's port may no longer be its holder's.
-const ASK_AGAIN_EVERY: Duration = Duration::from_mins(1);
+/// More of them are not looked at; a browser has one.
+const COOKIES_MAX: usize = 4;
 
 pub(super) enum Admitted {
     Yes(Until),
@@ -34,8 +34,8 @@ pub(super) enum Until {
     /// As long as there is something to reach.
     Always,
     At(Timestamp),
-    /// As long as this key holds.
-    Key(String),
+    /// As long as this holds and the port is its holder's; of a pass, until then.
+    Held(Credential, Option<Timestamp>),
 }
 
 impl Until {
@@ -44,14 +44,17 @@ impl Until {
         match self {
             Self::Always => std::future::pending().await,
             Self::At(until) => reached(until, || exchange.now()).await,
-            Self::Key(key) => {
-                let still = || async {
-                    match exchange.actor_by_key(&key).await? {
-                        Some(actor) => exchange.may_use_port(&actor, &at).await,
-                        None => Ok(false),
+            Self::Held(credential, until) => {
+                let passed = async {
+                    match until {
+                        Some(until) => reached(until, || exchange.now()).await,
+                        None => std::future::pending().await,
                     }
                 };
-                refused(still).await;
+                tokio::select! {
+                    () = passed => {}
+                    () = ended(|| holder(&exchange, &credential, &at)) => {}
+                }
             }
         }
     }
@@ -64,16 +67,42 @@ async fn reached(until: Timestamp, now: impl Fn() -> Timestamp) {
     }
 }
 
-async fn refused<F: Future<Output = Result<bool, Error>>>(still: impl Fn() -> F) {
-    loop {
-        tokio::time::sleep(ASK_AGAIN_EVERY).await;
-        match still().await {
-            Ok(true) => {}
-            Ok(false) => return,
-            // Not knowing is no reason to cut everybody off while the database restarts.
-            Err(error) => tracing::warn!(error = %Chain(&error), "a key could not be checked"),
+/// Whose the credential is, if the port is theirs.
+async fn holder(
+    exchange: &Exchange,
+    credential: &Credential,
+    at: &PortAt,
+) -> Result<Option<Actor>, Error> {
+    let Some(actor) = credential.actor(exchange).await? else {
+        return Ok(None);
+    };
+    let may = exchange.may_use_port(&actor, at).await?;
+    Ok(may.then_some(actor))
+}
+
+/// What a cookie of this port's address lets in: the one that is good for longest, of those whose holder still may.
+async fn by_cookie(
+    state: &AppState,
+    asked: &Asked,
+    headers: &HeaderMap,
+) -> Result<Option<Until>, Error> {
+    let exchange = &state.exchange;
+    let kept = cookies(headers).filter(|(name, _)| is_ours(name));
+    let mut kept: Vec<Opens> = kept
+        .filter_map(|(_, pass)| exchange.opens(&asked.at, Pass::Open, pass))
+        .take(COOKIES_MAX)
+        .collect();
+    kept.sort_unstable_by_key(|opens| std::cmp::Reverse(opens.until));
+    for Opens { until, by } in kept {
+        let Some(by) = by else {
+            return Ok(Some(Until::At(until)));
+        };
+        let credential = Credential::Pass(by);
+        if holder(exchange, &credential, &asked.at).await?.is_some() {
+            return Ok(Some(Until::Held(credential, Some(until))));
         }
     }
+    Ok(None)
 }
 
 /// # Errors
@@ -100,12 +129,10 @@ pub(super) async fn admit(
         });
     }
     if asked.door == Door::Origin {
-        let kept = cookies(headers).filter(|(name, _)| is_ours(name));
-        let until = |(_, pass)| state.exchange.pass_until(&asked.at, Pass::Open, pass);
-        if let Some(until) = kept.filter_map(until).max() {
+        if let Some(until) = by_cookie(state, asked, headers).await? {
             // The browser adds the cookie whoever had it ask; a page of another job must not act through it.
             return if from_here(state, asked, parts) {
-                Ok(Admitted::Yes(Until::At(until)))
+                Ok(Admitted::Yes(until))
             } else {
                 Err(Refused::new(
                     Code::ForeignOrigin,
@@ -130,9 +157,9 @@ async fn by_token(
     token: &str,
     address: IpAddr,
 ) -> Result<Option<Until>, Refused> {
-    if let Some(until) = state.exchange.pass_until(&asked.at, Pass::Link, token) {
+    if let Some(opens) = state.exchange.opens(&asked.at, Pass::Link, token) {
         state.exchange.reached(None, Reach::Port(asked.at)).await?;
-        return Ok(Some(Until::At(until)));
+        return Ok(Some(Until::At(opens.until)));
     }
     if token.is_empty() || token.len() > 256 {
         return Ok(None);
@@ -140,7 +167,7 @@ async fn by_token(
     state.limits.may_guess(address)?;
     if let Some(actor) = state.exchange.actor_by_key(token).await? {
         let may = state.exchange.may_use_port(&actor, &asked.at).await?;
-        return Ok(may.then(|| Until::Key(token.to_owned())));
+        return Ok(may.then(|| Until::Held(Credential::Key(token.to_owned()), None)));
     }
     state.limits.guessed(address);
     Ok(None)
@@ -162,10 +189,13 @@ pub(super) async fn enter(
     let pass = value("pass").unwrap_or_default();
     let exchange = &state.exchange;
     let now = exchange.now();
-    let own = exchange.pass_until(&asked.at, Pass::Enter, &pass);
-    let until = own
-        .map(|_| now.plus(OPEN_FOR))
-        .or_else(|| exchange.pass_until(&asked.at, Pass::Link, &pass))
+    let own = exchange.opens(&asked.at, Pass::Enter, &pass);
+    let opens = own
+        .map(|Opens { by, .. }| Opens {
+            until: now.plus(OPEN_FOR),
+            by,
+        })
+        .or_else(|| exchange.opens(&asked.at, Pass::Link, &pass))
         .ok_or_else(|| {
             Refused::new(
                 Code::Unauthenticated,
@@ -179,9 +209,9 @@ pub(super) async fn enter(
     let mut response = redirect(next.as_deref().unwrap_or("/"));
     let cookie = cookie(
         state,
-        &exchange.pass(&asked.at, Pass::Open, until),
+        &exchange.pass(&asked.at, Pass::Open, opens),
         now,
-        until,
+        opens.until,
     );
     response.headers_mut().append(SET_COOKIE, cookie);
     Ok(response)
@@ -254,9 +284,7 @@ fn from_here(state: &AppState, asked: &Asked, parts: &Parts) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
-    use tokio::time::{Instant, timeout};
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -287,20 +315,5 @@ mod tests {
         assert_eq!(began.elapsed().as_secs(), 3_600);
         reached(Timestamp::from_millis(0), now).await;
         assert_eq!(began.elapsed().as_secs(), 3_600);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_revoked_key_ends_what_it_opened_and_an_unknown_state_does_not() {
-        let asked = Cell::new(0);
-        let still = || async {
-            asked.set(asked.get() + 1);
-            match asked.get() {
-                1 => Ok(true),
-                2 => Err(Error::Unavailable("the database restarts")),
-                _ => Ok(false),
-            }
-        };
-        let over = timeout(ASK_AGAIN_EVERY * 10, refused(still)).await;
-        assert!(over.is_ok() && asked.get() == 3);
     }
 }
