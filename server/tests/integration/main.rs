@@ -9,6 +9,7 @@ mod authorisation;
 mod chain;
 mod channels;
 mod crash;
+mod endpoints;
 mod gateway;
 mod install;
 mod invoices;
