@@ -252,6 +252,23 @@ test('keys walk through rows, focus follows the route, and the title is announce
   await expect(page.locator('h1')).toBeFocused();
   await expect(page).toHaveTitle(/Jobs · IOG/);
   await expect(page.locator('[aria-live=polite].sr')).toHaveText('Jobs');
+  // A page whose head is waited for has it too.
+  await page.locator('.data a[data-row]').first().press('Enter');
+  await page.waitForURL(/\/jobs\/job_/);
+  await expect(page.locator('h1')).toContainText('job_');
+  await expect(page.locator('h1')).toBeFocused();
+  // Whoever presses a filter or puts an offer beside the others stands there still, though all of it is written anew.
+  await open(page, '/');
+  await page.keyboard.press('j');
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await expect(page).toHaveURL(/q=class%3Dcpu/);
+  await expect(page.locator('a.chip', { hasText: 'class=cpu' })).toBeFocused();
+  const toggle = page.locator('.data a.chip').first();
+  await toggle.press('Enter');
+  await expect(page).toHaveURL(/compare=dev_/);
+  await expect(toggle).toHaveAttribute('aria-current', 'true');
+  await expect(toggle).toBeFocused();
 });
 
 test('a key is made once, shown once, and revoked', async ({ page }) => {

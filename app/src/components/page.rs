@@ -48,8 +48,11 @@ pub fn PageHead(
         if announcer.first.get_value() {
             announcer.first.set_value(false);
         } else {
-            heading.focus().ok();
             announcer.text.set(name.clone());
+            // A head that was waited for is put into the page only after this, and what is not in it takes no focus.
+            request_animation_frame(move || {
+                heading.focus().ok();
+            });
         }
     });
     view! {

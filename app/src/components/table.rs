@@ -134,7 +134,7 @@ pub fn table(
                         Some(Sorted::Up) => (Some("ascending"), Some(icon(Icon::Ascending))),
                         Some(Sorted::Down) => (Some("descending"), Some(icon(Icon::Descending))),
                     };
-                    (view! { <a href=href data-noscroll="true">{column.label}{arrow}</a> }.into_any(), aria)
+                    (view! { <a href=href data-noscroll="true" data-key=column.label>{column.label}{arrow}</a> }.into_any(), aria)
                 }
             };
             let class = if column.end { "end" } else { "" };

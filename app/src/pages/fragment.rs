@@ -78,6 +78,11 @@ impl Fragment {
 
     pub fn view(self, waiting: fn(&'static Words) -> AnyView) -> AnyView {
         load(self.data, waiting, move |first: String| {
+            // Of another question too: whoever presses a filter stands on it still. What was shown stands there until this does.
+            if !cfg!(feature = "ssr") {
+                let kept = Kept::of(self.name);
+                set_timeout(move || kept.restore(), Duration::ZERO);
+            }
             let now = RwSignal::new(first);
             self.shown.set_value(Some(now));
             let fault = RwSignal::new(None);

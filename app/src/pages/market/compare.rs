@@ -22,7 +22,7 @@ pub fn toggle(offer: &OfferView, query: &Query, t: &'static Words) -> AnyView {
     let label = fill(t.compare_label(), &[&offer.model, &offer.node_name]);
     let mark = if on { "✓" } else { "" };
     view! {
-        <a class="chip" href=href aria-current=on.then_some("true") aria-label=label data-noscroll="true">
+        <a class="chip" href=href aria-current=on.then_some("true") aria-label=label data-noscroll="true" data-key=format!("compare-{device}")>
             <span class="box" aria-hidden="true">{mark}</span>"\u{a0}"{t.compare()}
         </a>
     }

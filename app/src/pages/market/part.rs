@@ -202,7 +202,7 @@ pub async fn part(arg: &str) -> Result<AnyView, Fault> {
 fn chips(query: &Query) -> AnyView {
     let chip = |term: &&'static str| {
         let on = query.has(term).then_some("true");
-        view! { <a class="chip mono" href=query.toggled(term) aria-current=on data-row="1">{*term}</a> }.into_any()
+        view! { <a class="chip mono" href=query.toggled(term) aria-current=on data-row="1" data-key=*term>{*term}</a> }.into_any()
     };
     CHIPS.iter().map(chip).parts()
 }
