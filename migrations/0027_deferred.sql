@@ -1,9 +1,11 @@
 -- What a transfer names is checked when its transaction ends, no longer row by row. A statement of a thousand rows need not
 -- keep every page as it was before, in case its last row should name a book that there is not.
 --
--- The table is made anew, since SQLite cannot change a constraint. What guards it (a transfer is never changed) is made
--- whenever the store is opened.
-CREATE TABLE transfers_anew (
+-- The table is made anew, since SQLite cannot change a constraint. It gets another name first, which nobody else can use: so
+-- no other process posts what would not be copied. What guards it (a transfer is never changed) is made whenever the store
+-- is opened.
+ALTER TABLE transfers RENAME TO transfers_before;
+CREATE TABLE transfers (
     id TEXT PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
     from_book TEXT NOT NULL REFERENCES books (id) DEFERRABLE INITIALLY DEFERRED,
@@ -17,10 +19,9 @@ CREATE TABLE transfers_anew (
     to_after BIGINT,
     hash TEXT
 );
-INSERT INTO transfers_anew (id, key, from_book, to_book, amount, kind, job, at, seq, from_after, to_after, hash)
-    SELECT id, key, from_book, to_book, amount, kind, job, at, seq, from_after, to_after, hash FROM transfers;
-DROP TABLE transfers;
-ALTER TABLE transfers_anew RENAME TO transfers;
+INSERT INTO transfers (id, key, from_book, to_book, amount, kind, job, at, seq, from_after, to_after, hash)
+    SELECT id, key, from_book, to_book, amount, kind, job, at, seq, from_after, to_after, hash FROM transfers_before;
+DROP TABLE transfers_before;
 CREATE UNIQUE INDEX transfers_seq ON transfers (seq);
 CREATE INDEX transfers_from_at ON transfers (from_book, at, seq);
 CREATE INDEX transfers_to_at ON transfers (to_book, at, seq);

@@ -441,8 +441,9 @@ impl Run {
             return;
         }
         let (owner, back) = (person(lease.owner), available(lease.who));
+        let key = format!("refund:{}", lease.id);
         let refund = Refund {
-            lease: lease.id,
+            key: &key,
             job,
             requester: person(lease.who),
             owner,

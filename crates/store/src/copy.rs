@@ -150,6 +150,7 @@ pub async fn copy_database(
         copied.push(verify(&mut from, &mut to, table, &mut told).await?);
     }
     to.check_books().await?;
+    to.check_references().await?;
     if reading == Use::Read {
         // A server that was started meanwhile has perhaps written.
         from.refuse_others().await?;

@@ -40,7 +40,10 @@ impl StoreError {
     pub fn is_conflict(&self) -> bool {
         match self {
             Self::Stale => true,
-            Self::Sql(sqlx::Error::Database(error)) => error.is_unique_violation(),
+            // Postgres ends one of two transactions that wait for each other (40P01).
+            Self::Sql(sqlx::Error::Database(error)) => {
+                error.is_unique_violation() || error.code().as_deref() == Some("40P01")
+            }
             _ => false,
         }
     }
@@ -92,6 +95,19 @@ pub struct Tx {
     is_spoilt: bool,
 }
 
+/// Pages of a SQLite database that the connection which writes keeps: else each group of transfers would read its way anew.
+pub const WRITER_CACHE_KIB: u32 = 32 << 10;
+
+/// What each connection to a SQLite database is told.
+pub fn sqlite_settings(cache_kib: u32) -> String {
+    // A statement of many rows keeps what it would undo: in memory, not in a file. The log is brought into the database every
+    // 16 MiB, not every 4: a page that many commits change is copied once. More would be too long a pause on a slow disk.
+    format!(
+        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+         PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -{cache_kib}"
+    )
+}
+
 impl Tx {
     pub(crate) fn connection(&mut self) -> &mut AnyConnection {
         &mut self.inner
@@ -115,9 +131,13 @@ impl Tx {
         self.tells.insert(account);
     }
 
-    /// From now on it can only be rolled back.
-    pub(crate) const fn spoil(&mut self) {
-        self.is_spoilt = true;
+    /// Whether it can only be rolled back.
+    pub(crate) const fn is_spoilt(&self) -> bool {
+        self.is_spoilt
+    }
+
+    pub(crate) const fn set_spoilt(&mut self, is_spoilt: bool) {
+        self.is_spoilt = is_spoilt;
     }
 
     /// # Errors
@@ -166,14 +186,7 @@ impl Store {
                 }),
                 Backend::Sqlite => pool.after_connect(move |connection, _| {
                     Box::pin(async move {
-                        // A statement of many rows keeps what it would undo: in memory, not in a file. The log is brought into
-                        // the database every 64 MiB, not every 4: a page that many commits change is copied once.
-                        let pragmas = format!(
-                            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; \
-                             PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = -{cache_kib}"
-                        );
-                        let pragmas = raw_sql(AssertSqlSafe(pragmas));
+                        let pragmas = raw_sql(AssertSqlSafe(sqlite_settings(cache_kib)));
                         connection.execute(pragmas).await.map(|_| ())
                     })
                 }),
@@ -183,8 +196,10 @@ impl Store {
             url: without_password(&url),
             source,
         };
-        // Pages that the connection which writes keeps: else each group of transfers would read its way anew.
-        let writer = connect(1, 32 << 10).connect(&url).await.map_err(open)?;
+        let writer = connect(1, WRITER_CACHE_KIB)
+            .connect(&url)
+            .await
+            .map_err(open)?;
         MIGRATIONS.run(&writer).await?;
         let readers = connect(8, 8 << 10).connect(&url).await.map_err(open)?;
         let store = Self {
@@ -227,7 +242,14 @@ impl Store {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         // SQLite: take the write lock at once, or two processes could both read and then fail to write.
         let tx = match self.backend {
-            Backend::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
+            Backend::Sqlite => match self.writer.begin_with("BEGIN IMMEDIATE").await {
+                // SQLite ended a transaction by itself, as it does when the disk is full, and the driver holds that it goes on.
+                Err(sqlx::Error::InvalidSavePointStatement) => {
+                    self.writer.acquire().await?.close().await?;
+                    self.writer.begin_with("BEGIN IMMEDIATE").await?
+                }
+                tx => tx?,
+            },
             Backend::Postgres => self.writer.begin().await?,
         };
         Ok(Tx {
@@ -317,6 +339,28 @@ pub(crate) fn without_password(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_keeps_nobody_from_writing_afterwards() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite://{}/iog.db", folder.path().display());
+        let store = Store::open(&url).await.expect("opens");
+        let mut tx = store.begin().await.expect("begins");
+        let full = "PRAGMA max_page_count = 1";
+        tx.connection().execute(full).await.expect("is told");
+        let long = "INSERT OR FAIL INTO books (id, balance, may_be_negative) \
+                    SELECT 'b' || value || hex(zeroblob(2000)), 0, 0 FROM json_each('[1,2,3,4,5,6,7,8,9]')";
+        let refused = tx.connection().execute(long).await.expect_err("is full");
+        assert!(refused.to_string().contains("full"), "{refused}");
+        drop(tx);
+        for _ in 0..2 {
+            let mut tx = store.begin().await.expect("begins again");
+            let one = "INSERT INTO books (id, balance, may_be_negative) VALUES ('b', 0, 0) ON CONFLICT DO NOTHING";
+            tx.connection().execute(one).await.expect("writes");
+            tx.commit().await.expect("commits");
+        }
+        store.close().await;
+    }
 
     #[test]
     fn a_password_is_not_shown() {

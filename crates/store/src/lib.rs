@@ -55,7 +55,7 @@ pub use audit::{AuditAct, AuditEnd, AuditFilter, AuditRow};
 pub use chain::{BatchRow, ChainFault, OutgoingRow, Purpose, Unclaimed};
 pub use channels::{ChannelRow, VoucherRow};
 pub use copy::{CopiedTable, CopyError, CopyStep, DatabaseCopy, copy_database};
-pub use db::{Backend, Store, StoreError, Tx};
+pub use db::{Backend, Store, StoreError, Tx, WRITER_CACHE_KIB, sqlite_settings};
 pub use disputes::Dispute;
 pub use incidents::Difference;
 pub use jobs::{Job, JobAnswer, JobRow};

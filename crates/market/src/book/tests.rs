@@ -604,6 +604,50 @@ fn pages_split_and_join_without_losing_an_offer() {
     book.index.check();
 }
 
+/// Pages that run empty one after the other, beside one that is too full to be joined with.
+#[test]
+fn pages_that_run_empty_leave_the_others_as_they_are() {
+    let at = Timestamp::from_millis(1);
+    let offers: Vec<Offer> = (0..1_400_u64)
+        .map(|n| {
+            let mut offer = offer(0);
+            let mut id = [0; 10];
+            id[..8].copy_from_slice(&n.to_le_bytes());
+            (offer.device, offer.node) = (DeviceId::new(at, id), NodeId::new(at, id));
+            offer.price = price(1_000 + n);
+            offer
+        })
+        .collect();
+    let mut book: Book = offers.iter().cloned().collect();
+    let mut plain: Plain = offers
+        .iter()
+        .map(|offer| (offer.device, offer.clone()))
+        .collect();
+    // More into each page than it was laid out with.
+    for offer in &offers {
+        let mut other = offer.clone();
+        let mut id = [1; 10];
+        id[..8].copy_from_slice(&offer.price.per_second().base().to_le_bytes());
+        (other.device, other.node) = (DeviceId::new(at, id), NodeId::new(at, id));
+        if offer.price.per_second().base() % 16 == 0 {
+            book.put(&other);
+            put(&mut plain, &other);
+        }
+    }
+    let in_order: Vec<Offer> = ranked(&plain).into_iter().cloned().collect();
+    for (n, offer) in in_order.iter().enumerate() {
+        assert_eq!(book.remove(offer.device), plain.remove(&offer.device));
+        if n % 3 == 0 {
+            // One comes back to where all have gone, and leaves again.
+            book.put(offer);
+            book.index.check();
+            book.remove(offer.device);
+        }
+        book.index.check();
+    }
+    assert!(book.is_empty());
+}
+
 #[test]
 fn a_slot_has_one_holder() {
     let mut book = Book::default();

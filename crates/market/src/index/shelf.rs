@@ -44,6 +44,14 @@ impl Borders {
         first + self.ranks[same].partition_point(|border| *border <= rank)
     }
 
+    /// Where there is one.
+    fn remove(&mut self, at: usize) {
+        if at < self.keys.len() {
+            self.keys.remove(at);
+            self.ranks.remove(at);
+        }
+    }
+
     fn splice(&mut self, range: Range<usize>, others: Self) {
         self.keys.splice(range.clone(), others.keys);
         self.ranks.splice(range, others.ranks);
@@ -117,7 +125,9 @@ impl Shelf {
         page.remove(lane);
         let left = page.live;
         self.live -= 1;
-        if left == 0 || (left < FEW && self.pages.len() > 1) {
+        if left == 0 {
+            self.drop_page(at);
+        } else if left < FEW && self.pages.len() > 1 {
             self.join(at, table);
         }
     }
@@ -137,6 +147,15 @@ impl Shelf {
         } else {
             self.remove_from(from, id, old, table);
             self.insert(id, table);
+        }
+    }
+
+    /// Takes out a page that holds nothing; a neighbour holds its ranks from now on.
+    fn drop_page(&mut self, at: usize) {
+        self.pages.remove(at);
+        self.borders.remove(at.saturating_sub(1));
+        if self.pages.is_empty() {
+            *self = Self::default();
         }
     }
 
@@ -161,9 +180,6 @@ impl Shelf {
         let (pages, borders) = lay_out(offers, table);
         self.pages.splice(first..=last, pages);
         self.borders.splice(first..last, borders);
-        if self.pages.is_empty() {
-            *self = Self::default();
-        }
     }
 
     /// Sets one column of a row whose rank is as it was.

@@ -210,6 +210,30 @@ impl Side {
         Ok(digest)
     }
 
+    /// That each row names others that there are: what is checked at the end of a transaction, checked before it, so that it
+    /// is not the commit which fails.
+    pub(super) async fn check_references(&mut self) -> Result<(), CopyError> {
+        if self.backend == Backend::Postgres {
+            let now = sqlx::raw_sql("SET CONSTRAINTS ALL IMMEDIATE");
+            now.execute(&mut self.connection).await?;
+            return Ok(());
+        }
+        let stray =
+            query("SELECT \"table\" AS child, parent FROM pragma_foreign_key_check LIMIT 1")
+                .fetch_optional(&mut self.connection)
+                .await?;
+        match stray {
+            None => Ok(()),
+            Some(row) => Err(CopyError::Value {
+                place: row.text("child")?,
+                what: format!(
+                    "a row of it names one of {} that there is not",
+                    row.text("parent")?
+                ),
+            }),
+        }
+    }
+
     /// What the books say of themselves: that they sum to zero, and that each is what its transfers made it.
     pub(super) async fn check_books(&mut self) -> Result<(), CopyError> {
         let wrong = |what: String| CopyError::Books {

@@ -194,6 +194,21 @@ impl Tx {
         if transfers.is_empty() {
             return Ok(0);
         }
+        // Until it has ended well: who drops it half-way must not commit either.
+        let was_spoilt = self.is_spoilt();
+        self.set_spoilt(true);
+        let posted = self.post_linked(transfers, now).await;
+        if !matches!(posted, Err(StoreError::Sql(_) | StoreError::Stale)) {
+            self.set_spoilt(was_spoilt);
+        }
+        posted
+    }
+
+    async fn post_linked(
+        &mut self,
+        transfers: &[(TransferId, Transfer)],
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
         let mut books = Involved::of(transfers);
         let (posted, end) = self.read_before(&mut books, transfers).await?;
         let new = self.not_posted(transfers, posted, &books).await?;
@@ -206,14 +221,9 @@ impl Tx {
             LedgerError::Insufficient { .. } => StoreError::Insufficient,
             other => StoreError::corrupt("transfer", other),
         })?;
-        let written = match self.put_balances(&changed, &books).await {
-            Ok(()) => self.chain(end, &new, &after, now).await,
-            error => error,
-        };
-        if written.is_err() {
-            self.spoil();
-        }
-        written.map(|()| new.len())
+        self.put_balances(&changed, &books).await?;
+        self.chain(end, &new, &after, now).await?;
+        Ok(new.len())
     }
 
     /// What is there before a posting, in one question: what its books hold, how many of its keys were posted, and the end
@@ -377,7 +387,7 @@ impl Tx {
             if books.is_empty() {
                 continue;
             }
-            // In order: they lie so in the database, and of two processes none waits for the other in a circle.
+            // In order: they lie so in the database, and two processes that add the same ones do not wait in a circle.
             books.sort_unstable();
             let sql = match self.backend {
                 Backend::Sqlite => {
