@@ -694,3 +694,68 @@ async fn a_check_that_its_requester_stops_is_not_sent_elsewhere() {
     assert_eq!(checks[0].second, Some(second));
     market.is_sound().await;
 }
+
+/// A machine that was lost, and of which the loss bound gave back a part, has made its slice up: the rest comes back as well.
+#[tokio::test]
+async fn fault_what_was_given_back_for_a_loss_keeps_nobody_from_the_rest() {
+    for backend in backends() {
+        let mut market = Market::open(backend, &[forged, honest, rounded, honest]).await;
+        let text = JOB.replace(
+            "max_restarts = 0",
+            "max_restarts = 1\nmax_price_per_hour = '2'\nloss_bound_seconds = 60",
+        );
+        let sent = market
+            .world
+            .exchange
+            .submit(&market.rita, spec(&text), None, None);
+        let job = sent.await.unwrap().summary.id;
+        let worker = &mut market.workers[0];
+        let (lease, _) = worker.start(&market.world).await;
+        worker.work(&market.world, 200).await;
+        let to = worker.runs[0].assignment.clone();
+        leave(&market.world, &to, "part-0.txt", forged(0)).await;
+        worker.disconnect(&market.world).await;
+        worker.runs.clear();
+        market.world.pass(8_000);
+        market.world.tick().await;
+        let view = market.world.exchange.job(&market.rita, job).await.unwrap();
+        assert_eq!(view.refunds.len(), 1);
+        assert_eq!(view.refunds[0].reason, RefundReason::LossBound);
+        // Another goes on with what is left.
+        for at in 1..4 {
+            market.workers[at]
+                .connect(&market.world, None)
+                .await
+                .unwrap();
+            market.workers[at].beat(&market.world).await;
+        }
+        market.world.tick().await;
+        for at in 1..4 {
+            market.workers[at].read();
+        }
+        let next = (1..4).find(|at| !market.workers[*at].runs.is_empty());
+        let next = next.expect("it goes on elsewhere");
+        let worker = &mut market.workers[next];
+        worker.start(&market.world).await;
+        worker.work(&market.world, 30).await;
+        let to = worker.runs[0].assignment.clone();
+        leave(&market.world, &to, "part-1.txt", honest(1)).await;
+        worker.end(&market.world, DONE).await;
+        let checks = market.settle(job, false).await;
+        let blamed = checks.iter().find(|check| check.lease == lease);
+        assert_eq!(blamed.unwrap().state, CheckState::FirstAlone);
+        let view = market.world.exchange.job(&market.rita, job).await.unwrap();
+        let of_lease: Vec<_> = view
+            .refunds
+            .iter()
+            .filter(|one| one.lease == lease)
+            .collect();
+        let reasons: Vec<_> = of_lease.iter().map(|one| one.reason).collect();
+        assert_eq!(reasons, [RefundReason::LossBound, RefundReason::WrongSlice]);
+        let first = view.leases.iter().find(|one| one.id == lease).unwrap();
+        let sum: i64 = of_lease.iter().map(|one| one.amount.base()).sum();
+        assert_eq!(sum, first.charged.base(), "all of it, and no more");
+        assert_eq!(first.refunded, first.charged);
+        market.is_sound().await;
+    }
+}
