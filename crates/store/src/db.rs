@@ -101,10 +101,10 @@ pub const WRITER_CACHE_KIB: u32 = 32 << 10;
 /// What each connection to a SQLite database is told.
 pub fn sqlite_settings(cache_kib: u32) -> String {
     // A statement of many rows keeps what it would undo: in memory, not in a file. The log is brought into the database every
-    // 16 MiB, not every 4: a page that many commits change is copied once. More would be too long a pause on a slow disk.
+    // 32 MiB, not every 4: a page that many commits change is copied once. More would be too long a pause on a slow disk.
     format!(
         "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-         PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -{cache_kib}"
+         PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -{cache_kib}"
     )
 }
 
