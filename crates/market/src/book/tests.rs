@@ -554,7 +554,7 @@ fn pages_split_and_join_without_losing_an_offer() {
             next() % 6_000
         };
         let mut id = [0; 10];
-        id[..8].copy_from_slice(&n.to_le_bytes());
+        id[2..].copy_from_slice(&n.to_be_bytes());
         offer.device = DeviceId::new(at, id);
         offer.node = NodeId::new(at, id);
         offer.joined_at = at;
@@ -608,11 +608,12 @@ fn pages_split_and_join_without_losing_an_offer() {
 #[test]
 fn pages_that_run_empty_leave_the_others_as_they_are() {
     let at = Timestamp::from_millis(1);
-    let offers: Vec<Offer> = (0..1_400_u64)
+    // Three pages as full as they are laid out.
+    let offers: Vec<Offer> = (0..3 * 448_u64)
         .map(|n| {
             let mut offer = offer(0);
             let mut id = [0; 10];
-            id[..8].copy_from_slice(&n.to_le_bytes());
+            id[2..].copy_from_slice(&n.to_be_bytes());
             (offer.device, offer.node) = (DeviceId::new(at, id), NodeId::new(at, id));
             offer.price = price(1_000 + n);
             offer
@@ -627,21 +628,22 @@ fn pages_that_run_empty_leave_the_others_as_they_are() {
     for offer in &offers {
         let mut other = offer.clone();
         let mut id = [1; 10];
-        id[..8].copy_from_slice(&offer.price.per_second().base().to_le_bytes());
+        id[2..].copy_from_slice(&offer.price.per_second().base().to_be_bytes());
         (other.device, other.node) = (DeviceId::new(at, id), NodeId::new(at, id));
         if offer.price.per_second().base() % 16 == 0 {
             book.put(&other);
             put(&mut plain, &other);
         }
     }
+    assert_eq!(plain.len(), 3 * 448 + 84);
     let in_order: Vec<Offer> = ranked(&plain).into_iter().cloned().collect();
     for (n, offer) in in_order.iter().enumerate() {
         assert_eq!(book.remove(offer.device), plain.remove(&offer.device));
-        if n % 3 == 0 {
-            // One comes back to where all have gone, and leaves again.
-            book.put(offer);
+        if n >= 2 * 476 {
+            // Two pages are empty. One comes back to where all went first, and leaves again.
+            book.put(&in_order[0]);
             book.index.check();
-            book.remove(offer.device);
+            book.remove(in_order[0].device);
         }
         book.index.check();
     }
