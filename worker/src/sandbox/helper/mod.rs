@@ -26,9 +26,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use rustix::time::{ClockId, Itimerspec, TimerfdTimerFlags, Timespec};
 
-use super::report::{Artefacts, Facts, Report, StopReason, Usage};
+use super::report::{Artefacts, Report, StopReason};
 use super::sys;
-use super::watchdog::{Action, Watchdog};
+use super::watchdog::Action;
 use super::wire::{self, FromHelper, FromInit, StartJob, ToHelper, ToInit};
 use agent::Agent;
 use make::{Alive, Made, prepare};
@@ -200,26 +200,8 @@ impl Helper {
     }
 
     fn start(&mut self, job: Box<StartJob>) {
-        let dog = Watchdog::new(
-            job.lease_until_ms,
-            job.funded_ms,
-            job.time_limit_ms,
-            job.stop_grace_ms,
-        );
         let passed = self.pass(&job);
-        let mut run = Run {
-            job,
-            dog,
-            facts: Facts::default(),
-            artefacts: Artefacts::default(),
-            unpacked: false,
-            process: None,
-            space: None,
-            next_sample: u64::MAX,
-            fork_bomb_samples: 0,
-            last: Usage::default(),
-            peak_memory: 0,
-        };
+        let mut run = Run::new(job);
         if let Err(error) = passed {
             run.facts.failed_to_start = Some(error.to_string());
             let _ = rustix::process::pidfd_send_signal(&self.sandbox.pidfd, Signal::KILL);

@@ -30,6 +30,28 @@ pub(super) struct Run {
 }
 
 impl Run {
+    pub(super) fn new(job: Box<StartJob>) -> Self {
+        let dog = Watchdog::new(
+            job.lease_until_ms,
+            job.funded_ms,
+            job.time_limit_ms,
+            job.stop_grace_ms,
+        );
+        Self {
+            job,
+            dog,
+            facts: Facts::default(),
+            artefacts: Artefacts::default(),
+            unpacked: false,
+            process: None,
+            space: None,
+            next_sample: u64::MAX,
+            fork_bomb_samples: 0,
+            last: Usage::default(),
+            peak_memory: 0,
+        }
+    }
+
     /// Whether a word of process 1 is waited for. Each has its time and comes once: a second one would be of somebody else's making.
     pub(super) fn awaits(&self, word: &FromInit) -> bool {
         match word {
@@ -103,19 +125,7 @@ mod tests {
             artefacts: "artefacts".into(),
             artefacts_max_bytes: 1,
         };
-        Run {
-            job: Box::new(job),
-            dog: Watchdog::new(60_000, None, None, 1_000),
-            facts: Facts::default(),
-            artefacts: Artefacts::default(),
-            unpacked: false,
-            process: None,
-            space: None,
-            next_sample: u64::MAX,
-            fork_bomb_samples: 0,
-            last: Usage::default(),
-            peak_memory: 0,
-        }
+        Run::new(Box::new(job))
     }
 
     /// Which of the words are believed: it began, it failed to, it ended, its files are packed, the sandbox is built.
