@@ -246,6 +246,39 @@ async fn a_job_in_a_container_ends_at_its_memory_and_is_told_so() {
     );
 }
 
+/// A description that names another node as the card does for this: `nvidia.com/gpu`, with a device of the name in `IOG_TEST_CDI` whose
+/// node is `/dev/nvidia0`. docs/worker.md has one.
+#[tokio::test]
+async fn a_card_comes_by_its_description_and_no_other_does() {
+    let (Some(podman), Ok(card)) = (Podman::start(), std::env::var("IOG_TEST_CDI")) else {
+        println!("skipped: IOG_TEST_CDI names no card that the engine knows by CDI");
+        return;
+    };
+    let dir = tempfile::tempdir().expect("tempdir");
+    let job = || {
+        shell(
+            dir.path(),
+            "cd /dev; ls -d nvidia*; echo; [ -c nvidia0 ] && head -c 1 nvidia0 | wc -c",
+        )
+    };
+    let with = |card: &str| Wish {
+        cards: vec![card.to_owned()],
+        device_nodes: vec!["nvidia0".to_owned()],
+        ..wish(&job())
+    };
+    let outcome = run_in(&podman.choice(), with(&card), job()).await;
+    assert_eq!(
+        (outcome.out.as_str(), outcome.err.as_str()),
+        ("nvidia0\n\n0\n", "")
+    );
+    let none = run_in(&podman.choice(), wish(&job()), job()).await;
+    assert_eq!(none.out, "\n");
+    let opened = Engine::open(options("cdi"), &podman.choice(), dir.path().join("engine")).await;
+    let unknown = opened.expect("an engine").prepare(with("GPU-none")).await;
+    let why = unknown.err().expect("there is none").to_string();
+    assert!(why.contains("GPU-none"), "{why}");
+}
+
 #[test]
 fn a_killed_agent_takes_its_container_along() {
     let Some(podman) = Podman::start() else {

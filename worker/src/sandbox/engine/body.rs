@@ -160,6 +160,8 @@ pub fn create(ask: &Ask, entry: &[String], ceilings: Ceilings) -> Value {
             "ShmSize": limits.disk_bytes,
             "ReadonlyRootfs": true,
             "NetworkMode": "none",
+            // Docker gives such a network no IPv6: a program that listens at ::1 would fail.
+            "Sysctls": {"net.ipv6.conf.all.disable_ipv6": "0"},
             "IpcMode": "private",
             "CgroupnsMode": "private",
             "CapDrop": ["ALL"],

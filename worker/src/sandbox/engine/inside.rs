@@ -322,7 +322,7 @@ fn session(socket: &OwnedFd, nodes: &str) -> Setup<()> {
         .find(|node| !Path::new("/dev").join(node).exists())
     {
         return Err(format!(
-            "the engine passed no /dev/{node} (NVIDIA's cards come by CDI: that needs Docker 28.2, or a podman that knows DeviceRequests, and nvidia-ctk cdi generate)"
+            "the engine passed no /dev/{node} (NVIDIA's cards come by CDI: that needs Docker 28.2, or 25 with features.cdi in its daemon.json, or podman 5, and nvidia-ctk cdi generate)"
         ));
     }
     let space = rootfs::fill_job_directory()?;
