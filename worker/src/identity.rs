@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ed25519_dalek::{Signer, SigningKey};
 use kernel::{NodeId, PricePerSecond};
@@ -114,6 +115,17 @@ pub struct Identity {
     directory: PathBuf,
     key: SigningKey,
     _lock: File,
+    made: Made,
+    shown: AtomicBool,
+}
+
+/// What was not there before this identity was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    Nothing,
+    Key,
+    /// And the directory that it is in.
+    All,
 }
 
 impl Identity {
@@ -122,6 +134,8 @@ impl Identity {
     /// # Errors
     /// [`IdentityError`] that says what to do.
     pub fn open(directory: &Path) -> Result<Self, IdentityError> {
+        let is_there = directory.exists();
+        let mut made = Made::Nothing;
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -142,6 +156,7 @@ impl Identity {
                     &path,
                     format!("{}\n", hex::encode(key.to_bytes())).as_bytes(),
                 )?;
+                made = if is_there { Made::Key } else { Made::All };
                 key
             }
             Err(error) => return Err(io_at(&path)(error)),
@@ -150,7 +165,36 @@ impl Identity {
             directory: directory.to_owned(),
             key,
             _lock: lock,
+            made,
+            shown: AtomicBool::new(false),
         })
+    }
+
+    /// The identity of a worker that has joined. Nothing is made where none has.
+    ///
+    /// # Errors
+    /// [`IdentityError::NotJoined`], and as [`Self::open`].
+    pub fn open_joined(directory: &Path) -> Result<(Self, State), IdentityError> {
+        if !directory.join(STATE).exists() {
+            return Err(IdentityError::NotJoined);
+        }
+        let identity = Self::open(directory)?;
+        let state = identity.state()?;
+        Ok((identity, state))
+    }
+
+    pub const fn made(&self) -> Made {
+        self.made
+    }
+
+    /// The exchange is told of the key now.
+    pub fn show(&self) {
+        self.shown.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an exchange may know it, as far as this process can tell.
+    pub fn is_shown(&self) -> bool {
+        self.made == Made::Nothing || self.shown.load(Ordering::Relaxed)
     }
 
     /// The owner wants no new jobs here.
@@ -361,6 +405,12 @@ mod tests {
                 .contains("state.json")
         );
         drop(identity);
+        let joined = Identity::open_joined(&at);
+        assert!(matches!(joined, Err(IdentityError::Damaged { .. })));
+        let none = dir.path().join("none");
+        let joined = Identity::open_joined(&none);
+        assert!(matches!(joined, Err(IdentityError::NotJoined)));
+        assert!(!none.exists(), "nothing is made for who has not joined");
         fs::write(at.join(KEY), "xyz").expect("write");
         assert!(matches!(
             Identity::open(&at),

@@ -158,6 +158,7 @@ impl Link {
             let greeted_at = boottime_ms();
             let text = serde_json::to_string(&FromWorker::Hello(Box::new(hello)))
                 .map_err(|error| LinkError::Address(error.to_string()))?;
+            identity.show();
             socket
                 .send(Message::text(text))
                 .await

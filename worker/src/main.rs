@@ -316,8 +316,9 @@ async fn work(command: Command) -> Result<ExitCode, String> {
         Command::Uninstall(uninstall) => run_uninstall(uninstall).await?,
         Command::Join(join) => return Box::pin(run_join(join)).await,
         Command::Run(run) => {
-            let identity = open(&run.options)?;
-            let mut state = identity.state().map_err(|error| error.to_string())?;
+            let directory = directory(run.options.state.as_ref())?;
+            let joined = Identity::open_joined(&directory);
+            let (identity, mut state) = joined.map_err(|error| error.to_string())?;
             if let Some(server) = run.server {
                 state.server = server;
             }
@@ -452,7 +453,13 @@ async fn run_join(join: Join) -> Result<ExitCode, String> {
         node: None,
     };
     let mut agent = agent(identity, state, &join.options, Some(join.token)).await?;
-    let welcome = agent.enroll().await.map_err(|error| error.to_string())?;
+    let welcome = match agent.enroll().await {
+        Ok(welcome) => welcome,
+        Err(error) => {
+            agent.give_up(&error);
+            return Err(error.to_string());
+        }
+    };
     println!(
         "Joined {} as {} ({}).",
         join.server, welcome.node_name, welcome.node

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::time::{Instant, sleep};
 
-use crate::identity::{self, Identity, IdentityError};
+use crate::identity::{self, Identity, IdentityError, Made};
 use crate::sandbox::{self, engine};
 
 /// What a worker makes in its state directory. A directory that holds anything else is not removed.
@@ -90,18 +90,7 @@ pub async fn uninstall(
             "Removed {removed} cgroups of jobs that a killed worker had left."
         ));
     }
-    for name in OURS {
-        let path = directory.join(name);
-        let removed = if path.is_dir() {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
-        };
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&path)(error)),
-            _ => {}
-        }
-    }
+    remove_ours(directory)?;
     drop(identity);
     match fs::remove_dir(directory) {
         Ok(()) => done.push(format!("Removed {}.", directory.display())),
@@ -122,6 +111,36 @@ pub async fn uninstall(
             .to_owned(),
     );
     Ok(done)
+}
+
+fn remove_ours(directory: &Path) -> Result<(), UninstallError> {
+    for name in OURS {
+        let path = directory.join(name);
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&path)(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Takes away what was made for a first join that came to nothing: a key that no exchange knows is of no use. A directory that was
+/// there before stays, and what an engine may have of this worker is found by its key alone.
+pub fn take_back(identity: &Identity) {
+    let directory = identity.directory();
+    if identity.made() == Made::Nothing || directory.join(identity::ENGINE).exists() {
+        return;
+    }
+    sandbox::clean_leftovers(&sandbox::instance(&identity.public_key()));
+    // Why the join failed is what its owner has to know; what cannot be removed is there as it was before.
+    if remove_ours(directory).is_ok() && identity.made() == Made::All {
+        _ = fs::remove_dir(directory);
+    }
 }
 
 /// The worker that holds the directory's lock.

@@ -39,6 +39,7 @@ use crate::proof::Provers;
 use crate::sandbox::engine::{Choice, Engine, Kept};
 use crate::sandbox::{self, Sandbox};
 use crate::telemetry::{Asked, start as measure};
+use crate::uninstall;
 use crate::update::{UpdateSettings, Updates};
 use leaving::Draining;
 use ways::Ways;
@@ -260,6 +261,18 @@ impl Agent {
         self.remember(&welcome)?;
         link.close().await;
         Ok(welcome)
+    }
+
+    /// After a join that failed: what was made for it goes again, unless the exchange may have taken the key and only its answer
+    /// was lost. Then the same command, with the same key, joins as the same node.
+    pub fn give_up(self, why: &AgentError) {
+        let identity = Arc::clone(&self.identity);
+        let refused = matches!(why, AgentError::Link(LinkError::Refused { .. }));
+        // With what it holds open, and has ready for jobs.
+        drop(self);
+        if refused || !identity.is_shown() {
+            uninstall::take_back(&identity);
+        }
     }
 
     /// Runs until it is told to stop, or is refused for good.

@@ -1,5 +1,6 @@
 //! The real `iog-worker` program against a small exchange.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use protocol::state::RunEnd;
 use protocol::worker::{FromWorker, Refusal, StopReason, ToWorker};
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest, Sha256};
+use worker::identity::{self, Identity};
 
 use super::common::{processes, within};
 use super::exchange::{Exchange, TTL_MS, post};
@@ -442,6 +444,7 @@ fn each_refusal_tells_the_owner_what_to_do() {
     }
     let never = command(&["run"], &state).output().expect("run");
     assert!(String::from_utf8_lossy(&never.stderr).contains("has not joined yet"));
+    assert!(!state.exists(), "nothing is left of what was refused");
     let bad = command(
         &["join", "--server", "not an address", "--token", "x"],
         &state,
@@ -449,4 +452,36 @@ fn each_refusal_tells_the_owner_what_to_do() {
     .output()
     .expect("join");
     assert!(String::from_utf8_lossy(&bad.stderr).contains("write it like https://"));
+}
+
+#[test]
+fn a_join_that_came_to_nothing_leaves_only_what_was_there_before() {
+    let mut exchange = Exchange::start();
+    let server = exchange.origin();
+    exchange.kill();
+    let dir = tempfile::tempdir().expect("tempdir");
+    let state = dir.path().join("state");
+    let join = || {
+        let arguments = ["join", "--server", &server, "--token", "x"];
+        let done = command(&arguments, &state).output().expect("join");
+        assert!(!done.status.success());
+        String::from_utf8_lossy(&done.stderr).into_owned()
+    };
+    let said = join();
+    assert!(said.contains("connection refused"), "{said}");
+    assert!(!state.exists(), "{said}");
+    std::fs::create_dir(&state).expect("mkdir");
+    std::fs::write(state.join("letters"), "the owner's").expect("write");
+    std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o700)).expect("chmod");
+    join();
+    let left: Vec<_> = std::fs::read_dir(&state)
+        .expect("the owner's")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    assert_eq!(left, ["letters"]);
+    // A key that was there before stays: an exchange may know it.
+    drop(Identity::open(&state).expect("open"));
+    join();
+    assert!(state.join(identity::KEY).exists());
 }
