@@ -1,20 +1,22 @@
-//! Watches how long each account's money lasts, and warns once when that falls below a time that its person chose.
+//! Watches how long each account's money lasts, and warns once when that falls below a time that its person chose. What
+//! comes to its end before the money does (a short job, the check of a slice) needs no warning: only a lease that would
+//! still run then.
 //!
-//! At an unchanged rate a runway grows shorter by a second each second, so it is known when the next warning can be due at
-//! the earliest; until then only a new rate calls for another look. A look is two reads for hundreds of accounts.
+//! As long as the same leases run, a runway grows shorter by a second each second, so it is known when the next warning can be due at
+//! the earliest; until then only a lease that begins or ends calls for another look. A look is two reads for hundreds of accounts.
 
 use std::collections::{HashMap, HashSet};
 
-use kernel::{AccountId, Amount, PricePerSecond, Seconds, Timestamp};
+use kernel::{AccountId, Amount, LeaseId, PricePerSecond, Seconds, Timestamp};
 use protocol::notice::Notice;
 use protocol::state::LeaseState;
 use store::Wishes;
 
-use crate::desk::{Exchange, Memory};
+use crate::desk::{Exchange, LeaseLive, Memory};
 use crate::error::Error;
-use crate::views::{runway, spent};
+use crate::views::spent;
 
-/// How often the rates are compared.
+/// How often it is looked who is due.
 const LOOK_EVERY_MS: i64 = 2_000;
 /// Accounts that are looked at in one step; who does not fit comes next.
 const STEP: usize = 2_000;
@@ -32,9 +34,11 @@ pub(crate) struct Runways {
     changed: HashSet<AccountId>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Watched {
     rate: PricePerSecond,
+    /// Another that costs as much may go on for longer.
+    leases: Vec<LeaseId>,
     look_at: Timestamp,
 }
 
@@ -53,10 +57,67 @@ impl Runways {
 }
 
 /// What is spent of an account's money: a second, and so far without a receipt that was posted.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Spending {
     rate: PricePerSecond,
     unposted: Amount,
+    running: Vec<Running>,
+}
+
+/// A lease that costs: a second, and for how many of them at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Running {
+    rate: PricePerSecond,
+    left: Seconds,
+}
+
+impl Running {
+    fn of(live: &LeaseLive) -> Self {
+        // What ends goes on no more. What a lost machine delivered before is not known here: then it is less than this.
+        let left = match live.stop {
+            Some(_) => Seconds::ZERO,
+            None => live.spec.duration().minus_or_zero(live.seconds()),
+        };
+        Self {
+            rate: live.lease.fees.rate(live.lease.price),
+            left,
+        }
+    }
+}
+
+/// What an account's money is to what runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outlook {
+    /// It lasts so long, and something would go on.
+    Short(Seconds),
+    /// All that runs ends first. At an unchanged rate it would last so long.
+    Enough(Seconds),
+}
+
+/// Each lease costs until its time is over; then the rate is lower.
+fn outlook(money: Amount, mut running: Vec<Running>) -> Outlook {
+    let base = |rate: PricePerSecond| i128::from(rate.per_second().base());
+    let lasts = |money: i128, rate: i128| {
+        // What costs nothing lasts for ever.
+        let seconds = money.checked_div(rate).unwrap_or(i128::MAX);
+        Seconds::new(u64::try_from(seconds).unwrap_or(u64::MAX))
+    };
+    running.sort_by_key(|one| one.left);
+    let mut money = i128::from(money.base());
+    let mut rate: i128 = running.iter().map(|one| base(one.rate)).sum();
+    let unchanged = lasts(money, rate);
+    let mut passed = Seconds::ZERO;
+    for one in running {
+        let span = one.left.minus_or_zero(passed);
+        let cost = rate.saturating_mul(span.get().into());
+        if cost > money {
+            return Outlook::Short(passed.plus(lasts(money, rate)));
+        }
+        money = money.saturating_sub(cost);
+        rate = rate.saturating_sub(base(one.rate));
+        passed = one.left;
+    }
+    Outlook::Enough(unchanged)
 }
 
 /// What has to be said at a runway, if anything, and of which thresholds the account knows then. A threshold that is
@@ -65,9 +126,13 @@ struct Spending {
 fn crossing(
     thresholds: &[Seconds],
     told: &[Seconds],
-    runway: Seconds,
+    outlook: Outlook,
 ) -> (Option<Seconds>, Vec<Seconds>) {
-    let is_below = |threshold: &&Seconds| runway < **threshold;
+    let (runway, is_short) = match outlook {
+        Outlook::Short(runway) => (runway, true),
+        Outlook::Enough(runway) => (runway, false),
+    };
+    let is_below = |threshold: &&Seconds| is_short && runway < **threshold;
     let is_left =
         |threshold: Seconds| runway.get() >= threshold.get().saturating_add(threshold.get() / 10);
     let shortest = thresholds.iter().filter(is_below).min().copied();
@@ -82,7 +147,10 @@ fn crossing(
 }
 
 /// When the next warning can be due at the earliest.
-fn rest(thresholds: &[Seconds], runway: Seconds) -> Seconds {
+fn rest(thresholds: &[Seconds], outlook: Outlook) -> Seconds {
+    let Outlook::Short(runway) = outlook else {
+        return REST_MAX;
+    };
     let next = thresholds
         .iter()
         .filter(|threshold| runway >= **threshold)
@@ -97,23 +165,26 @@ fn rest(thresholds: &[Seconds], runway: Seconds) -> Seconds {
 /// Those who are due, with what they spend.
 fn due(memory: &mut Memory, now: Timestamp) -> HashMap<AccountId, Spending> {
     for account in std::mem::take(&mut memory.runways.changed) {
-        let active = memory
-            .leases_of_account(account)
-            .filter(|live| live.lease.state == LeaseState::Active);
-        let each = active.map(|live| live.lease.fees.rate(live.lease.price));
-        let rate = each.reduce(|sum, own| sum.checked_add(own).unwrap_or(sum));
-        let watched = &mut memory.runways.accounts;
-        let Some(rate) = rate else {
-            watched.remove(&account);
-            continue;
-        };
-        let new = Watched {
-            rate,
+        let mut new = Watched {
+            rate: PricePerSecond::ZERO,
+            leases: Vec::new(),
             look_at: Timestamp::default(),
         };
-        let known = watched.entry(account).or_insert(new);
-        if known.rate != rate {
-            *known = new;
+        for live in memory.leases_of_account(account) {
+            if live.lease.state == LeaseState::Active {
+                let own = live.lease.fees.rate(live.lease.price);
+                new.rate = new.rate.checked_add(own).unwrap_or(new.rate);
+                new.leases.push(live.lease.id);
+            }
+        }
+        let watched = &mut memory.runways.accounts;
+        if new.leases.is_empty() {
+            watched.remove(&account);
+            continue;
+        }
+        let is_same = |known: &Watched| known.rate == new.rate && known.leases == new.leases;
+        if !watched.get(&account).is_some_and(is_same) {
+            watched.insert(account, new);
         }
     }
     let watched = &memory.runways.accounts;
@@ -125,7 +196,7 @@ fn due(memory: &mut Memory, now: Timestamp) -> HashMap<AccountId, Spending> {
         .map(|(account, watched)| {
             let spending = Spending {
                 rate: watched.rate,
-                unposted: Amount::ZERO,
+                ..Spending::default()
             };
             (*account, spending)
         })
@@ -135,6 +206,9 @@ fn due(memory: &mut Memory, now: Timestamp) -> HashMap<AccountId, Spending> {
             let open = spent(live).minus_or_zero(live.lease.charged);
             let unposted = spending.unposted.checked_add(open);
             spending.unposted = unposted.unwrap_or(Amount::MAX);
+            if live.lease.state == LeaseState::Active {
+                spending.running.push(Running::of(live));
+            }
         }
     }
     due
@@ -168,26 +242,25 @@ impl Exchange {
                 .checked_add(held)
                 .unwrap_or(Amount::MAX)
                 .minus_or_zero(spending.unposted);
-            // What costs nothing lasts for ever.
-            let runway = runway(left, spending.rate).unwrap_or(Seconds::new(u64::MAX));
+            let outlook = outlook(left, spending.running);
             let thresholds = &wishes.settings.runway_seconds;
-            let (_, known) = crossing(thresholds, &wishes.told, runway);
+            let (_, known) = crossing(thresholds, &wishes.told, outlook);
             if known != wishes.told {
-                crossed.push((account, spending.rate, available, held, runway));
+                crossed.push((account, spending.rate, available, held, outlook));
             }
-            rests.push((account, now.plus(rest(thresholds, runway))));
+            rests.push((account, now.plus(rest(thresholds, outlook))));
         }
         if !crossed.is_empty() {
             let mut tx = self.inner.store.begin().await?;
-            for (account, rate, available, held, runway) in crossed {
+            for (account, rate, available, held, outlook) in crossed {
                 // Its person may have chosen otherwise meanwhile.
                 let mut wishes = tx.wishes(account).await?;
                 let thresholds = &wishes.settings.runway_seconds;
-                let (shortest, known) = crossing(thresholds, &wishes.told, runway);
+                let (shortest, known) = crossing(thresholds, &wishes.told, outlook);
                 wishes.told = known;
                 wishes.told_at = now;
                 tx.put_wishes(&wishes).await?;
-                if let Some(threshold) = shortest {
+                if let (Some(threshold), Outlook::Short(runway)) = (shortest, outlook) {
                     let notice = Notice::BalanceRunway {
                         threshold_seconds: threshold,
                         runway_seconds: runway,
@@ -220,12 +293,57 @@ mod tests {
         all.iter().map(|s| Seconds::new(*s)).collect()
     }
 
+    fn short(runway: u64) -> Outlook {
+        Outlook::Short(Seconds::new(runway))
+    }
+
+    fn running(all: &[(i64, u64)]) -> Vec<Running> {
+        let one = |(rate, left): &(i64, u64)| Running {
+            rate: PricePerSecond::from_amount(Amount::try_from_base(*rate).expect("an amount")),
+            left: Seconds::new(*left),
+        };
+        all.iter().map(one).collect()
+    }
+
+    #[test]
+    fn money_is_short_only_for_what_would_still_run() {
+        let look = |money, all: &[(i64, u64)]| {
+            outlook(
+                Amount::try_from_base(money).expect("an amount"),
+                running(all),
+            )
+        };
+        assert_eq!(look(1_000, &[(10, 101)]), short(100));
+        let enough = |seconds| Outlook::Enough(Seconds::new(seconds));
+        assert_eq!(look(1_000, &[(10, 100)]), enough(100), "it suffices");
+        // A check that is dear and short beside a job that is cheap and long: 600 are left for what is cheap.
+        assert_eq!(look(1_000, &[(1, 600), (39, 10)]), enough(25));
+        assert_eq!(look(1_000, &[(1, 700), (39, 10)]), short(610));
+        assert_eq!(look(0, &[(0, 700)]), enough(u64::MAX));
+        assert_eq!(look(0, &[(1, 0)]), enough(0));
+        assert_eq!(look(0, &[(1, 1)]), short(0));
+    }
+
+    #[test]
+    fn what_suffices_warns_of_nothing_and_forgets_nothing_that_still_holds() {
+        let thresholds = seconds(&[86_400, 3_600]);
+        let enough = |told: &[u64], runway| {
+            let told = seconds(told);
+            crossing(&thresholds, &told, Outlook::Enough(Seconds::new(runway)))
+        };
+        assert_eq!(enough(&[], 60), (None, vec![]));
+        let all = seconds(&[86_400, 3_600]);
+        assert_eq!(enough(&[86_400, 3_600], 60), (None, all.clone()));
+        assert_eq!(enough(&[86_400, 3_600], 4_000), (None, seconds(&[86_400])));
+        assert_eq!(rest(&all, Outlook::Enough(Seconds::new(60))), REST_MAX);
+    }
+
     #[test]
     fn a_runway_says_each_threshold_once_until_it_is_left_behind() {
         let thresholds = seconds(&[86_400, 3_600, 600]);
         let mut told = Vec::new();
         let mut say = |runway| {
-            let (shortest, known) = crossing(&thresholds, &told, Seconds::new(runway));
+            let (shortest, known) = crossing(&thresholds, &told, short(runway));
             told = known;
             shortest.map(Seconds::get)
         };
@@ -247,7 +365,7 @@ mod tests {
     #[test]
     fn nobody_is_looked_at_too_late_or_too_often() {
         let thresholds = seconds(&[86_400, 3_600, 600]);
-        let rests = |runway| rest(&thresholds, Seconds::new(runway)).get();
+        let rests = |runway| rest(&thresholds, short(runway)).get();
         assert_eq!(rests(u64::MAX), 300);
         assert_eq!(rests(86_500), 101);
         assert_eq!(rests(86_400), 5);
@@ -275,7 +393,7 @@ mod tests {
             let mut armed: HashMap<u64, bool> = chosen.iter().map(|s| (*s, true)).collect();
             let mut told = Vec::new();
             for runway in runways {
-                let (said, known) = crossing(&thresholds, &told, Seconds::new(runway));
+                let (said, known) = crossing(&thresholds, &told, short(runway));
                 let shortest = chosen.iter().copied().find(|s| runway < *s);
                 let expected = shortest.filter(|s| armed[s]);
                 prop_assert_eq!(said.map(Seconds::get), expected);
@@ -301,7 +419,7 @@ mod tests {
             let mut runway = begin;
             let mut said = Vec::new();
             loop {
-                let (now, known) = crossing(&thresholds, &told, Seconds::new(runway));
+                let (now, known) = crossing(&thresholds, &told, short(runway));
                 if let Some(threshold) = now {
                     // Within the least rest, and the first look apart.
                     prop_assert!(begin < threshold.get() || threshold.get() - runway <= REST_MIN.get());
@@ -311,7 +429,7 @@ mod tests {
                 if runway == 0 {
                     break;
                 }
-                runway = runway.saturating_sub(rest(&thresholds, Seconds::new(runway)).get());
+                runway = runway.saturating_sub(rest(&thresholds, short(runway)).get());
             }
             let falling = said.windows(2).all(|pair| pair[0] > pair[1]);
             prop_assert!(falling, "{:?}", said);

@@ -207,3 +207,36 @@ async fn a_balance_that_runs_out_is_told_once_a_threshold() {
         assert!(warnings(&world, &otto).await.is_empty());
     }
 }
+
+/// A short job, such as the check of a slice, is over before the balance is, and buries nothing else that an account is told.
+#[tokio::test]
+async fn work_that_ends_before_the_money_does_warns_of_nothing() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        // 798 s' worth.
+        let (rita, otto) = world.people("0.2").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let short = spec("[limits]\nduration_seconds = 700");
+        let submit = world.exchange.submit(&rita, short, None, None);
+        submit.await.unwrap();
+        worker.start(&world).await;
+        worker.work(&world, 100).await;
+        assert!(warnings(&world, &rita).await.is_empty());
+        // Together they cost twice as much, and the second would go on.
+        let mut second = Worker::new(2, PRICE);
+        second.join(&world, &otto).await;
+        let submit = world.exchange.submit(&rita, spec(""), None, None);
+        submit.await.unwrap();
+        second.start(&world).await;
+        for _ in 0..3 {
+            second.work(&world, 2).await;
+            worker.beat(&world).await;
+        }
+        let told = warnings(&world, &rita).await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        let (threshold, left) = told[0];
+        assert_eq!(threshold, 600);
+        assert!((330..=360).contains(&left), "{left}");
+    }
+}
