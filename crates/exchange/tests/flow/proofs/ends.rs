@@ -44,6 +44,22 @@ async fn hired(
     lease
 }
 
+/// Its end is told before it was measured: it waits, is measured, and is over then.
+async fn ends_honestly(world: &World, worker: &mut Worker, lease: LeaseId, end: RunEnd) {
+    worker.say_ended(world, lease, end.clone()).await;
+    assert_eq!(worker.runs.len(), 1, "it waits");
+    let measured = answer(world, worker, &Way::Honest).await;
+    assert_eq!(measured[0].1, Some(Outcome::Passed));
+    worker.end(world, end).await;
+}
+
+async fn is_paid(world: &World, rita: &exchange::Actor) {
+    let jobs = world.exchange.jobs(rita, None, 1).await.unwrap().items;
+    assert_eq!(jobs[0].state, JobState::Finished);
+    assert!(jobs[0].spent.base() > 0);
+    assert_eq!(world.sum_of_books().await, 0);
+}
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Dodge {
     /// Never says that it keeps files.
@@ -183,15 +199,8 @@ async fn a_card_that_somebody_clones_in_mid_run_is_measured_and_paid() {
     let mut clone = clone_of(&worker);
     clone.join(&world, &mallory).await;
     worker.work(&world, 30).await;
-    worker.say_ended(&world, lease, DONE).await;
-    assert_eq!(worker.runs.len(), 1, "it waits");
-    let measured = answer(&world, &mut worker, &Way::Honest).await;
-    assert_eq!(measured[0].1, Some(Outcome::Passed));
-    worker.end(&world, DONE).await;
-    let jobs = world.exchange.jobs(&rita, None, 1).await.unwrap().items;
-    assert_eq!(jobs[0].state, JobState::Finished);
-    assert!(jobs[0].spent.base() > 0);
-    assert_eq!(world.sum_of_books().await, 0);
+    ends_honestly(&world, &mut worker, lease, DONE).await;
+    is_paid(&world, &rita).await;
 }
 
 #[tokio::test]
@@ -202,14 +211,8 @@ async fn an_honest_end_that_overtakes_its_measurement_is_paid_after_it() {
     let lease = hired(&world, &mut worker, &otto, &rita).await;
     worker.work(&world, 5).await;
     tell(&world, &mut worker, Phase::Uploading).await;
-    worker.say_ended(&world, lease, DONE).await;
-    assert_eq!(worker.runs.len(), 1, "it waits");
-    let measured = answer(&world, &mut worker, &Way::Honest).await;
-    assert_eq!(measured[0].1, Some(Outcome::Passed));
-    worker.end(&world, DONE).await;
-    let jobs = world.exchange.jobs(&rita, None, 1).await.unwrap().items;
-    assert_eq!(jobs[0].state, JobState::Finished);
-    assert!(jobs[0].spent.base() > 0);
+    ends_honestly(&world, &mut worker, lease, DONE).await;
+    is_paid(&world, &rita).await;
 }
 
 /// A slice of another job was wrong meanwhile. That is no word about what the card is: it shows it, and is paid for this one.
@@ -237,11 +240,7 @@ async fn a_card_that_is_blamed_for_another_jobs_slice_is_measured_and_paid_for_t
     worker.session = None;
     worker.connect(&world, None).await.unwrap();
     worker.beat(&world).await;
-    worker.say_ended(&world, lease, DONE).await;
-    assert_eq!(worker.runs.len(), 1, "it waits");
-    let measured = answer(&world, &mut worker, &Way::Honest).await;
-    assert_eq!(measured[0].1, Some(Outcome::Passed));
-    worker.end(&world, DONE).await;
+    ends_honestly(&world, &mut worker, lease, DONE).await;
     let made = world.exchange.balance(&otto).await.unwrap();
     assert!(made.withdrawable.base() > 0, "it is paid");
     let stands = super::standing(&world, &otto, 0).await;
@@ -266,11 +265,7 @@ async fn a_drained_end_is_paid_after_its_measurement() {
     let mut worker = card(1);
     let lease = hired(&world, &mut worker, &otto, &rita).await;
     worker.work(&world, 30).await;
-    worker.say_ended(&world, lease, RunEnd::NodeDrained).await;
-    assert_eq!(worker.runs.len(), 1, "it waits");
-    let measured = answer(&world, &mut worker, &Way::Honest).await;
-    assert_eq!(measured[0].1, Some(Outcome::Passed));
-    worker.end(&world, RunEnd::NodeDrained).await;
+    ends_honestly(&world, &mut worker, lease, RunEnd::NodeDrained).await;
     let balance = world.exchange.balance(&otto).await.unwrap();
     assert_eq!(balance.withdrawable.base(), 30 * 24_937 + 15);
 }
