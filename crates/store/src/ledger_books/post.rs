@@ -445,6 +445,13 @@ impl Tx {
                 kind: row.word("kind", EntryKind::parse)?,
                 job: row.parse_opt("job")?,
             };
+            let id: TransferId = row.parse("id")?;
+            let at = row.time("at")?.max(end.at);
+            end.seq = end.seq.saturating_add(1);
+            // A book is read from one spelling alone, so these are the names that it would be written with.
+            let names = (from.as_str(), to.as_str());
+            end.hash = chain::hash_named(end.hash, end.seq, at, id, &transfer, names);
+            end.at = at;
             let mut moved = |book: String, by: i64| {
                 let balance = balances.entry(book).or_default();
                 *balance = balance.saturating_add(by);
@@ -452,11 +459,6 @@ impl Tx {
             };
             let from_after = moved(from, amount.base().saturating_neg());
             let to_after = moved(to, amount.base());
-            let id: TransferId = row.parse("id")?;
-            let at = row.time("at")?.max(end.at);
-            end.seq = end.seq.saturating_add(1);
-            end.hash = chain::hash(end.hash, end.seq, at, id, &transfer);
-            end.at = at;
             query("UPDATE transfers SET seq = $1, at = $2, from_after = $3, to_after = $4, hash = $5 WHERE id = $6")
                 .bind(count("seq", end.seq)?)
                 .bind(at.millis())
