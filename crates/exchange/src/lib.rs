@@ -99,6 +99,7 @@ pub use mail::{Letter, LetterId, Posted};
 pub use network::{Explorer, Network};
 pub use nodes::join_line;
 pub use passes::{Holder, OPEN_FOR, Opens, Pass, PortAt};
+pub use payout_address::check_payee;
 pub use pictures::frames_of;
 pub use ports::{Entropy, SystemClock, SystemEntropy};
 pub use proofs::Challenges;

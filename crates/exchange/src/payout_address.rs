@@ -27,6 +27,14 @@ pub(crate) fn payee(text: &str) -> Result<Address, Error> {
     })
 }
 
+/// Whether money can be sent to an address that somebody typed.
+///
+/// # Errors
+/// What an address looks like, at the field `address`.
+pub fn check_payee(text: &str) -> Result<(), Error> {
+    payee(text).map(drop)
+}
+
 impl Exchange {
     fn payout_address_view(&self, known: Option<PayoutAddress>) -> PayoutAddressView {
         let known = known.map(|known| known.at(self.now()));

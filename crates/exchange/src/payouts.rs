@@ -10,6 +10,7 @@ use protocol::money::{
     ApprovalAction, ApprovalView, PayoutMove, PayoutState, PayoutStep, PayoutView,
 };
 use protocol::notice::Notice;
+use protocol::problem::FieldProblem;
 use protocol::view::{Page, Scope};
 use store::{Approval, Payout, Tx};
 
@@ -18,6 +19,7 @@ use crate::audit::Act;
 use crate::desk::Exchange;
 use crate::error::Error;
 use crate::once::Once;
+use crate::payout_address::check_payee;
 
 const PAYOUT_ROUTE: &str = "POST /api/v1/payouts";
 const CONVERT_ROUTE: &str = "POST /api/v1/earnings/convert";
@@ -85,15 +87,23 @@ impl Exchange {
             return Ok(answer);
         }
         let least = self.inner.settings.payout_min;
-        if amount < least {
-            return Err(Error::invalid("amount", format!("at least {least}")));
-        }
         let there = tx.balance(BookId::Withdrawable(actor.account)).await?;
-        if amount > there {
-            return Err(Error::invalid(
-                "amount",
-                format!("at most {there}, which is what is withdrawable"),
-            ));
+        let message = if amount < least {
+            Some(format!("at least {least}"))
+        } else if amount > there {
+            Some(format!("at most {there}, which is what is withdrawable"))
+        } else {
+            None
+        };
+        let mut wrong: Vec<_> = message
+            .map(|message| FieldProblem::new("amount", message))
+            .into_iter()
+            .collect();
+        if let Some(Err(Error::Invalid(fields))) = to.map(check_payee) {
+            wrong.extend(fields);
+        }
+        if !wrong.is_empty() {
+            return Err(Error::Invalid(wrong));
         }
         let most = self.inner.settings.payouts_open_max;
         if tx.count_open_payouts(actor.account).await? >= most {

@@ -86,6 +86,17 @@ async fn fault_yagna_2765_a_payout_goes_out_once_and_one_transaction_pays_one() 
             .request_payout(&otto, io(1_000_000), Some("0x1"), None)
             .await;
         assert_eq!(code(bad), Some(Code::Invalid));
+        let both = exchange
+            .request_payout(&otto, io(EARNED + 1), Some("0x1"), None)
+            .await
+            .unwrap_err()
+            .problem();
+        let named: Vec<_> = both
+            .fields
+            .iter()
+            .map(|wrong| wrong.field.as_str())
+            .collect();
+        assert_eq!(named, ["amount", "address"], "all that is wrong at once");
         // fault_akash_console_3449: a retry is the same payout, and another body under its key is refused.
         let first = ask(io(1_000_000), Some("k")).await.unwrap();
         assert_eq!(ask(io(1_000_000), Some("k")).await.unwrap(), first);
