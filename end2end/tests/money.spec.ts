@@ -26,6 +26,16 @@ test('budgets are set, refused with a reason, and taken away', async ({ page }) 
   await page.locator('#per_day').fill('many');
   await page.locator('button', { hasText: 'Save budgets' }).click();
   await expect(page.locator('.field', { has: page.locator('#per_day') }).locator('.field-error')).toContainText('not a number');
+  // Each field that is wrong says so, and the first has the keyboard.
+  await page.locator('#keep').fill('much');
+  await page.locator('#per_month').fill('-1');
+  await page.locator('button', { hasText: 'Save budgets' }).click();
+  for (const field of ['keep', 'per_day', 'per_month']) {
+    await expect(page.locator(`#${field}`)).toHaveAttribute('aria-describedby', `${field}-error`);
+    await expect(page.locator(`#${field}-error`)).not.toBeEmpty();
+  }
+  await expect(page.locator('#keep')).toBeFocused();
+  await page.locator('#per_month').fill('');
   await page.locator('#per_day').fill('40');
   await page.locator('#keep').fill('1');
   await page.locator('button', { hasText: 'Save budgets' }).click();
@@ -106,6 +116,14 @@ test('earnings are withdrawn: refused, frozen by two, thawed, and paid over the 
     await to.fill('0x1');
     await page.locator('button', { hasText: 'Withdraw' }).click();
     await expect(page.locator('.field-error')).toContainText('an Aptos address');
+    // All that is wrong at once, whether it cannot be read or cannot be paid.
+    for (const [typed, said] of [['some', 'not a number'], ['1000000', 'at most']]) {
+      await amount.fill(typed);
+      await page.locator('button', { hasText: 'Withdraw' }).click();
+      await expect(page.locator('#payout-amount-error')).toContainText(said);
+      await expect(page.locator('#payout-first-error')).toContainText('an Aptos address');
+      await expect(amount).toBeFocused();
+    }
     await to.fill('0xcafe');
   } else {
     await expect(page.locator('[data-key=withdraw]')).toContainText('cafe');

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { expect, expectAccessible, expectFits, launch, open, prefer, ready, signIn, step, test } from './support';
 
 const PUBLIC = ['/', '/?q=none', '/?q=kind%3Dspot', '/?q=price%3C%3D0.01', '/?q=vrm%3E%3D24', '/model?class=gpu&name=none', '/rounds', '/rounds/1', '/rounds/1?replay=1', '/explorer', '/verify', '/reports', '/sign-in', '/sign-up', '/launch', '/launch?template=own', '/templates', '/templates?kind=inference', '/templates/blender', '/templates/llm', '/simulator', '/no/such/page'];
-const SIGNED_IN = ['/', '/searches', '/launch', '/jobs', '/account', '/billing', '/billing?tab=days', '/billing?tab=moves', '/billing?tab=statement', '/disputes', '/notices', '/notifications', '/nodes', '/earnings', '/activity'];
+const SIGNED_IN = ['/', '/searches', '/launch', '/jobs', '/account', '/billing', '/billing?tab=days', '/billing?tab=moves', '/billing?tab=statement', '/disputes', '/notices', '/notifications', '/nodes', '/earnings', '/activity', '/jobs/job_none'];
 const CONSOLE = ['/admin', '/admin?tab=payouts', '/admin?tab=deposits', '/admin?tab=disputes', '/admin?tab=audit', '/admin?tab=audit&action=shell.opened', '/admin?tab=ledger', '/admin?tab=ledger&book=platform%3Afees'];
 const TABS = ['metrics', 'logs', 'cost', 'receipts', 'files', 'work'];
 

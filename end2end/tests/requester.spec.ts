@@ -206,9 +206,39 @@ test('a device that is gone is not asked for by the form', async ({ page }) => {
   await signIn(page, 'requester');
   await open(page, '/launch?template=hello&device=device_gone');
   await expect(page.locator('.notice', { hasText: 'not offered any more' })).toBeVisible();
-  await expect(page.locator('input[name=device]').first()).toHaveValue('');
+  await expect(page.locator('input[name=device]')).toHaveCount(0);
   await step(page, 4);
   await expect(page.locator('aside .figure')).toContainText('IO/h');
+});
+
+test('a chosen device is let go of, and what was typed stays', async ({ page }) => {
+  await signIn(page, 'requester');
+  await open(page, '/?q=class%3Dcpu');
+  const link = await page.locator('a[href^="/launch?device="]').first().getAttribute('href');
+  await open(page, link!);
+  await page.locator('#name').fill('typed before');
+  await step(page, 4);
+  const only = page.getByLabel('Only on the device you chose');
+  await expect(only).toBeChecked();
+  await expect(only).toHaveValue(/^dev_/);
+  const asked = page.waitForRequest(one => one.url().endsWith('/fn/quote') && !one.postData()?.includes('device='));
+  await only.uncheck();
+  await asked;
+  await expect(page.locator('aside .figure')).toContainText('IO/h');
+  await expect(page.locator('#name')).toHaveValue('typed before');
+});
+
+test('the examples stand beside each other over the whole page', async ({ page, isMobile }) => {
+  test.skip(isMobile, 'there they stand below each other');
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await open(page, '/launch');
+  const cards = page.locator('.examples .choice');
+  const boxes = await Promise.all((await cards.all()).map(card => card.boundingBox()));
+  expect(boxes.length).toBeGreaterThan(2);
+  for (const box of boxes) {
+    expect(box!.width).toBeGreaterThan(240);
+    expect(box!.y).toBe(boxes[0]!.y);
+  }
 });
 
 test('the page is live again after the network was away for a moment', async ({ page }) => {

@@ -36,15 +36,15 @@ pub async fn request_credit(amount: String, request: String) -> Result<(), Fault
 #[server(prefix = "/fn", endpoint = "limits")]
 pub async fn set_limits(keep: String, per_day: String, per_month: String) -> Result<(), Fault> {
     let actor = super::actor().await?;
-    let optional = |field, text: &str| match text.trim() {
-        "" => Ok(None),
-        text => super::amount(field, text).map(Some),
-    };
+    let mut typed = super::Typed::default();
+    let mut optional =
+        |field, text: &str| (!text.trim().is_empty()).then(|| typed.amount(field, text));
     let limits = protocol::money::Limits {
-        keep: optional("keep", &keep)?,
-        per_day: optional("per_day", &per_day)?,
-        per_month: optional("per_month", &per_month)?,
+        keep: optional("keep", &keep),
+        per_day: optional("per_day", &per_day),
+        per_month: optional("per_month", &per_month),
     };
+    typed.done()?;
     super::exchange()?.set_limits(&actor, limits).await?;
     super::answer_form("/billing");
     Ok(())

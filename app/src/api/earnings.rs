@@ -12,8 +12,14 @@ pub async fn request_payout(
     request: String,
 ) -> Result<(), Fault> {
     let actor = super::actor().await?;
-    let amount = super::amount("amount", &amount)?;
     let to = Some(address.as_str()).filter(|address| !address.is_empty());
+    let mut typed = super::Typed::default();
+    let amount = typed.checked(super::amount("amount", &amount));
+    let Some(amount) = amount else {
+        // Otherwise the exchange looks at both.
+        typed.checked(to.map_or(Ok(()), exchange::check_payee));
+        return typed.done();
+    };
     super::exchange()?
         .request_payout(&actor, amount, to, Some(&request))
         .await?;

@@ -26,7 +26,8 @@ pub use call::{
 
 #[cfg(feature = "ssr")]
 pub(crate) use door::{
-    actor, actor_or_none, amount, answer_form, exchange, flash, is_plain_form, parse_id, parts,
+    Typed, actor, actor_or_none, amount, answer_form, exchange, flash, is_plain_form, parse_id,
+    parts,
 };
 
 #[cfg(feature = "ssr")]
@@ -37,7 +38,7 @@ mod door {
     use http::{HeaderValue, header, request::Parts};
     use leptos::prelude::use_context;
     use leptos_axum::ResponseOptions;
-    use protocol::{Code, Problem};
+    use protocol::{Code, FieldProblem, Problem};
 
     use crate::fault::Fault;
     use crate::prefs::cookie;
@@ -77,6 +78,34 @@ mod door {
     pub fn amount(field: &str, typed: &str) -> Result<kernel::Amount, Fault> {
         let amount = kernel::Amount::parse_io(typed.trim());
         amount.map_err(|error| Problem::field(field, error.to_string()).into())
+    }
+
+    /// What stands in several fields of one form: each that is wrong is named, not the first alone.
+    #[derive(Debug, Default)]
+    pub struct Typed(Vec<FieldProblem>);
+
+    impl Typed {
+        /// A decimal number of IO; zero stands for one that cannot be read until [`Self::done`] refuses the form.
+        pub fn amount(&mut self, field: &str, typed: &str) -> kernel::Amount {
+            self.checked(amount(field, typed)).unwrap_or_default()
+        }
+
+        /// What another check found, if it found nothing wrong.
+        pub fn checked<T>(&mut self, result: Result<T, impl Into<Fault>>) -> Option<T> {
+            result
+                .map_err(|error| self.0.extend(error.into().0.fields))
+                .ok()
+        }
+
+        /// # Errors
+        /// All that was wrong.
+        pub fn done(self) -> Result<(), Fault> {
+            if self.0.is_empty() {
+                return Ok(());
+            }
+            let problem = Problem::new(Code::Invalid, "Some fields need a change.");
+            Err(problem.with_fields(self.0).into())
+        }
     }
 
     /// An id that a form carries; of something that is not there if it is none.
@@ -120,4 +149,24 @@ pub(crate) fn flashed(name: &str) -> Option<String> {
     crate::prefs::cookie(cookies, name)
         .filter(|value| !value.is_empty())
         .map(str::to_owned)
+}
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests {
+    use super::Typed;
+    use crate::i18n::Locale;
+
+    #[test]
+    fn each_field_that_cannot_be_read_is_named() {
+        let mut typed = Typed::default();
+        typed.amount("keep", "many");
+        assert_eq!(typed.amount("per_day", " 1.5 ").base(), 150_000_000);
+        typed.amount("per_month", "-1");
+        typed.checked(exchange::check_payee("0x1"));
+        let fault = typed.done().expect_err("three are wrong");
+        let fields: Vec<_> = fault.0.fields.iter().map(|wrong| &*wrong.field).collect();
+        assert_eq!(fields, ["keep", "per_month", "address"]);
+        assert!(fault.of_field("per_month", Locale::Zh).is_some());
+        assert_eq!(Typed::default().done(), Ok(()));
+    }
 }

@@ -96,15 +96,18 @@ fn show(page: LaunchPage, (template, device): (String, String)) -> AnyView {
             {stepper()}
             <PostForm post=post>
                 <div class="launch-panes" on:input=move |event| state.changed(&event)>
-                    <div class="pane" data-step="1">
+                    // Across the whole width: in a column of their own the examples would be a word wide.
+                    <div class="pane examples" data-step="1">
                         {form_fault(fault, &SPEC_FIELDS)}
                         {choices(&templates, &chosen, &device)}
+                    </div>
+                    <div class="pane" data-step="1">
                         {work_fields(&fields, fault)}
                         {onward(&[2])}
                     </div>
                     <div class="pane" data-step="2">{place_fields(&fields, fault)}{onward(&[1, 3])}</div>
                     <div class="pane" data-step="3">{limit_fields(&fields, fault)}{onward(&[2, 4])}</div>
-                    <aside class="pane" data-step="4">{quote_card(state, post.pending.into())}{onward(&[3])}</aside>
+                    <aside class="pane" data-step="4">{quote_card(state, value(&fields, "device"), post.pending.into())}{onward(&[3])}</aside>
                 </div>
             </PostForm>
         </div>
@@ -323,7 +326,6 @@ fn work_fields(form: &Fields, fault: Signal<Option<Fault>>) -> AnyView {
         <section class="card grid gap-4">
             <h2>{t.launch_work()}</h2>
             <input type="hidden" name="request" value=value(form, "request")/>
-            <input type="hidden" name="device" value=value(form, "device")/>
             <Field name="name" label=t.job_name() value=value(form, "name") max_length=80 error=field_error(fault, "name")/>
             <TextField name="command" label=t.job_command() rows=2 value=value(form, "command") hint=t.job_command_hint()
                 error=field_error(fault, "command")/>
@@ -444,8 +446,20 @@ fn limit_fields(form: &Fields, fault: Signal<Option<Fault>>) -> AnyView {
 }
 
 /// The price before it is paid, and the button.
-fn quote_card(state: Quoting, busy: Signal<bool>) -> AnyView {
+fn quote_card(state: Quoting, device: String, busy: Signal<bool>) -> AnyView {
     let t = words();
+    // A box and no link: whoever unticks it keeps all that was typed, and may change their mind.
+    let chosen = (!device.is_empty()).then(|| {
+        view! {
+            <div>
+                <label class="check">
+                    <input type="checkbox" name="device" value=device checked=true aria-describedby="device-hint"/>
+                    <span>{t.launch_on()}</span>
+                </label>
+                <p class="hint" id="device-hint">{t.launch_any_device()}</p>
+            </div>
+        }
+    });
     let quoted = state.part;
     let off = Signal::derive(move || {
         quoted.with(|part| (!part.off_because.is_empty()).then(|| part.off_because.clone()))
@@ -475,6 +489,7 @@ fn quote_card(state: Quoting, busy: Signal<bool>) -> AnyView {
     view! {
         <section class="card grid gap-4">
             <h2>{t.quote()}</h2>
+            {chosen}
             <input type="hidden" name="quote" value="" prop:value=held/>
             <div class="grid gap-3" aria-live="polite" inner_html=html(move || quoted.with(|part| part.html.clone()))></div>
             {part(holds)}

@@ -46,7 +46,7 @@ use protocol::Code;
 use serde::de::DeserializeOwned;
 
 use crate::api::{Data, decode};
-use crate::components::{failed, notice, part, shape};
+use crate::components::{PageHead, failed, notice, part, shape};
 use crate::fault::Fault;
 use crate::i18n::{Words, locale, words};
 use crate::live::{Link, link};
@@ -74,12 +74,29 @@ fn load<T: DeserializeOwned>(
     show: impl Fn(T) -> AnyView + Send + Sync + 'static,
 ) -> AnyView {
     // From here on without the type: this is compiled once.
-    load_text(data, waiting, Arc::new(move |text| decode(text).map(&show)))
+    let show: Show = Arc::new(move |text| decode(text).map(&show));
+    load_text(data, None, waiting, show)
+}
+
+/// The same for a page whose head is part of what is shown: this is its title where nothing can be shown.
+fn load_page<T: DeserializeOwned>(
+    data: Data,
+    title: &'static str,
+    waiting: fn(&'static Words) -> AnyView,
+    show: impl Fn(T) -> AnyView + Send + Sync + 'static,
+) -> AnyView {
+    let show: Show = Arc::new(move |text| decode(text).map(&show));
+    load_text(data, Some(title), waiting, show)
 }
 
 type Show = Arc<dyn Fn(&str) -> Result<AnyView, Fault> + Send + Sync>;
 
-fn load_text(data: Data, waiting: fn(&'static Words) -> AnyView, show: Show) -> AnyView {
+fn load_text(
+    data: Data,
+    title: Option<&'static str>,
+    waiting: fn(&'static Words) -> AnyView,
+    show: Show,
+) -> AnyView {
     let t = words();
     let location = use_location();
     let here = Signal::derive(move || {
@@ -112,7 +129,8 @@ fn load_text(data: Data, waiting: fn(&'static Words) -> AnyView, show: Show) -> 
                             } else {
                                 (t.retry(), here)
                             };
-                            failed(fault.title(t), sentence, way)
+                            let head = title.map(|title| view! { <PageHead title=title/> });
+                            view! { {head}{failed(fault.title(t), sentence, way)} }.into_any()
                         }
                     }
                 })
@@ -162,7 +180,7 @@ fn whole(
     let search = use_location().search;
     let shown = fragment::Fragment::new(part, move || search.get());
     let view = view! {
-        <crate::components::PageHead title=title lead=lead actions=live_dot()/>
+        <PageHead title=title lead=lead actions=live_dot()/>
         {tabs}
         {stale_notice()}
         {shown.view(|t| crate::components::skeleton_rows(t.loading(), 6))}

@@ -203,8 +203,8 @@ words! {
     near_region: "one region", "同一地区";
     spread_any: "any", "任意";
     spread_owner: "each another", "各不相同";
-    launch_on: "On the device you chose", "在您选择的设备上";
-    launch_any_device: "Any device that fits", "任意合适的设备";
+    launch_on: "Only on the device you chose", "仅在您选择的设备上运行";
+    launch_any_device: "Without the tick: on any device that fits.", "不勾选则可用任意合适的设备。";
     launch_device_gone: "The device you chose is not offered any more. The job goes to the cheapest that fits.", "您选择的设备已不可用，任务将交给价格最低的合适设备。";
     launch_submit: "Launch", "启动";
     launch_sign_in: "Sign in to launch", "登录后启动";

@@ -17,7 +17,7 @@ use leptos_router::hooks::{use_navigate, use_params_map, use_query_map};
 use protocol::view::{LogLine, LogPage, Meter as MeterView, Stream};
 
 use super::fragment::Fragment;
-use super::{live_dot, load, stale_notice};
+use super::{live_dot, load_page, stale_notice};
 use crate::api::jobs::{JobPage, Log, ReadJobPage, Samples, Stop};
 use crate::api::{Post, PostForm, ask, data, then};
 use crate::components::{
@@ -97,8 +97,9 @@ pub fn page() -> impl IntoView {
         work: Fragment::while_open("job-work", id, move || tab.with(|tab| tab == WORK)),
     };
     work::load();
+    let title = words().job();
     view! {
-        {load(page, |t| view! { <PageHead title=t.job()/>{skeleton_block(t.loading())} }.into_any(), move |page| show(page, tab, untrack(id), written))}
+        {load_page(page, title, |t| view! { <PageHead title=t.job()/>{skeleton_block(t.loading())} }.into_any(), move |page| show(page, tab, untrack(id), written))}
     }
 }
 

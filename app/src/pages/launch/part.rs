@@ -5,7 +5,7 @@ use protocol::Code;
 use protocol::view::{QuoteLineKind, QuoteView};
 
 use crate::api::{actor_or_none, exchange};
-use crate::components::{Parts, Tone, notice, tag};
+use crate::components::{Parts, Tone, notice};
 use crate::fault::Fault;
 use crate::format;
 use crate::i18n::{Words, fill, locale, reason, told, words};
@@ -51,7 +51,7 @@ pub async fn quote_part(form: &LaunchForm) -> Result<QuotePart, Fault> {
             QuotePart {
                 id: quote.id.map(|id| id.to_string()).unwrap_or_default(),
                 seconds: u32::try_from(holds).unwrap_or(0),
-                ..part(offered(&quote, !form.device.is_empty(), t), off)
+                ..part(offered(&quote, t), off)
             }
         }
         Err(fault) if fault.code() == Code::Invalid => part(incomplete(&fault, t), String::new()),
@@ -116,7 +116,7 @@ fn runway(quote: &QuoteView, t: &Words) -> String {
 }
 
 /// What a quote says.
-pub fn offered(quote: &QuoteView, chosen: bool, t: &'static Words) -> AnyView {
+pub fn offered(quote: &QuoteView, t: &'static Words) -> AnyView {
     let fee = exchange().map_or_else(
         |_| String::new(),
         |exchange| {
@@ -144,17 +144,11 @@ pub fn offered(quote: &QuoteView, chosen: bool, t: &'static Words) -> AnyView {
         })
         .parts();
     let fact = |label: &'static str, value: String| view! { <div class="contents"><dt>{label}</dt><dd>{value}</dd></div> };
-    let chosen = chosen.then(|| {
-        view! {
-            <p>{t.launch_on()}" "{tag(wording::class(quote.offer.class))}" "<a href="/launch" rel="external">{t.launch_any_device()}</a></p>
-        }
-    });
     let room = quote.makes_room.map(|within| {
         let text = fill(t.quote_makes_room(), &[&format::duration(within, t)]);
         notice(Tone::Busy, text)
     });
     view! {
-        {chosen}
         {room}
         <p class="figure">{format::per_hour_amount(quote.per_hour, t)}</p>
         <p class="hint">{where_it_runs(quote)}" · "{fill(t.quote_matching(), &[&quote.matching.to_string()])}</p>

@@ -95,7 +95,7 @@ async fn quoted(
             let estimate = estimate(template, typed, way, &spec, &quote, t);
             let besides = besides(&spec, t);
             (
-                view! { {offered(&quote, false, t)}{estimate}{besides}{poor} }.into_any(),
+                view! { {offered(&quote, t)}{estimate}{besides}{poor} }.into_any(),
                 None,
             )
         }
