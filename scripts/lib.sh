@@ -78,6 +78,17 @@ step() {
   [ "$rc" = 0 ] || exit "$rc"
 }
 
+room() { # GB that are free where cargo compiles
+  df -Pk "$TARGET" | awk 'NR == 2 { print int($4 / 1048576) }'
+}
+
+# What takes much room says so before it begins, and not an hour later by tests that fail for another reason.
+room_for() { # what, GB from nothing, GB when it was built before
+  local gb=$2
+  [ ! -d "$TARGET/debug/deps" ] || gb=$3
+  [ "$(room)" -ge "$gb" ] || say "  ATTENTION: $(room) GB are free in $TARGET; $1 takes up to $gb. It may fail for want of room."
+}
+
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }

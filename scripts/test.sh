@@ -98,6 +98,7 @@ summary() {
   say
   printf '%s\n' "${table[@]}"
   say "  $(spent "$begun")"
+  [ "$failed" = 0 ] || [ "$(room)" -ge 2 ] || say "  ATTENTION: less than 2 GB are free in $TARGET: what failed may have failed for want of room."
   say "$passed passed, $failed failed"
 }
 
@@ -106,6 +107,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 say "Set-up"
+room_for "make test" 10 3
 case $WHAT in all) purposes="test e2e" ;; rust) purposes="test" ;; e2e) purposes="e2e" ;; esac
 # shellcheck disable=SC2086
 bash scripts/setup.sh run $purposes

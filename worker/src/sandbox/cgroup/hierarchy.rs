@@ -156,7 +156,7 @@ fn delegate_v2(top: &Path, own: &Path) -> Result<Hierarchy, Vec<String>> {
     }
     own_top().map(Hierarchy::V2).map_err(|error| {
         vec![format!(
-            "cannot delegate cgroup controllers below {} ({error}): run the worker as root, or as a systemd service with Delegate=yes",
+            "cannot delegate cgroup controllers below {} ({error}): run the worker as root, as a systemd service with Delegate=yes, or from a shell by `systemd-run --user --scope -p Delegate=yes iog-worker …`",
             own.display()
         )]
     })
