@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use kernel::PricePerSecond;
-use protocol::spec::{NAME_MAX, is_country};
+use protocol::spec::NAME_MAX;
 use protocol::telemetry::prometheus;
 use tracing_subscriber::EnvFilter;
 use worker::agent::{Agent, Left, Settings, wall_clock};
@@ -94,7 +94,7 @@ struct Join {
     /// How the portal calls this machine [default: its host name].
     #[arg(long, value_parser = node_name)]
     name: Option<String>,
-    /// Where it stands: two capital letters, such as CH.
+    /// Where it stands: its country's two letters, such as CH.
     #[arg(long, value_parser = country)]
     country: Option<String>,
     /// The hall or switch it stands at, by a name of yours: jobs on several machines are put into one group first.
@@ -197,11 +197,8 @@ fn node_name(text: &str) -> Result<String, String> {
 }
 
 fn country(text: &str) -> Result<String, String> {
-    if is_country(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("two capital letters, such as CH".to_owned())
-    }
+    let code = protocol::country::known(text).map(str::to_owned);
+    code.ok_or_else(|| "a country's two letters, such as CH".to_owned())
 }
 
 /// As the market's query reads it: lower case, a blank for `_`.

@@ -3,8 +3,8 @@
 use ed25519_dalek::{Signature, VerifyingKey};
 use kernel::{DeviceId, LeaseId, NodeId, PricePerSecond};
 use protocol::audit::{ActorKind, AuditAction};
+use protocol::country;
 use protocol::proof::DeviceProof;
-use protocol::spec::is_country;
 use protocol::state::LeaseState;
 use protocol::worker::{
     DEVICES_PER_NODE_MAX, Hello, PROTOCOL_VERSION, Refusal, ToWorker, hello_bytes,
@@ -54,14 +54,13 @@ fn check_hello(hello: &Hello) -> Result<(), Refused> {
             "name, version and host texts have 1 to 200 characters on one line",
         );
     }
-    if hello
-        .country
-        .as_deref()
-        .is_some_and(|country| !is_country(country))
-    {
+    // One that joined before countries were looked up is let in, as a machine that does not say where it stands.
+    let joins = hello.join_token.is_some();
+    let wrong = |text: &str| text.len() != 2 || joins && country::known(text).is_none();
+    if hello.country.as_deref().is_some_and(wrong) {
         return refuse(
             Refusal::Malformed,
-            "the country is two capital letters, such as CH",
+            "the country is two letters of one that there is, such as CH",
         );
     }
     let group = hello.host.group.as_deref().unwrap_or("none");
@@ -111,6 +110,12 @@ fn check_hello(hello: &Hello) -> Result<(), Refused> {
         );
     }
     Ok(())
+}
+
+/// Where a worker says that it stands, by the code that the market looks for.
+fn country_of(hello: &Hello) -> Option<String> {
+    let code = hello.country.as_deref().and_then(country::known);
+    code.map(str::to_owned)
 }
 
 fn check_signature(hello: &Hello, nonce: &str, origins: &[String]) -> Result<(), Refused> {
@@ -256,7 +261,7 @@ impl Exchange {
             owner: token.owner,
             public_key: hello.public_key.clone(),
             name: hello.name.trim().to_owned(),
-            country: hello.country.clone(),
+            country: country_of(hello),
             reputation: START_REPUTATION,
             agent_version: hello.agent_version.clone(),
             host: hello.host.clone(),
@@ -316,7 +321,7 @@ impl Exchange {
     ) -> Result<NodeSession, Error> {
         let now = self.now();
         node.name = hello.name.trim().to_owned();
-        node.country.clone_from(&hello.country);
+        node.country = country_of(hello);
         node.agent_version.clone_from(&hello.agent_version);
         node.host = hello.host.clone();
         node.last_seen = Some(now);

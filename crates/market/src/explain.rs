@@ -16,6 +16,8 @@ use crate::request::{Near, Request};
 pub struct Nearest {
     /// What that offer has.
     pub has: String,
+    /// It asks more than was to be paid, and of those that do it is the cheapest.
+    pub too_dear: bool,
     /// The owner's price.
     pub price: PricePerSecond,
     /// What an hour of it costs: the owner's price, until [`NoMatch::priced`] adds what there is to add.
@@ -275,8 +277,10 @@ impl Explainer<'_> {
             alone: tally.alone,
             nearest: tally.nearest.map(|(_, _, id)| {
                 let price = self.index.rows.get(id).price;
+                let base = crate::filter::base_units(price);
                 Nearest {
                     has: self.has(hurdle, id),
+                    too_dear: matches!(hurdle, Hurdle::Term(Term { test: Test::Between(Number::Price, _, most), .. }) if base > *most),
                     price,
                     per_hour: price.per_hour().unwrap_or(Amount::MAX),
                 }
@@ -327,9 +331,8 @@ impl fmt::Display for Removed {
                 "offline" => write!(f, "; its machine is not connected, or takes no new job")?,
                 "blocked" => write!(f, "; its machine cannot isolate jobs")?,
                 "device" | "refused_before" => {}
-                "price" | "limits.max_price_per_hour" | "agreed_price" => {
-                    write!(f, "; the cheapest costs {price} IO/h")?;
-                }
+                _ if nearest.too_dear => write!(f, "; the cheapest costs {price} IO/h")?,
+                "price" => write!(f, "; the nearest costs {price} IO/h")?,
                 _ => write!(f, "; the nearest has {} at {price} IO/h", nearest.has)?,
             }
         }

@@ -82,6 +82,11 @@ impl Number {
         }
     }
 
+    /// Whether it is counted in MiB.
+    const fn is_size(self) -> bool {
+        matches!(self, Self::Vram | Self::Memory | Self::Disk)
+    }
+
     /// Whether an offer may leave it open; zero stands for that.
     pub const fn may_be_unknown(self) -> bool {
         matches!(
@@ -251,9 +256,19 @@ impl Test {
             Self::Between(number, ..)
             | Self::Outside(number, ..)
             | Self::OneOf(number, _)
-            | Self::NoneOf(number, _) => number
-                .of(offer)
-                .map_or_else(|| "unknown".to_owned(), |value| number.show(value)),
+            | Self::NoneOf(number, _) => {
+                let Some(value) = number.of(offer) else {
+                    return "unknown".to_owned();
+                };
+                let shown = number.show(value);
+                // Rounded it would read like what was asked, which it is not.
+                let reads_the_same = |bound| number.show(bound) == shown;
+                if number.is_size() && self.bounds().any(reads_the_same) {
+                    format!("{value} MiB")
+                } else {
+                    shown
+                }
+            }
             Self::Model(_) | Self::NotModel(_) => offer.model.to_string(),
             Self::Class(_) => offer.class.label().to_owned(),
             Self::Country(_) | Self::NotCountry(_) | Self::Region(_) | Self::NotRegion(_) => offer
@@ -264,6 +279,19 @@ impl Test {
                 .as_ref()
                 .map_or_else(|| "no group".to_owned(), ToString::to_string),
         }
+    }
+
+    /// Where the ranges of a number begin and end.
+    fn bounds(&self) -> impl Iterator<Item = u64> {
+        let (one, several) = match self {
+            Self::Between(_, min, max) | Self::Outside(_, min, max) => (Some((*min, *max)), None),
+            Self::OneOf(_, ranges) | Self::NoneOf(_, ranges) => (None, Some(ranges)),
+            _ => (None, None),
+        };
+        let several = several.into_iter().flatten().copied();
+        one.into_iter()
+            .chain(several)
+            .flat_map(|(min, max)| [min, max])
     }
 
     /// What it asks, for people: `24 GiB or more`, `not US`.

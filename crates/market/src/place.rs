@@ -3,12 +3,19 @@
 use std::fmt;
 use std::sync::LazyLock;
 
+use protocol::country;
+
 /// A two-letter country code (ISO 3166-1).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Country([u8; 2]);
 
 impl Country {
-    /// Two letters, upper or lower case.
+    /// One that there is, so that a region has it. Who says where something stands, or asks for it, is read by this; `UK` is GB.
+    pub fn known(text: &str) -> Option<Self> {
+        country::known(text).and_then(Self::parse)
+    }
+
+    /// Two letters, upper or lower case, whether or not there is such a country: what was written down before is read so.
     pub fn parse(text: &str) -> Option<Self> {
         let letters: [u8; 2] = text.trim().as_bytes().try_into().ok()?;
         let upper = letters.map(|letter| letter.to_ascii_uppercase());
@@ -116,29 +123,14 @@ impl Region {
         self as u8
     }
 
-    /// By the United Nations' geoscheme (M49), with the Caribbean and Central America in North America.
     const fn countries(self) -> &'static str {
         match self {
-            Self::Africa => {
-                "AO BF BI BJ BW CD CF CG CI CM CV DJ DZ EG EH ER ET GA GH GM GN GQ GW IO KE KM LR LS LY MA MG ML MR MU MW \
-                 MZ NA NE NG RE RW SC SD SH SL SN SO SS ST SZ TD TF TG TN TZ UG YT ZA ZM ZW"
-            }
-            Self::Asia => {
-                "AE AF AM AZ BD BH BN BT CN CY GE HK ID IL IN IQ IR JO JP KG KH KP KR KW KZ LA LB LK MM MN MO MV MY NP OM \
-                 PH PK PS QA SA SG SY TH TJ TL TM TR TW UZ VN YE"
-            }
-            Self::Europe => {
-                "AD AL AT AX BA BE BG BY CH CZ DE DK EE ES FI FO FR GB GG GI GR HR HU IE IM IS IT JE LI LT LU LV MC MD ME \
-                 MK MT NL NO PL PT RO RS RU SE SI SJ SK SM UA VA XK"
-            }
-            Self::NorthAmerica => {
-                "AG AI AW BB BL BM BQ BS BZ CA CR CU CW DM DO GD GL GP GT HN HT JM KN KY LC MF MQ MS MX NI PA PM PR SV SX \
-                 TC TT US VC VG VI"
-            }
-            Self::Oceania => {
-                "AS AU CC CK CX FJ FM GU HM KI MH MP NC NF NR NU NZ PF PG PN PW SB TK TO TV UM VU WF WS"
-            }
-            Self::SouthAmerica => "AR BO BR BV CL CO EC FK GF GS GY PE PY SR UY VE",
+            Self::Africa => country::AFRICA,
+            Self::Asia => country::ASIA,
+            Self::Europe => country::EUROPE,
+            Self::NorthAmerica => country::NORTH_AMERICA,
+            Self::Oceania => country::OCEANIA,
+            Self::SouthAmerica => country::SOUTH_AMERICA,
         }
     }
 }
@@ -170,6 +162,11 @@ mod tests {
             Some(Region::NorthAmerica)
         );
         assert_eq!(Country::parse("Deu"), None);
+        for (written, code) in [("uk", "GB"), ("EL", "GR"), ("CH", "CH")] {
+            assert_eq!(Country::known(written), Country::parse(code), "{written}");
+            assert!(Country::known(written).and_then(Country::region).is_some());
+        }
+        assert_eq!(Country::known("XX"), None);
         assert_eq!(Region::parse("North_America"), Some(Region::NorthAmerica));
     }
 }

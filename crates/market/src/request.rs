@@ -135,7 +135,7 @@ impl Request {
         let countries: Vec<Country> = placement
             .countries
             .iter()
-            .filter_map(|country| Country::parse(country))
+            .filter_map(|country| Country::known(country))
             .collect();
         if !countries.is_empty() {
             terms.add(
@@ -305,7 +305,7 @@ mod tests {
             resources.device_memory_mib = 24_000;
             resources.cpus = 3;
             (resources.memory_mib, resources.disk_mib) = (700, 41);
-            spec.placement.countries = vec!["ch".into(), "DE".into()];
+            spec.placement.countries = vec!["ch".into(), "UK".into()];
             spec.placement.min_reputation = 61;
             spec.limits.duration_seconds = 901;
         });
@@ -339,7 +339,7 @@ mod tests {
         let [Test::Country(countries)] = terms(&request, "placement.countries")[..] else {
             panic!("one condition");
         };
-        let two = [Country::parse("CH"), Country::parse("DE")].map(Option::unwrap);
+        let two = [Country::parse("CH"), Country::parse("GB")].map(Option::unwrap);
         assert_eq!(countries[..], two);
         let model = request
             .filter

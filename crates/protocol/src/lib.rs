@@ -11,6 +11,7 @@
 mod words;
 
 pub mod audit;
+pub mod country;
 pub mod endpoint;
 pub mod fleet;
 pub mod image;

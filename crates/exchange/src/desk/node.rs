@@ -85,7 +85,7 @@ impl NodeLive {
             disk_mib: host.disk_mib,
             up_mbit: host.up_mbit.unwrap_or(0),
             down_mbit: host.down_mbit.unwrap_or(0),
-            country: node.country.as_deref().and_then(Country::parse),
+            country: node.country.as_deref().and_then(Country::known),
             group: host.group.as_deref().map(group),
             reputation: node.reputation,
             verified: level(device, now),

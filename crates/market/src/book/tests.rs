@@ -383,6 +383,49 @@ fn apply(book: &mut Book, plain: &mut Plain, step: &Step) {
     }
 }
 
+/// A query has 64 terms, and a job's own conditions come on top of them. Each of these decides something, so none may be lost.
+#[test]
+fn more_bounds_than_a_word_has_bits_are_all_asked() {
+    let at = Timestamp::from_millis(1);
+    let offers = (0..4_000_u64).map(|n| {
+        let mut offer = offer(n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut id = [0; 10];
+        id[2..].copy_from_slice(&n.to_be_bytes());
+        (offer.device, offer.node) = (DeviceId::new(at, id), NodeId::new(at, id));
+        offer
+    });
+    let plain: Plain = offers.map(|offer| (offer.device, offer)).collect();
+    let book: Book = plain.values().cloned().collect();
+    let mut own = vec![Test::Outside(Number::Cpus, 999, 999)];
+    own.extend((0..63).map(|_| Test::at_least(Number::Cpus, 1)));
+    let jobs = [
+        Test::at_least(Number::Cpus, 2),
+        Test::at_least(Number::Memory, 7_900),
+        Test::at_least(Number::Disk, 200),
+        Test::at_most(Number::MinDuration, 3_600),
+        Test::at_least(Number::MaxDuration, 3_601),
+        Test::at_least(Number::Vram, 24_564),
+        Test::at_least(Number::Reputation, 61),
+    ];
+    let mut left = Vec::new();
+    for many in [60, 63, 64] {
+        // First and last: the bounds behind the 64th are now the query's, now the job's.
+        for tests in [
+            [&own[..many], &jobs[..]].concat(),
+            [&jobs[..], &own[..many]].concat(),
+        ] {
+            let request = Request {
+                filter: filter(tests),
+                ..Request::default()
+            };
+            compare(&book, &plain, &request);
+            left.push(book.count(&request.filter, Scope::All));
+        }
+    }
+    assert!(left[0] > 0 && left[0] < plain.len(), "{left:?}");
+    assert!(left.iter().all(|count| *count == left[0]), "{left:?}");
+}
+
 fn compare(book: &Book, plain: &Plain, request: &Request) {
     let wanted: Vec<&Offer> = ranked(plain)
         .into_iter()
@@ -699,4 +742,51 @@ fn an_empty_answer_names_the_field_and_the_nearest_change() {
         none.sentence()
             .starts_with("Nothing is offered in this way")
     );
+}
+
+/// A card of 24 GB reports a little less; who asks for 24,576 MiB is not told that the nearest has 24 GiB.
+#[test]
+fn what_the_nearest_has_does_not_read_like_what_was_asked() {
+    let has = |mib: u64, test: &Test| {
+        let mut card = offer(0);
+        (card.device_memory_mib, card.memory_mib) = (mib, mib);
+        test.has(&card)
+    };
+    let asked = Test::at_least(Number::Vram, 24_576);
+    assert_eq!(has(24_564, &asked), "24564 MiB");
+    assert_eq!(has(16_376, &asked), "16 GiB");
+    assert_eq!(has(24_564, &Test::at_least(Number::Vram, 49_152)), "24 GiB");
+    let not = Test::NoneOf(Number::Memory, vec![(0, 100), (8_000, 8_200)]);
+    assert_eq!(has(8_190, &not), "8190 MiB");
+}
+
+/// Beyond a lower bound of the price the nearest is not the cheapest, but the dearest of those that ask too little.
+#[test]
+fn the_nearest_price_is_called_the_cheapest_only_where_it_is() {
+    let mut book = Book::default();
+    for (n, base) in [(0, 10_000), (1, 25_000)] {
+        let mut plain = offer(n);
+        (plain.supply, plain.holder, plain.price) = (Supply::Offered, None, price(base));
+        book.put(&plain);
+    }
+    let said = |tests: Vec<Test>| {
+        let request = Request {
+            filter: filter(tests),
+            ..Request::default()
+        };
+        let no = book.choose(&request).expect_err("no such price");
+        no.fields()[0].message.clone()
+    };
+    let nearest = said(vec![Test::at_least(Number::Price, 30_000)]);
+    assert!(
+        nearest.ends_with("; the nearest costs 0.90 IO/h"),
+        "{nearest}"
+    );
+    let cheapest = said(vec![Test::at_most(Number::Price, 5_000)]);
+    assert!(
+        cheapest.ends_with("; the cheapest costs 0.36 IO/h"),
+        "{cheapest}"
+    );
+    let not = said(vec![Test::Outside(Number::Price, 10_000, 25_000)]);
+    assert!(not.ends_with("; the nearest costs 0.36 IO/h"), "{not}");
 }

@@ -143,7 +143,8 @@ pub(super) fn model(text: &str) -> Result<Vec<String>, Fault> {
 }
 
 pub(super) fn group(text: &str) -> Result<String, Fault> {
-    let name = text.trim().to_lowercase();
+    // As a machine's group is noted when it joins: also where quotes kept the `_`.
+    let name = text.replace('_', " ").trim().to_lowercase();
     match name.chars().count() {
         0 => Err(Fault::new(
             "a group has a name; write it, as in `group=hall_3`",
@@ -159,8 +160,7 @@ fn known_country(text: &str) -> Option<Country> {
     let name = words(text).join(" ");
     let named = COUNTRIES.iter().find(|(known, _)| *known == name);
     let code = named.map_or(text, |(_, code)| code);
-    // Not every pair of letters is a country; those in no region are none.
-    Country::parse(code).filter(|country| country.region().is_some())
+    Country::known(code)
 }
 
 pub(super) fn country(text: &str) -> Result<Country, Fault> {

@@ -247,7 +247,7 @@ static FIELDS: [FieldHelp; 26] = [
         "1 to 64 cards together on one node",
         "count=2",
     ),
-    field(Field::Nodes, "nodes", &[], ONE, "1 to 256", "nodes=4"),
+    field(Field::Nodes, "nodes", &[], ONE, "1 to 64", "nodes=4"),
     field(
         Field::Near,
         "near",

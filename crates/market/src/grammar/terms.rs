@@ -1,6 +1,7 @@
 //! What terms ask: tests of offers, and the placement.
 
 use kernel::Seconds;
+use protocol::spec::{DEVICES_MAX, NODES_MAX};
 
 use super::fields::{Field, FieldHelp};
 use super::lexer::{Lexeme, Op, Span, Token, in_word};
@@ -8,8 +9,9 @@ use super::{Fault, MAX_TERMS, Prices, Query, QueryError, choices, ranges, values
 use crate::filter::{Number, Term, Test};
 
 const SOURCE: &str = "query";
-const MOST_CARDS: u64 = 64;
-const MOST_NODES: u64 = 256;
+/// As many as a job can have.
+const MOST_CARDS: u64 = DEVICES_MAX as u64;
+const MOST_NODES: u64 = NODES_MAX as u64;
 
 /// What stands behind an operator.
 #[derive(Debug, Clone)]

@@ -113,7 +113,7 @@ fn level(text: &str) -> Result<u64, Fault> {
     choice("verified", text, &LEVELS)
 }
 
-/// MiB. In larger units a card's own rounding counts as the same: half a GiB on both sides.
+/// MiB. In larger units, from one GiB on, a card's own rounding counts as the same: half a GiB on both sides.
 fn size(name: &str, text: &str, most: u64) -> Result<Range, Fault> {
     let (number, unit) = split(text);
     let mib = scaled(
@@ -133,7 +133,8 @@ fn size(name: &str, text: &str, most: u64) -> Result<Range, Fault> {
             fault
         });
     }
-    if unit.starts_with('m') {
+    // Half a GiB around less than one would reach down to nothing.
+    if unit.starts_with('m') || mib < GIB {
         return Ok(exactly(mib));
     }
     Ok((mib.saturating_sub(GIB / 2), mib.saturating_add(GIB / 2 - 1)))

@@ -115,6 +115,9 @@ fn column(first: Column, step: usize) -> Column {
     first.saturating_add(u8::try_from(step).unwrap_or(u8::MAX))
 }
 
+/// Bounds of one plan, one bit each in [`crate::index::Page::mask`]'s answer.
+const BOUNDS_MAX: usize = 64;
+
 /// How many numbers have a ladder.
 pub(crate) const NUMBERS: usize = 14;
 
@@ -345,6 +348,11 @@ impl<'a> Plan<'a> {
             min
         };
         if least == 0 && max == u64::MAX {
+            return;
+        }
+        // Which of the bounds are undecided is one word; the rest is asked of the rows.
+        if self.bounds.len() == BOUNDS_MAX {
+            self.rest.push(test);
             return;
         }
         let below = ladder

@@ -310,7 +310,7 @@ impl JobSpec {
             check.that(
                 is_country(country),
                 &format!("placement.countries[{i}]"),
-                "two capital letters, such as CH",
+                "a country's two capital letters, such as CH",
             );
         }
     }
@@ -334,9 +334,11 @@ impl Check {
     }
 }
 
-/// Two capital letters (ISO 3166-1 alpha-2 by form).
+/// Two capital letters of a country that there is.
 pub fn is_country(text: &str) -> bool {
-    text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase())
+    text.len() == 2
+        && text.bytes().all(|b| b.is_ascii_uppercase())
+        && crate::country::known(text).is_some()
 }
 
 /// A path of one line, in visible ASCII.

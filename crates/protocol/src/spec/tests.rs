@@ -66,8 +66,8 @@ fn each_bad_field_is_named() {
         ["limits.max_price_per_hour"]
     );
     assert_eq!(
-        fields(|s| s.placement.countries.push("ch".into())),
-        ["placement.countries[0]"]
+        fields(|s| s.placement.countries = ["ch", "CH", "UK", "XX"].map(str::to_owned).to_vec()),
+        ["placement.countries[0]", "placement.countries[3]"]
     );
     assert_eq!(fields(|s| s.metrics.push("a b".into())), ["metrics[0]"]);
 }

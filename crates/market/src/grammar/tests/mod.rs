@@ -97,6 +97,13 @@ fn one_term_is_one_test() {
         ("vram=512M", Test::Between(Vram, 512, 512)),
         ("vram<512 mb", Test::Between(Vram, 0, 511)),
         ("vram>=1.5", Test::Between(Vram, 1_024, MAX)),
+        ("vram>=1", Test::Between(Vram, 512, MAX)),
+        // Around less than one it would be nothing.
+        ("vram>=0.5", Test::Between(Vram, 512, MAX)),
+        ("vram<0.5", Test::Between(Vram, 0, 511)),
+        ("vram<=0.25", Test::Between(Vram, 0, 256)),
+        ("vram>0", Test::Between(Vram, 1, MAX)),
+        ("vram=0", Test::Between(Vram, 0, 0)),
         (
             "vram in [24, 48 GB]",
             Test::OneOf(Vram, vec![(24_064, 25_087), (48_640, 49_663)]),
@@ -156,6 +163,7 @@ fn one_term_is_one_test() {
         ("min_duration=30s", Test::Between(MinDuration, 30, 30)),
         // Places.
         ("country=de", Test::Country(countries(&["DE"]))),
+        ("country=EL", Test::Country(countries(&["GR"]))),
         ("country=United_States", Test::Country(countries(&["US"]))),
         (
             "country = united arab emirates",
@@ -177,7 +185,8 @@ fn one_term_is_one_test() {
             Test::NotRegion(vec![Region::Asia, Region::SouthAmerica]),
         ),
         ("group=Hall_3", Test::Group(group("hall 3"))),
-        ("group='Hall_3'", Test::Group(group("hall_3"))),
+        ("group='Hall_3'", Test::Group(group("hall 3"))),
+        ("group!=\"hall_3 \"", Test::NotGroup(group("hall 3"))),
         (
             "group!='R&D, \"west\"'",
             Test::NotGroup(group("r&d, \"west\"")),
@@ -240,7 +249,7 @@ fn the_placement_is_no_filter() {
         kind: Kind::OnDemand,
     };
     assert_eq!(query.placement, ask);
-    assert_eq!(good("count=64 nodes=256").placement.nodes, 256);
+    assert_eq!(good("count=64 nodes=64").placement.nodes, 64);
     assert_eq!(good("kind = on demand").placement, Ask::default());
     assert_eq!(
         good("kind=Spot spread=none near=any").placement.kind,
