@@ -185,6 +185,7 @@ impl Exchange {
             restarts: 0,
             stop_requested: false,
             wanted_device: device,
+            promised: None,
             created_at: now,
             queued_at: Some(now),
             started_at: None,

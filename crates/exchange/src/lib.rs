@@ -96,6 +96,7 @@ pub use fleet::PriceMove;
 pub use live::{LiveFrame, LiveHub, Subscription};
 pub use log_search::LogSearch;
 pub use mail::{Letter, LetterId, Posted};
+pub use markets::OrderPlace;
 pub use network::{Explorer, Network};
 pub use nodes::join_line;
 pub use passes::{Holder, OPEN_FOR, Opens, Pass, PortAt};

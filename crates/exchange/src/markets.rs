@@ -1,8 +1,9 @@
 //! The market: offers, prices, quotes.
 
-use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
 
-use kernel::{Amount, DeviceId, PricePerSecond, Seconds};
+use kernel::{Amount, DeviceId, JobId, PricePerSecond, Seconds, Timestamp};
 use market::{
     Choice, Country, Filter, Kind, NoMatch, Number, Offer, Prices, Query, QueryError, Request,
     Term, Test,
@@ -10,10 +11,10 @@ use market::{
 use protocol::JobSpec;
 use protocol::problem::FieldProblem;
 use protocol::proof::ProofState;
-use protocol::spec::{DEVICES_MAX, NODES_MAX, is_country};
+use protocol::spec::{DEVICES_MAX, NODES_MAX};
 use protocol::state::JobState;
 use protocol::view::{
-    NetworkView, OfferFilter, OfferView, OffersView, OrderView, QuoteView, Scope,
+    NetworkView, OfferFilter, OfferView, OffersView, OrderView, Page, QuoteView, Scope,
 };
 
 use crate::actor::Actor;
@@ -25,6 +26,39 @@ use crate::views::{is_gpu, offer_view, per_hour, runway};
 /// Offers on one page of the list: as a rule, and at most.
 const PAGE: u32 = 100;
 const PAGE_MAX: u32 = 500;
+
+/// Where the list of orders is read on: behind a job that waits since then, whether or not it still does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OrderPlace {
+    since: Timestamp,
+    job: JobId,
+}
+
+impl OrderPlace {
+    fn of(job: &store::Job) -> Option<Self> {
+        job.queued_at.map(|since| Self { since, job: job.id })
+    }
+}
+
+impl fmt::Display for OrderPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.since.millis(), self.job)
+    }
+}
+
+impl FromStr for OrderPlace {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let place = text.split_once(':').and_then(|(since, job)| {
+            Some(Self {
+                since: Timestamp::from_millis(since.parse().ok()?),
+                job: job.parse().ok()?,
+            })
+        });
+        place.ok_or("the `next` of the page before")
+    }
+}
 
 /// Whether a job can have so many devices.
 const fn within_reach(ask: &market::Ask) -> Result<(), &'static str> {
@@ -121,7 +155,7 @@ impl Exchange {
     }
 
     /// Until when a waiting job waits: a new one as long as it was told to, one that lost its node as long as we hope.
-    pub(crate) fn waits_until(&self, job: &store::Job) -> Option<kernel::Timestamp> {
+    pub(crate) fn waits_until(&self, job: &store::Job) -> Option<Timestamp> {
         let patience = match job.epoch.get() {
             0 => Seconds::new(job.spec.limits.wait_seconds),
             _ => {
@@ -131,42 +165,63 @@ impl Exchange {
         job.queued_at.map(|since| since.plus(patience))
     }
 
-    /// The account's jobs that wait in the market, the longest waiting first.
+    /// The account's jobs that wait in the market, the longest waiting first. `after` is the `next` of the page before.
     ///
     /// # Errors
     /// The key lacks `read`.
-    pub async fn orders(&self, actor: &Actor) -> Result<Vec<OrderView>, Error> {
+    pub async fn orders(
+        &self,
+        actor: &Actor,
+        after: Option<OrderPlace>,
+        limit: u32,
+    ) -> Result<Page<OrderView>, Error> {
         actor.require(Scope::Read)?;
-        let waiting = self.inner.store.waiting_jobs().await?;
-        let own: Vec<store::Job> = waiting
-            .into_iter()
-            .filter(|job| job.account == actor.account)
-            .collect();
-        let mut wanted = HashMap::new();
-        for job in &own {
-            let leases = match job.epoch.get() {
-                0 => Vec::new(),
-                _ => self.inner.store.leases_of_job(job.id).await?,
-            };
-            if let Some(asks) = self.wanted(job, &leases).ok().flatten() {
-                wanted.insert(job.id, asks);
-            }
+        let limit = usize::try_from(limit.clamp(1, 100)).unwrap_or(usize::MAX);
+        let mut waiting = self.inner.store.waiting_jobs().await?;
+        waiting.retain(|job| {
+            let place = OrderPlace::of(job);
+            job.account == actor.account && after.is_none_or(|after| place > Some(after))
+        });
+        let more = waiting.len() > limit;
+        waiting.truncate(limit);
+        let last = waiting.last().and_then(OrderPlace::of).filter(|_| more);
+        let mut items = Vec::with_capacity(waiting.len());
+        for job in &waiting {
+            items.extend(self.order(job).await?);
         }
-        let memory = self.memory();
-        let order = |job: store::Job| {
-            let why = choose(&memory, wanted.get(&job.id)?).err();
-            let why = why.map(|why| self.priced(why));
-            Some(OrderView {
-                job: job.id,
-                name: job.spec.name.trim().to_owned(),
-                since: job.queued_at?,
-                until: memory.room_until(job.id).or(self.waits_until(&job))?,
-                filter: job.spec.placement.filter.clone(),
-                max_price_per_hour: job.spec.limits.max_price_per_hour.clone(),
-                why: why.map(|why| why.sentence()).unwrap_or_default(),
-            })
+        Ok(Page {
+            items,
+            next: last.map(|last| last.to_string()),
+        })
+    }
+
+    async fn order(&self, job: &store::Job) -> Result<Option<OrderView>, Error> {
+        let leases = match job.epoch.get() {
+            0 => Vec::new(),
+            _ => self.inner.store.leases_of_job(job.id).await?,
         };
-        Ok(own.into_iter().filter_map(order).collect())
+        let (Some(wanted), Some(since)) = (self.wanted(job, &leases).ok().flatten(), job.queued_at)
+        else {
+            return Ok(None);
+        };
+        // Why nothing fits takes a look at each offer: others have their turn between two orders.
+        tokio::task::yield_now().await;
+        let memory = self.memory();
+        let why = choose(&memory, &wanted).err();
+        let Some(until) = memory.room_until(job.id).or(self.waits_until(job)) else {
+            return Ok(None);
+        };
+        drop(memory);
+        let why = why.map(|why| self.priced(why).sentence());
+        Ok(Some(OrderView {
+            job: job.id,
+            name: job.spec.name.trim().to_owned(),
+            since,
+            until,
+            filter: job.spec.placement.filter.clone(),
+            max_price_per_hour: job.spec.limits.max_price_per_hour.clone(),
+            why: why.unwrap_or_default(),
+        }))
     }
 
     /// A page of the offers that pass a filter, cheapest first.
@@ -232,10 +287,9 @@ impl Exchange {
             tests.push(Test::at_most(Number::Price, most));
         }
         if let Some(text) = text(&filter.country) {
-            let code = text.to_uppercase();
-            let country = Country::parse(&code).filter(|_| is_country(&code));
-            let country =
-                country.ok_or_else(|| Error::invalid("country", "two letters, such as CH"))?;
+            let country = Country::known(&text);
+            let country = country
+                .ok_or_else(|| Error::invalid("country", "a country's two letters, such as CH"))?;
             tests.push(Test::Country(vec![country]));
         }
         let term = |test: Test| Term {
@@ -252,6 +306,14 @@ impl Exchange {
             kind = filter.kind.unwrap_or(query.placement.kind);
         }
         Ok((Filter { terms }, kind))
+    }
+
+    /// The kind of rent that a list of offers is of.
+    ///
+    /// # Errors
+    /// A filter that cannot be read is named.
+    pub fn kind_asked(&self, filter: &OfferFilter) -> Result<Kind, Error> {
+        self.filter(filter).map(|(_, kind)| kind)
     }
 
     pub fn offer(&self, device: DeviceId) -> Option<OfferView> {

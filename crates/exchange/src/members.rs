@@ -94,6 +94,9 @@ impl Exchange {
             return Ok(None);
         };
         request.avoid = self.avoided(job.id);
+        if let Some(most) = job.promised {
+            request.cap(most);
+        }
         if self.memory().apart.contains_key(&job.id) {
             // One slice, whatever the query asks for all.
             request.ask.nodes = 1;
@@ -175,18 +178,38 @@ impl Exchange {
         job: kernel::JobId,
         occasion: Occasion,
     ) -> (Result<Choice, NoMatch>, Asked) {
-        let now = self.now();
         let mut memory = self.memory();
-        let mut asked = Asked::of(&mut memory.book, occasion, now);
-        let requests = with_newcomers(&memory, &wanted.requests, now);
-        let (which, answer) = answer(&memory, &requests);
-        asked.answered(&requests, which, answer.as_ref().ok());
-        let answer = answer.map_err(|why| self.priced(why));
+        let (answer, asked) = self.ask(&mut memory, wanted, occasion);
         for offer in answer.iter().flat_map(|choice| &choice.offers) {
             let taken = memory.book.take(offer.device, job);
             debug_assert!(taken, "a chosen offer is free");
         }
         (answer, asked)
+    }
+
+    /// Why there is nothing for a job whose time is over, and the round that says so. `None`: there is something, and it comes
+    /// too late.
+    pub(crate) fn why_nothing(
+        &self,
+        wanted: &Wanted,
+        occasion: Occasion,
+    ) -> Option<(NoMatch, Asked)> {
+        let (answer, asked) = self.ask(&mut self.memory(), wanted, occasion);
+        answer.err().map(|why| (why, asked))
+    }
+
+    fn ask(
+        &self,
+        memory: &mut Memory,
+        wanted: &Wanted,
+        occasion: Occasion,
+    ) -> (Result<Choice, NoMatch>, Asked) {
+        let now = self.now();
+        let mut asked = Asked::of(&mut memory.book, occasion, now);
+        let requests = with_newcomers(memory, &wanted.requests, now);
+        let (which, answer) = answer(memory, &requests);
+        asked.answered(&requests, which, answer.as_ref().ok());
+        (answer.map_err(|why| self.priced(why)), asked)
     }
 
     pub(crate) fn free_slots(&self, choice: &Choice, job: kernel::JobId) {

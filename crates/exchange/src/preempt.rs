@@ -28,6 +28,13 @@ pub(crate) struct Notice {
     waits: JobEvent,
 }
 
+impl Notice {
+    /// What the job that it is for pays at most.
+    pub const fn price(&self) -> PricePerSecond {
+        self.promise.price
+    }
+}
+
 /// How a job that was promised a device stands.
 pub(crate) enum Claim {
     /// Nothing is promised to it.

@@ -1,6 +1,6 @@
 //! Jobs, their events, their holds.
 
-use kernel::{AccountId, DeviceId, Epoch, HoldId, JobId, Timestamp};
+use kernel::{AccountId, DeviceId, Epoch, HoldId, JobId, PricePerSecond, Timestamp};
 use ledger::Hold;
 use protocol::JobSpec;
 use protocol::spec::DeviceClass;
@@ -28,6 +28,8 @@ pub struct Job {
     pub stop_requested: bool,
     /// The requester chose this device and no other.
     pub wanted_device: Option<DeviceId>,
+    /// What it was told that it pays at most, when a spot job was given notice for it: until it has its place.
+    pub promised: Option<PricePerSecond>,
     pub created_at: Timestamp,
     /// Since when it looks for devices: for all its members, or for one that was lost while the others run.
     pub queued_at: Option<Timestamp>,
@@ -61,6 +63,7 @@ fn job(row: &AnyRow) -> Result<Job, StoreError> {
         restarts: row.small("restarts")?,
         stop_requested: row.flag("stop_requested")?,
         wanted_device: row.parse_opt("wanted_device")?,
+        promised: row.amount_opt("promised")?.map(PricePerSecond::from_amount),
         created_at: row.time("created_at")?,
         queued_at: row.time_opt("queued_at")?,
         started_at: row.time_opt("started_at")?,
@@ -131,7 +134,7 @@ impl Tx {
             .transpose()?;
         query(
             "UPDATE jobs SET state = $1, ending = $2, epoch = $3, restarts = $4, stop_requested = $5, \
-             queued_at = $6, started_at = $7, ended_at = $8 WHERE id = $9",
+             queued_at = $6, started_at = $7, ended_at = $8, promised = $9 WHERE id = $10",
         )
         .bind(job.state.as_str())
         .bind(ending)
@@ -141,6 +144,7 @@ impl Tx {
         .bind(job.queued_at.map(Timestamp::millis))
         .bind(job.started_at.map(Timestamp::millis))
         .bind(job.ended_at.map(Timestamp::millis))
+        .bind(job.promised.map(|price| price.per_second().base()))
         .bind(job.id.to_string())
         .execute(self.connection())
         .await?;

@@ -126,7 +126,8 @@ impl Tx {
         Ok(())
     }
 
-    /// One page of a snapshot; its offers by their devices' ids, and never none.
+    /// One page of a snapshot; its offers by their devices' ids, and never none. Pages are written before their snapshot: what
+    /// a process left of one that it did not finish gives way.
     ///
     /// # Errors
     /// The database failed.
@@ -137,13 +138,16 @@ impl Tx {
         offers: &[BookOffer],
     ) -> Result<(), StoreError> {
         let first = offers.first().map(|offer| offer.device.to_string());
-        query("INSERT INTO book_pages (step, page, first_device, body) VALUES ($1, $2, $3, $4)")
-            .bind(count("step", step)?)
-            .bind(i64::from(page))
-            .bind(first.unwrap_or_default())
-            .bind(json("offers", &offers)?)
-            .execute(self.connection())
-            .await?;
+        query(
+            "INSERT INTO book_pages (step, page, first_device, body) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (step, page) DO UPDATE SET first_device = excluded.first_device, body = excluded.body",
+        )
+        .bind(count("step", step)?)
+        .bind(i64::from(page))
+        .bind(first.unwrap_or_default())
+        .bind(json("offers", &offers)?)
+        .execute(self.connection())
+        .await?;
         Ok(())
     }
 
@@ -152,6 +156,12 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn insert_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        // An unfinished one at this step may have had more.
+        query("DELETE FROM book_pages WHERE step = $1 AND page >= $2")
+            .bind(count("step", snapshot.step)?)
+            .bind(i64::from(snapshot.pages))
+            .execute(self.connection())
+            .await?;
         query("INSERT INTO book_snapshots (step, at, offers, root, pages) VALUES ($1, $2, $3, $4, $5)")
             .bind(count("step", snapshot.step)?)
             .bind(snapshot.at.millis())

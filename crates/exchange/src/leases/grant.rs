@@ -67,6 +67,8 @@ impl Exchange {
             job.state = job.state.step(JobStep::Leased)?;
         }
         job.queued_at = queued;
+        // From now on what it pays is in its lease.
+        job.promised = None;
         let mut granted = Vec::with_capacity(seats.len());
         for (seat, funded) in seats.iter().zip(funded) {
             job.epoch = job.epoch.next();

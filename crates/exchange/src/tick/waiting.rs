@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use kernel::{JobId, Timestamp};
+use market::NoMatch;
 use protocol::round::Occasion;
 use protocol::state::RunEnd;
 use protocol::view::{JobEvent, JobEventKind};
@@ -18,6 +19,9 @@ use crate::members::{Wanted, used};
 use crate::preempt::Claim;
 use crate::rounds::Asked;
 use crate::views::per_hour;
+
+/// Of an order that something fits when its time is over already.
+const TOO_LATE: &str = "What fits came after the time that it was to wait.";
 
 impl Exchange {
     /// After a slot became free. A failure is not that of the worker whose message freed it; the next tick tries again.
@@ -55,9 +59,7 @@ impl Exchange {
     /// Whether something can be done for a waiting job now. Many wait for long, and most looks find nothing: this one
     /// needs no transaction.
     fn is_due(&self, job: &Job) -> bool {
-        let over = self
-            .waits_until(job)
-            .is_some_and(|until| until <= self.now());
+        let over = self.is_over(job);
         // A query that cannot be read any more is for `place` to report.
         let fits = |request: &market::Request| self.memory().book.has(request);
         // One that lost its node is told why it waits, once; from then on it asks what it asked then.
@@ -69,6 +71,9 @@ impl Exchange {
         let request = || {
             let mut request = self.request(&job.spec, job.wanted_device)?;
             request.avoid = self.avoided(job.id);
+            if let Some(most) = job.promised {
+                request.cap(most);
+            }
             Ok::<_, Error>(request)
         };
         let promised = self.memory().room_until(job.id).is_some();
@@ -87,7 +92,6 @@ impl Exchange {
     }
 
     pub(crate) async fn place(&self, id: JobId) -> Result<(), Error> {
-        let now = self.now();
         let leases = self.inner.store.leases_of_job(id).await?;
         let mut tx = self.inner.store.begin().await?;
         let Some(mut job) = tx
@@ -113,12 +117,23 @@ impl Exchange {
                 .give_up(tx, &mut job, RunEnd::TimeLimit { seconds })
                 .await;
         }
-        let limit_price = wanted.dearest();
         self.begin_record(&mut tx).await?;
         let occasion = match job.epoch.get() {
             0 => Occasion::Waiting,
             _ => Occasion::Restarted,
         };
+        // An order counts for as long as it was to wait and not until somebody looks. One that waits for nothing but the room
+        // that is made for it has no such time.
+        let expired =
+            self.is_over(&job) && job.epoch.get() == 0 && job.spec.limits.wait_seconds > 0;
+        if expired && self.memory().promise_to(id).is_none() {
+            let (reason, asked) = match self.why_nothing(&wanted, occasion) {
+                Some((why, asked)) => (self.reason_of(&job, &wanted, &why), Some(asked)),
+                None => (TOO_LATE.to_owned(), None),
+            };
+            return self.end_order(tx, &mut job, reason, asked).await;
+        }
+        let mut broken = false;
         let elsewhere = |wanted: &Wanted| {
             let (taken, asked) = self.take_slots(wanted, id, occasion);
             (taken, Some(asked))
@@ -127,9 +142,12 @@ impl Exchange {
             Claim::Waits => return Ok(()),
             Claim::Taken(choice, asked) => (Ok(choice), asked),
             Claim::Nothing => elsewhere(&wanted),
-            // It looks elsewhere, for no more than it was told.
+            // It looks elsewhere, now and as long as it waits, for no more than it was told.
             Claim::Broken(most) => {
+                broken = true;
+                job.promised = Some(job.promised.map_or(most, |told| told.min(most)));
                 tx.drop_promise(id).await?;
+                tx.update_job(&job).await?;
                 for request in &mut wanted.requests {
                     request.cap(most);
                 }
@@ -138,30 +156,10 @@ impl Exchange {
         };
         let choice = match taken {
             Ok(choice) => choice,
-            Err(no_match) => {
-                if let Some(notice) = self.make_room(&mut tx, &job, &wanted).await? {
-                    tx.commit().await?;
-                    self.after_notice(notice).await;
-                    return Ok(());
-                }
-                if self.waits_until(&job).is_some_and(|until| until <= now) {
-                    let mut reason = no_match.sentence();
-                    if let Some(price) = limit_price {
-                        let hour = self.limit_text(&job.spec, price);
-                        _ = write!(reason, " It may cost at most {hour} per hour.");
-                    }
-                    let end = RunEnd::NoCapacity { reason };
-                    let noted = self.note_asked(&mut tx, asked, id).await?;
-                    self.conclude(&mut tx, &mut job, end).await?;
-                    tx.commit().await?;
-                    noted.kept();
-                    self.given_up(id).await;
-                } else if job.epoch.get() > 0 {
-                    self.tell_waiting(tx, &job, &no_match.sentence(), asked)
-                        .await?;
-                    self.memory().told.insert(id, wanted.requests);
-                }
-                return Ok(());
+            Err(why) => {
+                return self
+                    .not_placed(tx, &mut job, wanted, why, asked, broken)
+                    .await;
             }
         };
         self.memory().told.remove(&id);
@@ -181,6 +179,65 @@ impl Exchange {
                 }
             }
         }
+    }
+
+    /// Nothing is free for it: a spot job makes room, or it waits on, or its time is over. `broken`: what it was promised fell away.
+    async fn not_placed(
+        &self,
+        mut tx: store::Tx,
+        job: &mut Job,
+        wanted: Wanted,
+        why: NoMatch,
+        asked: Option<Asked>,
+        broken: bool,
+    ) -> Result<(), Error> {
+        if let Some(notice) = self.make_room(&mut tx, job, &wanted).await? {
+            job.promised = Some(notice.price());
+            tx.update_job(job).await?;
+            tx.commit().await?;
+            self.after_notice(notice).await;
+        } else if self.is_over(job) {
+            let reason = self.reason_of(job, &wanted, &why);
+            self.end_order(tx, job, reason, asked).await?;
+        } else if job.epoch.get() > 0 {
+            self.tell_waiting(tx, job, &why.sentence(), asked).await?;
+            self.memory().told.insert(job.id, wanted.requests);
+        } else if broken {
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    fn is_over(&self, job: &Job) -> bool {
+        let until = self.waits_until(job);
+        until.is_some_and(|until| until <= self.now())
+    }
+
+    /// Why nothing was found for a job whose time is over.
+    fn reason_of(&self, job: &Job, wanted: &Wanted, why: &NoMatch) -> String {
+        let mut reason = why.sentence();
+        if let Some(price) = wanted.dearest() {
+            let hour = self.limit_text(&job.spec, price);
+            _ = write!(reason, " It may cost at most {hour} per hour.");
+        }
+        reason
+    }
+
+    /// Ends a job whose time in the market is over.
+    async fn end_order(
+        &self,
+        mut tx: store::Tx,
+        job: &mut Job,
+        reason: String,
+        asked: Option<Asked>,
+    ) -> Result<(), Error> {
+        let noted = self.note_asked(&mut tx, asked, job.id).await?;
+        self.conclude(&mut tx, job, RunEnd::NoCapacity { reason })
+            .await?;
+        tx.commit().await?;
+        noted.kept();
+        self.given_up(job.id).await;
+        Ok(())
     }
 
     /// The most that an hour may cost: as it was typed where it is the requester's own limit.
@@ -206,7 +263,8 @@ impl Exchange {
             .last()
             .is_some_and(|event| event.kind == JobEventKind::Waiting)
         {
-            return Ok(());
+            // A promise that fell away goes out of the database all the same.
+            return Ok(tx.commit().await?);
         }
         let event = JobEvent {
             at: self.now(),

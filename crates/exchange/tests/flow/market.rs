@@ -243,16 +243,26 @@ async fn an_order_waits_for_its_price_and_expires() {
             first.summary.waits_until,
             Some(exchange.now().plus(Seconds::new(600)))
         );
-        let orders = exchange.orders(&rita).await.unwrap();
+        let orders = exchange.orders(&rita, None, 100).await.unwrap().items;
         assert!(orders[0].why.contains("price"), "{}", orders[0].why);
-        assert!(exchange.orders(&otto).await.unwrap().is_empty());
+        assert!(
+            exchange
+                .orders(&otto, None, 100)
+                .await
+                .unwrap()
+                .items
+                .is_empty()
+        );
         assert_eq!(
             world.available(&rita).await,
             1_000_000_000,
             "nothing is set aside while it waits"
         );
         world.tick().await;
-        assert_eq!(exchange.orders(&rita).await.unwrap().len(), 1);
+        assert_eq!(
+            exchange.orders(&rita, None, 100).await.unwrap().items.len(),
+            1
+        );
 
         // The owner comes down to it: placed with the next tick, at the owner's price.
         let cheaper =
@@ -275,7 +285,10 @@ async fn an_order_waits_for_its_price_and_expires() {
         world.pass(599_000);
         worker.beat(&world).await;
         world.tick().await;
-        assert_eq!(exchange.orders(&rita).await.unwrap().len(), 1);
+        assert_eq!(
+            exchange.orders(&rita, None, 100).await.unwrap().items.len(),
+            1
+        );
         world.pass(1_000);
         worker.beat(&world).await;
         world.tick().await;
@@ -308,6 +321,93 @@ async fn an_order_waits_for_its_price_and_expires() {
             Err(Error::NoMatch(_))
         ));
     }
+}
+
+/// The list of orders goes on where a page ended, also when the last one on it has its place meanwhile.
+#[tokio::test]
+async fn orders_come_a_page_at_a_time() {
+    let world = World::new("sqlite").await;
+    let (rita, _) = world.people("10").await;
+    let mut sent = Vec::new();
+    for _ in 0..5 {
+        let mut order = spec("");
+        order.limits.wait_seconds = 600;
+        let job = world.exchange.submit(&rita, order, None, None).await;
+        sent.push(job.unwrap().summary.id);
+        world.pass(1_000);
+    }
+    let mut listed = Vec::new();
+    let mut after = None;
+    loop {
+        let page = world.exchange.orders(&rita, after, 2).await.unwrap();
+        assert!(page.items.len() <= 2);
+        listed.extend(page.items.iter().map(|order| order.job));
+        let Some(next) = page.next else { break };
+        after = Some(next.parse().unwrap());
+        let last = *listed.last().unwrap();
+        world.exchange.stop(&rita, last).await.unwrap();
+    }
+    assert_eq!(listed, sent);
+    assert!("5".parse::<exchange::OrderPlace>().is_err());
+}
+
+/// An order counts for as long as it was to wait: what comes later is not hired, also when nobody looked in between.
+#[tokio::test]
+async fn an_order_is_not_filled_after_its_time() {
+    for backend in backends() {
+        let mut world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let mut order = spec("");
+        order.limits.wait_seconds = 600;
+        let job = world.exchange.submit(&rita, order, None, None).await;
+        let job = job.unwrap().summary.id;
+        world.tick().await;
+        world.pass(600_000);
+        world.crash().await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        world.tick().await;
+        let view = world.exchange.job(&rita, job).await.unwrap();
+        assert_eq!(view.summary.state, JobState::Failed, "{backend}");
+        assert!(view.leases.is_empty());
+        let why = view.summary.end.unwrap().sentence();
+        assert!(
+            why.ends_with("after the time that it was to wait."),
+            "{why}"
+        );
+        assert_eq!(world.sum_of_books().await, 0);
+        crate::rounds::check_all(&world.exchange).await;
+    }
+}
+
+/// Where a machine stands is one of the countries that there are, so that whoever asks for one finds it.
+#[tokio::test]
+async fn a_machine_stands_in_a_country_that_there_is() {
+    let world = World::new("sqlite").await;
+    let (_, otto) = world.people("10").await;
+    let listed = |country: &str| {
+        let filter = OfferFilter {
+            country: Some(country.to_owned()),
+            ..OfferFilter::default()
+        };
+        world.exchange.offers(&filter).map(|found| found.matching)
+    };
+    let mut worker = Worker::new(1, PRICE);
+    worker.country = "XX";
+    let token = world.exchange.create_join_token(&otto).await.unwrap();
+    let refused = worker.connect(&world, Some(&token.token)).await;
+    assert!(refused.unwrap_err().1.contains("country"));
+    worker.country = "UK";
+    worker.join(&world, &otto).await;
+    for asked in ["UK", "gb"] {
+        assert_eq!(listed(asked).unwrap(), 1, "{asked}");
+    }
+    assert!(matches!(listed("XX"), Err(Error::Invalid(_))));
+    // It is let in again whatever its folder says, as long as it is two letters: it only stands nowhere then.
+    worker.disconnect(&world).await;
+    worker.country = "XX";
+    worker.connect(&world, None).await.unwrap();
+    assert_eq!(listed("GB").unwrap(), 0);
 }
 
 /// The index is made of what was paid and what is asked, is noted every five minutes and charted.
@@ -473,7 +573,7 @@ async fn a_job_that_lost_its_node_says_why_it_waits() {
         .filter(|event| event.kind == JobEventKind::Waiting);
     let told: Vec<&str> = told.map(|event| event.detail.as_str()).collect();
     assert_eq!(told.len(), 1, "{told:?}");
-    let orders = world.exchange.orders(&rita).await.unwrap();
+    let orders = world.exchange.orders(&rita, None, 100).await.unwrap().items;
     assert!(
         orders[0].why.contains("the cheapest costs"),
         "{}",

@@ -376,7 +376,13 @@ async fn survives(acts: Vec<Act>) {
             assert_eq!(live, 0, "{:?}", view.summary);
             assert!(world.exchange.balance(&rita).await.unwrap().held.is_zero());
         } else {
-            let waits = !world.exchange.orders(&rita).await.unwrap().is_empty();
+            let waits = !world
+                .exchange
+                .orders(&rita, None, 1)
+                .await
+                .unwrap()
+                .items
+                .is_empty();
             assert!(live > 0 || waits, "nobody looks after {:?}", view.summary);
         }
     }

@@ -77,6 +77,12 @@ impl Scene {
         orders.next()
     }
 
+    /// How many promises stand in the database.
+    async fn promises(&self) -> usize {
+        let store = store::Store::open(&self.world.settings.database_url).await;
+        store.unwrap().promises().await.unwrap().len()
+    }
+
     /// The spot job writes what it has, and is over.
     async fn leave(&mut self) {
         self.worker.end(&self.world, RunEnd::Preempted).await;
@@ -374,6 +380,48 @@ async fn the_same_money_sends_one_spot_job_away_and_not_two() {
     );
     assert_eq!(scene.world.sum_of_books().await, 0);
     scene.leave().await;
+}
+
+/// What it was told that it pays at most holds as long as it waits, also when the promised device falls away, and after a start.
+#[tokio::test]
+async fn a_promise_that_falls_away_still_bounds_the_price() {
+    for backend in backends() {
+        let mut scene = scene(backend).await;
+        let rita = scene.rita.clone();
+        let mut order = spec("");
+        order.limits.wait_seconds = 3_600;
+        let exchange = scene.world.exchange.clone();
+        let full = exchange.submit(&rita, order, None, None).await.unwrap();
+        let full = full.summary.id;
+        scene.world.tick().await;
+        let told = scene.job(&rita, full).await;
+        assert_eq!(has(&told, JobEventKind::MakingRoom), 1);
+        // Its owner takes the device out of the market before it is free.
+        exchange
+            .set_paused(&scene.otto, scene.device, true)
+            .await
+            .unwrap();
+        scene.leave().await;
+        assert_eq!(scene.promises().await, 0, "{backend}");
+        let mut dear = Worker::new(2, PRICE * 2);
+        dear.join(&scene.world, &scene.otto).await;
+        scene.world.tick().await;
+        let waits = scene.job(&rita, full).await;
+        assert_eq!(waits.summary.state, JobState::Matching, "{backend}");
+        scene.world.crash().await;
+        dear.connect(&scene.world, None).await.unwrap();
+        dear.beat(&scene.world).await;
+        scene.world.tick().await;
+        let waits = scene.job(&rita, full).await;
+        assert_eq!(waits.summary.state, JobState::Matching, "{backend}");
+        // For what it was told it is placed, and what it pays is in its lease from then on.
+        let mut cheap = Worker::new(3, PRICE);
+        cheap.join(&scene.world, &scene.otto).await;
+        scene.world.tick().await;
+        let placed = scene.job(&rita, full).await;
+        assert_eq!(placed.leases[0].price, price(PRICE));
+        assert_eq!(scene.world.sum_of_books().await, 0);
+    }
 }
 
 #[tokio::test]

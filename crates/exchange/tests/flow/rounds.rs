@@ -365,6 +365,46 @@ async fn the_book_is_bounded_though_no_round_comes() {
     }
 }
 
+/// Pages are written before their snapshot. A process that dies in between leaves some at the step at which the next begins.
+#[tokio::test]
+async fn an_unfinished_snapshot_keeps_no_record_from_being_opened() {
+    for backend in backends() {
+        let mut world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let refused = spec("[placement]\nfilter = 'reputation>=100'");
+        let answer = world.exchange.submit(&rita, refused.clone(), None, None);
+        assert!(answer.await.is_err());
+        let store = store::Store::open(&world.settings.database_url)
+            .await
+            .unwrap();
+        let mut tx = store.begin().await.unwrap();
+        let next = tx.round_head().await.unwrap().step + 1;
+        let round = world.exchange.round(1).await.unwrap();
+        let old = store.book_page(round.snapshot.step, 0).await.unwrap();
+        assert_eq!(old.len(), 1);
+        // More pages than the book that follows has, and others.
+        for page in 0..3 {
+            tx.insert_book_page(next, page, &[]).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        world.crash().await;
+        worker.session = None;
+        world.exchange.open_record().await.unwrap();
+        worker.connect(&world, None).await.unwrap();
+        world.tick().await;
+        let answer = world.exchange.submit(&rita, refused, None, None);
+        assert!(answer.await.is_err());
+        let view = world.exchange.round(2).await.unwrap();
+        assert_eq!((view.snapshot.step, view.snapshot.pages), (next, 1));
+        let device = old[0].device;
+        let found = store.offer_in_snapshot(next, device).await.unwrap();
+        assert_eq!(found.map(|offer| offer.device), Some(device), "{backend}");
+        assert_eq!(check_all(&world.exchange).await, 2);
+    }
+}
+
 #[tokio::test]
 async fn an_owner_is_told_what_a_device_missed_and_why() {
     for backend in backends() {

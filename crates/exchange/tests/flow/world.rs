@@ -312,6 +312,7 @@ pub struct Worker {
     pub name: String,
     pub price: i64,
     pub group: Option<String>,
+    pub country: &'static str,
     pub devices: usize,
     /// What its receipts tell of its energy.
     pub watts: Option<u64>,
@@ -345,6 +346,7 @@ impl Worker {
             name,
             price,
             group: None,
+            country: "CH",
             devices: 1,
             watts: None,
             device: (DeviceClass::Cpu, "Test CPU", 8_000),
@@ -373,7 +375,7 @@ impl Worker {
             join_token: token.map(str::to_owned),
             agent_version: "test".into(),
             name: self.name.clone(),
-            country: Some("CH".into()),
+            country: Some(self.country.into()),
             price: Some(PricePerSecond::from_amount(
                 Amount::try_from_base(self.price).expect("in range"),
             )),

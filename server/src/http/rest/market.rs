@@ -9,13 +9,13 @@ use protocol::JobSpec;
 use protocol::fleet::{SimulatorAsk, SimulatorView};
 use protocol::spec::DeviceClass;
 use protocol::view::{
-    ModelPriceView, ModelView, NetworkView, OfferFilter, OffersView, OrderView, QuoteView, Scope,
-    SearchView,
+    ModelPriceView, ModelView, NetworkView, OfferFilter, OffersView, OrderView, Page, QuoteView,
+    Scope, SearchView,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Answer, DONE, Refusals};
+use super::{Answer, DONE, PageQuery, Refusals};
 use crate::auth::{MaybeSigned, Signed};
 use crate::http::extract::{self, Id, Query};
 use crate::http::problem::Refused;
@@ -66,13 +66,15 @@ pub async fn network(State(exchange): State<Exchange>) -> Answer<NetworkView> {
 }
 
 /// The account's jobs that wait in the market for an offer that matches, the longest waiting first. Stop one as any job.
-#[utoipa::path(get, path = "/api/v1/orders", tag = "market", responses((status = 200, body = Vec<OrderView>), Refusals),
-    security(("key" = ["read"]), ("session" = [])))]
+#[utoipa::path(get, path = "/api/v1/orders", tag = "market", params(PageQuery),
+    responses((status = 200, body = Page<OrderView>), Refusals), security(("key" = ["read"]), ("session" = [])))]
 pub async fn orders(
     State(exchange): State<Exchange>,
     Signed(actor): Signed,
-) -> Answer<Vec<OrderView>> {
-    Ok(Json(exchange.orders(&actor).await?))
+    Query(page): Query<PageQuery>,
+) -> Answer<Page<OrderView>> {
+    let (after, limit) = page.read()?;
+    Ok(Json(exchange.orders(&actor, after, limit).await?))
 }
 
 /// What is to be quoted.
