@@ -28,6 +28,10 @@ const PATTERNS: &[(&str, &str)] = &[
     ),
     ("No offer matches.", "没有匹配的报价。"),
     (
+        "What fits came after the time that it was to wait.",
+        "符合的报价在等待时间结束后才出现。",
+    ),
+    (
         "Nothing is offered in this way at the moment: no worker is connected, or none is rented out as this kind.",
         "目前没有这种租用方式的报价：没有机器接入，或没有机器以此方式出租。",
     ),
@@ -57,6 +61,10 @@ const PATTERNS: &[(&str, &str)] = &[
     (
         "without it {} would match; the cheapest costs {} IO/h",
         "若无此条件有 {} 个符合；最便宜的为 {} IO/小时",
+    ),
+    (
+        "without it {} would match; the nearest costs {} IO/h",
+        "若无此条件有 {} 个符合；最接近的为 {} IO/小时",
     ),
     (
         "without it {} would match; the nearest has {} at {} IO/h",

@@ -129,7 +129,14 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "letters, digits and _ - . / only, at most 40",
         "只能包含字母、数字和 _ - . /，最多 40 个",
     ),
-    ("two capital letters, such as CH", "两个大写字母，例如 CH"),
+    (
+        "a country's two capital letters, such as CH",
+        "国家的两个大写字母，例如 CH",
+    ),
+    (
+        "a country's two letters, such as CH",
+        "国家的两个字母，例如 CH",
+    ),
     (
         "must be above zero, or leave it out for any price",
         "必须大于零；留空表示不限价格",

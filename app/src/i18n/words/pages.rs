@@ -310,6 +310,7 @@ words! {
 
     // Jobs
     orders_title: "Waiting for an offer", "等待报价";
+    orders_more: "Only the {} that wait longest are shown; all of them are at /api/v1/orders.", "只显示等待最久的 {} 个；全部见 /api/v1/orders。";
     order_asks: "Asks", "条件";
     order_why: "Why it waits", "等待原因";
     order_until: "Until", "等待至";
@@ -473,7 +474,7 @@ words! {
     rent_floor: "Never below", "不低于";
     rent_ceiling: "Never above", "不高于";
     rent_hours: "Hours and lengths", "时段与时长";
-    rent_hours_text: "A line a window, such as mon-fri 22:00-06:00. Only jobs that end within are taken. Empty: free at any time.", "每行一个时段，例如 mon-fri 22:00-06:00。只接受能在时段内结束的任务。留空则随时开放。";
+    rent_hours_text: "A line a window, such as mon-fri 22:00-06:00. Only jobs that end within are taken. Summer time is not known: when your clock changes, change the hours ahead of UTC. Empty: free at any time.", "每行一个时段，例如 mon-fri 22:00-06:00。只接受能在时段内结束的任务。系统不识别夏令时：时钟调整时，请修改与 UTC 的时差。留空则随时开放。";
     rent_windows: "Hours of the week", "每周时段";
     rent_offset: "Your clock, hours ahead of UTC", "您的时钟比 UTC 快的小时数";
     rent_shortest: "Shortest job", "最短任务";

@@ -2,17 +2,19 @@
 
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
-use protocol::view::{JobSummary, OrderView};
+use protocol::view::{JobSummary, OrderView, Page};
 
 use crate::api::jobs::Stop;
 use crate::api::{actor, exchange};
 use crate::components::{Cell, Column, Parts, empty, row, table};
 use crate::fault::Fault;
 use crate::format;
-use crate::i18n::{Words, locale, told, words};
+use crate::i18n::{Words, fill, locale, told, words};
 use crate::pages::wording;
 
 const JOBS_PER_PAGE: u32 = 50;
+/// Of those that wait so many are shown, the longest waiting first.
+const ORDERS: u32 = 100;
 
 /// `before` is the job that the list goes on after; empty for the newest.
 pub async fn part(before: &str) -> Result<AnyView, Fault> {
@@ -21,7 +23,7 @@ pub async fn part(before: &str) -> Result<AnyView, Fault> {
         .jobs(&actor, before.parse().ok(), JOBS_PER_PAGE)
         .await?;
     let t = words();
-    let orders = exchange()?.orders(&actor).await?;
+    let orders = exchange()?.orders(&actor, None, ORDERS).await?;
     if page.items.is_empty() {
         return Ok(empty(
             t.jobs_empty(),
@@ -46,11 +48,16 @@ pub async fn part(before: &str) -> Result<AnyView, Fault> {
 }
 
 /// Jobs that wait in the market: why, until when, and the way to withdraw them.
-fn waiting(orders: &[OrderView], t: &'static Words) -> AnyView {
-    if orders.is_empty() {
+fn waiting(orders: &Page<OrderView>, t: &'static Words) -> AnyView {
+    if orders.items.is_empty() {
         return ().into_any();
     }
+    let more = orders.next.as_ref().map(|_| {
+        let text = fill(t.orders_more(), &[&ORDERS.to_string()]);
+        view! { <p class="hint mt-3">{text}</p> }
+    });
     let rows = orders
+        .items
         .iter()
         .map(|order| {
             let id = order.job.to_string();
@@ -91,7 +98,7 @@ fn waiting(orders: &[OrderView], t: &'static Words) -> AnyView {
         Column::end(t.order_until()),
         Column::action(t.col_action()),
     ];
-    view! { <section class="mb-6" id="orders"><h2 class="mb-3">{t.orders_title()}</h2>{table(t.orders_title(), columns, rows)}</section> }.into_any()
+    view! { <section class="mb-6" id="orders"><h2 class="mb-3">{t.orders_title()}</h2>{table(t.orders_title(), columns, rows)}{more}</section> }.into_any()
 }
 
 fn job_row(job: &JobSummary, t: &'static Words) -> AnyView {

@@ -32,11 +32,19 @@ const CHIPS: [&str; 8] = [
     "kind=spot",
     "kind=reserved",
 ];
+/// What an offer, or a question, has one value of, by all its names.
+const SINGLE: [&[&str]; 2] = [&["class"], &["kind", "type"]];
 /// Offers on one page; another order than the price's is that of so many cheapest.
 const PAGE: u32 = 50;
 const SORTED: u32 = 500;
 /// So many are compared at once.
 const COMPARED: usize = 3;
+
+/// Whether a word is `field=value` of a field with one of these names.
+fn is_about(word: &str, names: &[&str]) -> bool {
+    let field = word.split_once('=').map(|(field, _)| field);
+    field.is_some_and(|field| names.iter().any(|name| name.eq_ignore_ascii_case(field)))
+}
 
 impl Query {
     fn filter(&self) -> OfferFilter {
@@ -93,12 +101,15 @@ impl Query {
 
     /// The same with a term put on or taken off.
     fn toggled(&self, term: &str) -> String {
-        let others = self
-            .q
-            .split_whitespace()
-            .filter(|word| !word.eq_ignore_ascii_case(term));
+        let on = self.has(term);
+        // Of a field with one value another one gives way: both together are refused, or match nothing.
+        let gives_way = |word: &str| match SINGLE.iter().find(|names| is_about(term, names)) {
+            Some(names) if !on => is_about(word, names),
+            _ => word.eq_ignore_ascii_case(term),
+        };
+        let others = self.q.split_whitespace().filter(|word| !gives_way(word));
         let mut words: Vec<&str> = others.collect();
-        if !self.has(term) {
+        if !on {
             words.push(term);
         }
         Self {
@@ -270,10 +281,8 @@ fn nothing(
         return Ok(empty(t.market_empty(), t.market_empty_text(), connect));
     }
     if found.total == 0 {
-        let kind = Kind::ALL
-            .into_iter()
-            .find(|kind| query.has(&format!("kind={}", kind.as_str())));
-        let kind = wording::kind(kind.unwrap_or_default().as_str(), t);
+        let kind = exchange()?.kind_asked(&query.filter())?;
+        let kind = wording::kind(kind.as_str(), t);
         let text = fill(
             t.market_kind_none_text(),
             &[&network.nodes_online.to_string(), kind],
@@ -454,6 +463,23 @@ mod tests {
         assert!(!href.contains(' ') && !href.contains('>'), "{href}");
         assert!(query.has("VRAM>=24") && !query.toggled("vram>=24").contains("vram"));
         assert!(query.toggled("class=gpu").contains("class%3Dgpu"));
+        let chosen = Query {
+            q: "Class=gpu type=reserved vram>=24".into(),
+            ..Query::default()
+        };
+        for (chip, q) in [
+            ("class=cpu", "type=reserved vram>=24 class=cpu"),
+            ("kind=spot", "Class=gpu vram>=24 kind=spot"),
+            ("class=gpu", "type=reserved vram>=24"),
+            ("price<=1", "Class=gpu type=reserved vram>=24 price<=1"),
+        ] {
+            let q = q.into();
+            let wanted = Query {
+                q,
+                ..Query::default()
+            };
+            assert_eq!(chosen.toggled(chip), wanted.href(), "{chip}");
+        }
         assert_eq!(Query::default().href(), "/");
         assert_eq!(
             query
