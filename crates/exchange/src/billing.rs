@@ -63,7 +63,9 @@ impl Exchange {
             let more = share(lease.earned).checked_sub(share(earned_before))?;
             tx.add_earned(*device, seconds, more).await?;
         }
-        tx.insert_receipt(&receipt, &lease.head.hash, part.requester_pays, now)
+        // After its transfers, which never are before those before them: both stand in the same month.
+        let posted_at = now.max(tx.chain_end().await?.at);
+        tx.insert_receipt(&receipt, &lease.head.hash, part.requester_pays, posted_at)
             .await?;
         let hours = |seconds: Seconds| seconds.get() / Seconds::HOUR.get();
         let is_full = hours(lease.head.seconds) > hours(seconds_before);

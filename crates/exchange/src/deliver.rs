@@ -135,7 +135,8 @@ impl Exchange {
         due.await?.into_iter().map(|due| self.parcel(due)).collect()
     }
 
-    /// Notes how an attempt ended, and what follows from it for its webhook.
+    /// Notes how an attempt ended at `url`, and what follows from it for its webhook. Where its owner has named another address since,
+    /// what the old one answered says nothing of the webhook: unless it took the notice, that stays due, for the new one.
     ///
     /// # Errors
     /// The database failed.
@@ -143,6 +144,7 @@ impl Exchange {
         &self,
         webhook: WebhookId,
         notice: NoticeId,
+        url: &str,
         outcome: Outcome,
     ) -> Result<(), Error> {
         let now = self.now();
@@ -156,6 +158,10 @@ impl Exchange {
         let Some(mut delivery) = delivery.filter(|own| own.state == DeliveryState::Waiting) else {
             return Ok(());
         };
+        let is_current = hook.url == url;
+        if !is_current && outcome.error().is_some() {
+            return Ok(());
+        }
         delivery.attempts = delivery.attempts.saturating_add(1);
         delivery.status = outcome.status();
         delivery.error = outcome.error();
@@ -169,7 +175,7 @@ impl Exchange {
         let Some(error) = delivery.error else {
             delivery.state = DeliveryState::Delivered;
             tx.update_delivery(&delivery).await?;
-            if hook.failing_since.take().is_some() {
+            if is_current && hook.failing_since.take().is_some() {
                 tx.update_webhook(&hook).await?;
             }
             return Ok(tx.commit().await?);

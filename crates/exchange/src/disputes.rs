@@ -17,6 +17,7 @@ use crate::desk::Exchange;
 use crate::error::Error;
 use crate::once::Once;
 use crate::payouts::page;
+use crate::prose::prose;
 
 const OPEN_ROUTE: &str = "POST /api/v1/disputes";
 const WITHDRAW_ROUTE: &str = "POST /api/v1/disputes/{id}/withdraw";
@@ -26,11 +27,8 @@ const EVIDENCE_MAX: u64 = 40;
 const SHOWN: u32 = 200;
 
 fn text(field: &str, text: &str) -> Result<String, Error> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > TEXT_MAX {
-        return Err(Error::invalid(field, format!("1 to {TEXT_MAX} characters")));
-    }
-    Ok(text.to_owned())
+    let asked = format!("1 to {TEXT_MAX} characters");
+    prose(field, text, TEXT_MAX, &asked)
 }
 
 /// In days where it is whole ones, or in seconds.
@@ -379,7 +377,7 @@ impl Exchange {
     /// The requester takes it back: what was set aside is the owner's again.
     ///
     /// # Errors
-    /// Not this account's; decided already.
+    /// Not this account's; decided already; the lease's earnings wait for a check.
     pub async fn withdraw_dispute(
         &self,
         actor: &Actor,
@@ -408,7 +406,8 @@ impl Exchange {
     /// An admin's ruling: a refund, in full or in part, or none. Both sides read its reason; it is final.
     ///
     /// # Errors
-    /// Not an admin, or one of the sides; more than was claimed; the platform's books do not cover its share.
+    /// Not an admin, or one of the sides; more than was claimed; the platform's books do not cover its share; the lease's
+    /// earnings wait for a check, and some of them would be the owner's again.
     pub async fn rule(
         &self,
         actor: &Actor,
@@ -470,6 +469,14 @@ impl Exchange {
             .state
             .step(step)
             .map_err(|wrong| Error::Conflict(wrong.to_string()))?;
+        // What was set aside counts as matured, and goes back as withdrawable: before its check is over that would free it.
+        let (_, back) = contested(&dispute).divided(refund);
+        if !back.is_zero() && tx.is_withheld(dispute.lease).await? {
+            return Err(Error::Conflict(
+                "what this machine earned waits for a check, and part of it would be its owner's again: decide once the check is over"
+                    .into(),
+            ));
+        }
         let now = self.now();
         (dispute.refunded, dispute.ruling) = (refund, ruling);
         (dispute.decided_at, dispute.decided_by) = (Some(now), Some(actor.account));

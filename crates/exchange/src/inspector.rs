@@ -8,7 +8,7 @@ use protocol::money::{
     TransferView,
 };
 use protocol::view::{Page, Scope};
-use store::EntryRow;
+use store::{EntryRow, Period};
 
 use crate::actor::Actor;
 use crate::desk::Exchange;
@@ -40,35 +40,61 @@ impl Exchange {
     /// What the account's books held at a moment.
     ///
     /// # Errors
-    /// The key lacks `read`.
+    /// The key lacks `read`; the moment is still to come.
     pub async fn statement(&self, actor: &Actor, at: Timestamp) -> Result<StatementView, Error> {
         actor.require(Scope::Read)?;
+        if at > self.now() {
+            return Err(Error::invalid("at", "is still to come"));
+        }
+        self.statement_of(actor.account, at).await
+    }
+
+    async fn statement_of(
+        &self,
+        account: AccountId,
+        at: Timestamp,
+    ) -> Result<StatementView, Error> {
         Ok(StatementView {
             at,
             seq: self.inner.store.seq_at(at).await?,
-            books: self.books_at(actor.account, at).await?,
+            books: self.books_at(account, at).await?,
             period: None,
         })
     }
 
-    /// The same, with what they held at an earlier moment and what moved in between.
+    /// From a moment to before another, as all that is asked for a period: what the books held before the first, what moved, and
+    /// what they held at the end. Up to now, if no end is named.
     ///
     /// # Errors
-    /// The key lacks `read`; the end is before the beginning.
+    /// The key lacks `read`; the end is before the beginning, or still to come.
     pub async fn statement_between(
         &self,
         actor: &Actor,
         from: Timestamp,
-        to: Timestamp,
+        to: Option<Timestamp>,
     ) -> Result<StatementView, Error> {
-        if to < from {
+        actor.require(Scope::Read)?;
+        let now = self.now();
+        if to.is_some_and(|to| to > now) {
+            return Err(Error::invalid("to", "is still to come"));
+        }
+        let until = to.unwrap_or_else(|| now.plus_millis(1));
+        if until < from {
             return Err(Error::invalid("to", "not before from"));
         }
-        let mut statement = self.statement(actor, to).await?;
+        let before = |at: Timestamp| at.plus_millis(-1);
+        let account = actor.account;
+        let mut statement = self.statement_of(account, before(until)).await?;
+        // The period's end, which is no part of it.
+        statement.at = to.unwrap_or(now);
         statement.period = Some(PeriodView {
             from,
-            opening: self.books_at(actor.account, from).await?,
-            moved: self.inner.store.moved(actor.account, from, to).await?,
+            opening: self.books_at(account, before(from)).await?,
+            moved: self
+                .inner
+                .store
+                .moved(account, Period { from, until })
+                .await?,
         });
         Ok(statement)
     }

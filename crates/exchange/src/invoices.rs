@@ -54,7 +54,9 @@ impl Exchange {
             until,
         };
         let of = ReceiptsOf::Requester(actor.account);
-        self.invoice(actor, of, Period { from, until }, subject, now >= until)
+        // A receipt of its last moment may be written a moment later.
+        let is_final = now >= until.plus(Seconds::MINUTE);
+        self.invoice(actor, of, Period { from, until }, subject, is_final)
             .await
     }
 
@@ -92,6 +94,10 @@ impl Exchange {
         // After the receipts: their leases are there then.
         let leases = store.receipted_leases(of, period).await?;
         let refunds = store.refunds_in(of, period).await?;
+        // The clock may have been put back since; what is written stands before what it is written in.
+        let times = posted.iter().map(|one| one.posted_at);
+        let times = times.chain(refunds.iter().map(|one| one.at));
+        let issued_at = times.fold(self.now(), Timestamp::max);
         let mut by_lease = grouped(posted);
         let lines = leases
             .iter()
@@ -102,7 +108,7 @@ impl Exchange {
             format: FORMAT.to_owned(),
             number: number(&subject, &actor.account.to_string()),
             subject,
-            issued_at: self.now(),
+            issued_at,
             is_final,
             customer: Customer {
                 account: account.id,

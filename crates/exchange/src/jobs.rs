@@ -335,6 +335,7 @@ impl Exchange {
         let Balances {
             available, held, ..
         } = store.balances(job.account).await?;
+        let means = self.means(job.account, available, held).await?;
         let rounds = store.rounds_of_job(id, ROUNDS_SHOWN).await?;
         let refunds = store.refunds_of_job(id).await?;
         let checks = store.checks_of_job(id).await?;
@@ -355,7 +356,7 @@ impl Exchange {
             .filter_map(|live| live.pulled_percent)
             .min();
         let summary = self.summary(&memory, &job, &leases);
-        let mut own_meter = meter(memory.leases_of_job(id), available, held);
+        let mut own_meter = meter(memory.leases_of_job(id), means);
         own_meter.spent = summary.spent;
         Ok(JobView {
             leases: leases.iter().map(|row| lease_view(&memory, row)).collect(),

@@ -56,6 +56,7 @@ mod preempt;
 mod price_check;
 mod prices;
 mod proofs;
+mod prose;
 mod quotes;
 mod recompute;
 mod reconcile;

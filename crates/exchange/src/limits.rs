@@ -3,7 +3,7 @@
 use kernel::{AccountId, Amount, Timestamp};
 use ledger::BookId;
 use protocol::audit::AuditAction;
-use protocol::money::{DayView, EntryKind, Limits, LimitsView};
+use protocol::money::{DayView, Limits, LimitsView};
 use protocol::view::Scope;
 use store::Tx;
 
@@ -14,7 +14,35 @@ use crate::error::Error;
 
 const DAY_MS: i64 = 86_400_000;
 const DAYS_MAX: u32 = 366;
-const SPENT: &[EntryKind] = &[EntryKind::Charge, EntryKind::Fee];
+
+/// An account's money as its jobs see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Means {
+    pub available: Amount,
+    pub held: Amount,
+    /// Of what is available, what jobs may still take.
+    pub spendable: Amount,
+}
+
+impl Means {
+    /// What pays for seconds: what is set aside and what may still be, less what was delivered and not yet paid.
+    pub fn lasting(self, unposted: Amount) -> Amount {
+        self.spendable
+            .checked_add(self.held)
+            .unwrap_or(Amount::MAX)
+            .minus_or_zero(unposted)
+    }
+}
+
+/// What an account's limits leave of what is available. What is set aside counts as spent; `spent` is of the day and of the month.
+fn left(limits: &Limits, available: Amount, held: Amount, spent: [Amount; 2]) -> Amount {
+    let kept = available.minus_or_zero(limits.keep.unwrap_or(Amount::ZERO));
+    let budgets = [limits.per_day, limits.per_month].into_iter().zip(spent);
+    budgets.fold(kept, |left, (most, spent)| {
+        let spent = spent.checked_add(held).unwrap_or(Amount::MAX);
+        most.map_or(left, |most| left.min(most.minus_or_zero(spent)))
+    })
+}
 
 /// What jobs may still take from a balance, and what holds them back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +91,8 @@ impl Exchange {
         let limits = tx.limits(account).await?;
         let now = self.now();
         let held = tx.balance(BookId::Held(account)).await?;
-        let today = self.spent(tx, account, start_of_day(now)).await?;
-        let month = self.spent(tx, account, start_of_month(now)).await?;
+        let today = tx.jobs_paid_since(account, start_of_day(now)).await?;
+        let month = tx.jobs_paid_since(account, start_of_month(now)).await?;
         Ok(LimitsView {
             limits,
             today: today.checked_add(held)?,
@@ -90,28 +118,47 @@ impl Exchange {
             .with("per_month", text(limits.per_month));
         self.audit(&mut tx, act).await?;
         tx.commit().await?;
+        self.memory().runways.look_again(actor.account);
         Ok(view)
     }
 
-    /// What was paid for seconds since a moment, less what came back.
-    async fn spent(
+    /// An account's money as its jobs see it now.
+    pub(crate) async fn means(
         &self,
-        tx: &mut Tx,
         account: AccountId,
-        since: Timestamp,
-    ) -> Result<Amount, Error> {
-        let (out, _) = tx
-            .moved_since(BookId::Held(account), SPENT, &[EntryKind::Hold], since)
-            .await?;
-        let (_, back) = tx
-            .moved_since(
-                BookId::Available(account),
-                SPENT,
-                &[EntryKind::Refund],
-                since,
-            )
-            .await?;
-        Ok(out.minus_or_zero(back))
+        available: Amount,
+        held: Amount,
+    ) -> Result<Means, Error> {
+        let limits = self.inner.store.limits_of(&[account]).await?;
+        self.means_within(account, limits.get(&account), available, held)
+            .await
+    }
+
+    /// The same with limits that are known; `None`: none.
+    pub(crate) async fn means_within(
+        &self,
+        account: AccountId,
+        limits: Option<&Limits>,
+        available: Amount,
+        held: Amount,
+    ) -> Result<Means, Error> {
+        let mut means = Means {
+            available,
+            held,
+            spendable: available,
+        };
+        if let Some(limits) = limits {
+            let (now, store) = (self.now(), &self.inner.store);
+            let mut spent = [Amount::ZERO; 2];
+            if limits.per_day.is_some() || limits.per_month.is_some() {
+                spent = [
+                    store.jobs_paid_since(account, start_of_day(now)).await?,
+                    store.jobs_paid_since(account, start_of_month(now)).await?,
+                ];
+            }
+            means.spendable = left(limits, available, held, spent);
+        }
+        Ok(means)
     }
 
     /// What jobs may still take: never below what the account wants to keep, and within its budgets, of which what is set
@@ -124,18 +171,15 @@ impl Exchange {
         let available = tx.balance(BookId::Available(account)).await?;
         let limits = tx.limits(account).await?;
         let now = self.now();
-        let mut left = available.minus_or_zero(limits.keep.unwrap_or(Amount::ZERO));
-        let budgets = [
-            (limits.per_day, start_of_day(now)),
-            (limits.per_month, start_of_month(now)),
-        ];
-        for (most, since) in budgets {
-            if let Some(most) = most {
-                let held = tx.balance(BookId::Held(account)).await?;
-                let spent = self.spent(tx, account, since).await?.checked_add(held)?;
-                left = left.min(most.minus_or_zero(spent));
-            }
+        let (mut held, mut spent) = (Amount::ZERO, [Amount::ZERO; 2]);
+        if limits.per_day.is_some() || limits.per_month.is_some() {
+            held = tx.balance(BookId::Held(account)).await?;
+            spent = [
+                tx.jobs_paid_since(account, start_of_day(now)).await?,
+                tx.jobs_paid_since(account, start_of_month(now)).await?,
+            ];
         }
+        let left = left(&limits, available, held, spent);
         Ok(Spendable {
             left,
             limited: left < available,

@@ -52,11 +52,8 @@ impl Exchange {
 
     pub(crate) async fn meter_of(&self, account: AccountId) -> Result<Meter, Error> {
         let books = self.inner.store.balances(account).await?;
-        Ok(meter(
-            self.memory().leases_of_account(account),
-            books.available,
-            books.held,
-        ))
+        let means = self.means(account, books.available, books.held).await?;
+        Ok(meter(self.memory().leases_of_account(account), means))
     }
 
     /// # Errors
@@ -76,6 +73,7 @@ impl Exchange {
             Some(amount) if !self.inner.store.was_posted(&demo_key(account)).await? => Some(amount),
             _ => None,
         };
+        let means = self.means(account, books.available, books.held).await?;
         let memory = self.memory();
         Ok(BalanceView {
             available: books.available,
@@ -84,11 +82,7 @@ impl Exchange {
             withdrawable: books.withdrawable,
             disputed: books.disputed,
             vouched: books.vouched,
-            meter: meter(
-                memory.leases_of_account(account),
-                books.available,
-                books.held,
-            ),
+            meter: meter(memory.leases_of_account(account), means),
             demo_credit,
         })
     }

@@ -46,7 +46,7 @@ impl<'a> Once<'a> {
     /// The answer of before.
     ///
     /// # Errors
-    /// [`Error::IdempotencyMismatch`]: the key was used with another body.
+    /// [`Error::IdempotencyMismatch`]: the key was used with another body, or on another route.
     pub async fn answered<T: DeserializeOwned>(
         &self,
         tx: &mut Tx,
@@ -55,14 +55,14 @@ impl<'a> Once<'a> {
         let Some(key) = self.key else {
             return Ok(None);
         };
-        let Some((hash, answer)) = tx.remembered(actor.account, self.route, key).await? else {
+        let Some(before) = tx.remembered(actor.account, self.route, key).await? else {
             return Ok(None);
         };
-        if hash != self.body_hash {
+        if before.route != self.route || before.body_hash != self.body_hash {
             return Err(Error::IdempotencyMismatch);
         }
-        let answer =
-            serde_json::from_str(&answer).map_err(|error| Error::Internal(error.to_string()))?;
+        let answer = serde_json::from_str(&before.answer)
+            .map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Some(answer))
     }
 

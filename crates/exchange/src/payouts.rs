@@ -20,6 +20,7 @@ use crate::desk::Exchange;
 use crate::error::Error;
 use crate::once::Once;
 use crate::payout_address::check_payee;
+use crate::prose::prose;
 
 const PAYOUT_ROUTE: &str = "POST /api/v1/payouts";
 const CONVERT_ROUTE: &str = "POST /api/v1/earnings/convert";
@@ -31,14 +32,8 @@ const REFERENCE_MAX: usize = 120;
 
 /// A text that a person writes to a decision.
 pub(crate) fn note(field: &str, text: &str) -> Result<String, Error> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > NOTE_MAX {
-        return Err(Error::invalid(
-            field,
-            format!("say why, in at most {NOTE_MAX} characters"),
-        ));
-    }
-    Ok(text.to_owned())
+    let asked = format!("say why, in at most {NOTE_MAX} characters");
+    prose(field, text, NOTE_MAX, &asked)
 }
 
 pub(crate) fn reference(text: &str) -> Result<String, Error> {

@@ -1,7 +1,7 @@
 //! The reconciler: compares leases, receipts, holds and books, reads the chain of transfers on, and reports each
 //! difference as an incident with its ids. It mends nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::IncidentId;
 use ledger::{BookId, chain};
@@ -17,12 +17,15 @@ use crate::audit_check;
 use crate::desk::Exchange;
 use crate::error::Error;
 use crate::payouts::page;
+use crate::prose::prose;
 
 /// Transfers of the chain that one look reads at most; the next goes on from there.
 const CHAIN_AT_ONCE: u64 = 200_000;
 const CHAIN_PAGE: u32 = 2_000;
-/// One look that finds the world broken must not fill the database with it.
-const INCIDENTS_AT_ONCE: usize = 200;
+/// So many incidents of a kind stand at most, so that a look that finds the world broken does not fill the database with it. What is
+/// beyond them is in the log, and becomes an incident when one of these is gone.
+const INCIDENTS_A_KIND: u32 = 50;
+const NOTE_MAX: usize = 1_000;
 const SHOWN: u32 = 200;
 
 /// Reads the chain on, transfer by transfer.
@@ -74,6 +77,10 @@ impl ChainReader {
     }
 }
 
+const fn is_of_chain(kind: IncidentKind) -> bool {
+    matches!(kind, IncidentKind::Chain | IncidentKind::AuditChain)
+}
+
 pub(crate) fn told(incident: IncidentId, difference: &Difference) -> Notice {
     let Difference {
         kind,
@@ -103,19 +110,27 @@ impl Exchange {
         found.extend(audit.found);
         found.sort();
         found.dedup_by(|one, other| one.kind == other.kind && one.subject == other.subject);
-        found.truncate(INCIDENTS_AT_ONCE);
         let now = self.now();
         let mut tx = store.begin().await?;
         let open = tx.open_incidents().await?;
         let admins = tx.admins().await?;
-        let same = |incident: &IncidentView, difference: &Difference| {
-            incident.kind == difference.kind && incident.subject == difference.subject
-        };
+        let named: BTreeMap<(IncidentKind, &str), IncidentId> = open
+            .iter()
+            .map(|incident| ((incident.kind, incident.subject.as_str()), incident.id))
+            .collect();
+        let (mut standing, mut new) = (BTreeMap::<IncidentKind, u32>::new(), Vec::new());
+        let mut stand = BTreeSet::new();
         for difference in &found {
-            if let Some(known) = open.iter().find(|incident| same(incident, difference)) {
-                tx.see_incident(known.id, Some(difference), now).await?;
-                continue;
+            if let Some(known) = named.get(&(difference.kind, difference.subject.as_str())) {
+                tx.see_incident(*known, Some(difference), now).await?;
+                let count = standing.entry(difference.kind).or_default();
+                *count = count.saturating_add(1);
+                stand.insert(*known);
+            } else {
+                new.push(difference);
             }
+        }
+        for difference in new {
             tracing::error!(
                 kind = difference.kind.as_str(),
                 subject = difference.subject,
@@ -123,6 +138,12 @@ impl Exchange {
                 found = difference.found,
                 "the books differ"
             );
+            let count = standing.entry(difference.kind).or_default();
+            // A chain is read past its break: who is not told now never is.
+            if *count >= INCIDENTS_A_KIND && !is_of_chain(difference.kind) {
+                continue;
+            }
+            *count = count.saturating_add(1);
             let id = IncidentId::new(now, self.random());
             tx.insert_incident(id, difference, now).await?;
             for admin in &admins {
@@ -131,10 +152,9 @@ impl Exchange {
         }
         // A break in a chain was read past and does not heal; nor do slices that three machines computed in three ways.
         let healed = open.iter().filter(|incident| {
-            !matches!(
-                incident.kind,
-                IncidentKind::Chain | IncidentKind::AuditChain | IncidentKind::Slices
-            ) && !found.iter().any(|difference| same(incident, difference))
+            !is_of_chain(incident.kind)
+                && incident.kind != IncidentKind::Slices
+                && !stand.contains(&incident.id)
         });
         for incident in healed {
             tx.see_incident(incident.id, None, now).await?;
@@ -227,16 +247,11 @@ impl Exchange {
         note: &str,
     ) -> Result<(), Error> {
         actor.require_admin()?;
-        let note = note.trim();
-        if note.is_empty() || note.chars().count() > 1_000 {
-            return Err(Error::invalid(
-                "note",
-                "say what was found out, in at most 1000 characters",
-            ));
-        }
+        let asked = format!("say what was found out, in at most {NOTE_MAX} characters");
+        let note = prose("note", note, NOTE_MAX, &asked)?;
         let mut tx = self.inner.store.begin().await?;
         if !tx
-            .close_incident(id, actor.account, note, self.now())
+            .close_incident(id, actor.account, &note, self.now())
             .await?
         {
             return Err(Error::NotFound("an open incident with this id"));

@@ -232,16 +232,15 @@ impl Exchange {
         let accounts: Vec<AccountId> = due.keys().copied().collect();
         let money = self.inner.store.money_of(&accounts).await?;
         let wishes = self.inner.store.wishes_of(&accounts).await?;
+        let limits = self.inner.store.limits_of(&accounts).await?;
         let mut rests = Vec::with_capacity(due.len());
         let mut crossed = Vec::new();
         for (account, spending) in due {
             let wishes = wishes.get(&account).cloned();
             let wishes = wishes.unwrap_or_else(|| Wishes::new(account));
             let (available, held) = money.get(&account).copied().unwrap_or_default();
-            let left = available
-                .checked_add(held)
-                .unwrap_or(Amount::MAX)
-                .minus_or_zero(spending.unposted);
+            let means = self.means_within(account, limits.get(&account), available, held);
+            let left = means.await?.lasting(spending.unposted);
             let outlook = outlook(left, spending.running);
             let thresholds = &wishes.settings.runway_seconds;
             let (_, known) = crossing(thresholds, &wishes.told, outlook);

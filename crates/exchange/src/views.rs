@@ -12,6 +12,7 @@ use protocol::view::{JobSummary, Kind, LeaseView, Meter, OfferView};
 use store::{Job, LeaseRow};
 
 use crate::desk::{Exchange, LeaseLive, Memory, NodeLive};
+use crate::limits::Means;
 
 /// What a lease has cost so far, posted or not.
 pub(crate) fn spent(live: &LeaseLive) -> Amount {
@@ -179,11 +180,7 @@ pub(crate) fn runway(money: Amount, rate: PricePerSecond) -> Option<Seconds> {
 }
 
 /// The meter of a set of live leases: those of an account, or the one of a job.
-pub(crate) fn meter<'a>(
-    leases: impl Iterator<Item = &'a LeaseLive>,
-    available: Amount,
-    held: Amount,
-) -> Meter {
+pub(crate) fn meter<'a>(leases: impl Iterator<Item = &'a LeaseLive>, means: Means) -> Meter {
     let (mut rate, mut total, mut unposted) = (PricePerSecond::ZERO, Amount::ZERO, Amount::ZERO);
     let mut running = false;
     for live in leases {
@@ -198,15 +195,12 @@ pub(crate) fn meter<'a>(
         let open = cost.minus_or_zero(live.lease.charged);
         unposted = unposted.checked_add(open).unwrap_or(Amount::MAX);
     }
-    let money = available
-        .checked_add(held)
-        .unwrap_or(Amount::MAX)
-        .minus_or_zero(unposted);
+    let money = means.lasting(unposted);
     Meter {
         rate,
         spent: total,
-        available,
-        held,
+        available: means.available,
+        held: means.held,
         runway: if running { runway(money, rate) } else { None },
     }
 }

@@ -153,7 +153,8 @@ impl Exchange {
                 epoch,
                 reason,
             } => {
-                let reason = reason.chars().take(REASON_CHARS_MAX).collect();
+                let plain = reason.chars().filter(|c| !c.is_control());
+                let reason = plain.take(REASON_CHARS_MAX).collect();
                 let turn = self.inner.desk.lock().await;
                 // Before its start it costs nothing. Later it would be an end that nobody measures.
                 let runs = |live: &LeaseLive| live.lease.state == LeaseState::Active;

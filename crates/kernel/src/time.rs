@@ -145,8 +145,15 @@ impl FromStr for Timestamp {
         };
         let [year, month, day] = parts(date, '-', [4, 2, 2])?;
         let [hour, minute, second] = parts(time, ':', [2, 2, 2])?;
+        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let days_of_month = match month {
+            2 if is_leap => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
         let in_range = (1..=12).contains(&month)
-            && (1..=31).contains(&day)
+            && (1..=days_of_month).contains(&day)
             && hour < 24
             && minute < 60
             && second < 60;
@@ -280,6 +287,34 @@ mod tests {
             "2026-11-22T21:44:41Z".parse(),
             Ok(Timestamp::from_millis(1_795_383_881_000))
         );
+    }
+
+    #[test]
+    fn a_month_has_its_days_and_no_more() {
+        let midnight = |date: &str| format!("{date}T00:00:00Z").parse::<Timestamp>();
+        for last in [
+            "2026-01-31",
+            "2026-04-30",
+            "2026-02-28",
+            "2028-02-29",
+            "2000-02-29",
+        ] {
+            let read = midnight(last).map(|at| at.to_string());
+            assert_eq!(read, Ok(format!("{last}T00:00:00.000Z")));
+        }
+        for none in [
+            "2026-02-29",
+            "2026-02-31",
+            "2026-04-31",
+            "2026-06-31",
+            "2026-09-31",
+            "2026-11-31",
+            "2026-12-32",
+            "2100-02-29",
+            "2026-03-00",
+        ] {
+            assert_eq!(midnight(none), Err(TimeError), "{none}");
+        }
     }
 
     proptest! {

@@ -64,6 +64,14 @@ fn joined<T>(items: &[T], word: fn(&T) -> &'static str) -> String {
     items.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
+/// A request that was done, and what it was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    pub route: String,
+    pub body_hash: String,
+    pub answer: String,
+}
+
 impl Tx {
     /// # Errors
     /// A conflict when the e-mail address has an account.
@@ -181,7 +189,7 @@ impl Tx {
         rows.iter().map(|row| row.parse("id")).collect()
     }
 
-    /// The answer given before under this key: (hash of the request, answer).
+    /// What was done before under this key. One route's own comes first: until lately a key could be used once on each.
     ///
     /// # Errors
     /// The database failed.
@@ -190,19 +198,28 @@ impl Tx {
         account: AccountId,
         route: &str,
         key: &str,
-    ) -> Result<Option<(String, String)>, StoreError> {
-        let row = query("SELECT body_hash, answer FROM idempotency_keys WHERE account = $1 AND route = $2 AND key = $3")
-            .bind(account.to_string())
-            .bind(route)
-            .bind(key)
-            .fetch_optional(self.connection())
-            .await?;
-        row.map(|row| Ok((row.text("body_hash")?, row.text("answer")?)))
-            .transpose()
+    ) -> Result<Option<Remembered>, StoreError> {
+        let row = query(
+            "SELECT route, body_hash, answer FROM idempotency_keys WHERE account = $1 AND key = $2 \
+             ORDER BY CASE WHEN route = $3 THEN 0 ELSE 1 END LIMIT 1",
+        )
+        .bind(account.to_string())
+        .bind(key)
+        .bind(route)
+        .fetch_optional(self.connection())
+        .await?;
+        row.map(|row| {
+            Ok(Remembered {
+                route: row.text("route")?,
+                body_hash: row.text("body_hash")?,
+                answer: row.text("answer")?,
+            })
+        })
+        .transpose()
     }
 
     /// # Errors
-    /// A conflict when the key was used meanwhile.
+    /// A conflict when the key was used meanwhile on this route.
     pub async fn remember(
         &mut self,
         account: AccountId,

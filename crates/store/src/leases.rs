@@ -318,6 +318,8 @@ impl Tx {
         Ok(())
     }
 
+    /// Posted `now`, or when the one before it was, if the clock went back since: a lease's receipts are posted one after the other.
+    ///
     /// # Errors
     /// A conflict when the number was posted before.
     pub async fn insert_receipt(
@@ -327,13 +329,20 @@ impl Tx {
         charged: Amount,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let before = query("SELECT posted_at FROM receipts WHERE lease = $1 AND seq = $2")
+            .bind(receipt.lease.to_string())
+            .bind(count("seq", receipt.seq.saturating_sub(1))?)
+            .fetch_optional(self.connection())
+            .await?;
+        let before = before.map(|row| row.time("posted_at")).transpose()?;
+        let posted_at = before.map_or(now, |before| before.max(now));
         query("INSERT INTO receipts (lease, seq, body, hash, charged, posted_at) VALUES ($1, $2, $3, $4, $5, $6)")
             .bind(receipt.lease.to_string())
             .bind(count("seq", receipt.seq)?)
             .bind(json("receipt", receipt)?)
             .bind(hash)
             .bind(charged.base())
-            .bind(now.millis())
+            .bind(posted_at.millis())
             .execute(self.connection())
             .await?;
         Ok(())

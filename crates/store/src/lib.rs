@@ -49,7 +49,7 @@ mod webhooks;
 mod weekly;
 mod withheld;
 
-pub use accounts::{Account, ApiKey, Session};
+pub use accounts::{Account, ApiKey, Remembered, Session};
 pub use addresses::Address;
 pub use audit::{AuditAct, AuditEnd, AuditFilter, AuditRow};
 pub use chain::{BatchRow, ChainFault, OutgoingRow, Purpose, Unclaimed};

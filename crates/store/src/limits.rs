@@ -1,11 +1,15 @@
 //! What accounts let their jobs spend, and what they spent by day.
 
+use std::collections::BTreeMap;
+
 use kernel::{AccountId, Amount, LeaseId, Timestamp};
 use ledger::BookId;
 use protocol::money::{DayView, Limits};
+use sqlx::any::AnyRow;
 use sqlx::query;
 
 use crate::db::{Store, StoreError, Tx};
+use crate::ledger_books::{ACCOUNTS, list};
 use crate::row::Columns;
 
 const DAY_MS: i64 = 86_400_000;
@@ -23,6 +27,17 @@ pub struct Maturity {
     pub cleared: Amount,
 }
 
+fn limits(row: &AnyRow) -> Result<Limits, StoreError> {
+    let amount = |column| -> Result<Option<Amount>, StoreError> {
+        row.int_opt(column)?.map(|_| row.amount(column)).transpose()
+    };
+    Ok(Limits {
+        keep: amount("keep")?,
+        per_day: amount("per_day")?,
+        per_month: amount("per_month")?,
+    })
+}
+
 impl Tx {
     /// # Errors
     /// The database failed.
@@ -31,17 +46,7 @@ impl Tx {
             .bind(account.to_string())
             .fetch_optional(self.connection())
             .await?;
-        let Some(row) = row else {
-            return Ok(Limits::default());
-        };
-        let amount = |column| -> Result<Option<Amount>, StoreError> {
-            row.int_opt(column)?.map(|_| row.amount(column)).transpose()
-        };
-        Ok(Limits {
-            keep: amount("keep")?,
-            per_day: amount("per_day")?,
-            per_month: amount("per_month")?,
-        })
+        row.map_or(Ok(Limits::default()), |row| limits(&row))
     }
 
     /// # Errors
@@ -128,6 +133,31 @@ impl Tx {
 }
 
 impl Store {
+    /// Of many accounts: what they let their jobs spend, of those who said.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn limits_of(
+        &self,
+        accounts: &[AccountId],
+    ) -> Result<BTreeMap<AccountId, Limits>, StoreError> {
+        let mut all = BTreeMap::new();
+        for some in accounts.chunks(ACCOUNTS) {
+            let sql = format!(
+                "SELECT account, keep, per_day, per_month FROM spend_limits WHERE account IN ({})",
+                list(some.len())
+            );
+            let mut select = query(sqlx::AssertSqlSafe(sql)).persistent(false);
+            for account in some {
+                select = select.bind(account.to_string());
+            }
+            for row in select.fetch_all(self.readers()).await? {
+                all.insert(row.parse("account")?, limits(&row)?);
+            }
+        }
+        Ok(all)
+    }
+
     /// Leases that are over and of whose earnings something has not matured, and that nothing withholds.
     ///
     /// # Errors

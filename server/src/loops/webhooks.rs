@@ -151,6 +151,7 @@ impl Courier {
 async fn carry(carried: Carried, parcel: Parcel) {
     let exchange = &carried.bag.exchange;
     let (webhook, notice) = carried.what;
+    let url = parcel.url.clone();
     let outcome = post(&carried.bag.client, exchange, parcel).await;
     let taken = matches!(
         outcome,
@@ -160,7 +161,7 @@ async fn carry(carried: Carried, parcel: Parcel) {
         }
     );
     metrics::counter!("iog_webhook_attempts_total", "taken" => taken.to_string()).increment(1);
-    let noted = exchange.webhook_answered(webhook, notice, outcome);
+    let noted = exchange.webhook_answered(webhook, notice, &url, outcome);
     if let Err(error) = noted.await {
         let failure = Chain(&error).to_string();
         tracing::error!(%webhook, %notice, failure, "a receiver's answer could not be kept; it is sent again");

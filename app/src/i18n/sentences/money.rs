@@ -108,6 +108,15 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
         "此收据已提出过争议，裁定为最终结果",
     ),
     ("it is decided already", "已作出裁定"),
+    (
+        "what this machine earned waits for a check, and part of it would be its owner's again: decide once the check is over",
+        "这台机器的收益正在等待核查，其中一部分会退还给所有者；请在核查结束后再处理",
+    ),
+    (
+        "holds a control character other than line ends and tabs; take it out",
+        "含有换行和制表符以外的控制字符，请删除",
+    ),
+    ("is still to come", "尚未到来"),
     ("it is decided or over already", "已处理或已过期"),
     (
         "a request of yours waits for an admin already",

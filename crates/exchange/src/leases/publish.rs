@@ -31,12 +31,13 @@ impl Exchange {
             let Balances {
                 available, held, ..
             } = store.balances(job.account).await?;
+            let means = self.means(job.account, available, held).await?;
             let (summary, own, all) = {
                 let memory = self.memory();
                 let summary = self.summary(&memory, &job, &leases);
-                let mut own = meter(memory.leases_of_job(id), available, held);
+                let mut own = meter(memory.leases_of_job(id), means);
                 own.spent = summary.spent;
-                let all = meter(memory.leases_of_account(job.account), available, held);
+                let all = meter(memory.leases_of_account(job.account), means);
                 (summary, own, all)
             };
             let frame = |meter| Live::Job {

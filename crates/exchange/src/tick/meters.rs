@@ -44,12 +44,13 @@ impl Exchange {
             let Balances {
                 available, held, ..
             } = self.inner.store.balances(account).await?;
+            let means = self.means(account, available, held).await?;
             let (all, each) = {
                 let memory = self.memory();
-                let all = meter(memory.leases_of_account(account), available, held);
+                let all = meter(memory.leases_of_account(account), means);
                 let each: Vec<_> = jobs
                     .into_iter()
-                    .map(|job| (job, meter(memory.leases_of_job(job), available, held)))
+                    .map(|job| (job, meter(memory.leases_of_job(job), means)))
                     .collect();
                 (all, each)
             };

@@ -166,6 +166,61 @@ async fn a_lease_over_midnight_is_in_two_months_and_adds_up() {
 }
 
 #[tokio::test]
+async fn a_clock_that_goes_back_spoils_no_invoice() {
+    for backend in backends() {
+        let mut world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let job = world.exchange.submit(&rita, spec(""), None, None).await;
+        let job = job.unwrap().summary.id;
+        for _ in 0..40 {
+            world.pass(1_000);
+            worker.beat(&world).await;
+            world.tick().await;
+        }
+        worker.start(&world).await;
+        worker.work(&world, 65).await;
+        // A start on a machine whose clock is behind.
+        world.pass(-20_000);
+        world.crash().await;
+        worker.connect(&world, None).await.unwrap();
+        worker.end(&world, FINISHED).await;
+        let view = world.exchange.job(&rita, job).await.unwrap();
+        assert_eq!(view.summary.seconds, Seconds::new(65));
+        for invoice in [
+            world.exchange.job_invoice(&rita, job).await.unwrap(),
+            world
+                .exchange
+                .month_invoice(&rita, "2026-11")
+                .await
+                .unwrap(),
+        ] {
+            assert_eq!(checked(&world, &invoice).receipts, 2);
+        }
+        let export = world.exchange.ledger_export(&rita, None, None).await;
+        assert!(export.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_month_is_final_when_nothing_of_it_can_come_any_more() {
+    let world = World::new("sqlite").await;
+    let (_, december) = month_of("2026-11").unwrap();
+    let rita = world.account("rita", "1").await;
+    world.pass(december.millis_since(world.exchange.now()));
+    for (wait, is_final) in [(0, false), (59_999, false), (1, true)] {
+        world.pass(wait);
+        let invoice = world
+            .exchange
+            .month_invoice(&rita, "2026-11")
+            .await
+            .unwrap();
+        assert_eq!(invoice.is_final, is_final, "{wait}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_given_back_stands_on_the_invoice() {
     for backend in backends() {
         let world = World::new(backend).await;

@@ -49,7 +49,7 @@ async fn happen(world: &World, actor: &Actor) {
         retry_after: None,
     };
     exchange
-        .webhook_answered(id, sent.notice, gone)
+        .webhook_answered(id, sent.notice, "https://a.example/", gone)
         .await
         .unwrap();
     exchange.delete_webhook(actor, id).await.unwrap();

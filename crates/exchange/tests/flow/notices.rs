@@ -1,8 +1,9 @@
 //! What an account is told: with its cause or not at all, once, and to nobody else.
 
 use exchange::{Actor, Error};
-use kernel::Seconds;
+use kernel::{Amount, Seconds};
 use protocol::live::Topic;
+use protocol::money::Limits;
 use protocol::notice::{Event, Notice, NotificationSettings};
 use protocol::state::{JobState, RunEnd};
 
@@ -161,6 +162,39 @@ async fn warnings(world: &World, actor: &Actor) -> Vec<(u64, i64)> {
         _ => None,
     });
     warned.collect()
+}
+
+#[tokio::test]
+async fn what_is_kept_or_beyond_a_budget_makes_nothing_last() {
+    let all = Amount::parse_io("10").unwrap();
+    let spend = Amount::parse_io("0.2").unwrap();
+    let keep = Limits {
+        keep: Some(all.minus_or_zero(spend)),
+        ..Limits::default()
+    };
+    let budget = Limits {
+        per_day: Some(spend),
+        ..Limits::default()
+    };
+    for backend in backends() {
+        for limits in [keep, budget] {
+            let world = World::new(backend).await;
+            let (rita, otto) = world.people("10").await;
+            let mut worker = Worker::new(1, PRICE);
+            worker.join(&world, &otto).await;
+            let submit = world.exchange.submit(&rita, spec(""), None, None);
+            submit.await.unwrap();
+            worker.start(&world).await;
+            worker.work(&world, 5).await;
+            assert!(warnings(&world, &rita).await.is_empty(), "11 hours' worth");
+            // Said in mid-run, it is looked at at once.
+            world.exchange.set_limits(&rita, limits).await.unwrap();
+            worker.work(&world, 5).await;
+            let told = warnings(&world, &rita).await;
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert_eq!(told[0].0, 3_600);
+        }
+    }
 }
 
 #[tokio::test]

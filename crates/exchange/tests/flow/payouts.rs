@@ -9,6 +9,7 @@ use protocol::notice::Notice;
 use protocol::problem::Code;
 use protocol::state::RunEnd;
 use protocol::view::Role;
+use protocol::worker::FromWorker;
 use sqlx::Executor;
 
 use crate::world::{Worker, World, backends, spec};
@@ -177,6 +178,9 @@ async fn fault_yagna_2765_a_payout_goes_out_once_and_one_transaction_pays_one() 
             ]
         );
 
+        // Of another route the key of the payout is another request.
+        let elsewhere = exchange.convert_earnings(&otto, io(1_000), Some("k")).await;
+        assert_eq!(code(elsewhere), Some(Code::IdempotencyMismatch));
         // What is withdrawable can be spent here instead, once.
         let spend = |key| exchange.convert_earnings(&otto, io(41_875), key);
         let after = spend(Some("c")).await.unwrap();
@@ -410,6 +414,115 @@ async fn a_contested_receipt_is_decided_by_new_transfers() {
 }
 
 #[tokio::test]
+async fn a_dispute_frees_nothing_that_waits_for_a_check() {
+    let checked = "[recompute]\npercent = 100\nslices = 1\noutput = 'part-{slice}'\n[recompute.tolerance]\nkind = 'exact'";
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let one = admin(&world, "ann").await;
+        let exchange = &world.exchange;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let job = exchange.submit(&rita, spec(checked), None, None).await;
+        job.unwrap();
+        let (lease, _) = worker.start(&world).await;
+        worker.work(&world, 130).await;
+        let token = worker.runs[0].assignment.transfer_token.clone();
+        let part = exchange.transfer_artefact(&token, lease, "part-0", &b"1"[..]);
+        part.await.unwrap();
+        worker.end(&world, FINISHED).await;
+        let made = exchange.balance(&otto).await.unwrap();
+        assert_eq!((made.earned, made.withdrawable), (io(EARNED), Amount::ZERO));
+        let open = |seq| exchange.open_dispute(&rita, lease, seq, None, "wrong", None);
+        let (first, second) = (open(1).await.unwrap(), open(2).await.unwrap());
+        let aside = first.set_aside.checked_add(second.set_aside).unwrap();
+        // Taken back, rejected or halved it would be the owner's before the check says whether it is.
+        let back = exchange.withdraw_dispute(&rita, first.id, None).await;
+        assert_eq!(code(back), Some(Code::Conflict));
+        for refund in [Amount::ZERO, io(1_000)] {
+            let ruled = exchange.rule(&one, first.id, refund, "no", None).await;
+            assert_eq!(code(ruled), Some(Code::Conflict), "{refund}");
+        }
+        let made = exchange.balance(&otto).await.unwrap();
+        assert_eq!((made.disputed, made.withdrawable), (aside, Amount::ZERO));
+        // All of it back to the requester frees nothing.
+        world.fill_treasury(1_000_000).await;
+        let all = exchange.rule(&one, second.id, second.claimed, "all", None);
+        all.await.unwrap();
+        // Nobody else is there to compute it again: it is the owner's, and so is what was contested.
+        for _ in 0..4 {
+            world.pass(3_700_000);
+            world.tick().await;
+        }
+        exchange
+            .withdraw_dispute(&rita, first.id, None)
+            .await
+            .unwrap();
+        let made = exchange.balance(&otto).await.unwrap();
+        assert_eq!(made.disputed, Amount::ZERO);
+        assert_eq!(made.withdrawable, io(EARNED - second.set_aside.base()));
+        in_order(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn what_people_write_is_text() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let lease = worked(&world, &rita, &otto).await;
+        let one = admin(&world, "ann").await;
+        let exchange = &world.exchange;
+        let field = |error: Error| error.problem().fields.first().map(|own| own.field.clone());
+        let wrong = "a\0b";
+        let opened = exchange.open_dispute(&rita, lease, 1, None, wrong, None);
+        assert_eq!(
+            opened.await.err().and_then(field).as_deref(),
+            Some("reason")
+        );
+        let opened = exchange.open_dispute(&rita, lease, 1, None, "two\r\nlines", None);
+        let dispute = opened.await.unwrap();
+        let said = exchange.add_evidence(&otto, dispute.id, wrong).await;
+        assert_eq!(said.err().and_then(field).as_deref(), Some("text"));
+        let ruled = exchange
+            .rule(&one, dispute.id, Amount::ZERO, wrong, None)
+            .await;
+        assert_eq!(ruled.err().and_then(field).as_deref(), Some("ruling"));
+        let kept = exchange.dispute(&rita, dispute.id).await.unwrap();
+        assert_eq!(kept.evidence[0].text, "two\nlines");
+        let payout = exchange.request_payout(&otto, io(1_000_000), Some("0xabc"), None);
+        let payout = payout.await.unwrap().id;
+        let why = wrong.to_owned();
+        let refused = exchange.move_payout(&one, payout, PayoutMove::Refuse { why }, None);
+        assert_eq!(refused.await.err().and_then(field).as_deref(), Some("why"));
+        let id = kernel::IncidentId::new(exchange.now(), [1; 10]);
+        let closed = exchange.close_incident(&one, id, wrong).await;
+        assert_eq!(closed.err().and_then(field).as_deref(), Some("note"));
+
+        // Nor does a worker's reason bring any into the books.
+        let mut worker = Worker::new(2, PRICE - 1);
+        worker.join(&world, &otto).await;
+        let job = exchange.submit(&rita, spec(""), None, None).await;
+        let job = job.unwrap().summary.id;
+        worker.read();
+        let run = &worker.runs[0].assignment;
+        let rejected = FromWorker::Rejected {
+            lease: run.lease,
+            epoch: run.epoch,
+            reason: "no\0 room\u{1b}[2J".into(),
+        };
+        worker.send(&world, rejected).await.unwrap();
+        let events = exchange.job(&rita, job).await.unwrap().events;
+        assert!(
+            events
+                .iter()
+                .any(|event| event.detail.contains("no room[2J")),
+            "{events:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_job_stops_before_it_takes_what_is_to_be_kept() {
     for backend in backends() {
         let world = World::new(backend).await;
@@ -420,13 +533,37 @@ async fn a_job_stops_before_it_takes_what_is_to_be_kept() {
             keep: Some(io(100_000_000 - 300 * 25_063)),
             ..Limits::default()
         };
-        exchange.set_limits(&rita, limits).await.unwrap();
+        let keep = limits;
+        exchange.set_limits(&rita, keep).await.unwrap();
         let mut worker = Worker::new(1, PRICE);
         worker.join(&world, &otto).await;
         exchange.submit(&rita, spec(""), None, None).await.unwrap();
         worker.start(&world).await;
         assert_eq!(worker.runs[0].funded, 300);
         worker.work(&world, 200).await;
+        // What is kept makes nothing last.
+        let lasts = exchange.meter(&rita).await.unwrap().runway;
+        assert_eq!(lasts.map(kernel::Seconds::get), Some(100));
+        let day = exchange.limits(&rita).await.unwrap().today;
+        let limits = |per_day| Limits {
+            per_day,
+            ..Limits::default()
+        };
+        let budget = day.checked_add(io(30 * 25_063)).unwrap();
+        exchange
+            .set_limits(&rita, limits(Some(budget)))
+            .await
+            .unwrap();
+        let lasts = exchange.meter(&rita).await.unwrap().runway;
+        assert_eq!(
+            lasts.map(kernel::Seconds::get),
+            Some(130),
+            "nor what is beyond the day's budget"
+        );
+        exchange.set_limits(&rita, limits(None)).await.unwrap();
+        let lasts = exchange.meter(&rita).await.unwrap().runway;
+        assert!(lasts.is_some_and(|lasts| lasts.get() > 3_000), "{lasts:?}");
+        exchange.set_limits(&rita, keep).await.unwrap();
         assert_eq!(worker.runs[0].funded, 300, "nothing is added");
         worker.end(&world, FINISHED).await;
         let left = exchange.limits(&rita).await.unwrap();
@@ -454,6 +591,42 @@ async fn a_job_stops_before_it_takes_what_is_to_be_kept() {
 }
 
 #[tokio::test]
+async fn what_comes_back_of_an_earlier_day_makes_no_room_today() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let one = admin(&world, "ann").await;
+        world.fill_treasury(10_000_000).await;
+        let exchange = &world.exchange;
+        let first = worked(&world, &rita, &otto).await;
+        world.pass(86_400_000);
+        let mut worker = Worker::new(2, PRICE);
+        worker.join(&world, &otto).await;
+        let job = exchange.submit(&rita, spec(""), None, None).await;
+        job.unwrap();
+        let (second, _) = worker.start(&world).await;
+        worker.work(&world, 130).await;
+        worker.end(&world, FINISHED).await;
+        let give_back = async |lease| {
+            let dispute = exchange
+                .open_dispute(&rita, lease, 1, None, "slow", None)
+                .await;
+            let dispute = dispute.unwrap();
+            let ruled = exchange.rule(&one, dispute.id, dispute.claimed, "so it was", None);
+            ruled.await.unwrap();
+            dispute.claimed.base()
+        };
+        let today = async || exchange.limits(&rita).await.unwrap().today;
+        assert_eq!(today().await, io(PAID));
+        give_back(first).await;
+        assert_eq!(today().await, io(PAID), "it was spent yesterday");
+        let back = give_back(second).await;
+        assert_eq!(today().await, io(PAID - back));
+        in_order(&world).await;
+    }
+}
+
+#[tokio::test]
 async fn what_the_books_held_is_known_for_any_moment() {
     for backend in backends() {
         let world = World::new(backend).await;
@@ -476,6 +649,100 @@ async fn what_the_books_held_is_known_for_any_moment() {
         assert_eq!((nothing.seq, nothing.books[0].balance), (0, Amount::ZERO));
         let proof = world.exchange.ledger_proof().await.unwrap();
         assert_eq!((proof.sum, proof.seq), (0, now.seq));
+        // Nothing is said of what is still to come.
+        let (now, later) = (world.exchange.now(), world.exchange.now().plus_millis(1));
+        let at = world.exchange.statement(&rita, later).await;
+        assert_eq!(code(at), Some(Code::Invalid));
+        let to = world.exchange.statement_between(&rita, early, Some(later));
+        assert_eq!(code(to.await), Some(Code::Invalid));
+        assert!(world.exchange.statement(&rita, now).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn periods_that_meet_have_each_transfer_once() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, _) = world.people("1").await;
+        let begin = world.exchange.now();
+        world.pass(1_000);
+        let middle = world.exchange.now();
+        world.make_withdrawable(&rita, 7).await;
+        let exchange = &world.exchange;
+        // At its very moment.
+        let asked = exchange
+            .request_payout(&rita, io(7), Some("0xabc"), None)
+            .await;
+        assert_eq!(code(asked), Some(Code::Invalid), "less than the least");
+        exchange.convert_earnings(&rita, io(5), None).await.unwrap();
+        world.pass(1_000);
+        let end = exchange.now();
+        let part = async |from, to| exchange.statement_between(&rita, from, to).await.unwrap();
+        let first = part(begin, Some(middle)).await;
+        let second = part(middle, Some(end)).await;
+        let opening = second.period.clone().unwrap().opening;
+        assert_eq!(first.books, opening, "one ends as the next begins");
+        assert_eq!(first.books[0].balance, io(100_000_000));
+        assert_eq!(second.books[0].balance, io(99_999_998));
+        let export = exchange.ledger_export(&rita, Some(middle), Some(end)).await;
+        assert_eq!(export.unwrap().entries.len(), 2);
+        let came = first.period.unwrap().moved;
+        assert_eq!(came.len(), 1, "the credit, at the first moment: {came:?}");
+        // Up to now, what was posted in this millisecond among it.
+        exchange.convert_earnings(&rita, io(2), None).await.unwrap();
+        let so_far = part(end, None).await;
+        assert_eq!((so_far.at, so_far.books[0].balance), (end, io(100_000_000)));
+        assert_eq!(so_far.period.unwrap().opening, second.books);
+    }
+}
+
+#[tokio::test]
+async fn many_incidents_of_a_kind_hide_no_others() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        worked(&world, &rita, &otto).await;
+        let one = admin(&world, "ann").await;
+        let exchange = &world.exchange;
+        sqlx::any::install_default_drivers();
+        let pool = sqlx::AnyPool::connect(&world.settings.database_url)
+            .await
+            .unwrap();
+        pool.execute("UPDATE leases SET charged = charged + 7")
+            .await
+            .unwrap();
+        assert_eq!(exchange.reconcile().await.unwrap(), 2);
+        let rows: Vec<String> = (0..260)
+            .map(|n| format!("('available:acc_{n:032x}', 1, 0)"))
+            .collect();
+        let insert = format!(
+            "INSERT INTO books (id, balance, may_be_negative) VALUES {}",
+            rows.join(", ")
+        );
+        pool.execute(sqlx::AssertSqlSafe(insert)).await.unwrap();
+        for _ in 0..2 {
+            // These, that the books do not sum to zero, and the two of before.
+            assert_eq!(exchange.reconcile().await.unwrap(), 263);
+            let open = exchange.incidents(&one).await.unwrap();
+            let count = |kind| open.iter().filter(|own| own.kind == kind).count();
+            assert_eq!(count(IncidentKind::BookBalance), 50);
+            assert_eq!((count(IncidentKind::BooksSum), open.len()), (1, 53));
+            assert!(open.iter().all(|own| own.gone_at.is_none()), "{open:?}");
+        }
+        pool.execute(
+            "DELETE FROM books WHERE id < 'available:acc_00000000000000000000000000000032'",
+        )
+        .await
+        .unwrap();
+        assert_eq!(exchange.reconcile().await.unwrap(), 213);
+        let open = exchange.incidents(&one).await.unwrap();
+        let standing = open.iter().filter(|own| own.gone_at.is_none());
+        assert_eq!(
+            (open.len(), standing.count()),
+            (103, 53),
+            "the next come to light"
+        );
+        pool.close().await;
     }
 }
 

@@ -50,9 +50,10 @@ async fn due(world: &World) -> Vec<Parcel> {
 async fn answer(world: &World, outcome: Outcome) -> usize {
     let due = due(world).await;
     for parcel in &due {
-        let noted = world
-            .exchange
-            .webhook_answered(parcel.webhook, parcel.notice, outcome);
+        let noted =
+            world
+                .exchange
+                .webhook_answered(parcel.webhook, parcel.notice, &parcel.url, outcome);
         noted.await.unwrap();
     }
     due.len()
@@ -267,7 +268,7 @@ async fn a_receiver_that_is_gone_is_not_asked_again() {
         let first = due(&world).await.remove(0);
         let noted = world
             .exchange
-            .webhook_answered(id, first.notice, answered(410));
+            .webhook_answered(id, first.notice, &first.url, answered(410));
         noted.await.unwrap();
         assert!(!world.exchange.webhook(&rita, id).await.unwrap().enabled);
         assert!(due(&world).await.is_empty());
@@ -277,7 +278,9 @@ async fn a_receiver_that_is_gone_is_not_asked_again() {
         let gone = (DeliveryState::Failed, Some(DeliveryError::Status));
         assert_eq!(states, [off, off, gone]);
         // An answer that comes late changes nothing any more.
-        let late = world.exchange.webhook_answered(id, all[0].notice, TAKEN);
+        let late = world
+            .exchange
+            .webhook_answered(id, all[0].notice, &first.url, TAKEN);
         late.await.unwrap();
         assert_eq!(deliveries(&world, &rita, id).await, all);
 
@@ -302,8 +305,59 @@ async fn a_receiver_that_is_gone_is_not_asked_again() {
         assert_eq!(parcels[0].notice, all[0].notice);
         world.exchange.delete_webhook(&rita, id).await.unwrap();
         assert!(due(&world).await.is_empty());
-        let gone = world.exchange.webhook_answered(id, all[0].notice, TAKEN);
+        let gone = world
+            .exchange
+            .webhook_answered(id, all[0].notice, &first.url, TAKEN);
         gone.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_an_old_address_answers_says_nothing_of_the_new_one() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, _) = world.people("1").await;
+        let id = hook(&world, &rita, "https://a.example/", &[])
+            .await
+            .webhook
+            .id;
+        for _ in 0..2 {
+            world.exchange.test_webhook(&rita, id).await.unwrap();
+        }
+        // They set out, and their owner names another address before they are back.
+        let sent = due(&world).await;
+        let moved = WebhookChange {
+            url: Some("https://b.example/".into()),
+            ..WebhookChange::default()
+        };
+        let changed = world.exchange.change_webhook(&rita, id, moved).await;
+        let changed = changed.unwrap();
+        let back = async |parcel: &Parcel, outcome| {
+            let noted = world
+                .exchange
+                .webhook_answered(id, parcel.notice, &parcel.url, outcome);
+            noted.await.unwrap();
+        };
+        let failed = Outcome::Failed(DeliveryError::Timeout);
+        for outcome in [answered(410), answered(500), failed] {
+            back(&sent[0], outcome).await;
+        }
+        assert_eq!(world.exchange.webhook(&rita, id).await.unwrap(), changed);
+        let again = due(&world).await;
+        assert_eq!(again.len(), 2, "they are still due");
+        assert!(
+            again
+                .iter()
+                .all(|parcel| parcel.url == "https://b.example/")
+        );
+        // The new one fails, and that the old one took the other does not mend it.
+        back(&again[0], answered(500)).await;
+        back(&sent[1], TAKEN).await;
+        let hook = world.exchange.webhook(&rita, id).await.unwrap();
+        assert!(hook.failing_since.is_some());
+        let states = deliveries(&world, &rita, id).await;
+        let taken = states.iter().find(|own| own.notice == sent[1].notice);
+        assert_eq!(taken.unwrap().state, DeliveryState::Delivered);
     }
 }
 

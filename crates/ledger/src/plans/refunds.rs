@@ -152,6 +152,12 @@ impl Contested {
         each.collect()
     }
 
+    /// Of what is set aside, what a ruling that refunds so much takes from the owner, and what it leaves.
+    pub fn divided(&self, refund: Amount) -> (Amount, Amount) {
+        let from_owner = self.owner_share(refund).min(self.set_aside);
+        (from_owner, self.set_aside.minus_or_zero(from_owner))
+    }
+
     /// Gives `refund` back to the requester, the owner's share out of what is set aside, the platform's out of its fees
     /// and then its treasury; what is left of what was set aside is the owner's again.
     ///
@@ -163,7 +169,7 @@ impl Contested {
         fees: Amount,
         treasury: Amount,
     ) -> Result<Vec<Transfer>, LedgerError> {
-        let from_owner = self.owner_share(refund).min(self.set_aside);
+        let (from_owner, left) = self.divided(refund);
         let platform = refund.minus_or_zero(from_owner);
         let [(_, from_fees), (_, from_treasury)] = from_platform(platform, fees, treasury)?;
         let (aside, back) = (
@@ -171,7 +177,6 @@ impl Contested {
             BookId::Available(self.requester),
         );
         let owners = BookId::Withdrawable(self.owner);
-        let left = self.set_aside.minus_or_zero(from_owner);
         let parts = [
             ("refund", aside, back, from_owner, EntryKind::Refund),
             ("fees", BookId::Fees, back, from_fees, EntryKind::Refund),

@@ -169,6 +169,7 @@ pub struct RefundView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatementView {
+    /// What was posted up to then counts; with a `period`, what was posted before.
     pub at: Timestamp,
     /// The number of the last transfer in the whole ledger up to then; 0 before the first.
     pub seq: u64,
@@ -178,12 +179,12 @@ pub struct StatementView {
     pub period: Option<PeriodView>,
 }
 
-/// What happened between a moment and a statement's.
+/// What happened from a moment on and before a statement's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PeriodView {
     pub from: Timestamp,
-    /// What the books held then.
+    /// What the books held just before.
     pub opening: Vec<BookBalance>,
     /// What came to the account and what left it since, by purpose. Moves between its own books are no part of it: what the
     /// books held together then, and all that came, less all that went, is what they hold now.

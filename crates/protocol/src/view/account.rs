@@ -77,7 +77,7 @@ pub struct Meter {
     pub spent: Amount,
     pub available: Amount,
     pub held: Amount,
-    /// Until available and held are used up at this rate. Absent when nothing runs.
+    /// Until what is held, and what the account's limits leave of what is available, is used up at this rate. Absent when nothing runs.
     pub runway: Option<Seconds>,
 }
 

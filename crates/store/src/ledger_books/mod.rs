@@ -3,6 +3,8 @@
 mod post;
 mod read;
 
+pub(crate) use read::ACCOUNTS;
+
 use kernel::{Amount, JobId, Timestamp, TransferId};
 use ledger::chain::{NO_PREVIOUS, TransferHash};
 use ledger::{BookId, Transfer};

@@ -15,7 +15,28 @@ use crate::receipts::Period;
 use crate::row::{Columns, before};
 
 /// Of one question.
-const ACCOUNTS: usize = 250;
+pub(crate) const ACCOUNTS: usize = 250;
+
+async fn jobs_paid_since(
+    connection: &mut AnyConnection,
+    account: AccountId,
+    since: Timestamp,
+) -> Result<Amount, StoreError> {
+    let row = query(
+        "SELECT CAST(COALESCE((SELECT SUM(amount) FROM transfers \
+             WHERE from_book = $1 AND at >= $2 AND kind IN ('charge', 'fee')), 0) AS BIGINT) AS went, \
+         CAST(COALESCE((SELECT SUM(t.amount) FROM transfers t JOIN jobs j ON j.id = t.job \
+             WHERE t.to_book = $3 AND t.at >= $4 AND t.kind = 'refund' AND j.created_at >= $5), 0) AS BIGINT) AS back",
+    )
+    .bind(BookId::Held(account).to_string())
+    .bind(since.millis())
+    .bind(BookId::Available(account).to_string())
+    .bind(since.millis())
+    .bind(since.millis())
+    .fetch_one(connection)
+    .await?;
+    Ok(row.amount("went")?.minus_or_zero(row.amount("back")?))
+}
 
 async fn balances(
     connection: &mut AnyConnection,
@@ -110,42 +131,16 @@ impl Tx {
         balances(self.connection(), account).await
     }
 
-    /// What left a book for some purposes since a moment, and what reached it for others.
+    /// As [`Store::jobs_paid_since`], with what this transaction changed.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn moved_since(
+    pub async fn jobs_paid_since(
         &mut self,
-        book: BookId,
-        out: &[EntryKind],
-        back: &[EntryKind],
+        account: AccountId,
         since: Timestamp,
-    ) -> Result<(Amount, Amount), StoreError> {
-        let words = |kinds: &[EntryKind]| {
-            let each = kinds.iter().map(|kind| format!("'{}'", kind.as_str()));
-            each.collect::<Vec<_>>().join(", ")
-        };
-        let sum = |column: &str, kinds: &[EntryKind]| {
-            format!(
-                "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS total FROM transfers \
-                 WHERE {column} = $1 AND at >= $2 AND kind IN ({})",
-                words(kinds)
-            )
-        };
-        let mut totals = [Amount::ZERO; 2];
-        for (total, sql) in totals
-            .iter_mut()
-            .zip([sum("from_book", out), sum("to_book", back)])
-        {
-            let row = query(sqlx::AssertSqlSafe(sql))
-                .bind(book.to_string())
-                .bind(since.millis())
-                .fetch_one(self.connection())
-                .await?;
-            *total = row.amount("total")?;
-        }
-        let [out, back] = totals;
-        Ok((out, back))
+    ) -> Result<Amount, StoreError> {
+        jobs_paid_since(self.connection(), account, since).await
     }
 }
 
@@ -157,6 +152,20 @@ impl Store {
     pub async fn balances(&self, account: AccountId) -> Result<Balances, StoreError> {
         let mut reader = self.readers().acquire().await?;
         balances(&mut reader, account).await
+    }
+
+    /// What an account paid for seconds since a moment, less what came back of jobs that were submitted since: what comes back for
+    /// an earlier one was spent before, and makes no room now.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn jobs_paid_since(
+        &self,
+        account: AccountId,
+        since: Timestamp,
+    ) -> Result<Amount, StoreError> {
+        let mut reader = self.readers().acquire().await?;
+        jobs_paid_since(&mut reader, account, since).await
     }
 
     /// Of many accounts: what is available, and what is held.
@@ -424,22 +433,20 @@ impl Store {
             .await
     }
 
-    /// What came to an account and what left it, by purpose, after one moment and up to another. Moves between its own
-    /// books are left out.
+    /// What came to an account and what left it in a period, by purpose. Moves between its own books are left out.
     ///
     /// # Errors
     /// The database failed.
     pub async fn moved(
         &self,
         account: AccountId,
-        after: Timestamp,
-        until: Timestamp,
+        period: Period,
     ) -> Result<Vec<MovedView>, StoreError> {
         let own = list(6);
         let sum = |came: &str, went: &str, here: &str, there: &str| {
             format!(
                 "SELECT kind, {came} AS came, {went} AS went FROM transfers WHERE {here} IN ({own}) \
-                 AND {there} NOT IN ({own}) AND at > $7 AND at <= $8"
+                 AND {there} NOT IN ({own}) AND at >= $7 AND at < $8"
             )
         };
         let sql = format!(
@@ -453,8 +460,8 @@ impl Store {
             select = select.bind(book.to_string());
         }
         let rows = select
-            .bind(after.millis())
-            .bind(until.millis())
+            .bind(period.from.millis())
+            .bind(period.until.millis())
             .fetch_all(self.readers())
             .await?;
         let read = |row: &AnyRow| {

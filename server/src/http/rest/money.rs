@@ -156,13 +156,13 @@ pub async fn set_limits(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct StatementQuery {
-    /// What the books held at this moment; now without.
+    /// What the books held at this moment, which is not still to come; now without.
     #[param(value_type = Option<Timestamp>)]
     at: Option<String>,
-    /// With `to` instead of `at`: what moved after this moment and up to that one.
+    /// With `to` instead of `at`: what moved from this moment on and before that one.
     #[param(value_type = Option<Timestamp>)]
     from: Option<String>,
-    /// Now without, where `from` is given.
+    /// Not still to come; all there is so far without, where `from` is given.
     #[param(value_type = Option<Timestamp>)]
     to: Option<String>,
 }
@@ -187,10 +187,7 @@ pub async fn statement(
     let now = || exchange.now();
     Ok(Json(match (at, from, to) {
         (at, None, None) => exchange.statement(&actor, at.unwrap_or_else(now)).await?,
-        (None, Some(from), to) => {
-            let to = to.unwrap_or_else(now);
-            exchange.statement_between(&actor, from, to).await?
-        }
+        (None, Some(from), to) => exchange.statement_between(&actor, from, to).await?,
         (None, None, Some(_)) => return Err(Refused::field("from", "is missing")),
         (Some(_), ..) => return Err(Refused::field("at", "either at, or from and to")),
     }))
