@@ -1,6 +1,8 @@
-//! An invoice for people, on as many pages as it takes: the standard fonts, which every reader has, so nothing is embedded. They
-//! hold Western letters only; a name in others is shown as "?" on the page and stands whole in the JSON, which is the original.
+//! An invoice for people, on as many pages as it takes. Nothing is embedded: Western letters are in the standard fonts, which every
+//! reader has, and Chinese ones (Greek and Cyrillic with them) in the predefined Chinese font, for which a reader takes one of its own. A name in
+//! others is shown as "?" on the page and stands whole in the JSON, which is the original.
 
+use pdf_writer::types::{CidFontType, FontFlags, SystemInfo};
 use pdf_writer::{Content, Finish, Name, Pdf, Rect, Ref, Str, TextStr};
 use protocol::invoice::{Invoice, InvoiceLease, InvoiceRefund, RefundCause, Subject};
 use protocol::money::RefundReason;
@@ -16,8 +18,15 @@ const PAGES: Ref = Ref::new(2);
 const REGULAR: Ref = Ref::new(3);
 const BOLD: Ref = Ref::new(4);
 const INFO: Ref = Ref::new(5);
+const CHINESE: Ref = Ref::new(6);
+const CHINESE_GLYPHS: Ref = Ref::new(7);
+const CHINESE_LOOKS: Ref = Ref::new(8);
 /// The first page and its content; then two more numbers a page.
-const FIRST: i32 = 6;
+const FIRST: i32 = 9;
+/// What names a device in the table, and where the values of the head begin.
+const DEVICE_WIDTH: f32 = 190.0;
+const VALUE_X: f32 = MARGIN + 64.0;
+const VALUE_LINES: usize = 3;
 
 /// The document's bytes.
 pub fn invoice(invoice: &Invoice) -> Vec<u8> {
@@ -63,8 +72,10 @@ fn head(paper: &mut Paper, invoice: &Invoice) {
         ("Currency", "IO (1 IO = 100,000,000 base units)".to_owned()),
     ] {
         paper.text(MARGIN, Font::Bold, 9.0, name);
-        paper.text(MARGIN + 64.0, Font::Regular, 9.0, &value);
-        paper.down(13.0);
+        for line in lines(&value, (WIDTH - MARGIN - VALUE_X) / 9.0, VALUE_LINES) {
+            paper.text(VALUE_X, Font::Regular, 9.0, &line);
+            paper.down(13.0);
+        }
     }
     paper.down(12.0);
 }
@@ -76,7 +87,7 @@ fn lease(paper: &mut Paper, line: &InvoiceLease) {
     } else {
         line.model.clone()
     };
-    paper.text(MARGIN, Font::Regular, 9.0, &cut(&what, 36));
+    paper.text(MARGIN, Font::Regular, 9.0, &fit(&what, DEVICE_WIDTH / 9.0));
     for (at, value) in COLUMNS.into_iter().zip([
         line.price.to_io_per_hour(),
         line.seconds.get().to_string(),
@@ -241,12 +252,16 @@ impl Paper {
             Font::Regular => Name(b"R"),
             Font::Bold => Name(b"B"),
         };
-        self.page
-            .begin_text()
-            .set_font(name, size)
-            .next_line(x, self.y)
-            .show(Str(&encoded(text)))
-            .end_text();
+        self.page.begin_text().next_line(x, self.y);
+        for (is_chinese, run) in runs(text) {
+            if is_chinese {
+                self.page.set_font(Name(b"C"), size);
+            } else {
+                self.page.set_font(name, size);
+            }
+            self.page.show(Str(&run));
+        }
+        self.page.end_text();
     }
 
     /// A text that ends at `x`.
@@ -281,7 +296,8 @@ impl Paper {
                 .resources()
                 .fonts()
                 .pair(Name(b"R"), REGULAR)
-                .pair(Name(b"B"), BOLD);
+                .pair(Name(b"B"), BOLD)
+                .pair(Name(b"C"), CHINESE);
             writer.finish();
             pdf.stream(content, &body.finish());
         }
@@ -290,6 +306,7 @@ impl Paper {
                 .base_font(Name(name.as_bytes()))
                 .encoding_predefined(Name(b"WinAnsiEncoding"));
         }
+        chinese(&mut pdf);
         // Here a name in any letters is whole.
         let title = format!("IOG invoice {}", invoice.number);
         pdf.document_info(INFO)
@@ -300,6 +317,34 @@ impl Paper {
     }
 }
 
+/// A font that is named and not embedded, as PDF defines it for simplified Chinese.
+fn chinese(pdf: &mut Pdf) {
+    let name = Name(b"STSong-Light");
+    pdf.type0_font(CHINESE)
+        .base_font(Name(b"STSong-Light-UniGB-UTF16-H"))
+        .encoding_predefined(Name(b"UniGB-UTF16-H"))
+        .descendant_font(CHINESE_GLYPHS);
+    pdf.cid_font(CHINESE_GLYPHS)
+        .subtype(CidFontType::Type0)
+        .base_font(name)
+        .system_info(SystemInfo {
+            registry: Str(b"Adobe"),
+            ordering: Str(b"GB1"),
+            supplement: 4,
+        })
+        .font_descriptor(CHINESE_LOOKS)
+        .default_width(1_000.0);
+    pdf.font_descriptor(CHINESE_LOOKS)
+        .name(name)
+        .flags(FontFlags::SYMBOLIC | FontFlags::SERIF)
+        .bbox(Rect::new(-25.0, -254.0, 1_000.0, 880.0))
+        .italic_angle(0.0)
+        .ascent(880.0)
+        .descent(-120.0)
+        .cap_height(880.0)
+        .stem_v(93.0);
+}
+
 fn foot(page: &mut Content, number: usize, count: usize, invoice: &str) {
     let text = format!("{invoice}, page {number} of {count}");
     page.begin_text()
@@ -307,6 +352,33 @@ fn foot(page: &mut Content, number: usize, count: usize, invoice: &str) {
         .next_line(MARGIN, MARGIN)
         .show(Str(&encoded(&text)))
         .end_text();
+}
+
+/// Greek, Cyrillic, signs and letters of Chinese, all as wide as high.
+const fn is_chinese(c: char) -> bool {
+    matches!(c, '\u{391}'..='\u{3a9}' | '\u{3b1}'..='\u{3c9}' | '\u{401}' | '\u{410}'..='\u{44f}' | '\u{451}'
+        | '\u{3001}'..='\u{3017}' | '\u{3041}'..='\u{3093}' | '\u{30a1}'..='\u{30f6}' | '\u{4e00}'..='\u{9fa5}'
+        | '\u{ff01}'..='\u{ff5e}')
+}
+
+/// A text in pieces of one font each, as that font's codes.
+fn runs(text: &str) -> Vec<(bool, Vec<u8>)> {
+    let mut runs: Vec<(bool, Vec<u8>)> = Vec::new();
+    for c in text.chars() {
+        let font = is_chinese(c);
+        let code = if font {
+            let mut units = [0; 2];
+            let units = c.encode_utf16(&mut units);
+            units.iter().flat_map(|unit| unit.to_be_bytes()).collect()
+        } else {
+            encoded(c.encode_utf8(&mut [0; 4]))
+        };
+        match runs.last_mut() {
+            Some((last, codes)) if *last == font => codes.extend(code),
+            _ => runs.push((font, code)),
+        }
+    }
+    runs
 }
 
 /// In the letters of the standard fonts (Windows-1252, of which Latin-1 and a few signs are used); all others as "?".
@@ -335,19 +407,56 @@ fn width(text: &str, font: Font) -> f32 {
             ('i' | 'l', Font::Regular) => 0.222,
             ('r', _) => 0.36,
             (c, _) if c.is_ascii_digit() => 0.556,
-            (c, _) if c.is_ascii_uppercase() => 0.69,
+            (c, _) if is_chinese(c) => 1.0,
+            // The widest of them, with small letters that are as wide.
+            ('W' | 'M' | 'm' | 'w' | '@' | '%' | '—' | '…', _) => 1.0,
+            (c, _) if c.is_ascii_uppercase() => 0.75,
             (_, Font::Regular) => 0.54,
             (_, Font::Bold) => 0.58,
         })
         .sum()
 }
 
-fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+/// As much of a text as is no wider than `most` at size 1.
+fn fit(text: &str, most: f32) -> String {
+    if width(text, Font::Regular) <= most {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
-    format!("{kept}…")
+    let mut kept = String::new();
+    let room = most - width("…", Font::Regular);
+    let mut used = 0.0;
+    for c in text.chars() {
+        used += width(c.encode_utf8(&mut [0; 4]), Font::Regular);
+        if used > room {
+            break;
+        }
+        kept.push(c);
+    }
+    kept.push('…');
+    kept
+}
+
+/// A text on lines that are no wider than `most` at size 1, broken behind a blank where there is one; the last of `count` is cut.
+fn lines(text: &str, most: f32, count: usize) -> Vec<String> {
+    let (mut lines, mut left) = (Vec::new(), text);
+    while lines.len().saturating_add(1) < count && width(left, Font::Regular) > most {
+        let (mut used, mut end, mut blank) = (0.0, 0, None);
+        for (at, c) in left.char_indices() {
+            used += width(c.encode_utf8(&mut [0; 4]), Font::Regular);
+            if used > most {
+                break;
+            }
+            end = at.saturating_add(c.len_utf8());
+            if c == ' ' {
+                blank = Some(end);
+            }
+        }
+        let (line, rest) = left.split_at(blank.unwrap_or(end));
+        lines.push(line.trim_end().to_owned());
+        left = rest;
+    }
+    lines.push(fit(left, most));
+    lines
 }
 
 #[cfg(test)]
@@ -398,8 +507,40 @@ mod tests {
         strange.leases[0].model = "显卡".repeat(60);
         let pdf = invoice(&strange);
         assert!(has(&pdf, "/Count 1"));
-        assert_eq!(encoded("张é(€…"), [b'?', 0xe9, b'(', 0x80, 0x85]);
-        assert_eq!(cut(&"显卡".repeat(60), 4), "显卡显…");
+        assert!(has(&pdf, "/UniGB-UTF16-H") && !has(&pdf, "/FontFile"));
+        assert_eq!(encoded("é(€…\u{1f4b8}"), [0xe9, b'(', 0x80, 0x85, b'?']);
+        let expected = [
+            (false, b"a".to_vec()),
+            (true, vec![0x5f, 0x20, 0x4f, 0x1f]),
+            (false, b" ?".to_vec()),
+        ];
+        assert_eq!(runs("a张伟 \u{1f4b8}"), expected);
+    }
+
+    #[test]
+    fn long_names_stay_on_the_page() {
+        let most = (WIDTH - MARGIN - VALUE_X) / 9.0;
+        for name in [
+            "W".repeat(300),
+            "显卡".repeat(60),
+            "two words ".repeat(40),
+            String::new(),
+        ] {
+            let lines = lines(&name, most, VALUE_LINES);
+            assert!((1..=VALUE_LINES).contains(&lines.len()));
+            assert!(
+                lines.iter().all(|line| width(line, Font::Regular) <= most),
+                "{lines:?}"
+            );
+            assert!(width(&fit(&name, 9.0), Font::Regular) <= 9.0);
+        }
+        let both = format!("{}, {}@example.org", "张伟".repeat(20), "a".repeat(60));
+        assert_eq!(
+            lines(&both, most, VALUE_LINES).concat(),
+            both.replace(", ", ",")
+        );
+        assert_eq!(fit("显卡显卡", 4.0), "显卡显卡");
+        assert_eq!(fit("显卡显卡显", 4.0), "显卡显…");
     }
 
     #[test]
