@@ -40,7 +40,7 @@ mod tests {
             "a\0b",
             "a\u{1b}[2J",
             "a\rb",
-            "\u{85}x",
+            "a\u{85}x",
         ] {
             let error = read(wrong).expect_err(wrong);
             assert_eq!(error.problem().fields[0].field, "note");
