@@ -275,7 +275,7 @@ async fn a_card_comes_by_its_description_and_no_other_does() {
     assert_eq!(none.out, "\n");
     let opened = Engine::open(options("cdi"), &podman.choice(), dir.path().join("engine")).await;
     let unknown = opened.expect("an engine").prepare(with("GPU-none")).await;
-    let why = unknown.err().expect("there is none").to_string();
+    let why = unknown.expect_err("there is none").to_string();
     assert!(why.contains("GPU-none"), "{why}");
 }
 
