@@ -20,9 +20,9 @@ use tokio::time::Instant;
 
 use crate::row::{Goal, Row};
 
-const GROUP: u32 = 1_000;
-const GROUPS: u32 = 120;
-const ACCOUNTS: u32 = 2_000;
+pub const GROUP: u32 = 1_000;
+pub const GROUPS: u32 = 120;
+pub const ACCOUNTS: u32 = 2_000;
 /// One by one, to see what a group saves.
 const SINGLE: u32 = 400;
 
@@ -41,7 +41,7 @@ pub fn cpu() -> f64 {
     seconds + rest / 1e9
 }
 
-fn at() -> Timestamp {
+pub fn at() -> Timestamp {
     Timestamp::from_millis(1_795_000_000_000)
 }
 
@@ -51,26 +51,35 @@ fn bytes(n: u32) -> [u8; 10] {
     bytes
 }
 
-fn book(n: u32) -> BookId {
-    BookId::Available(AccountId::new(at(), bytes(n % ACCOUNTS)))
+/// Account 0 is where demo money comes from.
+pub fn book(account: u32) -> BookId {
+    match account.checked_sub(1) {
+        Some(n) => BookId::Available(AccountId::new(at(), bytes(n))),
+        None => BookId::DemoSource,
+    }
 }
 
-/// The first give everybody something, the others go round.
-fn transfer(n: u32) -> (TransferId, Transfer) {
-    let (from, to, base) = if n < ACCOUNTS {
-        (BookId::DemoSource, book(n), 1_000_000_000)
+/// From which account to which, and how much. The first give everybody something, the others go round.
+pub fn parties(n: u32) -> (u32, u32, i64) {
+    let account = |n: u32| 1 + n % ACCOUNTS;
+    if n < ACCOUNTS {
+        (0, account(n), 1_000_000_000)
     } else {
         let other = n.wrapping_mul(2_654_435_761) >> 8;
         (
-            book(n),
-            book(n + 1 + other % (ACCOUNTS - 1)),
+            account(n),
+            account(n + 1 + other % (ACCOUNTS - 1)),
             1 + i64::from(n % 97),
         )
-    };
+    }
+}
+
+pub fn transfer(n: u32) -> (TransferId, Transfer) {
+    let (from, to, base) = parties(n);
     let transfer = Transfer {
         key: format!("bench:{n}"),
-        from,
-        to,
+        from: book(from),
+        to: book(to),
         amount: Amount::try_from_base(base).unwrap_or_default(),
         kind: EntryKind::Charge,
         job: None,
@@ -78,7 +87,7 @@ fn transfer(n: u32) -> (TransferId, Transfer) {
     (TransferId::new(at(), bytes(n)), transfer)
 }
 
-async fn post(store: &Store, from: u32, count: u32) {
+pub async fn post(store: &Store, from: u32, count: u32) {
     let linked: Vec<_> = (from..from + count).map(transfer).collect();
     let mut tx = store.begin().await.expect("begins");
     let new = tx.post_all(&linked, at()).await.expect("posts");

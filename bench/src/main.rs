@@ -11,6 +11,7 @@ mod floor;
 mod ledger;
 mod matching;
 mod payouts;
+mod postgres;
 mod rebuild;
 mod receipts;
 mod row;
@@ -32,6 +33,7 @@ async fn main() {
     let wanted =
         |name: &str| words.is_empty() || words.iter().any(|word| name.starts_with(word.as_str()));
     let mut rows: Vec<Row> = Vec::new();
+    let mut left_out: Vec<(&str, String)> = Vec::new();
     if wanted("submit_start") {
         rows.extend(submit::measure().await);
     }
@@ -53,8 +55,14 @@ async fn main() {
     if wanted("ledger_durable") {
         rows.push(ledger::measure().await);
     }
+    if wanted("ledger_postgres") {
+        match postgres::measure().await {
+            Ok(two) => rows.extend(two),
+            Err(why) => left_out.push(("ledger_postgres", why)),
+        }
+    }
     if wanted("billing_tick_100k") {
         rows.push(billing::measure().await);
     }
-    row::report(&rows);
+    row::report(&rows, &left_out);
 }

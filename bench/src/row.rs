@@ -74,8 +74,8 @@ impl Row {
     }
 }
 
-/// Prints the table and appends the lines.
-pub fn report(rows: &[Row]) {
+/// Prints the table and appends the lines. What could not be measured is named with the reason, and has no line.
+pub fn report(rows: &[Row], left_out: &[(&str, String)]) {
     println!(
         "{:<20} {:>12} {:>12}  {:<34} {:>7}  goal",
         "row", "ours", "other", "other is", "ratio"
@@ -97,6 +97,9 @@ pub fn report(rows: &[Row]) {
                 "(does not hold)"
             }
         );
+    }
+    for (name, why) in left_out {
+        println!("{name:<20} left out: {why}");
     }
     if let Err(error) = append(rows) {
         eprintln!("target/bench/results.jsonl could not be written: {error}");

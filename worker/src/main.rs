@@ -263,6 +263,7 @@ fn main() -> ExitCode {
     if let Err(message) = start_logging(&cli) {
         return fail(&message);
     }
+    sandbox::open_many_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

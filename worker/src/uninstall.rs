@@ -12,11 +12,9 @@ use tokio::time::{Instant, sleep};
 use crate::identity::{self, Identity, IdentityError, Made};
 use crate::sandbox::{self, engine};
 
-/// What a worker makes in its state directory. A directory that holds anything else is not removed.
+/// What a worker makes in its state directory. A directory that holds anything else is not removed. Its key comes last: while that is
+/// there, the same command goes on after something could not be removed.
 const OURS: [&str; 11] = [
-    identity::KEY,
-    identity::STATE,
-    identity::LOCK,
     identity::MAINTENANCE,
     identity::ENGINE,
     "update",
@@ -25,6 +23,9 @@ const OURS: [&str; 11] = [
     "spool",
     "images",
     "telemetry",
+    identity::LOCK,
+    identity::STATE,
+    identity::KEY,
 ];
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 

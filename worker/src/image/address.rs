@@ -15,32 +15,38 @@ use reqwest::{Client, Url};
 use super::PullError;
 
 const REDIRECTS_MAX: usize = 5;
+/// Of a registry that the owner named without a port.
+const USUAL_PORTS: [u16; 2] = [443, 80];
 /// No progress for so long ends an attempt.
 const STALLED: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub struct Rules {
-    own: BTreeSet<String>,
+    /// Host and port. One that was named without a port has the two usual ones.
+    own: BTreeSet<(String, u16)>,
 }
 
 impl Rules {
     pub fn new(own_registries: &[String]) -> Self {
-        Self {
-            own: own_registries.iter().cloned().collect(),
-        }
-    }
-
-    /// Whether the owner named this host, with the port if one was named.
-    fn is_own(&self, host: &str, port: Option<u16>) -> bool {
-        self.own.contains(host)
-            || port.is_some_and(|port| self.own.contains(&format!("{host}:{port}")))
+        let own = own_registries.iter().flat_map(|named| {
+            let (host, ports) = match named.rsplit_once(':') {
+                Some((host, port)) if !host.ends_with(':') => match port.parse() {
+                    Ok(port) => (host, vec![port]),
+                    // It ends with a colon, or is an IPv6 address without a port.
+                    Err(_) => (named.as_str(), USUAL_PORTS.to_vec()),
+                },
+                _ => (named.as_str(), USUAL_PORTS.to_vec()),
+            };
+            // As addresses are read.
+            let host = bare(host).to_ascii_lowercase();
+            ports.into_iter().map(move |port| (host.clone(), port))
+        });
+        Self { own: own.collect() }
     }
 
     /// Names are resolved without a port.
     fn is_own_host(&self, host: &str) -> bool {
-        self.own
-            .iter()
-            .any(|own| own == host || own.rsplit_once(':').is_some_and(|(own, _)| own == host))
+        self.own.iter().any(|(own, _)| own == host)
     }
 
     /// The address of a registry: TLS everywhere but on this machine.
@@ -73,14 +79,21 @@ impl Rules {
         let Some(host) = url.host_str() else {
             return false;
         };
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        if self.is_own(bare, url.port_or_known_default()) {
-            return url.scheme() == "https" || is_this_machine(bare);
+        let bare = bare(host);
+        // Before what holds for everybody: a name that leads into the owner's network opens no other door there.
+        if self.is_own_host(bare) {
+            let port = url.port_or_known_default();
+            return port.is_some_and(|port| self.own.contains(&(bare.to_owned(), port)))
+                && (url.scheme() == "https" || is_this_machine(bare));
         }
         url.scheme() == "https"
             && !is_this_machine(bare)
             && bare.parse::<IpAddr>().map_or(true, is_public)
     }
+}
+
+fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -192,6 +205,32 @@ mod tests {
             rules().base("docker.io").expect("public").as_str(),
             "https://registry-1.docker.io/"
         );
+    }
+
+    #[test]
+    fn escape_to_another_port_of_an_own_registry_is_refused() {
+        let rules = Rules::new(&[
+            "registry.lan:5000".into(),
+            "Other.lan".into(),
+            "localhost".into(),
+            "[::1]:5000".into(),
+        ]);
+        let admits = |text| rules.admits(&Url::parse(text).expect("url"));
+        assert!(admits("https://registry.lan:5000/v2/"));
+        assert!(admits("https://other.lan/v2/"));
+        assert!(admits("http://localhost/v2/") && admits("http://[::1]:5000/v2/"));
+        for other in [
+            "https://registry.lan/",
+            "https://registry.lan:8443/",
+            "https://other.lan:5000/",
+            "http://localhost:5000/",
+            "https://localhost:9200/",
+            "http://[::1]:9200/",
+        ] {
+            assert!(!admits(other), "{other}");
+        }
+        // Nobody's own: any port that speaks TLS.
+        assert!(admits("https://registry.example:5000/"));
     }
 
     #[tokio::test]

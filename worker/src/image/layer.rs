@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sha2::{Digest, Sha256};
 use tar::{EntryType, PaxExtensions};
 
+use super::cache::Room;
 use super::manifest::Descriptor;
 use super::tree::{self, Tree};
 use super::{Progress, PullError};
@@ -23,8 +24,8 @@ const ENTRIES_MAX: u64 = 2_000_000;
 /// A long name, or an entry's extended header.
 const EXTENDED_MAX: u64 = 64 * 1024;
 const BUFFER: usize = 256 * 1024;
-/// What an entry costs besides its bytes.
-const ENTRY_BYTES: u64 = 512;
+/// What a file or directory takes on the disk at least, and in steps of what: an inode, and blocks of this size.
+const BLOCK: u64 = 4096;
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 const PASSWD: &str = "job:x:1000:1000:job:/job:/bin/sh\n";
@@ -35,8 +36,8 @@ const HOSTS: &str = "127.0.0.1 localhost job\n::1 localhost\n";
 pub struct Work {
     /// Lowest first: how a layer is named, where it lies, what its content hashes to.
     pub layers: Vec<(Descriptor, PathBuf, String)>,
-    /// So many bytes this machine has left.
-    pub room: u64,
+    /// What it may take on this machine's disk.
+    pub room: Arc<Room>,
     /// More is taken on no machine.
     pub most: u64,
     /// Set when nobody waits any more.
@@ -136,7 +137,7 @@ fn damaged(layer: &Descriptor, why: &str) -> PullError {
 /// Bounded like an entry: a bomb may as well lie behind the last one.
 fn drain(from: &mut impl Read, work: &Work) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
-    let mut left = work.most.min(work.room);
+    let mut left = work.most.min(work.room.reach());
     loop {
         let count = from.read(&mut buffer)? as u64;
         if count == 0 {
@@ -168,13 +169,7 @@ fn entries(
     let mut own = HashSet::new();
     for entry in archive.entries().map_err(bad)?.raw(true) {
         let mut entry = entry.map_err(bad)?;
-        done.entries += 1;
-        spend(work, done, ENTRY_BYTES)?;
-        if done.entries > ENTRIES_MAX {
-            return Err(PullError::TooLarge(format!(
-                "the image has more than {ENTRIES_MAX} files"
-            )));
-        }
+        spend(work, done, 1, 0)?;
         match entry.header().entry_type() {
             EntryType::GNULongName => next.path = Some(text(&mut entry)?),
             EntryType::GNULongLink => next.link = Some(text(&mut entry)?),
@@ -182,7 +177,11 @@ fn entries(
             EntryType::XGlobalHeader => {}
             _ => {
                 let said = std::mem::take(&mut next);
+                spend(work, done, 0, BLOCK)?;
                 put(tree, &mut entry, said, &mut own, work, done)?;
+                // Those that its path led through are as much on the disk as those that have an entry.
+                let made = tree.take_made();
+                spend(work, done, made, made.saturating_mul(BLOCK))?;
             }
         }
     }
@@ -290,7 +289,9 @@ fn put(
         EntryType::Directory => tree.add_directory(&above, &name, mode).map_err(named)?,
         EntryType::Regular | EntryType::Continuous => {
             let mut file = tree.add_file(&above, &name, mode).map_err(named)?;
+            let changed = entry.header().mtime().unwrap_or(0);
             copy(entry, &mut file, work, done, &named)?;
+            tree::set_changed(&file, changed).map_err(named)?;
         }
         EntryType::Symlink => {
             let target = link.ok_or_else(no_target)?;
@@ -334,32 +335,37 @@ fn copy(
     named: &dyn Fn(io::Error) -> PullError,
 ) -> Result<(), PullError> {
     let mut buffer = vec![0; BUFFER];
+    // The first block was counted with the entry.
+    let (mut length, mut counted) = (0_u64, BLOCK);
     loop {
         let count = from.read(&mut buffer).map_err(named)?;
         let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
             return Ok(());
         };
-        spend(work, done, bytes.len() as u64)?;
+        length = length.saturating_add(bytes.len() as u64);
+        let more = length.saturating_sub(counted).next_multiple_of(BLOCK);
+        counted += more;
+        spend(work, done, 0, more)?;
         to.write_all(bytes).map_err(named)?;
     }
 }
 
-/// Counts bytes against what may be used.
-fn spend(work: &Work, done: &mut Done, bytes: u64) -> Result<(), PullError> {
+/// Counts files and bytes against what may be used.
+fn spend(work: &Work, done: &mut Done, files: u64, bytes: u64) -> Result<(), PullError> {
+    done.entries = done.entries.saturating_add(files);
     done.bytes = done.bytes.saturating_add(bytes);
+    if done.entries > ENTRIES_MAX {
+        return Err(PullError::TooLarge(format!(
+            "the image has more than {ENTRIES_MAX} files"
+        )));
+    }
     if done.bytes > work.most {
         return Err(PullError::TooLarge(format!(
             "unpacked, the image has more than {} GiB",
             work.most >> 30
         )));
     }
-    if done.bytes > work.room {
-        return Err(PullError::NoRoom(format!(
-            "unpacked, the image has more than the {} MiB that are left for images",
-            work.room >> 20
-        )));
-    }
-    Ok(())
+    work.room.cover(done.bytes, done.entries)
 }
 
 /// Tells how far it is, and ends when nobody waits any more.

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 pub use cache::InUse;
 pub use manifest::ImageConfig;
 
-use cache::Cache;
+use cache::{Cache, Room};
 use manifest::{Descriptor, Manifest, Read};
 use registry::Registry;
 
@@ -239,16 +239,17 @@ impl Images {
         let wanted = missing
             .iter()
             .fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
-        self.cache.make_room(wanted)?;
+        let room = make_room(&self.cache, wanted).await?;
         // Boxed: the compiler does not see through a stream of borrowing futures.
         let downloads: Vec<BoxFuture<'_, Result<PathBuf, PullError>>> = missing
             .iter()
-            .map(|layer| self.blob(registry, layer, progress).boxed())
+            .map(|layer| self.blob(registry, layer, progress, Some(&room)).boxed())
             .collect();
         futures::stream::iter(downloads)
             .buffer_unordered(LAYERS_AT_ONCE)
             .try_collect::<Vec<PathBuf>>()
             .await?;
+        drop(room);
         let (root, entries) = self.unpack(&digest, layers, &config, progress).await?;
         let remark = format!(
             "Image {full_name}: {} MiB in {} layers, {} of them kept here from earlier jobs; {entries} files; ready in {:.1} s.",
@@ -325,7 +326,9 @@ impl Images {
         let bytes = if let Some(bytes) = self.cache.small(&wanted.digest) {
             bytes
         } else {
-            let path = self.blob(registry, wanted, &Progress::default()).await?;
+            let path = self
+                .blob(registry, wanted, &Progress::default(), None)
+                .await?;
             std::fs::read(path)?
         };
         let config = manifest::read_config(&bytes)?;
@@ -344,14 +347,18 @@ impl Images {
         registry: &Registry<'_>,
         blob: &Descriptor,
         progress: &Progress,
+        room: Option<&Arc<Room>>,
     ) -> Result<PathBuf, PullError> {
         let _turn = self.cache.turn(&blob.digest).await;
         let path = self.cache.blob(&blob.digest);
         if self.cache.has_blob(&blob.digest, blob.size) {
             progress.add(blob.size);
+            if let Some(room) = room {
+                room.give_back(blob.size);
+            }
             return Ok(path);
         }
-        let mut part = self.cache.part(&blob.digest)?;
+        let mut part = self.cache.part(&blob.digest, room)?;
         registry.blob(blob, &mut part, progress).await?;
         tokio::task::spawn_blocking(move || part.finish())
             .await
@@ -370,10 +377,10 @@ impl Images {
         let guess = layers
             .iter()
             .fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
-        let room = self
-            .cache
-            .make_room(guess.saturating_mul(3))
-            .or_else(|_| self.cache.make_room(guess))?;
+        let room = match make_room(&self.cache, guess.saturating_mul(3)).await {
+            Err(PullError::NoRoom(_)) => make_room(&self.cache, guess).await?,
+            other => other?,
+        };
         let stop = StopFlag(Arc::new(AtomicBool::new(false)));
         let work = layer::Work {
             layers: layers
@@ -396,11 +403,33 @@ impl Images {
     }
 }
 
+/// Whole trees may have to be removed for it: on another thread than those that answer the exchange.
+async fn make_room(cache: &Arc<Cache>, bytes: u64) -> Result<Arc<Room>, PullError> {
+    let cache = Arc::clone(cache);
+    tokio::task::spawn_blocking(move || cache.make_room(bytes).map(Arc::new))
+        .await
+        .map_err(|error| PullError::Disk(error.to_string()))?
+}
+
 /// Ends work on another thread when the one who waits for it is gone.
 struct StopFlag(Arc<AtomicBool>);
 
 impl Drop for StopFlag {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_while_room_is_made() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let cache = Arc::new(Cache::open(dir.path(), None).expect("open"));
+        let mut made = std::pin::pin!(make_room(&cache, 1));
+        assert!(futures::poll!(&mut made).is_pending(), "on another thread");
+        made.await.expect("room");
     }
 }

@@ -15,12 +15,17 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+/// Of a path as it is written, and of where a directory really lies: the image's own links shorten paths.
 const DEPTH_MAX: usize = 128;
 const NAME_MAX: usize = 255;
 const SMALL_FILE_MAX: u64 = 1024 * 1024;
 
 pub struct Tree {
     root: OwnedFd,
+    /// Above its root.
+    depth: usize,
+    /// Directories that no entry named.
+    made: u64,
     /// The directory that was used last: entries of one directory follow each other.
     last: Option<(PathBuf, OwnedFd)>,
 }
@@ -49,10 +54,18 @@ pub fn split(path: &Path) -> io::Result<Option<(PathBuf, OsString)>> {
 impl Tree {
     pub fn open(root: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(root, flags, Mode::empty())?;
         Ok(Self {
-            root: rustix::fs::open(root, flags, Mode::empty())?,
+            depth: depth(&root)?,
+            root,
+            made: 0,
             last: None,
         })
+    }
+
+    /// How many directories were made since the last question because a path led through them.
+    pub const fn take_made(&mut self) -> u64 {
+        std::mem::replace(&mut self.made, 0)
     }
 
     fn resolve(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
@@ -84,7 +97,8 @@ impl Tree {
                     return Err(Errno::NOENT.into());
                 };
                 let above = self.directory(&above)?;
-                make_directory(&above, &name, 0o755)?;
+                self.make_directory(&above, &name, 0o755)?;
+                self.made += 1;
                 self.resolve(path, flags)?
             }
             other => other?,
@@ -99,7 +113,15 @@ impl Tree {
             self.forget();
             remove(&above, name)?;
         }
-        make_directory(&above, name, mode)
+        self.make_directory(&above, name, mode)
+    }
+
+    fn make_directory(&self, above: &OwnedFd, name: &OsStr, mode: u32) -> io::Result<()> {
+        // What is deeper is removed by nobody who keeps a directory open for each step.
+        if depth(above)?.saturating_sub(self.depth) >= DEPTH_MAX {
+            return Err(io::Error::other("deeper than 128 directories"));
+        }
+        make_directory(above, name, mode)
     }
 
     /// A new file, in place of whatever has its name.
@@ -209,6 +231,25 @@ impl Tree {
     fn forget(&mut self) {
         self.last = None;
     }
+}
+
+/// Sets when a file was changed last: programs compare it (Python with what it compiled before).
+pub fn set_changed(file: &File, seconds: u64) -> io::Result<()> {
+    let time = |tv_nsec| rustix::fs::Timespec {
+        tv_sec: i64::try_from(seconds).unwrap_or(0),
+        tv_nsec,
+    };
+    let times = rustix::fs::Timestamps {
+        last_access: time(rustix::fs::UTIME_OMIT),
+        last_modification: time(0),
+    };
+    Ok(rustix::fs::futimens(file, &times)?)
+}
+
+/// How many directories lie above it.
+fn depth(directory: &OwnedFd) -> io::Result<usize> {
+    let at = fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd()))?;
+    Ok(at.components().count())
 }
 
 fn kind(above: &impl AsFd, name: &OsStr) -> io::Result<Option<FileType>> {

@@ -98,6 +98,19 @@ pub fn instance(public_key: &str) -> String {
     public_key.get(..12).unwrap_or_default().to_owned()
 }
 
+/// Lets this process open as many files as it may; jobs are bounded by their own limit. Removing a deep directory takes one for each step.
+pub fn open_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
 /// Removes the cgroups that killed agents of this instance left. Answers how many there were.
 pub fn clean_leftovers(instance: &str) -> usize {
     cgroup::Hierarchy::discover()

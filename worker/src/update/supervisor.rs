@@ -58,7 +58,7 @@ impl Supervisor {
                 // It is no program of this machine at all.
                 Err(error) if trial.is_some() => {
                     tracing::error!(%error, "the new worker cannot be started");
-                    self.roll_back();
+                    self.roll_back().await;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -70,7 +70,7 @@ impl Supervisor {
                         version = trial.version,
                         "the new worker was not welcomed in time"
                     );
-                    self.roll_back();
+                    self.roll_back().await;
                 }
                 (Ended::TooLate, None) => {}
                 (Ended::Told(status), _) => return Ok(stopped(status)),
@@ -81,9 +81,10 @@ impl Supervisor {
                         tracing::error!(%error, "the newer worker could not be put in place; the old one goes on");
                         // Or it would be fetched again at once, and again.
                         if let Some((_, version)) = self.files.staged() {
-                            self.files.refuse(&version)?;
+                            self.refuse(&version);
                         }
                         self.files.forget_staged();
+                        tokio::time::sleep(PAUSE).await;
                     }
                 }
                 // Told to stop, it did: a trial goes on at the next start.
@@ -148,7 +149,7 @@ impl Supervisor {
         );
         let trial = Trial { crashes, ..trial };
         if crashes >= CRASHES_MAX || self.files.set_trial(&trial).is_err() {
-            self.roll_back();
+            self.roll_back().await;
         } else {
             tokio::time::sleep(PAUSE).await;
         }
@@ -166,24 +167,44 @@ impl Supervisor {
         })?;
         let put = copy(&staged, &self.program);
         if put.is_err() {
+            // The program is still the one before.
             self.files.end_trial();
         }
         self.files.forget_staged();
         put
     }
 
-    /// The one before is put back; the version is not taken again.
-    fn roll_back(&self) {
-        if let Some(trial) = self.files.trial()
-            && let Err(error) = self.files.refuse(&trial.version)
-        {
-            tracing::error!(%error, "that this version does not come up could not be written down");
-        }
-        match copy(&self.files.previous(), &self.program) {
+    /// The one before is put back; the version is not taken again. A trial ends only with that: until then it is tried again and again.
+    async fn roll_back(&self) {
+        match put_back(&self.files.previous(), &self.program) {
             Ok(()) => tracing::warn!("the worker before is back in its place"),
-            Err(error) => tracing::error!(%error, "the worker before could not be put back"),
+            Err(error) => {
+                tracing::error!(%error, "the worker before could not be put back; it is tried again");
+                tokio::time::sleep(PAUSE).await;
+                return;
+            }
+        }
+        // After it: the bad program has made room for this note.
+        if let Some(trial) = self.files.trial() {
+            self.refuse(&trial.version);
         }
         self.files.end_trial();
+    }
+
+    fn refuse(&self, version: &str) {
+        if let Err(error) = self.files.refuse(version) {
+            tracing::error!(%error, "that this version does not come up could not be written down");
+        }
+    }
+}
+
+/// By its name alone where that is possible: a full disk has no room for a copy.
+fn put_back(previous: &Path, program: &Path) -> std::io::Result<()> {
+    match fs::rename(previous, program) {
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => copy(previous, program),
+        // A supervisor that was killed between this and the end of the trial has done it.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && program.is_file() => Ok(()),
+        other => other,
     }
 }
 
@@ -192,9 +213,14 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     let mut name = to.as_os_str().to_owned();
     name.push(".new");
     let new = PathBuf::from(name);
-    fs::copy(from, &new)?;
-    fs::File::open(&new)?.sync_all()?;
-    fs::rename(new, to)
+    let done = fs::copy(from, &new)
+        .and_then(|_| fs::File::open(&new)?.sync_all())
+        .and_then(|()| fs::rename(&new, to));
+    if done.is_err() {
+        // Half of it would take the room that the next attempt needs.
+        _ = fs::remove_file(&new);
+    }
+    done
 }
 
 fn forward(child: &Child, signal: Signal) {

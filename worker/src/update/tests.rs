@@ -187,3 +187,46 @@ async fn what_is_no_program_at_all_is_taken_back() {
     assert_eq!(log, ["old", "old"]);
     assert_eq!(files.1, ["1.3.0"]);
 }
+
+/// A directory in the way of every new file, as a full disk is. The program before needs no room.
+#[tokio::test]
+async fn one_that_crashes_on_a_full_disk_is_taken_back() {
+    let state = tempfile::tempdir().unwrap();
+    let (supervisor, log) = place(
+        state.path(),
+        "#!/bin/sh\necho new >> LOG\nmkdir -p $0.new $(dirname TRIAL)/refused.json.new\nexit 101\n",
+    );
+    let code = supervisor.run().await.unwrap();
+    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
+    let log = fs::read_to_string(log).unwrap();
+    assert_eq!(log.lines().last(), Some("old"), "{log}");
+    let left = fs::read_to_string(&supervisor.program).unwrap();
+    assert!(left.contains("echo old"));
+    assert_eq!(supervisor.files.trial(), None);
+}
+
+/// As long as the program before is not back, the one in its place is on trial.
+#[tokio::test]
+async fn a_trial_ends_only_when_the_program_before_is_back() {
+    let state = tempfile::tempdir().unwrap();
+    // After its third crash the way back is closed; at its fifth start it is open again.
+    let new = "#!/bin/sh\necho new >> LOG\nd=$(dirname TRIAL)\n[ -f $d/previous ] && mv $d/previous $d/kept && mkdir -p $d/previous/x\n\
+        [ $(grep -c new LOG) = 5 ] && rm -r $d/previous && mv $d/kept $d/previous\nexit 101\n";
+    let (supervisor, log) = place(state.path(), new);
+    supervisor.run().await.unwrap();
+    let log = fs::read_to_string(log).unwrap();
+    let ran: Vec<&str> = log.lines().collect();
+    assert_eq!(ran, ["old", "new", "new", "new", "new", "new", "old"]);
+    assert_eq!(supervisor.files.trial(), None);
+    assert_eq!(supervisor.files.refused(), ["1.3.0"]);
+}
+
+#[tokio::test]
+async fn a_swap_that_fails_on_a_full_disk_ends_no_supervisor() {
+    let state = tempfile::tempdir().unwrap();
+    let (supervisor, log) = place(state.path(), "#!/bin/sh\nexit 0\n");
+    fs::create_dir(state.path().join("iog-worker.new")).unwrap();
+    fs::create_dir(state.path().join("update/refused.json.new")).unwrap();
+    supervisor.run().await.unwrap();
+    assert_eq!(fs::read_to_string(log).unwrap(), "old\nold\n");
+}

@@ -511,3 +511,78 @@ async fn escape_by_an_image_that_is_a_bomb_is_contained() {
     assert!(error.to_string().contains("sends more than"), "{error}");
     assert_ne!(sha(&[7; 4]), layer);
 }
+
+#[tokio::test]
+async fn escape_by_directories_that_no_entry_names_is_contained() {
+    let (registry, dir) = (Registry::start(), tempfile::tempdir().expect("tempdir"));
+    let options = ImageOptions {
+        own_registries: vec![registry.host()],
+        cache_bytes: Some(4 << 20),
+        patience: None,
+    };
+    let images = Images::open(dir.path(), &options).expect("open");
+    // Forty entries make two thousand directories, 8 MiB on a disk.
+    let paths: Vec<String> = (10..50)
+        .map(|n| format!("{n}/{}x", "d/".repeat(48)))
+        .collect();
+    let entries: Vec<_> = paths.iter().map(|path| file(path, "")).collect();
+    registry.push("1", &ImageBuilder::new().layer(&entries));
+    let error = pull(&images, &registry.name("1")).await.expect_err("room");
+    assert!(matches!(error, PullError::NoRoom(_)), "{error}");
+    assert_eq!(kept(dir.path(), "trees") + kept(dir.path(), "part"), 0);
+    // A few of them fit, and are counted.
+    registry.push("2", &ImageBuilder::new().layer(&entries[..4]));
+    let image = pull(&images, &registry.name("2")).await.expect("pulled");
+    let about = std::fs::read(image.root.with_file_name("image.json")).expect("read");
+    let about: serde_json::Value = serde_json::from_slice(&about).expect("json");
+    assert_eq!(about["bytes"], (4 * 49 + 4) * 4096);
+}
+
+#[tokio::test]
+async fn escape_into_depth_through_an_images_own_links_is_contained() {
+    let (registry, dir) = (Registry::start(), tempfile::tempdir().expect("tempdir"));
+    let images = images(dir.path(), &registry);
+    let down = "d/".repeat(45);
+    let (first, second, third) = (
+        format!("{down}x"),
+        format!("l0/{down}x"),
+        format!("l1/{down}x"),
+    );
+    let further = format!("l0/{}", down.trim_end_matches('/'));
+    let entries = [
+        file(&first, ""),
+        link("l0", down.trim_end_matches('/')),
+        file(&second, ""),
+        link("l1", &further),
+        file(&third, ""),
+    ];
+    registry.push("1", &ImageBuilder::new().layer(&entries));
+    let error = pull(&images, &registry.name("1")).await.expect_err("deep");
+    assert!(error.to_string().contains("deeper than 128"), "{error}");
+    assert!(error.is_the_jobs_fault());
+    assert_eq!(kept(dir.path(), "trees") + kept(dir.path(), "part"), 0);
+    registry.push("2", &ImageBuilder::new().layer(&entries[..4]));
+    pull(&images, &registry.name("2"))
+        .await
+        .expect("90 are few");
+}
+
+#[tokio::test]
+async fn files_keep_the_time_of_their_last_change() {
+    let (registry, dir) = (Registry::start(), tempfile::tempdir().expect("tempdir"));
+    let mut header = tar::Header::new_ustar();
+    header.set_path("a.py").expect("path");
+    header.set_mode(0o644);
+    header.set_mtime(1_700_000_000);
+    header.set_size(1);
+    header.set_cksum();
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.append(&header, &b"1"[..]).expect("append");
+    let layer = builder.into_inner().expect("tar");
+    registry.push("1", &ImageBuilder::new().plain_layer(layer));
+    let images = images(dir.path(), &registry);
+    let image = pull(&images, &registry.name("1")).await.expect("pulled");
+    let about = std::fs::metadata(image.root.join("a.py")).expect("there");
+    let changed = std::os::unix::fs::MetadataExt::mtime(&about);
+    assert_eq!(changed, 1_700_000_000);
+}

@@ -65,6 +65,39 @@ fn a_worker_with_a_job_is_not_removed_unless_told_and_then_nothing_stays() {
 }
 
 #[test]
+fn what_cannot_be_removed_leaves_the_key_for_another_attempt() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (program, state) = (program(dir.path()), dir.path().join("state"));
+    drop(Identity::open(&state).expect("made"));
+    // Deeper than the number of files that it may have open.
+    let mut deep = state.join("images");
+    for _ in 0..400 {
+        deep.push("d");
+    }
+    std::fs::create_dir_all(&deep).expect("images");
+    let attempt = |limits: &str| {
+        let script = format!(
+            "{limits} && exec {} uninstall --keep-program --state {}",
+            program.display(),
+            state.display()
+        );
+        let done = Command::new("sh").args(["-c", &script]).output();
+        done.expect("uninstall")
+    };
+    let failed = attempt("ulimit -n 128");
+    let said = String::from_utf8_lossy(&failed.stderr);
+    assert!(
+        !failed.status.success() && said.contains("images"),
+        "{said}"
+    );
+    assert!(state.join(worker::identity::KEY).exists());
+    // The limit that is usual is no bound for the worker itself.
+    let done = attempt("ulimit -S -n 128");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && !state.exists(), "{said}");
+}
+
+#[test]
 fn what_the_worker_did_not_make_stays() {
     let dir = tempfile::tempdir().expect("tempdir");
     let (program, state) = (program(dir.path()), dir.path().join("state"));

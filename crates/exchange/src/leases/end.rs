@@ -3,7 +3,7 @@
 use kernel::{Amount, LeaseId};
 use protocol::state::{JobStep, LeaseState, RunEnd};
 use protocol::view::{JobEvent, JobEventKind, Receipt};
-use protocol::worker::StopReason;
+use protocol::worker::{Phase, StopReason};
 use store::{Job, Tx, Withheld};
 
 use crate::desk::Exchange;
@@ -142,7 +142,8 @@ impl Exchange {
         live.lease.end = Some(run_end.clone());
         live.lease.ended_at = Some(now);
         tx.update_lease(&live.lease).await?;
-        if matches!(end, LeaseEnd::Rejected(_)) {
+        // While an image comes it is its registry's doing as a rule, and the requester chose that.
+        if matches!(end, LeaseEnd::Rejected(_)) && live.phase != Some(Phase::Pulling) {
             tx.lease_refused(id).await?;
         }
         // Taken back by the market is no fault of a machine.

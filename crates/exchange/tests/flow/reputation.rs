@@ -5,6 +5,7 @@ use kernel::NodeId;
 use market::reputation::Reputation;
 use protocol::reputation::{ReputationInput, ReputationView};
 use protocol::state::RunEnd;
+use protocol::worker::{FromWorker, Phase};
 
 use crate::rounds::check_all;
 use crate::world::{Worker, World, backends, spec};
@@ -132,19 +133,32 @@ async fn work_raises_it_and_lost_or_refused_work_lowers_it() {
         worker.end(&world, RunEnd::Exited { code: 0 }).await;
         assert_eq!(hour().await.days.last().unwrap().facts.finished, 1);
 
-        // It says no.
-        worker.beat(&world).await;
-        hire(&rita).await;
-        worker.read();
-        let run = &worker.runs.last().unwrap().assignment;
-        let refusal = protocol::worker::FromWorker::Rejected {
-            lease: run.lease,
-            epoch: run.epoch,
-            reason: "its disk is full".into(),
-        };
-        worker.send(&world, refusal).await.unwrap();
-        let view = hour().await;
-        assert_eq!(view.days.last().unwrap().facts.refused, 1);
+        // The registry that the requester named is away; then it says no by itself.
+        let mut view = told(&world, &otto, node).await;
+        for (pulls, refused) in [(true, 0), (false, 1)] {
+            worker.beat(&world).await;
+            hire(&rita).await;
+            worker.read();
+            let run = &worker.runs.last().unwrap().assignment;
+            let (lease, epoch) = (run.lease, run.epoch);
+            if pulls {
+                let message = FromWorker::Preparing {
+                    lease,
+                    epoch,
+                    phase: Phase::Pulling,
+                    percent: Some(0),
+                };
+                worker.send(&world, message).await.unwrap();
+            }
+            let refusal = FromWorker::Rejected {
+                lease,
+                epoch,
+                reason: "it cannot be had here".into(),
+            };
+            worker.send(&world, refusal).await.unwrap();
+            view = hour().await;
+            assert_eq!(view.days.last().unwrap().facts.refused, refused);
+        }
 
         // It dies with a job.
         worker.beat(&world).await;
