@@ -70,7 +70,8 @@ pub fn build(
     let nosuid_nodev = MountFlags::NOSUID | MountFlags::NODEV;
     tmpfs(base, "size=1m,nr_inodes=512,mode=755", nosuid_nodev)?;
     if let Some(image) = image {
-        files_of(image, base)?;
+        let places: Vec<&Path> = lent.iter().map(|(_, to)| *to).collect();
+        files_of(image, base, &places)?;
     } else {
         programs(base)?;
         etc(base, mesh)?;
@@ -108,35 +109,81 @@ fn opened(directory: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()))
 }
 
-/// What the image has in its root, read-only; but for the directories that every sandbox makes itself.
-fn files_of(image: &OwnedFd, base: &Path) -> Setup<()> {
+/// How an image's entry stands to the places of what the owner lends; all of them below the root.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Lent {
+    /// Nothing is lent there.
+    Apart,
+    /// Something is lent below it.
+    Above,
+    /// Something is lent in its place.
+    Instead,
+}
+
+/// See [`Lent`].
+pub fn lent_at(place: &Path, lent: &[&Path]) -> Lent {
+    let mut places = lent.iter().map(|to| to.strip_prefix("/").unwrap_or(to));
+    if places.clone().any(|to| to == place) {
+        Lent::Instead
+    } else if places.any(|to| to.starts_with(place)) {
+        Lent::Above
+    } else {
+        Lent::Apart
+    }
+}
+
+/// What is lent is put where the owner says, and nowhere that an image's links lead to.
+pub fn no_place(at: &Path) -> String {
+    format!(
+        "the image's /{} is no directory, and this machine lends one below it",
+        at.display()
+    )
+}
+
+/// What the image has in its root, read-only; but for the directories that every sandbox makes itself. Above what is lent it is put
+/// together piece by piece, so that there is a place for that.
+fn files_of(image: &OwnedFd, base: &Path, lent: &[&Path]) -> Setup<()> {
     let root = opened(image);
-    let entries = step("list the image's root", fs::read_dir(&root))?;
-    for (count, entry) in entries.enumerate() {
-        let entry = step("list the image's root", entry)?;
-        let name = entry.file_name();
-        if OWN.iter().any(|own| name == *own) {
-            continue;
+    let mut open = vec![PathBuf::new()];
+    while let Some(folder) = open.pop() {
+        let entries = step("list the image's root", fs::read_dir(root.join(&folder)))?;
+        for (count, entry) in entries.enumerate() {
+            let entry = step("list the image's root", entry)?;
+            let place = folder.join(entry.file_name());
+            if OWN.iter().any(|own| place == Path::new(own)) {
+                continue;
+            }
+            if count >= IMAGE_ROOT_MAX {
+                return Err(format!(
+                    "the image has more than {IMAGE_ROOT_MAX} entries in /{}",
+                    folder.display()
+                ));
+            }
+            let (from, to) = (root.join(&place), base.join(&place));
+            let what = place.to_string_lossy();
+            let kind = step(&what, entry.file_type())?;
+            match lent_at(&place, lent) {
+                Lent::Instead => continue,
+                Lent::Above if !kind.is_dir() => return Err(no_place(&place)),
+                Lent::Above => {
+                    step(&what, fs::create_dir(&to))?;
+                    open.push(place);
+                    continue;
+                }
+                Lent::Apart => {}
+            }
+            if kind.is_symlink() {
+                let target = step(&what, fs::read_link(&from))?;
+                step(&what, symlink(target, &to))?;
+                continue;
+            }
+            if kind.is_dir() {
+                step(&what, fs::create_dir(&to))?;
+            } else {
+                step(&what, File::create(&to))?;
+            }
+            bind_read_only(&from, &to)?;
         }
-        if count >= IMAGE_ROOT_MAX {
-            return Err(format!(
-                "the image has more than {IMAGE_ROOT_MAX} entries in its root directory"
-            ));
-        }
-        let (from, to) = (root.join(&name), base.join(&name));
-        let what = name.to_string_lossy();
-        let kind = step(&what, entry.file_type())?;
-        if kind.is_symlink() {
-            let target = step(&what, fs::read_link(&from))?;
-            step(&what, symlink(target, &to))?;
-            continue;
-        }
-        if kind.is_dir() {
-            step(&what, fs::create_dir(&to))?;
-        } else {
-            step(&what, File::create(&to))?;
-        }
-        bind_read_only(&from, &to)?;
     }
     Ok(())
 }

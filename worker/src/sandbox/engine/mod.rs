@@ -172,7 +172,13 @@ impl Engine {
     /// [`SandboxError`] naming the step that failed.
     pub async fn prepare(&self, wish: Wish) -> Result<Prepared, SandboxError> {
         let make = |why: &dyn std::fmt::Display| SandboxError::Make(why.to_string());
-        let root = root::of(wish.image.as_deref()).map_err(|why| make(&why))?;
+        let lent: Vec<&Path> = self
+            .options
+            .lent
+            .iter()
+            .map(|(_, to)| to.as_path())
+            .collect();
+        let root = root::of(wish.image.as_deref(), &lent).map_err(|why| make(&why))?;
         let image = self.image_of(&root).await.map_err(|why| make(&why))?;
         let mut mounts = root.mounts;
         mounts.extend(self.options.lent.iter().cloned());

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::body::plain;
 use crate::runtime::PROGRAMS;
-use crate::sandbox::rootfs::{ETC, ETC_FILES, IMAGE_ROOT_MAX, OWN};
+use crate::sandbox::rootfs::{ETC, ETC_FILES, IMAGE_ROOT_MAX, Lent, OWN, lent_at, no_place};
 
 /// Engines bind files of theirs in here (names, resolvers), for which a read-only tree may have no place: it is copied, and small.
 const COPIED: &str = "etc";
@@ -28,8 +28,8 @@ pub struct Root {
     pub mounts: Vec<(PathBuf, PathBuf)>,
 }
 
-/// Of the unpacked image there, or of the host's programs.
-pub fn of(image: Option<&Path>) -> io::Result<Root> {
+/// Of the unpacked image there, or of the host's programs. `lent`: where a job sees what the owner lends.
+pub fn of(image: Option<&Path>, lent: &[&Path]) -> io::Result<Root> {
     let mut tar = tar::Builder::new(Bounded(Vec::new()));
     tar.follow_symlinks(false);
     let own = [
@@ -47,7 +47,7 @@ pub fn of(image: Option<&Path>) -> io::Result<Root> {
         directory(&mut tar, name, mode)?;
     }
     let mounts = match image {
-        Some(root) => image_into(&mut tar, root)?,
+        Some(root) => image_into(&mut tar, root, lent)?,
         None => host_into(&mut tar)?,
     };
     let tar = tar.into_inner()?.0;
@@ -57,7 +57,7 @@ pub fn of(image: Option<&Path>) -> io::Result<Root> {
 
 type Mounts = Vec<(PathBuf, PathBuf)>;
 
-fn image_into(tar: &mut tar::Builder<Bounded>, root: &Path) -> io::Result<Mounts> {
+fn image_into(tar: &mut tar::Builder<Bounded>, root: &Path, lent: &[&Path]) -> io::Result<Mounts> {
     let mut mounts = Vec::new();
     for entry in entries(root)? {
         let name = entry.file_name();
@@ -67,21 +67,49 @@ fn image_into(tar: &mut tar::Builder<Bounded>, root: &Path) -> io::Result<Mounts
             tar.mode(tar::HeaderMode::Deterministic);
             tar.append_dir_all(&name, entry.path())?;
         } else if name == OPEN && is_dir {
-            for entry in entries(&entry.path())? {
-                if entry.file_name() != "tmp" {
-                    one_into(
-                        tar,
-                        &Path::new(OPEN).join(entry.file_name()),
-                        &entry,
-                        &mut mounts,
-                    )?;
-                }
-            }
+            pieces_into(tar, root, Path::new(OPEN), lent, &mut mounts)?;
         } else if name != OPEN && !is_own {
-            one_into(tar, Path::new(&name), &entry, &mut mounts)?;
+            beside_lent(tar, root, Path::new(&name), &entry, lent, &mut mounts)?;
         }
     }
     Ok(mounts)
+}
+
+/// A directory of which the engine needs places of its own.
+fn pieces_into(
+    tar: &mut tar::Builder<Bounded>,
+    root: &Path,
+    folder: &Path,
+    lent: &[&Path],
+    mounts: &mut Mounts,
+) -> io::Result<()> {
+    for entry in entries(&root.join(folder))? {
+        let place = folder.join(entry.file_name());
+        if place != Path::new("var/tmp") {
+            beside_lent(tar, root, &place, &entry, lent, mounts)?;
+        }
+    }
+    Ok(())
+}
+
+fn beside_lent(
+    tar: &mut tar::Builder<Bounded>,
+    root: &Path,
+    place: &Path,
+    entry: &fs::DirEntry,
+    lent: &[&Path],
+    mounts: &mut Mounts,
+) -> io::Result<()> {
+    match lent_at(place, lent) {
+        Lent::Instead => Ok(()),
+        Lent::Above if !entry.file_type()?.is_dir() => Err(io::Error::other(no_place(place))),
+        Lent::Above => {
+            plain(place).map_err(io::Error::other)?;
+            directory(tar, &place.to_string_lossy(), 0o755)?;
+            pieces_into(tar, root, place, lent, mounts)
+        }
+        Lent::Apart => one_into(tar, place, entry, mounts),
+    }
 }
 
 /// In an order of ours, so that the same image has the same key.
@@ -197,7 +225,7 @@ mod tests {
         fs::create_dir_all(at.join("job")).expect("job");
         fs::write(at.join("etc/motd"), "hello").expect("motd");
         std::os::unix::fs::symlink("/root", at.join("srv")).expect("link");
-        let root = of(Some(at)).expect("a root");
+        let root = of(Some(at), &[]).expect("a root");
         assert_eq!(root.mounts, [(at.join("usr"), PathBuf::from("/usr"))]);
         let mut tar = tar::Archive::new(root.tar.as_slice());
         let entries = tar.entries().expect("entries").map(|entry| {
@@ -220,7 +248,25 @@ mod tests {
             entries.contains(&("etc/motd".to_owned(), None)),
             "{entries:?}"
         );
-        assert_eq!(root.key, of(Some(at)).expect("again").key);
+        assert_eq!(root.key, of(Some(at), &[]).expect("again").key);
+    }
+
+    #[test]
+    fn escape_by_a_link_above_what_is_lent_is_refused() {
+        let image = tempfile::tempdir().expect("tempdir");
+        let at = image.path();
+        fs::create_dir_all(at.join("opt/tool")).expect("opt");
+        fs::create_dir_all(at.join("opt/models/old")).expect("opt");
+        let lent = [Path::new("/opt/models")];
+        let root = of(Some(at), &lent).expect("a root");
+        assert_eq!(
+            root.mounts,
+            [(at.join("opt/tool"), PathBuf::from("/opt/tool"))]
+        );
+        fs::rename(at.join("opt"), at.join("srv")).expect("renamed");
+        std::os::unix::fs::symlink("/var/tmp", at.join("opt")).expect("link");
+        let why = of(Some(at), &lent).expect_err("refused").to_string();
+        assert!(why.contains("/opt is no directory"), "{why}");
     }
 
     #[test]
@@ -228,7 +274,9 @@ mod tests {
         for name in ["x,source=home", "var/x,source=home"] {
             let image = tempfile::tempdir().expect("tempdir");
             fs::create_dir_all(image.path().join(name)).expect("a directory");
-            let why = of(Some(image.path())).expect_err("refused").to_string();
+            let why = of(Some(image.path()), &[])
+                .expect_err("refused")
+                .to_string();
             assert!(why.contains("x,source=home"), "{why}");
         }
     }

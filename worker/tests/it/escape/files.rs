@@ -5,7 +5,7 @@ use std::path::Path;
 use tar::EntryType;
 use worker::sandbox::End;
 
-use super::super::common::{finish, options, python, run, shell};
+use super::super::common::{finish, job, options, python, run, shell};
 use super::super::registry::{file, link, tar_of};
 use super::{output, tempdir};
 
@@ -255,4 +255,44 @@ async fn escape_a_lent_directory_is_only_read() {
         .expect("start");
     assert_eq!(finish(running).await.passed(), "weights\nlink\nmodel\n");
     assert!(lent.path().join("model").exists());
+}
+
+/// Beside what an image has there; and where one has a link, nothing is put where that leads on the host.
+#[tokio::test]
+async fn escape_a_lent_directory_stands_in_an_image_and_follows_none_of_its_links() {
+    let lent = tempfile::tempdir_in("/var/tmp").expect("tempdir");
+    std::fs::write(lent.path().join("model"), "weights\n").expect("write");
+    let images = tempfile::tempdir_in("/var/tmp").expect("tempdir");
+    let target = images.path().join("target");
+    std::fs::create_dir(&target).expect("mkdir");
+    let image = |name: &str| {
+        let root = images.path().join(name);
+        std::fs::create_dir_all(root.join("bin")).expect("mkdir");
+        std::fs::copy("/bin/busybox", root.join("bin/busybox"))
+            .expect("apt-get install busybox-static");
+        root
+    };
+    let (plain, linked) = (image("plain"), image("linked"));
+    std::fs::create_dir_all(plain.join("opt/tool")).expect("mkdir");
+    std::fs::write(plain.join("opt/tool/a"), "tool\n").expect("write");
+    std::os::unix::fs::symlink(&target, linked.join("opt")).expect("link");
+    let mut options = options(&format!("lentimage{}", std::process::id()));
+    let place = (lent.path().to_owned(), "/opt/models".into());
+    options.lent.push(place);
+    let maker = worker::sandbox::Sandbox::open(options).expect("open");
+    let prepared = maker.prepare_with(&[], Some(&plain), None).await;
+    let dir = tempdir();
+    let script = "cat /opt/models/model /opt/tool/a; for f in /opt/x /opt/models/x /opt/tool/x; do touch $f 2>/dev/null && echo WROTE $f; done; ls /opt";
+    let running = prepared
+        .expect("sandbox")
+        .start(job(dir.path(), &["/bin/busybox", "sh", "-c", script]))
+        .await
+        .expect("start");
+    let told = finish(running).await.passed();
+    assert_eq!(told, "weights\ntool\nmodels\ntool\n");
+    let refused = maker.prepare_with(&[], Some(&linked), None).await;
+    let why = refused.err().map(|why| why.to_string()).unwrap_or_default();
+    assert!(why.contains("/opt is no directory"), "{why}");
+    let made = std::fs::read_dir(&target).expect("read").count();
+    assert_eq!(made, 0, "something was made on the host");
 }
