@@ -151,11 +151,18 @@ impl Files {
             Err(error) => return vec![format!("The artefacts cannot be read: {error}")],
         };
         let mut remarks = Vec::new();
-        for (count, entry) in entries.iter().enumerate() {
-            if count >= ARTEFACTS_MAX {
-                remarks.push(format!("Only the first {ARTEFACTS_MAX} of {} files are kept; pack many small ones into one.", entries.len()));
-                break;
-            }
+        // A checkpoint comes last and has its place all the same.
+        let is_checkpoint = |entry: &Entry| entry.path.starts_with("checkpoint/");
+        let others = ARTEFACTS_MAX
+            .saturating_sub(entries.iter().filter(|entry| is_checkpoint(entry)).count());
+        if entries.len() > ARTEFACTS_MAX {
+            remarks.push(format!("Only the first {ARTEFACTS_MAX} of {} files are kept, the checkpoint's before others; pack many small ones into one.", entries.len()));
+        }
+        let kept = entries
+            .iter()
+            .enumerate()
+            .filter(|(at, entry)| *at < others || is_checkpoint(entry));
+        for (count, entry) in kept.take(ARTEFACTS_MAX) {
             let hash = {
                 let (tar, from, size) = (tar.to_owned(), entry.position, entry.size);
                 tokio::task::spawn_blocking(move || hash(&tar, from, size)).await

@@ -8,6 +8,7 @@ use super::report::Artefacts;
 
 const FILES_MAX: u64 = 10_000;
 const DEPTH_MAX: usize = 32;
+const CHECKPOINT: &str = "checkpoint";
 
 /// Whether a job left anything: the directory for its checkpoint was there before it.
 pub fn has_something(root: &Path) -> bool {
@@ -17,18 +18,27 @@ pub fn has_something(root: &Path) -> bool {
     };
     let mut entries = entries.flatten();
     entries.any(|entry| {
-        entry.file_name() != "checkpoint" || some(&entry.path()) || !entry.path().is_dir()
+        entry.file_name() != CHECKPOINT || some(&entry.path()) || !entry.path().is_dir()
     })
 }
 
-/// Writes a tar of the regular files below `root`; links and special files are left out, and what does not fit.
+/// Writes a tar of the regular files below `root`; links and special files are left out, and what does not fit. A checkpoint has its room
+/// first and comes last: it may speak of any of the others, and each travels by itself. Should the machine die meanwhile, the job
+/// goes on from one that speaks of nothing that was lost.
 pub fn pack(root: &Path, to: File, bytes_max: u64) -> io::Result<Artefacts> {
+    let checkpoint = root.join(CHECKPOINT);
+    let (files, bytes) = room_of(&checkpoint, 0);
     let mut packer = Packer {
         tar: tar::Builder::new(io::BufWriter::new(to)),
         done: Artefacts::default(),
-        bytes_max,
+        files_max: FILES_MAX.saturating_sub(files),
+        bytes_max: bytes_max.saturating_sub(bytes),
     };
     packer.directory(root, Path::new(""), 0)?;
+    if checkpoint.is_dir() && !checkpoint.is_symlink() {
+        (packer.files_max, packer.bytes_max) = (FILES_MAX, bytes_max);
+        packer.directory(&checkpoint, Path::new(CHECKPOINT), 1)?;
+    }
     packer
         .tar
         .into_inner()?
@@ -37,9 +47,30 @@ pub fn pack(root: &Path, to: File, bytes_max: u64) -> io::Result<Artefacts> {
     Ok(packer.done)
 }
 
+/// How many files, and how many bytes of a tar.
+fn room_of(at: &Path, depth: usize) -> (u64, u64) {
+    let (mut files, mut bytes) = (0_u64, 0_u64);
+    for entry in fs::read_dir(at).into_iter().flatten().flatten() {
+        let (more, size) = match entry.metadata() {
+            Ok(found) if found.is_dir() && depth < DEPTH_MAX => room_of(&entry.path(), depth + 1),
+            Ok(found) if found.is_file() => (1, cost(found.len())),
+            _ => (0, 0),
+        };
+        files = files.saturating_add(more);
+        bytes = bytes.saturating_add(size);
+    }
+    (files, bytes)
+}
+
+/// A tar rounds each file up to 512 bytes after a header of 512.
+const fn cost(size: u64) -> u64 {
+    size.saturating_add(1_024)
+}
+
 struct Packer {
     tar: tar::Builder<io::BufWriter<File>>,
     done: Artefacts,
+    files_max: u64,
     bytes_max: u64,
 }
 
@@ -55,6 +86,9 @@ impl Packer {
         for entry in entries {
             let name = name.join(entry.file_name());
             let kind = entry.file_type()?;
+            if kind.is_dir() && name == Path::new(CHECKPOINT) {
+                continue;
+            }
             if kind.is_dir() && depth < DEPTH_MAX {
                 self.directory(&entry.path(), &name, depth + 1)?;
             } else if !(kind.is_file() && self.file(&entry.path(), &name)?) {
@@ -69,10 +103,8 @@ impl Packer {
             return Ok(false);
         };
         let size = file.metadata()?.len();
-        // A tar rounds each file up to 512 bytes after a header of 512.
-        let cost = size.saturating_add(1_024);
-        let fits =
-            self.done.files < FILES_MAX && self.done.bytes.saturating_add(cost) <= self.bytes_max;
+        let fits = self.done.files < self.files_max
+            && self.done.bytes.saturating_add(cost(size)) <= self.bytes_max;
         if !fits || self.tar.append_file(name, &mut file).is_err() {
             return Ok(false);
         }
@@ -106,6 +138,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let out = dir.path().join("out");
         fs::create_dir_all(out.join("sub")).expect("mkdir");
+        fs::create_dir_all(out.join("checkpoint")).expect("mkdir");
+        fs::write(out.join("checkpoint/c"), "c").expect("write");
         fs::write(out.join("a"), "aaa").expect("write");
         fs::write(out.join("sub/b"), "bb").expect("write");
         fs::write(out.join("z-large"), vec![0; 100_000]).expect("write");
@@ -115,8 +149,8 @@ mod tests {
         assert_eq!(
             done,
             Artefacts {
-                files: 2,
-                bytes: 5,
+                files: 3,
+                bytes: 6,
                 left_out: 2
             }
         );
@@ -133,6 +167,9 @@ mod tests {
                     .to_string()
             })
             .collect();
-        assert_eq!(names, ["a", "sub/b"]);
+        assert_eq!(names, ["a", "sub/b", "checkpoint/c"]);
+        // The others give way to it.
+        let done = pack(&out, File::create(&tar).expect("create"), 1_030).expect("pack");
+        assert_eq!((done.files, done.bytes), (1, 1));
     }
 }
