@@ -64,8 +64,9 @@ async fn rendering_and_training_go_on_when_their_machine_is_killed() {
         nodes.push(app.node(&bo, name, "3.6").await);
     }
 
-    // Frames over two machines; they are there while it runs, and a third machine does only what is missing.
-    let inputs = json!({ "frames": 20, "nodes": 2, "width": 160, "height": 120, "samples": 4 });
+    // Frames over two machines; they are there while it runs, and a third machine does only what is missing. Some ten seconds of work, so that
+    // a fast machine is still at it when it is killed.
+    let inputs = json!({ "frames": 20, "nodes": 2, "width": 160, "height": 120, "samples": 16 });
     let job = launch(&ada, "raytrace", inputs).await;
     left_while_running(&ada, job, |view| {
         let of = |member| {
