@@ -20,8 +20,10 @@ use crate::job::{Opened, Order};
 const SOON: Duration = Duration::from_secs(1);
 /// A job that leaves nothing is looked at less often.
 const SELDOM: Duration = Duration::from_secs(4);
-/// At most this share of the time is spent on it.
-const SHARE: u32 = 8;
+/// A look that took long is followed by a pause that many times as long, so that the job has its line and disk for itself most of the time.
+const REST: u32 = 2;
+/// But one slow answer must not keep files back for minutes: a machine that dies takes along what was not sent.
+const REST_MAX: Duration = Duration::from_mins(1);
 const LINE_MAX: u64 = 1_024;
 
 /// What was sent of each path: the hash of its content.
@@ -58,7 +60,7 @@ pub async fn send(
         };
         _ = std::fs::remove_file(&tar);
         pause = if news { SOON } else { (pause * 2).min(SELDOM) };
-        pause = pause.max(begun.elapsed() * SHARE);
+        pause = pause.max((begun.elapsed() * REST).min(REST_MAX));
     }
 }
 
