@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use kernel::LeaseId;
 use protocol::spec::{BUNDLE_BYTES_MAX, is_inner_path};
-use protocol::worker::{ARTEFACTS_MAX, CheckpointFile};
+use protocol::worker::{ARTEFACTS_MAX, CHECKPOINT_PREFIX, CheckpointFile};
 use reqwest::{Client, StatusCode, Url};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
@@ -152,7 +152,7 @@ impl Files {
         };
         let mut remarks = Vec::new();
         // A checkpoint comes last and has its place all the same.
-        let is_checkpoint = |entry: &Entry| entry.path.starts_with("checkpoint/");
+        let is_checkpoint = |entry: &Entry| entry.path.starts_with(CHECKPOINT_PREFIX);
         let others = ARTEFACTS_MAX
             .saturating_sub(entries.iter().filter(|entry| is_checkpoint(entry)).count());
         if entries.len() > ARTEFACTS_MAX {

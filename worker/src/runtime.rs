@@ -22,6 +22,8 @@ pub const OOM_SCORE: i32 = 1_000;
 pub const CPU_PERIOD_US: u64 = 100_000;
 /// Everywhere writable; together they have the job's disk.
 pub const SPACES: [&str; 3] = ["/job", "/tmp", "/dev/shm"];
+/// In what a job leaves: from what is in there it goes on elsewhere.
+pub const CHECKPOINT: &str = "checkpoint";
 pub const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 /// Of the host, where a job brings no image.
 pub const PROGRAMS: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sha2::{Digest, Sha256};
 use tar::{EntryType, PaxExtensions};
 
-use super::cache::Room;
 use super::manifest::Descriptor;
+use super::room::Room;
 use super::tree::{self, Tree};
 use super::{Progress, PullError};
 

@@ -12,6 +12,7 @@ mod cache;
 mod layer;
 mod manifest;
 mod registry;
+mod room;
 mod tree;
 mod zstd;
 
@@ -28,9 +29,10 @@ use tokio::time::Instant;
 pub use cache::InUse;
 pub use manifest::ImageConfig;
 
-use cache::{Cache, Room};
+use cache::Cache;
 use manifest::{Descriptor, Manifest, Read};
 use registry::Registry;
+use room::Room;
 
 /// Compressed, all layers together: above it is the job's fault, whatever the machine's disk.
 const LAYERS_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;

@@ -9,13 +9,13 @@ use protocol::tunnel::FileAnswer;
 use protocol::worker::ARTEFACTS_MAX;
 
 use super::sys;
+use crate::runtime::CHECKPOINT;
 
 const DEPTH_MAX: usize = 16;
 /// Looked through at once: a directory with millions of names must not take minutes.
 const NAMES_MAX: usize = 20_000;
 /// The clock that files are stamped by ticks coarsely, and what was sent twice is seen by its hash.
 const OVERLAP_NS: i128 = 1_000_000_000;
-const CHECKPOINT: &str = "checkpoint";
 /// How people call what is not whole yet.
 const UNFINISHED: [&str; 4] = [".new", ".tmp", ".part", ".partial"];
 

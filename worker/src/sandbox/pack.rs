@@ -5,10 +5,10 @@ use std::io;
 use std::path::Path;
 
 use super::report::Artefacts;
+use crate::runtime::CHECKPOINT;
 
 const FILES_MAX: u64 = 10_000;
 const DEPTH_MAX: usize = 32;
-const CHECKPOINT: &str = "checkpoint";
 
 /// Whether a job left anything: the directory for its checkpoint was there before it.
 pub fn has_something(root: &Path) -> bool {
@@ -27,7 +27,13 @@ pub fn has_something(root: &Path) -> bool {
 /// goes on from one that speaks of nothing that was lost.
 pub fn pack(root: &Path, to: File, bytes_max: u64) -> io::Result<Artefacts> {
     let checkpoint = root.join(CHECKPOINT);
-    let (files, bytes) = room_of(&checkpoint, 0);
+    // A link would lead out of what is packed.
+    let is_there = fs::symlink_metadata(&checkpoint).is_ok_and(|found| found.is_dir());
+    let (files, bytes) = if is_there {
+        room_of(&checkpoint, 0)
+    } else {
+        (0, 0)
+    };
     let mut packer = Packer {
         tar: tar::Builder::new(io::BufWriter::new(to)),
         done: Artefacts::default(),
@@ -35,7 +41,7 @@ pub fn pack(root: &Path, to: File, bytes_max: u64) -> io::Result<Artefacts> {
         bytes_max: bytes_max.saturating_sub(bytes),
     };
     packer.directory(root, Path::new(""), 0)?;
-    if checkpoint.is_dir() && !checkpoint.is_symlink() {
+    if is_there {
         (packer.files_max, packer.bytes_max) = (FILES_MAX, bytes_max);
         packer.directory(&checkpoint, Path::new(CHECKPOINT), 1)?;
     }

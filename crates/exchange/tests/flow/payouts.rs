@@ -9,7 +9,6 @@ use protocol::notice::Notice;
 use protocol::problem::Code;
 use protocol::state::RunEnd;
 use protocol::view::Role;
-use protocol::worker::FromWorker;
 use sqlx::Executor;
 
 use crate::world::{Worker, World, backends, spec};
@@ -505,13 +504,7 @@ async fn what_people_write_is_text() {
         let job = exchange.submit(&rita, spec(""), None, None).await;
         let job = job.unwrap().summary.id;
         worker.read();
-        let run = &worker.runs[0].assignment;
-        let rejected = FromWorker::Rejected {
-            lease: run.lease,
-            epoch: run.epoch,
-            reason: "no\0 room\u{1b}[2J".into(),
-        };
-        worker.send(&world, rejected).await.unwrap();
+        worker.reject(&world, "no\0 room\u{1b}[2J").await;
         let events = exchange.job(&rita, job).await.unwrap().events;
         assert!(
             events

@@ -150,12 +150,7 @@ async fn work_raises_it_and_lost_or_refused_work_lowers_it() {
                 };
                 worker.send(&world, message).await.unwrap();
             }
-            let refusal = FromWorker::Rejected {
-                lease,
-                epoch,
-                reason: "it cannot be had here".into(),
-            };
-            worker.send(&world, refusal).await.unwrap();
+            worker.reject(&world, "it cannot be had here").await;
             view = hour().await;
             assert_eq!(view.days.last().unwrap().facts.refused, refused);
         }

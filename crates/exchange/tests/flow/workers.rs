@@ -27,13 +27,7 @@ async fn a_failed_start_costs_nothing_and_another_node_gets_the_job() {
         .await
         .unwrap();
     first.read();
-    let run = &first.runs[0].assignment;
-    let message = FromWorker::Rejected {
-        lease: run.lease,
-        epoch: run.epoch,
-        reason: "no isolation".into(),
-    };
-    first.send(&world, message).await.unwrap();
+    first.reject(&world, "no isolation").await;
     second.start(&world).await;
     second.work(&world, 3).await;
     let failed = RunEnd::FailedToStart {

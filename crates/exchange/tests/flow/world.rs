@@ -592,6 +592,17 @@ impl Worker {
     }
 
     /// Ends the run that was given last. Another may be given while it ends.
+    /// It gives the last job that it was assigned back.
+    pub async fn reject(&mut self, world: &World, reason: &str) {
+        let run = &self.runs.last().expect("an assignment").assignment;
+        let message = FromWorker::Rejected {
+            lease: run.lease,
+            epoch: run.epoch,
+            reason: reason.to_owned(),
+        };
+        self.send(world, message).await.expect("taken");
+    }
+
     pub async fn end(&mut self, world: &World, end: RunEnd) {
         let Some(lease) = self.runs.last().map(|run| run.assignment.lease) else {
             return;

@@ -167,7 +167,7 @@ async fn forged_ends_before_the_measurement_are_not_paid() {
                 worker.disconnect(&world).await;
                 worker.connect(&world, None).await.unwrap();
             }
-            Dodge::GivesBack => give_back(&world, &mut worker).await,
+            Dodge::GivesBack => worker.reject(&world, "no more").await,
             Dodge::NeverStops => worker.work(&world, 125).await,
         }
         worker.beat(&world).await;
@@ -246,16 +246,6 @@ async fn a_card_that_is_blamed_for_another_jobs_slice_is_measured_and_paid_for_t
     let stands = super::standing(&world, &otto, 0).await;
     assert_eq!(stands, (ProofState::Failed, Some(ProofReason::WrongSlice)));
     assert_eq!(world.sum_of_books().await, 0);
-}
-
-async fn give_back(world: &World, worker: &mut Worker) {
-    let run = &worker.runs.last().unwrap().assignment;
-    let message = FromWorker::Rejected {
-        lease: run.lease,
-        epoch: run.epoch,
-        reason: "no more".into(),
-    };
-    worker.send(world, message).await.unwrap();
 }
 
 #[tokio::test]
