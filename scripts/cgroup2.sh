@@ -20,9 +20,12 @@ trap leave EXIT
 trap 'exit 130' INT TERM
 
 make_tree() {
-  debootstrap --variant=minbase --include=linux-image-amd64,systemd,systemd-sysv,dbus-user-session,libpam-systemd,iproute2,procps,python3,busybox-static,podman,crun,uidmap,passt,zstd \
-    trixie "$tree" http://deb.debian.org/debian
-  chroot "$tree" apt-get install -y -qq --no-install-recommends qemu-system-x86
+  # debootstrap configures what it includes in no order that systemd's packages can bear; apt does.
+  debootstrap --variant=minbase trixie "$tree" http://deb.debian.org/debian
+  mount -t proc proc "$tree/proc"
+  DEBIAN_FRONTEND=noninteractive chroot "$tree" apt-get install -y -qq --no-install-recommends linux-image-amd64 systemd systemd-sysv dbus-user-session \
+    libpam-systemd ca-certificates iproute2 procps python3 busybox-static podman crun uidmap passt zstd qemu-system-x86
+  umount "$tree/proc"
   chroot "$tree" useradd -m owner
   mkdir -p "$tree/var/lib/systemd/linger"
   touch "$tree/var/lib/systemd/linger/owner"
@@ -47,7 +50,7 @@ cd $ROOT/worker
 export HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin RUST_BACKTRACE=0
 mount | grep 'type cgroup'
 tests() { echo "PART \$1"; shift; "\$@" >/tmp/out 2>&1; grep -E '^test |panicked' -A2 /tmp/out | grep -v '\.\.\. ok' | head -c 20000; }
-owner() { systemd-run -q --user -M owner@ -p Delegate=yes -p WorkingDirectory=$ROOT/worker -E HOME=/home/owner -E RUST_BACKTRACE=0 --pipe --wait "\$@"; }
+owner() { systemd-run -q --user -M owner@ --expand-environment=no -p Delegate=yes -p WorkingDirectory=$ROOT/worker -E HOME=/home/owner -E RUST_BACKTRACE=0 --pipe --wait "\$@"; }
 tests root it --test-threads 2 $1
 tests owner owner bash -c 'own=/sys/fs/cgroup\$(cut -d: -f3 /proc/self/cgroup); mkdir \$own/iog-agent; echo \$\$ >\$own/iog-agent/cgroup.procs; exec it --test-threads 2 $1'
 systemd-run -q --user -M owner@ --unit pod podman system service --time=0 unix:///run/user/1000/pod.sock

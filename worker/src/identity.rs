@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use ed25519_dalek::{Signer, SigningKey};
 use kernel::{NodeId, PricePerSecond};
@@ -18,6 +19,7 @@ pub const KEY: &str = "node.key";
 pub const STATE: &str = "state.json";
 /// Holds the number of the process that holds it.
 pub const LOCK: &str = "lock";
+const LOCK_WAIT: Duration = Duration::from_secs(2);
 pub const MAINTENANCE: &str = "maintenance";
 /// What a worker needs that runs jobs in an engine's containers.
 pub const ENGINE: &str = "engine";
@@ -254,7 +256,7 @@ fn lock(directory: &Path) -> Result<File, IdentityError> {
         .mode(0o600)
         .open(&path)
         .map_err(io_at(&path))?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match lock_soon(&file) {
         Ok(()) => {
             let pid = rustix::process::getpid().as_raw_nonzero();
             let mut held = &file;
@@ -267,6 +269,20 @@ fn lock(directory: &Path) -> Result<File, IdentityError> {
             Err(IdentityError::InUse(directory.display().to_string()))
         }
         Err(error) => Err(io_at(&path)(error.into())),
+    }
+}
+
+/// A child that a killed worker had just forked holds its lock until it sees that it is alone: the next worker, which may be started in
+/// the same moment, waits for that.
+fn lock_soon(file: &File) -> rustix::io::Result<()> {
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            other => return other,
+        }
     }
 }
 
@@ -382,6 +398,19 @@ mod tests {
         assert!(matches!(Identity::open(&at), Err(IdentityError::InUse(_))));
         drop(first);
         Identity::open(&at).expect("free again");
+    }
+
+    #[test]
+    fn the_next_agent_waits_for_what_a_killed_one_leaves_behind() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let at = dir.path().join("state");
+        let first = Identity::open(&at).expect("open");
+        let child = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(first);
+        });
+        Identity::open(&at).expect("free soon");
+        child.join().expect("join");
     }
 
     #[test]
