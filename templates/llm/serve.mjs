@@ -11,7 +11,7 @@ const TOKENS_MAX = 1024;
 const BODY_MAX = 1024 * 1024;
 const WAITING_MAX = 64;
 
-const { getLlama, LlamaChatSession } = await import(`${HOME}/node_modules/node-llama-cpp/dist/index.js`);
+const { getLlama, LlamaChatSession, LlamaCompletion } = await import(`${HOME}/node_modules/node-llama-cpp/dist/index.js`);
 const llama = await getLlama({ gpu: false, build: "never", maxThreads: Number(process.env.IOG_CPUS ?? 1), logLevel: "error" });
 const model = await llama.loadModel({ modelPath: `${HOME}/model.gguf` });
 const context = await model.createContext({ contextSize: Math.min(CONTEXT, model.trainContextSize) });
@@ -39,45 +39,76 @@ async function body(request) {
 }
 
 // The messages up to the last as history, and the last as what is asked.
-function conversation(asked, chat) {
-  if (!chat) return [[], String(asked.prompt ?? "")];
-  if (!Array.isArray(asked.messages) || asked.messages.length === 0) throw new Refusal("messages: at least one");
-  const text = (message) => (Array.isArray(message.content) ? message.content.map((part) => part.text ?? "").join("") : String(message.content ?? ""));
-  const history = asked.messages.slice(0, -1).map((message) =>
+function conversation(messages) {
+  const whole = (message) => message !== null && typeof message === "object" && typeof message.role === "string";
+  if (!Array.isArray(messages) || messages.length === 0 || !messages.every(whole)) throw new Refusal("messages: at least one, each with role and content");
+  const text = (message) => (Array.isArray(message.content) ? message.content.map((part) => part?.text ?? "").join("") : String(message.content ?? ""));
+  const history = messages.slice(0, -1).map((message) =>
     message.role === "assistant" ? { type: "model", response: [text(message)] } : { type: message.role === "system" ? "system" : "user", text: text(message) },
   );
-  return [history, text(asked.messages.at(-1))];
+  return [history, text(messages.at(-1))];
+}
+
+function number(asked, name, least, most, otherwise) {
+  const value = asked[name] ?? otherwise;
+  if (value !== undefined && (typeof value !== "number" || !(value >= least && value <= most))) throw new Refusal(`${name}: a number from ${least} to ${most}`);
+  return value;
+}
+
+// What a request may say of how it is answered. Small models go astray at the temperatures of 0.7 to 1 that large ones are asked at,
+// so 0.2 where none is named.
+function manner(asked) {
+  const stops = asked.stop == null ? [] : [asked.stop].flat();
+  if (stops.length > 4 || stops.some((stop) => typeof stop !== "string" || stop === "")) throw new Refusal("stop: up to four texts");
+  return {
+    maxTokens: Math.min(TOKENS_MAX, number(asked, asked.max_tokens == null ? "max_completion_tokens" : "max_tokens", 1, Number.MAX_SAFE_INTEGER, 256)),
+    temperature: number(asked, "temperature", 0, 2, 0.2),
+    topP: number(asked, "top_p", 0, 1, 0.9),
+    seed: number(asked, "seed", 0, 0xffffffff),
+    customStopTriggers: stops.length > 0 ? stops : undefined,
+  };
 }
 
 async function complete(asked, chat, request, response) {
-  const [history, prompt] = conversation(asked, chat);
-  const most = Math.max(1, Math.min(TOKENS_MAX, Number(asked.max_tokens ?? asked.max_completion_tokens ?? 256) || 256));
+  if (asked === null || typeof asked !== "object" || Array.isArray(asked)) throw new Refusal("the body is no JSON object");
+  const [history, prompt] = chat ? conversation(asked.messages) : [[], asked.prompt];
+  if (typeof prompt !== "string") throw new Refusal("prompt: one text");
+  const how = manner(asked);
   const stream = asked.stream === true;
   const kind = chat ? (stream ? "chat.completion.chunk" : "chat.completion") : "text_completion";
-  const head = { id: `cmpl-${randomUUID()}`, object: kind, created: Math.floor(Date.now() / 1000), model: NAME };
+  const head = { id: `${chat ? "chatcmpl" : "cmpl"}-${randomUUID()}`, object: kind, created: Math.floor(Date.now() / 1000), model: NAME };
   const gone = new AbortController();
   response.on("close", () => gone.abort());
   const send = (body) => response.write(`data: ${JSON.stringify(body)}\n\n`);
   if (stream) response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
-  const session = new LlamaChatSession({ contextSequence: sequence });
-  session.setChatHistory(history);
   const begun = performance.now();
   let tokens = 0;
-  const { responseText, stopReason } = await session.promptWithMeta(prompt, {
-    maxTokens: most,
-    temperature: Number(asked.temperature ?? 0.7),
+  const options = {
+    ...how,
     signal: gone.signal,
     stopOnAbortSignal: true,
     onToken: (some) => (tokens += some.length),
     onTextChunk: (text) => {
       if (stream && text) send({ ...head, choices: [{ index: 0, ...(chat ? { delta: { content: text } } : { text }), finish_reason: null }] });
     },
-  });
-  session.dispose({ disposeSequence: false });
+  };
+  let said;
+  if (chat) {
+    const session = new LlamaChatSession({ contextSequence: sequence });
+    session.setChatHistory(history);
+    const answered = await session.promptWithMeta(prompt, options);
+    said = { text: answered.responseText, why: answered.stopReason };
+    session.dispose({ disposeSequence: false });
+  } else {
+    const completion = new LlamaCompletion({ contextSequence: sequence });
+    const answered = await completion.generateCompletionWithMeta(prompt, options);
+    said = { text: answered.response, why: answered.metadata.stopReason };
+    completion.dispose({ disposeSequence: false });
+  }
   await sequence.clearHistory();
   requests += 1;
   console.log(`requests=${requests} tokens_per_second=${((1000 * tokens) / (performance.now() - begun)).toFixed(1)}`);
-  const reason = stopReason === "maxTokens" ? "length" : "stop";
+  const reason = said.why === "maxTokens" ? "length" : "stop";
   const count = model.tokenize(prompt).length;
   const usage = { prompt_tokens: count, completion_tokens: tokens, total_tokens: count + tokens };
   if (stream) {
@@ -85,7 +116,7 @@ async function complete(asked, chat, request, response) {
     response.end("data: [DONE]\n\n");
     return;
   }
-  const part = chat ? { message: { role: "assistant", content: responseText } } : { text: responseText };
+  const part = chat ? { message: { role: "assistant", content: said.text } } : { text: said.text };
   answer(response, 200, { ...head, choices: [{ index: 0, ...part, finish_reason: reason }], usage });
 }
 
