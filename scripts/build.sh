@@ -81,8 +81,10 @@ bind() {
   rm -rf "$WORK/js"
   wasm-bindgen --target web --no-typescript --out-name "$NAME" --out-dir "$WORK/js" "$RAW"
   if [ "$FRONT_KIND" = release ]; then
-    # Plain -Oz: the features that the compiler used stand in the module itself.
-    wasm-opt -Oz "$WORK/js/${NAME}_bg.wasm" -o "$WORK/js/small.wasm"
+    # The features that the compiler used stand in the module itself. What is known of values all over the program is used (--gufa), then -Oz once
+    # more; functions in the order of their names lie beside those they are like, which brotli makes use of: 4 KB less together. Not -tnh, which
+    # saves as little and may take out checks that panic.
+    wasm-opt -Oz --gufa -Oz --reorder-functions-by-name "$WORK/js/${NAME}_bg.wasm" -o "$WORK/js/small.wasm"
     mv "$WORK/js/small.wasm" "$WORK/js/${NAME}_bg.wasm"
   fi
   printf '%s' "$1" > "$WORK/js.key"
