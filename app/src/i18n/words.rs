@@ -20,9 +20,12 @@ macro_rules! words {
 
 mod audit;
 mod chain;
+mod earning;
 mod fleet;
+mod frame;
+mod jobs;
+mod market;
 mod money;
-mod pages;
 mod reports;
 mod templates;
 mod verify;
@@ -48,8 +51,11 @@ impl Words {
 /// All of them, for tests.
 #[cfg(test)]
 pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
-    pages::ALL
+    frame::ALL
         .iter()
+        .chain(market::ALL)
+        .chain(jobs::ALL)
+        .chain(earning::ALL)
         .chain(audit::ALL)
         .chain(money::ALL)
         .chain(reports::ALL)
