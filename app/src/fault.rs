@@ -102,6 +102,11 @@ impl Fault {
         for field in &mut problem.fields {
             field.message = word(&field.message);
         }
+        if self.says_its_fields(locale) {
+            let said = problem.fields.iter();
+            let said = said.map(|field| format!("{}：{}", field.field, field.message));
+            problem.detail = format!("{}。", said.collect::<Vec<_>>().join("；"));
+        }
         Self(problem)
     }
 
@@ -109,8 +114,23 @@ impl Fault {
     #[cfg(feature = "ssr")]
     pub fn in_language(&self, locale: Locale) -> Problem {
         let mut problem = self.worded(locale).0;
-        problem.detail = self.sentence(locale);
+        problem.detail = match self.says_its_fields(locale) {
+            true => format!(
+                "{}：{}",
+                title(problem.code, locale.words()),
+                problem.detail
+            ),
+            false => self.sentence(locale),
+        };
         problem
+    }
+
+    /// Whether the detail is made of the fields' messages, each of which may be known where the whole is not.
+    #[cfg(feature = "ssr")]
+    fn says_its_fields(&self, locale: Locale) -> bool {
+        locale == Locale::Zh
+            && !self.0.fields.is_empty()
+            && translated(&self.0.detail, locale).is_none()
     }
 
     pub fn title(&self, t: &Words) -> &'static str {

@@ -436,6 +436,27 @@ const PATTERNS: &[(&str, &str)] = &[
         "此处没有保留第 {} 轮；/rounds 列出了保留的轮次",
     ),
     ("nothing is below 0; write {}", "没有小于 0 的值；请写 {}"),
+    // What a body is refused with that has something of another kind at a field.
+    ("expected {}, not {}", "应为{}，而不是{}"),
+    ("a whole number that is not below zero", "不小于零的整数"),
+    ("a number", "数字"),
+    ("a text in quotes", "带引号的文本"),
+    ("true or false", "true 或 false"),
+    ("a list in [ ]", "[ ] 中的列表"),
+    ("fields in { }", "{ } 中的字段"),
+    ("a list", "列表"),
+    ("the text {}", "文本 {}"),
+    ("the number {}", "数字 {}"),
+    ("is missing", "缺少此项"),
+    (
+        "another file's directory has this path",
+        "此路径是另一文件所在的目录",
+    ),
+    ("two files have this path", "两个文件使用了此路径"),
+    (
+        "a file is where a directory should be",
+        "应为目录之处是一个文件",
+    ),
 ];
 
 /// The sentence in the reader's language; one that is not known stays as it is.
@@ -526,6 +547,26 @@ mod tests {
             translate("Only another admin can do this.", Locale::Zh),
             "只能由另一位管理员处理。"
         );
+    }
+
+    #[test]
+    fn a_value_of_another_kind_is_refused_in_the_readers_words() {
+        for (text, told) in [
+            (
+                "expected a whole number that is not below zero, not the text \"much\"",
+                "应为不小于零的整数，而不是文本 \"much\"",
+            ),
+            (
+                "expected a whole number from 0 to 4294967295, not the number 4294967296",
+                "应为0 到 4294967295 之间的整数，而不是数字 4294967296",
+            ),
+            (
+                "expected fields in { }, not a list",
+                "应为{ } 中的字段，而不是列表",
+            ),
+        ] {
+            assert_eq!(translate(text, Locale::Zh), told);
+        }
     }
 
     #[test]

@@ -152,6 +152,10 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "金额不是数字，请写成 12.5 的形式，最多 8 位小数",
     ),
     (
+        "the amount is in whole base units, as a text: 12.5 IO is \"1250000000\"",
+        "金额以基本单位的整数文本表示：12.5 IO 为 \"1250000000\"",
+    ),
+    (
         "IO has 8 decimals; this amount has more, and nothing is rounded silently",
         "IO 有 8 位小数，此金额超出，我们不会擅自取整",
     ),

@@ -286,6 +286,15 @@ impl Exchange {
         Ok(())
     }
 
+    /// Whether a lease had all the seconds that its job's time limit leaves it. Its worker knows only how many are paid for; when those are
+    /// over, it is the limit that was met and not the money that ran out.
+    pub(crate) async fn met_its_limit(&self, live: &LeaseLive) -> Result<bool, Error> {
+        let lease = live.lease.id;
+        let seats = self.seats_of(live.lease.job).await?;
+        let own = seats.into_iter().find(|seat| seat.live.lease.id == lease);
+        Ok(own.is_some_and(|seat| seat.left <= live.lease.funded))
+    }
+
     /// The job's live leases, and how many seconds each may have at most: the job's time limit less what its member's
     /// earlier leases delivered.
     async fn seats_of(&self, job: JobId) -> Result<Vec<Funding>, Error> {
@@ -308,7 +317,7 @@ impl Exchange {
                 // What ends gets no more.
                 Some(_) => live.lease.funded,
             };
-            Funding { live, limit }
+            Funding { live, left, limit }
         };
         Ok(lives.into_iter().map(seat).collect())
     }
@@ -317,6 +326,9 @@ impl Exchange {
 /// A lease of a job that is to be funded together with the others.
 struct Funding {
     live: LeaseLive,
+    /// What the job's time limit leaves it.
+    left: Seconds,
+    /// How far it is funded at most.
     limit: Seconds,
 }
 

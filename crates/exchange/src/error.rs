@@ -139,7 +139,12 @@ impl Error {
             Self::NoMatch(no_match) => no_match.fields(),
             _ => Vec::new(),
         };
-        Problem::new(code, sentence(&self.to_string())).with_fields(fields)
+        let detail = match self {
+            // It begins with a field's name, which has no capital.
+            Self::Invalid(_) => format!("{self}."),
+            _ => sentence(&self.to_string()),
+        };
+        Problem::new(code, detail).with_fields(fields)
     }
 }
 

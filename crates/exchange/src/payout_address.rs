@@ -22,7 +22,7 @@ pub(crate) fn payee(text: &str) -> Result<Address, Error> {
     settlement::sign_in::account_address(text.trim()).map_err(|_| {
         Error::invalid(
             "address",
-            "an Aptos address: 0x and up to 64 digits 0-9 a-f",
+            "an Aptos address: 0x and up to 64 digits 0-9 a-f; not 0x0 to 0xf, which are the chain's own",
         )
     })
 }

@@ -464,7 +464,12 @@ impl Exchange {
         let noticed = live
             .stop
             .is_some_and(|stop| stop.reason == StopReason::Preempted);
-        let end = end.as_reported(live.stop.is_some(), noticed);
+        let end = match end.as_reported(live.stop.is_some(), noticed) {
+            RunEnd::OutOfFunds if self.met_its_limit(&live).await? => RunEnd::TimeLimit {
+                seconds: live.spec.limits.duration_seconds,
+            },
+            other => other,
+        };
         let fallen = {
             let memory = self.memory();
             fell(&live.lease, |id| {

@@ -17,6 +17,8 @@ const SECONDS_PER_HOUR: i64 = 3_600;
 pub enum MoneyError {
     #[error("the amount is not a number; write it like 12.5, with a point and at most 8 decimals")]
     NotANumber,
+    #[error("the amount is in whole base units, as a text: 12.5 IO is \"1250000000\"")]
+    NotBaseUnits,
     #[error("IO has 8 decimals; this amount has more, and nothing is rounded silently")]
     TooPrecise,
     #[error("an amount cannot be below zero")]
@@ -154,7 +156,7 @@ impl FromStr for Amount {
 
     /// Reads base units, the form that travels. For a person's decimal see [`Amount::parse_io`].
     fn from_str(text: &str) -> Result<Self, MoneyError> {
-        let base = text.parse::<i64>().map_err(|_| MoneyError::NotANumber)?;
+        let base = text.parse::<i64>().map_err(|_| MoneyError::NotBaseUnits)?;
         Self::try_from_base(base)
     }
 }

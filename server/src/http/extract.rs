@@ -132,11 +132,20 @@ fn plain(message: &str) -> String {
         .or_else(|| message.strip_prefix("invalid value: "))
         .and_then(|rest| rest.split_once(", expected "));
     if let Some((got, expected)) = halves {
-        return format!(
-            "expected {}, not {}",
-            expected_words(expected),
-            got_words(got)
-        );
+        // A whole number, but a larger one than there is room for.
+        let most = match expected {
+            "u8" => Some(u64::from(u8::MAX)),
+            "u16" => Some(u64::from(u16::MAX)),
+            "u32" => Some(u64::from(u32::MAX)),
+            _ => None,
+        };
+        let got = got_words(got);
+        return match most
+            .filter(|_| message.starts_with("invalid value: integer") && !got.contains('-'))
+        {
+            Some(most) => format!("expected a whole number from 0 to {most}, not {got}"),
+            None => format!("expected {}, not {got}", expected_words(expected)),
+        };
     }
     message.replace('`', "")
 }
@@ -330,6 +339,16 @@ mod tests {
                 r#"{"name":"x","command":["a"],"resources":{"cpus":-1}}"#,
                 "resources.cpus",
                 "expected a whole number that is not below zero, not the number -1",
+            ),
+            (
+                r#"{"name":"x","command":["a"],"resources":{"cpus":4294967296}}"#,
+                "resources.cpus",
+                "expected a whole number from 0 to 4294967295, not the number 4294967296",
+            ),
+            (
+                r#"{"name":"x","command":["a"],"ports":[65536]}"#,
+                "ports[0]",
+                "expected a port from 1 to 65535, or its port, name, public and health in { }",
             ),
             (
                 r#"{"name":"x","command":["a"],"resources":true}"#,

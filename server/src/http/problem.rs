@@ -43,6 +43,29 @@ impl Refused {
     }
 }
 
+impl Refused {
+    /// Of a request that holds a specification at `spec`: what the exchange calls `resources.cpus` stands at `spec.resources.cpus` there.
+    #[must_use]
+    pub fn in_spec(mut self) -> Self {
+        if self.0.code != Code::Invalid {
+            return self;
+        }
+        let beside = ["device", "quote", "spec", "Idempotency-Key"];
+        for field in &mut self.0.fields {
+            let first = field.field.split(['.', '[']).next().unwrap_or_default();
+            if !beside.contains(&first) {
+                let named = format!("spec.{}", field.field);
+                self.0.detail =
+                    self.0
+                        .detail
+                        .replacen(&format!("{}: ", field.field), &format!("{named}: "), 1);
+                field.field = named;
+            }
+        }
+        self
+    }
+}
+
 impl From<exchange::Error> for Refused {
     fn from(error: exchange::Error) -> Self {
         let problem = error.problem();
@@ -211,6 +234,34 @@ mod tests {
         );
         let english = read(worded(refused(), Locale::En)).await;
         assert_eq!(english.detail, "No offer matches.");
+    }
+
+    #[test]
+    fn fields_of_a_specification_are_named_where_they_stand() {
+        let refused = |field: &str| {
+            let problem = FieldProblem::new(field, "at least 1");
+            let refused = Refused::fields(vec![problem]).in_spec();
+            refused.0.fields[0].field.clone()
+        };
+        assert_eq!(refused("resources.cpus"), "spec.resources.cpus");
+        assert_eq!(refused("files[0].path"), "spec.files[0].path");
+        assert_eq!(refused("device"), "device");
+        let one = Refused::field("limits.duration_seconds", "at least 1").in_spec();
+        assert_eq!(one.0.detail, "spec.limits.duration_seconds: at least 1");
+    }
+
+    #[test]
+    fn what_is_wrong_with_fields_is_told_in_chinese_whole() {
+        let field = FieldProblem::new(
+            "spec.resources.cpus",
+            "expected a number, not the text \"x\"",
+        );
+        let detail = "spec.resources.cpus: expected a number, not the text \"x\".";
+        let problem = Problem::new(Code::Invalid, detail).with_fields(vec![field]);
+        assert_eq!(
+            Fault(problem).in_language(Locale::Zh).detail,
+            "有内容需要修改：spec.resources.cpus：应为数字，而不是文本 \"x\"。"
+        );
     }
 
     #[test]

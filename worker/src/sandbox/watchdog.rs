@@ -160,9 +160,10 @@ impl Watchdog {
         if self.stop.is_some() || self.job_ended_at.is_some() {
             return;
         }
+        // What is paid for never goes beyond the time limit: where the two fall together, it is the limit that ends the job.
         for (at, reason) in [
-            (self.funds_end(), StopReason::Funds),
             (self.time_limit_ends(), StopReason::TimeLimit),
+            (self.funds_end(), StopReason::Funds),
         ] {
             let Some(at) = at else { continue };
             if now >= at.saturating_sub(self.limit_grace()) {
@@ -313,6 +314,19 @@ mod tests {
             [(800, Action::Terminate), (1_000, Action::KillJob)]
         );
         assert_eq!(dog.stopped_for(), Some(StopReason::TimeLimit));
+    }
+
+    #[test]
+    fn what_is_paid_up_to_the_limit_ends_by_the_limit() {
+        let mut dog = running(1_000_000, Some(60_000), Some(60_000));
+        assert_eq!(
+            run(&mut dog, 65_000),
+            [(50_000, Action::Terminate), (60_000, Action::KillJob)]
+        );
+        assert_eq!(dog.stopped_for(), Some(StopReason::TimeLimit));
+        let mut poor = running(1_000_000, Some(59_000), Some(60_000));
+        run(&mut poor, 65_000);
+        assert_eq!(poor.stopped_for(), Some(StopReason::Funds));
     }
 
     #[test]

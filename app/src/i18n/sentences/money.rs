@@ -25,8 +25,8 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
         "最多 {} IO，即主张的金额",
     ),
     (
-        "an Aptos address: 0x and up to 64 digits 0-9 a-f",
-        "Aptos 地址：0x 加最多 64 位 0-9 a-f",
+        "an Aptos address: 0x and up to 64 digits 0-9 a-f; not 0x0 to 0xf, which are the chain's own",
+        "Aptos 地址：0x 加最多 64 位 0-9 a-f；0x0 至 0xf 为链自身所用，不可填写",
     ),
     (
         "say where it goes: no payout address is set yet",

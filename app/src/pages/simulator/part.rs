@@ -118,7 +118,7 @@ fn form(
             </div>
             <Field name="per_hour" label=t.sim_price() unit=t.unit_price() input_mode="decimal" value=ask.per_hour.clone() error=per_hour/>
             <div class="grid gap-3 sm:grid-cols-2">
-                <Field name="hours" label=t.sim_hours() unit="h" input_mode="numeric" value=ask.hours.clone() error=hours/>
+                <Field name="hours" label=t.sim_hours() unit=t.unit_h() input_mode="numeric" value=ask.hours.clone() error=hours/>
                 <Field name="watts" label=t.sim_watts() unit="W" input_mode="numeric" value=ask.watts.clone() error=watts/>
                 <Field name="kwh" label=t.sim_kwh() unit=t.sim_kwh_unit() input_mode="decimal" value=ask.kwh.clone() error=kwh/>
                 <div class="field">

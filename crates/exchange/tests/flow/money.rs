@@ -78,6 +78,36 @@ async fn a_job_is_metered_paid_and_its_receipts_verify() {
 }
 
 #[tokio::test]
+async fn a_job_that_had_its_time_is_not_told_that_the_money_ran_out() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, otto) = world.people("50").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let limited = spec("limits = { duration_seconds = 60 }");
+        let job = world.exchange.submit(&rita, limited, None, None);
+        let job = job.await.unwrap().summary.id;
+        worker.start(&world).await;
+        worker.work(&world, 20).await;
+        // It goes on elsewhere, with what its time limit leaves: only the paid seconds tell the second worker of that.
+        worker.end(&world, RunEnd::NodeDrained).await;
+        world.exchange.tick().await.unwrap();
+        worker.start(&world).await;
+        worker.work(&world, 60).await;
+        assert_eq!(worker.runs[0].funded, 40);
+        worker.end(&world, RunEnd::OutOfFunds).await;
+        let view = world.exchange.job(&rita, job).await.unwrap();
+        assert_eq!(view.summary.end, Some(RunEnd::TimeLimit { seconds: 60 }));
+        assert_eq!(view.summary.seconds, Seconds::new(60));
+        let told = world.exchange.notices(&rita, None, 50).await.unwrap();
+        assert!(
+            !format!("{told:?}").contains("JobOutOfFunds"),
+            "no alarm about money: {told:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn fault_akash_node_1635_overdrawn_escrow_does_not_run_free() {
     for backend in backends() {
         let world = World::with(backend, |settings| {

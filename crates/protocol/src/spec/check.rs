@@ -147,6 +147,17 @@ impl JobSpec {
             );
             check.that(seen.insert(&file.path), &field, "two files have this path");
         }
+        for (i, file) in self.files.iter().enumerate() {
+            let inside = format!("{}/", file.path);
+            check.that(
+                !self
+                    .files
+                    .iter()
+                    .any(|other| other.path.starts_with(&inside)),
+                &format!("files[{i}].path"),
+                "another file's directory has this path",
+            );
+        }
         if let Some(hash) = &self.bundle {
             check.that(
                 is_sha256(hash),

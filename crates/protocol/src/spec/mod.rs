@@ -112,7 +112,10 @@ pub struct Port {
 
 /// As people write it.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a port from 1 to 65535, or its port, name, public and health in { }"
+)]
 enum PortForm {
     Number(u16),
     Whole(WholePort),

@@ -46,6 +46,14 @@ fn each_bad_field_is_named() {
         fields(|s| s.resources.memory_mib = 0),
         ["resources.memory_mib"]
     );
+    let file = |path: &str| InlineFile {
+        path: path.to_owned(),
+        content: String::new(),
+    };
+    assert_eq!(
+        fields(|s| s.files = vec![file("a/b"), file("a"), file("ab")]),
+        ["files[1].path"]
+    );
     assert_eq!(
         fields(|s| s.limits.duration_seconds = 0),
         ["limits.duration_seconds"]

@@ -98,10 +98,13 @@ pub async fn submit(
     once: Once,
     request: Request,
 ) -> Result<(StatusCode, Json<JobView>), Refused> {
+    let at_root = has_type(&request, "application/toml");
     let new = new_job(query, request).await?;
     let job = exchange
         .submit_quoted(&actor, new.spec, new.device, new.quote, once.key())
-        .await?;
+        .await
+        .map_err(Refused::from)
+        .map_err(|refused| if at_root { refused } else { refused.in_spec() })?;
     Ok((StatusCode::CREATED, Json(job)))
 }
 

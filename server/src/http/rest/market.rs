@@ -99,11 +99,11 @@ pub async fn quote(
     if let Some(actor) = &actor {
         actor.require(Scope::Jobs)?;
     }
-    Ok(Json(
-        exchange
-            .hold_quote(actor.as_ref(), &new.spec, new.device)
-            .await?,
-    ))
+    let quote = exchange
+        .hold_quote(actor.as_ref(), &new.spec, new.device)
+        .await
+        .map_err(|error| Refused::from(error).in_spec())?;
+    Ok(Json(quote))
 }
 
 /// The account's saved searches with their newest alerts, the oldest search first.
