@@ -192,7 +192,9 @@ impl Exchange {
         dispute.set_aside = from_earned.checked_add(from_matured)?;
         tx.insert_dispute(dispute).await.map_err(|error| {
             if error.is_conflict() {
-                Error::Conflict("this receipt was contested before; a ruling is final".into())
+                Error::Conflict(
+                    "this receipt was contested before; each can be contested once".into(),
+                )
             } else {
                 error.into()
             }

@@ -104,8 +104,8 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
     ),
     ("nothing was paid for this receipt", "此收据没有产生费用"),
     (
-        "this receipt was contested before; a ruling is final",
-        "此收据已提出过争议，裁定为最终结果",
+        "this receipt was contested before; each can be contested once",
+        "此收据已提出过争议；每张收据只能提出一次",
     ),
     ("it is decided already", "已作出裁定"),
     (

@@ -111,10 +111,14 @@ pub fn card(dispute: &DisputeView, owner: bool, admin: bool, t: &'static Words) 
         })
         .parts();
     let decided = dispute.decided_at.map(|at| {
+        if dispute.state == DisputeState::Withdrawn {
+            return fact(t.dispute_withdrawn(), format::moment(at)).into_any();
+        }
         view! {
             {fact(t.dispute_refunded(), format::io(dispute.refunded))}
             {fact(t.dispute_ruling(), format!("{} ({})", told(&dispute.ruling, locale()), format::moment(at)))}
         }
+        .into_any()
     });
     let open = dispute.state == DisputeState::Open;
     let add = open.then(|| {
