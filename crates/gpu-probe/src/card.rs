@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use proof::Key;
 use wgpu::{
-    BindGroupDescriptor, BindGroupEntry, Buffer, BufferDescriptor, BufferUsages,
+    BindGroup, BindGroupDescriptor, BindGroupEntry, Buffer, BufferDescriptor, BufferUsages,
     CommandEncoderDescriptor, ComputePassDescriptor, ComputePipeline, ComputePipelineDescriptor,
-    Device, DeviceDescriptor, MapMode, PollType, Queue, ShaderModule, ShaderModuleDescriptor,
-    ShaderSource,
+    Device, DeviceDescriptor, MapMode, MemoryHints, PollType, Queue, ShaderModule,
+    ShaderModuleDescriptor, ShaderSource,
 };
 
 use crate::ProbeError;
@@ -17,8 +17,11 @@ pub struct Card {
     pub(crate) device: Device,
     pub(crate) queue: Queue,
     pub(crate) fill_shader: ShaderModule,
+    pub(crate) sweep_shader: ShaderModule,
+    pub(crate) tree_shader: ShaderModule,
     pub(crate) product_shader: ShaderModule,
     pub(crate) chunks: Vec<crate::fill::Chunk>,
+    pub(crate) sweeps: Option<crate::sweep::Sweeps>,
     pub(crate) buffer_bytes_max: u64,
     name: String,
     complaint: Arc<Mutex<Option<String>>>,
@@ -44,6 +47,8 @@ impl Card {
         let descriptor = DeviceDescriptor {
             // As large as the card allows: its memory is to be filled.
             required_limits: limits.clone(),
+            // What is left of it is little: no large pieces are to be taken for small needs.
+            memory_hints: MemoryHints::MemoryUsage,
             ..DeviceDescriptor::default()
         };
         let (device, queue) =
@@ -60,14 +65,13 @@ impl Card {
                 source: ShaderSource::Wgsl(format!("{KEY}\n{text}").into()),
             })
         };
-        let (fill_shader, product_shader) = (
-            shader(include_str!("fill.wgsl")),
-            shader(include_str!("product.wgsl")),
-        );
         let card = Self {
-            fill_shader,
-            product_shader,
+            fill_shader: shader(include_str!("fill.wgsl")),
+            sweep_shader: shader(include_str!("sweep.wgsl")),
+            tree_shader: shader(include_str!("tree.wgsl")),
+            product_shader: shader(include_str!("product.wgsl")),
             chunks: Vec::new(),
+            sweeps: None,
             buffer_bytes_max: limits
                 .max_buffer_size
                 .min(limits.max_storage_buffer_binding_size),
@@ -117,20 +121,18 @@ impl Card {
     }
 
     pub(crate) fn uniform(&self, words: &[u32]) -> Buffer {
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let bytes = bytes(words);
         let size = u64::try_from(bytes.len()).unwrap_or(0);
         let buffer = self.buffer(size, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
         self.queue.write_buffer(&buffer, 0, &bytes);
         buffer
     }
 
-    /// Runs a shader over these buffers, bound from 0, and waits for it.
-    pub(crate) fn run(
+    pub(crate) fn bound(
         &self,
         pipeline: &ComputePipeline,
         buffers: &[(u32, &Buffer)],
-        groups: (u32, u32),
-    ) -> Result<(), ProbeError> {
+    ) -> BindGroup {
         let entries: Vec<BindGroupEntry<'_>> = buffers
             .iter()
             .map(|(binding, buffer)| BindGroupEntry {
@@ -138,11 +140,21 @@ impl Card {
                 resource: buffer.as_entire_binding(),
             })
             .collect();
-        let bound = self.device.create_bind_group(&BindGroupDescriptor {
+        self.device.create_bind_group(&BindGroupDescriptor {
             label: None,
             layout: &pipeline.get_bind_group_layout(0),
             entries: &entries,
-        });
+        })
+    }
+
+    /// Runs a shader over these buffers and waits for it.
+    pub(crate) fn run(
+        &self,
+        pipeline: &ComputePipeline,
+        buffers: &[(u32, &Buffer)],
+        groups: (u32, u32),
+    ) -> Result<(), ProbeError> {
+        let bound = self.bound(pipeline, buffers);
         let mut encoder = self
             .device
             .create_command_encoder(&CommandEncoderDescriptor::default());
@@ -172,6 +184,11 @@ impl Card {
             .create_command_encoder(&CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(from, 0, &landing, 0, bytes);
         self.queue.submit([encoder.finish()]);
+        self.landed(&landing, bytes)
+    }
+
+    /// What was copied to a buffer that can be read here.
+    pub(crate) fn landed(&self, landing: &Buffer, bytes: u64) -> Result<Vec<u32>, ProbeError> {
         landing.map_async(MapMode::Read, 0..bytes, |_| {});
         self.wait()?;
         let view = landing.get_mapped_range(0..bytes).map_err(driver)?;
@@ -180,7 +197,10 @@ impl Card {
                 .rev()
                 .fold(0_u32, |word, byte| word << 8 | u32::from(*byte))
         };
-        Ok(view.chunks_exact(4).map(word).collect())
+        let words = view.chunks_exact(4).map(word).collect();
+        drop(view);
+        landing.unmap();
+        Ok(words)
     }
 
     /// The way to the card and back, in MB/s, by a clock that gives microseconds.
@@ -207,6 +227,10 @@ impl Card {
         self.download(&there, bytes / 4)?;
         Ok((to, speed(from)))
     }
+}
+
+pub(crate) fn bytes(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
 pub(crate) const fn words(key: Key) -> [u32; 4] {

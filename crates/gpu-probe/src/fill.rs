@@ -1,4 +1,4 @@
-//! The card's memory, filled and read back.
+//! The card's memory, filled.
 
 use proof::Key;
 use proof::fill::BLOCK_BYTES;
@@ -7,12 +7,13 @@ use wgpu::{Buffer, BufferUsages};
 
 use crate::ProbeError;
 use crate::card::{Card, words};
+use crate::sweep::Sweeps;
 
 /// Blocks of one buffer: a card gives its memory in pieces.
 pub(crate) struct Chunk {
-    memory: Buffer,
-    first: u32,
-    count: u32,
+    pub memory: Buffer,
+    pub first: u32,
+    pub count: u32,
 }
 
 /// Pieces are no larger than this: a pass over one is short, so that it can be let go.
@@ -20,9 +21,9 @@ const CHUNK_BYTES_MAX: u64 = 512 * 1024 * 1024;
 const THREADS: u32 = 64;
 
 impl Card {
-    fn params(&self, key: Key, read: Key, chunk: (u32, u32), turn: u32) -> Buffer {
+    fn params(&self, key: Key, chunk: (u32, u32), turn: u32) -> Buffer {
         let tail = [chunk.0, chunk.1, turn, 0];
-        let all: Vec<u32> = [words(key), words(read), tail].concat();
+        let all: Vec<u32> = [words(key), tail].concat();
         self.uniform(&all)
     }
 
@@ -37,6 +38,8 @@ impl Card {
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), ProbeError> {
         self.release();
+        // First, so that it is not the room for the answers that is missing in the end.
+        self.sweeps = Some(Sweeps::new(self, task)?);
         let most = self.buffer_bytes_max.min(CHUNK_BYTES_MAX) / BLOCK_BYTES;
         let most = u32::try_from(most).unwrap_or(u32::MAX).max(1);
         let (begin, go_over) = (
@@ -53,7 +56,7 @@ impl Card {
                     self.release();
                     return Err(ProbeError::Stopped);
                 }
-                let params = self.params(key, key, (first, count), turn);
+                let params = self.params(key, (first, count), turn);
                 let pipeline = if turn == 0 { &begin } else { &go_over };
                 let groups = (count.div_ceil(THREADS), 1);
                 self.run(pipeline, &[(0, &params), (1, &memory)], groups)?;
@@ -68,28 +71,13 @@ impl Card {
         Ok(())
     }
 
-    /// One word of each block.
-    ///
-    /// # Errors
-    /// The driver refuses.
-    pub fn read(&self, read: Key) -> Result<Vec<u32>, ProbeError> {
-        let pipeline = self.pipeline(&self.fill_shader, "answer");
-        let mut all = Vec::new();
-        for chunk in &self.chunks {
-            let bytes = u64::from(chunk.count) * 4;
-            let answers = self.buffer(bytes, BufferUsages::STORAGE | BufferUsages::COPY_SRC);
-            let params = self.params(read, read, (chunk.first, chunk.count), 0);
-            let bound = [(0, &params), (1, &chunk.memory), (2, &answers)];
-            self.run(&pipeline, &bound, (chunk.count.div_ceil(THREADS), 1))?;
-            all.extend(self.download(&answers, u64::from(chunk.count))?);
-        }
-        Ok(all)
-    }
-
     /// Gives the memory back.
     pub fn release(&mut self) {
         for chunk in self.chunks.drain(..) {
             chunk.memory.destroy();
+        }
+        if let Some(sweeps) = self.sweeps.take() {
+            sweeps.release();
         }
     }
 }

@@ -8,6 +8,7 @@ mod card;
 mod cards;
 mod fill;
 mod product;
+mod sweep;
 
 pub use card::Card;
 pub use cards::{Found, Wanted, cards};

@@ -5,8 +5,9 @@ use gpu_probe::{Card, ProbeError, Wanted, cards};
 use kernel::{ChallengeId, Timestamp};
 use proof::key::{Key, Purpose};
 use proof::product::Factors;
+use proof::sweep::{self, Sweeps};
 use proof::{Binding, fill, product};
-use protocol::proof::{FillTask, ProductTask};
+use protocol::proof::{FillTask, Place, ProductTask};
 
 fn any() -> Wanted {
     Wanted {
@@ -30,19 +31,43 @@ fn a_card_computes_what_the_plain_way_does() {
             return;
         }
     };
-    let (key, read) = (
-        Key::new(&binding, "00", Purpose::Fill),
-        Key::new(&binding, "00", Purpose::Read),
-    );
+    let key = Key::new(&binding, "00", Purpose::Fill);
+    let next = |text: &str| sweep::key(&binding, text);
+    let place = |sweep, group| Place { sweep, group };
+    // One block, a leaf that is not full, one that is left over, and more threads than one group has.
+    for blocks in [1, 63, 64, 65, 130, 64 * 70 + 1] {
+        let task = FillTask {
+            blocks,
+            passes: 3,
+            sweeps: 3,
+        };
+        card.fill(key, task, &|| true).unwrap();
+        let plain = fill::filled(key, task, || true).unwrap();
+        let one = |key| sweep::answers(key, &plain);
+        let plain = Sweeps::of("01", task.sweeps, next, one, || true).unwrap();
+        assert_eq!(
+            card.sweep("01", &next, &|| true),
+            Ok(plain.roots()),
+            "{blocks} blocks"
+        );
+        let last = sweep::groups(blocks) - 1;
+        let places = [place(0, 0), place(2, last), place(1, last / 2)];
+        assert_eq!(card.open_sweeps(&places), Ok(plain.open(&places)));
+        assert!(card.open_sweeps(&[place(0, last + 1)]).is_err());
+        assert!(card.open_sweeps(&[place(3, 0)]).is_err());
+    }
+    assert_eq!(card.sweep("01", &next, &|| false), Err(ProbeError::Stopped));
+    assert!(card.open_sweeps(&[place(0, 0)]).is_err(), "it was let go");
     let task = FillTask {
         blocks: 130,
         passes: 3,
+        sweeps: 2,
     };
-    card.fill(key, task, &|| true).unwrap();
-    let plain = fill::filled(key, task, || true).unwrap();
-    assert_eq!(card.read(read), Ok(fill::answers(read, &plain)));
     assert_eq!(card.fill(key, task, &|| false), Err(ProbeError::Stopped));
-    assert_eq!(card.read(read), Ok(Vec::new()), "what was filled is gone");
+    assert!(
+        card.sweep("01", &next, &|| true).is_err(),
+        "what was filled is gone"
+    );
 
     let factors = Factors::new(&binding, "00");
     for size in [1, 63, 64, 100, 256] {

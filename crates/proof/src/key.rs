@@ -22,7 +22,7 @@ pub struct Key(pub [u32; 4]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     Fill,
-    Read,
+    Sweep,
     Left,
     Right,
     Scale,
@@ -32,7 +32,7 @@ impl Purpose {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Fill => "fill",
-            Self::Read => "read",
+            Self::Sweep => "sweep",
             Self::Left => "left",
             Self::Right => "right",
             Self::Scale => "scale",
@@ -139,7 +139,7 @@ mod tests {
             Key::new(&binding(1, "ab", "GPU-1"), "00", Purpose::Fill),
             Key::new(&binding(1, "aa", "GPU-2"), "00", Purpose::Fill),
             Key::new(&binding(1, "aa", "GPU-1"), "01", Purpose::Fill),
-            Key::new(&binding(1, "aa", "GPU-1"), "00", Purpose::Read),
+            Key::new(&binding(1, "aa", "GPU-1"), "00", Purpose::Sweep),
         ] {
             assert_ne!(own, other);
         }

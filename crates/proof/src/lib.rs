@@ -1,6 +1,6 @@
 //! Proof that a device is what it says: the numbers that a challenge is made of, how they are computed, how they are checked.
 //!
-//! Owns: the formula of the memory fill and of the matrix product, the trees over their answers, the check of opened answers, the
+//! Owns: the formulas of the memory fill, of the sweeps over it and of the matrix product, the trees over their answers, the check of opened answers, the
 //! table of models and the times held against it. docs/proof.md states what a cheater can gain, and with which probability.
 //!
 //! Deliberately absent: clocks, randomness, devices. Times are measured by the server and given; a challenge's seed and what the
@@ -16,6 +16,7 @@ pub mod models;
 pub mod plan;
 pub mod product;
 pub mod slices;
+pub mod sweep;
 pub mod tree;
 
 pub use check::{Fault, Timings};

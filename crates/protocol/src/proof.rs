@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub const BLOCKS_MAX: u32 = u32::MAX - 1;
 /// Leaves that are opened at once.
 pub const OPENED_MAX: usize = 64;
+/// Sweeps over the memory in one challenge. Not more than what is opened of them, so that each is looked into.
+pub const SWEEPS_MAX: u32 = 32;
 /// Bytes of an echo, as it travels.
 pub const ECHO_BYTES_MAX: usize = 256 * 1024;
 const REASON_BYTES_MAX: usize = 300;
@@ -30,12 +32,22 @@ pub struct Task {
     pub product: ProductTask,
 }
 
-/// Memory to fill: so many blocks, each gone over so often.
+/// Memory to fill: so many blocks, each gone over so often. Then so many sweeps read all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FillTask {
     pub blocks: u32,
     pub passes: u32,
+    pub sweeps: u32,
+}
+
+/// Where an answer of the sweeps stands: the leaf of a group of blocks in one sweep's tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// From 0.
+    pub sweep: u32,
+    pub group: u32,
 }
 
 /// A product of so many factors, each a square of numbers of 32 bits.
@@ -54,10 +66,11 @@ pub enum Ask {
     Echo { task: Box<Task>, payload: String },
     /// Fill the device's memory, and say when it is done.
     Fill,
-    /// Read one word of each block; which one follows from this key (64 hex digits). Answer with the root over all.
-    Read { key: String },
-    /// Open these groups of what was read.
-    OpenReads { groups: Vec<u32> },
+    /// Sweep over all that was filled, as often as the task says: fold every block to one word. The first sweep's key follows from this
+    /// one (64 hex digits), each other's from the root of the sweep before it. Answer with all roots.
+    Sweep { key: String },
+    /// Open these leaves of the sweeps.
+    OpenSweeps { places: Vec<Place> },
     /// Multiply; the matrices follow from this key. Answer with the root over the rows.
     Multiply { key: String },
     /// Open these rows.
@@ -74,10 +87,11 @@ pub enum Answer {
         payload: String,
     },
     Filled,
-    Read {
-        root: String,
+    Swept {
+        /// One of each sweep, in their order.
+        roots: Vec<String>,
     },
-    OpenedReads {
+    OpenedSweeps {
         openings: Vec<Opening>,
         /// Measured while nobody waited.
         figures: Figures,
@@ -330,21 +344,27 @@ pub struct Record {
     pub product_key: String,
     pub blocks: u32,
     pub passes: u32,
+    /// 0: before there were sweeps. One word of each block was read, and `reads_root` is the root over these.
+    pub sweeps: u32,
     pub size: u32,
     pub factors: u32,
+    /// SHA-256 over the roots of all sweeps as they are written, 64 hex digits each, one behind the other.
     pub reads_root: String,
     pub product_root: String,
     /// Of the worker, over the product's root.
     pub product_signature: String,
     /// The lease within which it was measured.
     pub lease: Option<LeaseId>,
-    /// Groups of read-backs and rows of the product that were opened, and what the server drew for its check (64 hex digits each).
+    /// Groups of what was read and rows of the product that were opened, and what the server drew for its check (64 hex digits each).
     pub groups: Vec<u32>,
+    /// Of each of these groups, in which sweep it was opened.
+    pub swept: Vec<u32>,
     pub rows: Vec<u32>,
     pub reads_secret: String,
     pub product_secret: String,
     pub echo_ms: u64,
     pub fill_ms: u64,
+    /// All sweeps.
     pub read_ms: u64,
     pub product_ms: u64,
     /// What the time of the product shows at least, the line within: 10⁹ operations a second.
@@ -361,12 +381,15 @@ impl Answer {
         match self {
             Self::Echo { payload } => payload.len() <= ECHO_BYTES_MAX,
             Self::Filled => true,
-            Self::Read { root: text } => root(text),
+            Self::Swept { roots } => {
+                u32::try_from(roots.len()).is_ok_and(|many| many <= SWEEPS_MAX)
+                    && roots.iter().all(root)
+            }
             Self::Product {
                 root: text,
                 signature,
             } => root(text) && signature.len() == 128,
-            Self::OpenedReads { openings, .. } | Self::OpenedRows { openings } => {
+            Self::OpenedSweeps { openings, .. } | Self::OpenedRows { openings } => {
                 openings.len() <= OPENED_MAX
                     && openings
                         .iter()

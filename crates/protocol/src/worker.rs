@@ -24,7 +24,7 @@ use crate::telemetry::Batch;
 use crate::tunnel::TunnelOrder;
 use crate::view::Receipt;
 
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// Text of one [`FromWorker::Log`] message.
 pub const LOG_CHUNK_BYTES_MAX: usize = 32 * 1024;

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gpu_probe::{Card, ProbeError};
 use kernel::ChallengeId;
-use proof::fill::{self, Block, Reads};
+use proof::fill::{self, Block};
 use proof::key::Purpose;
 use proof::product::{self, Factors, Product};
+use proof::sweep::{self, Sweeps};
 use proof::{Binding, Key};
-use protocol::proof::{Answer, Ask, Figures, Task, Unanswered};
+use protocol::proof::{Answer, Ask, Figures, SWEEPS_MAX, Task, Unanswered};
 use tokio::sync::mpsc;
 
 use super::{Target, bench, refusal};
@@ -39,7 +40,8 @@ enum Device {
 #[derive(Default)]
 struct Kept {
     device: Option<Device>,
-    reads: Option<Reads>,
+    /// Of a CPU; a card keeps its own.
+    sweeps: Sweeps,
     product: Option<Product>,
 }
 
@@ -74,22 +76,29 @@ impl Bound {
                 kept.device = Some(self.filled(key, &go_on)?);
                 Answer::Filled
             }
-            Ask::Read { key } => {
-                let read = self.key(&key, Purpose::Read);
-                let words = match kept.device.as_ref() {
-                    Some(Device::Cpu(blocks)) => fill::answers(read, blocks),
-                    Some(Device::Card(card)) => card.read(read)?,
+            Ask::Sweep { key } => {
+                let next = |text: &str| sweep::key(&self.binding(), text);
+                let roots = match kept.device.as_mut() {
+                    Some(Device::Cpu(blocks)) => {
+                        let one = |key| sweep::answers(key, blocks);
+                        let many = self.task.fill.sweeps;
+                        kept.sweeps =
+                            Sweeps::of(&key, many, next, one, go_on).ok_or(ProbeError::Stopped)?;
+                        kept.sweeps.roots()
+                    }
+                    Some(Device::Card(card)) => card.sweep(&key, &next, &go_on)?,
                     None => return Err(unasked()),
                 };
-                let reads = Reads::of(words);
-                let root = reads.root();
-                kept.reads = Some(reads);
-                Answer::Read { root }
+                Answer::Swept { roots }
             }
-            Ask::OpenReads { groups } => {
-                let openings = kept.reads.take().ok_or_else(unasked)?.open(&groups);
+            Ask::OpenSweeps { places } => {
+                let openings = match kept.device.as_ref() {
+                    Some(Device::Cpu(_)) => kept.sweeps.open(&places),
+                    Some(Device::Card(card)) => card.open_sweeps(&places)?,
+                    None => return Err(unasked()),
+                };
                 let figures = self.figures(kept);
-                Answer::OpenedReads { openings, figures }
+                Answer::OpenedSweeps { openings, figures }
             }
             Ask::Multiply { key } => {
                 let factors = Factors::new(&self.binding(), &key);
@@ -124,7 +133,8 @@ impl Bound {
 
     fn filled(&self, key: Key, go_on: &dyn Fn() -> bool) -> Result<Device, ProbeError> {
         let Task { fill, product, .. } = &self.task;
-        let too_much = fill.passes > PASSES_MAX || product.factors > FACTORS_MAX;
+        let too_much =
+            fill.passes > PASSES_MAX || fill.sweeps > SWEEPS_MAX || product.factors > FACTORS_MAX;
         match &self.target {
             _ if too_much => Err(ProbeError::Driver(
                 "more is asked than belief allows".into(),

@@ -2,13 +2,13 @@
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use kernel::{ChallengeId, DeviceId, LeaseId, NodeId, Timestamp};
-use proof::check::{self, GROUPS_OPENED, ROWS_OPENED, ReadCheck, Timings};
+use proof::check::{self, ROWS_OPENED, SweepCheck, Timings};
 use proof::key::Purpose;
 use proof::plan::Bounds;
 use proof::product::{Factors, Freivalds};
-use proof::{Band, Binding, Fault, Key, fill};
+use proof::{Band, Binding, Fault, Key, sweep};
 use protocol::proof::{
-    Answer, Ask, FillTask, Opening as Leaf, Outcome, ProductTask, ProofReason, Record, Task,
+    Answer, Ask, FillTask, Opening as Leaf, Outcome, Place, ProductTask, ProofReason, Record, Task,
     Unanswered, product_bytes,
 };
 use store::Device;
@@ -20,8 +20,8 @@ const STEP_MS: i64 = 60_000;
 enum Step {
     Echo,
     Fill,
-    Read,
-    OpenReads,
+    Sweep,
+    OpenSweeps,
     Multiply,
     OpenRows,
     Answered,
@@ -42,6 +42,9 @@ pub(super) struct Talk {
     payload: String,
     step: Step,
     asked_at: Timestamp,
+    /// Of the sweeps; what is stored of them is one hash.
+    roots: Vec<String>,
+    places: Vec<Place>,
     reads: Vec<Leaf>,
     rows: Vec<Leaf>,
     /// What ended it before its time.
@@ -94,6 +97,7 @@ impl Talk {
                 seed: opening.seed,
                 blocks: fill.blocks,
                 passes: fill.passes,
+                sweeps: fill.sweeps,
                 size: product.size,
                 factors: product.factors,
                 lease: opening.lease,
@@ -105,6 +109,8 @@ impl Talk {
             payload: opening.payload,
             step: Step::Echo,
             asked_at: opening.now,
+            roots: Vec::new(),
+            places: Vec::new(),
             reads: Vec::new(),
             rows: Vec::new(),
             fault: None,
@@ -157,24 +163,28 @@ impl Talk {
             (Step::Fill, Answer::Filled) => {
                 self.record.fill_ms = took;
                 self.record.read_key = draw();
-                self.step = Step::Read;
-                Ask::Read {
+                self.step = Step::Sweep;
+                Ask::Sweep {
                     key: self.record.read_key.clone(),
                 }
             }
-            (Step::Read, Answer::Read { root }) => {
+            (Step::Sweep, Answer::Swept { roots }) => {
                 self.record.read_ms = took;
-                self.record.reads_root = root;
+                self.record.reads_root = sweep::digest(&roots);
+                self.roots = roots;
                 self.record.reads_secret = draw();
                 let of = secret(&self.record.reads_secret);
-                self.record.groups =
-                    check::sample(of, fill::groups(self.fill.blocks), GROUPS_OPENED);
-                self.step = Step::OpenReads;
-                Ask::OpenReads {
-                    groups: self.record.groups.clone(),
+                let FillTask { blocks, sweeps, .. } = self.fill;
+                self.places = check::places(of, sweep::groups(blocks), sweeps);
+                let places = self.places.iter();
+                self.record.groups = places.clone().map(|place| place.group).collect();
+                self.record.swept = places.map(|place| place.sweep).collect();
+                self.step = Step::OpenSweeps;
+                Ask::OpenSweeps {
+                    places: self.places.clone(),
                 }
             }
-            (Step::OpenReads, Answer::OpenedReads { openings, figures }) => {
+            (Step::OpenSweeps, Answer::OpenedSweeps { openings, figures }) => {
                 self.reads = openings;
                 self.record.figures = figures;
                 self.multiply(draw)
@@ -274,16 +284,16 @@ impl Talk {
         }
         let record = &self.record;
         let wrong = |fault| (Outcome::Failed, fault);
-        let reads = ReadCheck {
+        let sweeps = SweepCheck {
             key: Key::new(&self.binding(), &record.seed, Purpose::Fill),
-            read: Key::new(&self.binding(), &record.read_key, Purpose::Read),
+            sweeps: &sweep::keys(&self.binding(), &record.read_key, &self.roots),
             task: self.fill,
-            root: &record.reads_root,
-            groups: &record.groups,
+            roots: &self.roots,
+            places: &self.places,
             secret: secret(&record.reads_secret),
         };
         if record.lease.is_none() {
-            check::reads(&reads, &self.reads).map_err(wrong)?;
+            check::sweeps(&sweeps, &self.reads).map_err(wrong)?;
         }
         if !self.is_signed() {
             return Err(wrong(Fault {

@@ -33,9 +33,34 @@ async fn forged_answers_of_each_kind_leave_the_card_unhired() {
                 failed(ProofReason::WrongReads),
             ),
             (
+                Way::OneWord,
+                Some(Outcome::Failed),
+                failed(ProofReason::WrongReads),
+            ),
+            (
+                Way::GuessesKeys,
+                Some(Outcome::Failed),
+                failed(ProofReason::WrongReads),
+            ),
+            (
+                Way::SweepLess,
+                Some(Outcome::Failed),
+                failed(ProofReason::WrongReads),
+            ),
+            (
+                Way::RootLess,
+                Some(Outcome::Failed),
+                failed(ProofReason::Malformed),
+            ),
+            (
                 Way::ComputesLater,
                 Some(Outcome::Failed),
                 failed(ProofReason::Malformed),
+            ),
+            (
+                Way::SlowSweeps(5_000),
+                Some(Outcome::Missed),
+                (ProofState::Claimed, Some(ProofReason::TooSlow)),
             ),
             (
                 Way::Noise,
@@ -286,7 +311,9 @@ async fn forged_answers_by_the_hundred_thousand_make_nothing_rentable() {
                 let signature = "0".repeat(128);
                 let forged = match draw(5) % 7 {
                     0 => Answer::Filled,
-                    1 => Answer::Read { root },
+                    1 => Answer::Swept {
+                        roots: vec![root; 3],
+                    },
                     2 => Answer::Product { root, signature },
                     3 => Answer::OpenedRows {
                         openings: vec![opening; draw(7) % 20],

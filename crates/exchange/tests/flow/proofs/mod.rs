@@ -116,14 +116,21 @@ async fn a_card_is_hired_only_after_it_has_shown_what_it_is() {
         let task = protocol::proof::FillTask {
             blocks: record.blocks,
             passes: record.passes,
+            sweeps: record.sweeps,
         };
         let blocks =
             proof::fill::filled(key(&record.seed, proof::key::Purpose::Fill), task, || true);
-        let words = proof::fill::answers(
-            key(&record.read_key, proof::key::Purpose::Read),
-            &blocks.unwrap(),
+        let sweeps = proof::sweep::Sweeps::of(
+            &record.read_key,
+            task.sweeps,
+            |text| proof::sweep::key(&binding, text),
+            |key| proof::sweep::answers(key, blocks.as_deref().unwrap()),
+            || true,
         );
-        assert_eq!(proof::fill::Reads::of(words).root(), record.reads_root);
+        let roots = sweeps.unwrap().roots();
+        assert_eq!(proof::sweep::digest(&roots), record.reads_root);
+        assert_eq!((task.sweeps, record.groups.len()), (3, 9));
+        assert_eq!(record.swept, [0, 0, 0, 1, 1, 1, 2, 2, 2]);
         assert!(
             world.exchange.challenges(&rita, node).await.is_err(),
             "it is the owner's"

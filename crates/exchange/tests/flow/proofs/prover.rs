@@ -4,10 +4,11 @@ use ed25519_dalek::{Signer, SigningKey};
 use exchange::Challenges;
 use kernel::{ChallengeId, Seconds};
 use proof::Binding;
-use proof::fill::{self, Reads};
+use proof::fill;
 use proof::key::{Key, Purpose};
 use proof::plan::Bounds;
 use proof::product::{self, Factors, Product};
+use proof::sweep::{self, Sweeps};
 use protocol::proof::{Answer, Ask, Figures, Outcome, Task, Unanswered, product_bytes};
 use protocol::spec::DeviceClass;
 use protocol::worker::{FromWorker, ToWorker};
@@ -22,6 +23,7 @@ pub async fn world(backend: &str) -> World {
             every: Seconds::HOUR,
             bounds: Bounds {
                 blocks_max: 130,
+                sweeps_max: 3,
                 size_max: 24,
             },
         });
@@ -36,14 +38,24 @@ pub enum Way {
     Honest,
     /// It has half of the memory and guesses the rest.
     HalfMemory,
-    /// It sends a root of nothing and computes what it is asked to open.
+    /// It keeps one word of each block.
+    OneWord,
+    /// It sends roots of nothing and computes what it is asked to open.
     ComputesLater,
+    /// It reads its memory once, under keys that it has guessed before there were roots.
+    GuessesKeys,
+    /// It makes up one sweep of the three.
+    SweepLess,
+    /// It leaves one root out.
+    RootLess,
     /// Its product is of noise.
     Noise,
     /// A factor is left out.
     FactorLess,
     /// Each answer takes so long.
     Slow(i64),
+    /// The sweeps alone take so long: its blocks lie in the machine's own memory.
+    SlowSweeps(i64),
     /// What it answered to an older challenge, or what another answered.
     Replays(Vec<Answer>),
     /// Nothing at all.
@@ -58,7 +70,7 @@ pub struct Talk {
     pub challenge: ChallengeId,
     pub task: Task,
     node_key: String,
-    reads: Option<Reads>,
+    sweeps: Sweeps,
     product: Option<Product>,
     pub answers: Vec<Answer>,
 }
@@ -87,25 +99,48 @@ impl Talk {
                 payload: payload.clone(),
             },
             Ask::Fill => Answer::Filled,
-            Ask::Read { key: read } => {
+            Ask::Sweep { key: asked } => {
                 let filled =
                     fill::filled(key(&self.task.seed, Purpose::Fill), self.task.fill, || true);
-                let mut words = fill::answers(key(read, Purpose::Read), &filled.unwrap());
-                if *way == Way::HalfMemory {
-                    for word in words.iter_mut().skip(1).step_by(2) {
-                        *word = 0;
+                let mut filled = filled.unwrap();
+                if *way == Way::OneWord {
+                    for words in &mut filled {
+                        words[1..].fill(0);
                     }
                 }
-                let real = Reads::of(words);
-                let root = match way {
-                    Way::ComputesLater => Reads::of(vec![0; 130]).root(),
-                    _ => real.root(),
+                let mut number = 0;
+                let one = |key| {
+                    let mut words = sweep::answers(key, &filled);
+                    if *way == Way::HalfMemory {
+                        words
+                            .iter_mut()
+                            .skip(1)
+                            .step_by(2)
+                            .for_each(|word| *word = 0);
+                    }
+                    if *way == Way::SweepLess && number == 1 {
+                        words.fill(7);
+                    }
+                    number += 1;
+                    words
                 };
-                self.reads = Some(real);
-                Answer::Read { root }
+                let next = |text: &str| match way {
+                    Way::GuessesKeys if text != asked => Key([1, 2, 3, 4]),
+                    _ => sweep::key(&self.binding(), text),
+                };
+                let many = self.task.fill.sweeps;
+                let real = Sweeps::of(asked, many, next, one, || true).unwrap();
+                let mut roots = real.roots();
+                match way {
+                    Way::ComputesLater => roots.fill(format!("{:064x}", 1)),
+                    Way::RootLess => roots.truncate(2),
+                    _ => {}
+                }
+                self.sweeps = real;
+                Answer::Swept { roots }
             }
-            Ask::OpenReads { groups } => Answer::OpenedReads {
-                openings: self.reads.as_ref().unwrap().open(groups),
+            Ask::OpenSweeps { places } => Answer::OpenedSweeps {
+                openings: self.sweeps.open(places),
                 figures: Figures::default(),
             },
             Ask::Multiply { key } => {
@@ -168,7 +203,7 @@ pub async fn answer(world: &World, worker: &mut Worker, way: &Way) -> Vec<(Talk,
                         challenge,
                         task: (**task).clone(),
                         node_key: node_key.clone(),
-                        reads: None,
+                        sweeps: Sweeps::default(),
                         product: None,
                         answers: Vec::new(),
                     },
@@ -198,8 +233,12 @@ pub async fn answer(world: &World, worker: &mut Worker, way: &Way) -> Vec<(Talk,
                 _ => talk.answer(&ask, way, &worker.key),
             };
             talk.answers.push(answer.clone());
-            if let Way::Slow(millis) = way {
-                world.pass(*millis);
+            match way {
+                Way::Slow(millis) => world.pass(*millis),
+                Way::SlowSweeps(millis) if matches!(ask, Ask::Sweep { .. }) => {
+                    world.pass(*millis);
+                }
+                _ => {}
             }
             let message = FromWorker::Proof {
                 challenge,
