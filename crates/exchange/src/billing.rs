@@ -106,7 +106,7 @@ impl Exchange {
         if so_far.earned > so_far.matured {
             tx.put_matured(lease, so_far.earned, now).await?;
         }
-        Ok(())
+        Ok(tx.mature_disputed(lease).await?)
     }
 
     /// Posts the newest draft of a lease. The caller holds the desk.

@@ -49,6 +49,7 @@ fn contested(dispute: &Dispute) -> Contested {
         paid: dispute.paid,
         owner_part: dispute.owner_part,
         set_aside: dispute.set_aside,
+        unmatured: dispute.unmatured,
     }
 }
 
@@ -152,6 +153,7 @@ impl Exchange {
             owner_part: part.owner_gets,
             claimed,
             set_aside: Amount::ZERO,
+            unmatured: Amount::ZERO,
             refunded: Amount::ZERO,
             state: DisputeState::Open,
             opened_at: now,
@@ -190,6 +192,7 @@ impl Exchange {
         let there = tx.balance(BookId::Withdrawable(dispute.owner)).await?;
         let from_matured = share.minus_or_zero(from_earned).min(there);
         dispute.set_aside = from_earned.checked_add(from_matured)?;
+        dispute.unmatured = from_earned;
         tx.insert_dispute(dispute).await.map_err(|error| {
             if error.is_conflict() {
                 Error::Conflict(
@@ -199,7 +202,7 @@ impl Exchange {
                 error.into()
             }
         })?;
-        // What is taken here does not mature again.
+        // What is taken here does not mature until it comes back.
         let matured = maturity.matured.checked_add(from_earned)?;
         tx.put_matured(dispute.lease, matured, dispute.opened_at)
             .await?;
@@ -376,7 +379,7 @@ impl Exchange {
         Ok(tx.commit().await?)
     }
 
-    /// The requester takes it back: what was set aside is the owner's again.
+    /// The requester takes it back: what was set aside is the owner's again, and waits if it waited before.
     ///
     /// # Errors
     /// Not this account's; decided already; the lease's earnings wait for a check.
@@ -388,6 +391,7 @@ impl Exchange {
     ) -> Result<DisputeView, Error> {
         actor.require(Scope::Jobs)?;
         let once = Once::new(WITHDRAW_ROUTE, key, &id)?;
+        let _turn = self.inner.desk.lock().await;
         let mut tx = self.inner.store.begin().await?;
         if let Some(answer) = once.answered(&mut tx, actor).await? {
             return Ok(answer);
@@ -421,6 +425,7 @@ impl Exchange {
         actor.require_admin()?;
         let once = Once::new(RULE_ROUTE, key, &(id, refund, reason))?;
         let reason = text("ruling", reason)?;
+        let _turn = self.inner.desk.lock().await;
         let mut tx = self.inner.store.begin().await?;
         if let Some(answer) = once.answered(&mut tx, actor).await? {
             return Ok(answer);
@@ -471,7 +476,8 @@ impl Exchange {
             .state
             .step(step)
             .map_err(|wrong| Error::Conflict(wrong.to_string()))?;
-        // What was set aside counts as matured, and goes back as withdrawable: before its check is over that would free it.
+        // Part of what was set aside may have been withdrawable, or set aside by a version that did not note what was not:
+        // before the check is over it would be freed.
         let (_, back) = contested(&dispute).divided(refund);
         if !back.is_zero() && tx.is_withheld(dispute.lease).await? {
             return Err(Error::Conflict(
@@ -494,6 +500,14 @@ impl Exchange {
             other => other.into(),
         })?;
         self.post_all(tx, &plan, now).await?;
+        // What had not matured, and would not have meanwhile, waits again for the lease's hour or end.
+        let (waits, _) = contested(&dispute).given_back(refund);
+        if !waits.is_zero() {
+            let maturity = tx.maturity(dispute.lease).await?;
+            let maturity = maturity.ok_or(Error::NotFound("the lease"))?;
+            let matured = maturity.matured.minus_or_zero(waits);
+            tx.put_matured(dispute.lease, matured, now).await?;
+        }
         self.tell_sides(tx, &dispute).await?;
         Ok(dispute)
     }

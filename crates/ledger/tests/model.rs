@@ -88,6 +88,7 @@ struct OpenLease {
 
 struct OpenDispute {
     of: Contested,
+    lease: LeaseId,
     owner: u64,
 }
 
@@ -306,6 +307,12 @@ impl Run {
         let moves = [(BookId::Earned(owner), BookId::Withdrawable(owner), more)];
         assert!(self.post(plan.into_iter().collect(), &moves));
         self.leases[which].matured = self.leases[which].earned;
+        // What disputes set aside of it would have matured, too.
+        let lease = self.leases[which].id;
+        let disputes = self.disputes.iter_mut();
+        for dispute in disputes.filter(|dispute| dispute.lease == lease) {
+            dispute.of.unmatured = Amount::ZERO;
+        }
     }
 
     /// Earnings are spent here, or leave.
@@ -370,12 +377,14 @@ impl Run {
             paid: amount(lease.charged),
             owner_part: amount(lease.earned.min(lease.charged)),
             set_aside: Amount::ZERO,
+            unmatured: Amount::ZERO,
         };
         let part = of.owner_share(amount(share)).base();
         let from_earned = part.min(open);
         let from_rest = (part - from_earned).min(self.held(BookId::Withdrawable(owner)));
         let of = Contested {
             set_aside: amount(from_earned + from_rest),
+            unmatured: amount(from_earned),
             ..of
         };
         let aside = BookId::Disputed(owner);
@@ -388,8 +397,8 @@ impl Run {
         let lease = &mut self.leases[which];
         lease.matured += from_earned;
         lease.refunded = true;
-        let owner = lease.owner;
-        self.disputes.push(OpenDispute { of, owner });
+        let (owner, lease) = (lease.owner, lease.id);
+        self.disputes.push(OpenDispute { of, lease, owner });
     }
 
     fn rule(&mut self, dice: &mut Dice) {
@@ -416,6 +425,8 @@ impl Run {
             BookId::Disputed(person(owner)),
             BookId::Available(of.requester),
         );
+        // A refund takes first of what had not matured; what is left of that waits again.
+        let waits = (of.unmatured.base() - from_owner).max(0);
         let moves = [
             (aside, back, from_owner),
             (BookId::Fees, back, from_fees),
@@ -423,11 +434,16 @@ impl Run {
             (
                 aside,
                 BookId::Withdrawable(person(owner)),
-                of.set_aside.base() - from_owner,
+                of.set_aside.base() - from_owner - waits,
             ),
+            (aside, BookId::Earned(person(owner)), waits),
         ];
         assert!(self.post(plan, &moves));
-        self.disputes.swap_remove(which);
+        let dispute = self.disputes.swap_remove(which);
+        let mut leases = self.leases.iter_mut();
+        if let Some(lease) = leases.find(|lease| lease.id == dispute.lease) {
+            lease.matured -= waits;
+        }
     }
 
     fn refund(&mut self, dice: &mut Dice) {

@@ -24,6 +24,8 @@ pub struct Dispute {
     pub claimed: Amount,
     /// Of the owner's earnings, what waits for the ruling.
     pub set_aside: Amount,
+    /// Of that, what had not matured and still would not have.
+    pub unmatured: Amount,
     pub refunded: Amount,
     pub state: DisputeState,
     pub opened_at: Timestamp,
@@ -44,6 +46,7 @@ fn dispute(row: &AnyRow) -> Result<Dispute, StoreError> {
         owner_part: row.amount("owner_part")?,
         claimed: row.amount("claimed")?,
         set_aside: row.amount("set_aside")?,
+        unmatured: row.amount("unmatured")?,
         refunded: row.amount("refunded")?,
         state: row.word("state", DisputeState::parse)?,
         opened_at: row.time("opened_at")?,
@@ -75,7 +78,7 @@ impl Tx {
     pub async fn insert_dispute(&mut self, new: &Dispute) -> Result<(), StoreError> {
         query(
             "INSERT INTO disputes (id, account, owner, job, lease, seq, paid, owner_part, claimed, set_aside, refunded, \
-             state, opened_at, ruling) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+             state, opened_at, ruling, unmatured) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         )
         .bind(new.id.to_string())
         .bind(new.account.to_string())
@@ -91,6 +94,7 @@ impl Tx {
         .bind(new.state.as_str())
         .bind(new.opened_at.millis())
         .bind(&new.ruling)
+        .bind(new.unmatured.base())
         .execute(self.connection())
         .await?;
         Ok(())
@@ -110,6 +114,18 @@ impl Tx {
         .bind(changed.id.to_string())
         .execute(self.connection())
         .await?;
+        Ok(())
+    }
+
+    /// What a lease earned has matured: what open disputes set aside of it would have, too.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn mature_disputed(&mut self, lease: LeaseId) -> Result<(), StoreError> {
+        query("UPDATE disputes SET unmatured = 0 WHERE lease = $1 AND state = 'open' AND unmatured > 0")
+            .bind(lease.to_string())
+            .execute(self.connection())
+            .await?;
         Ok(())
     }
 

@@ -465,6 +465,88 @@ async fn a_dispute_frees_nothing_that_waits_for_a_check() {
 }
 
 #[tokio::test]
+async fn what_waited_for_its_hour_waits_again_after_a_dispute() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let one = admin(&world, "ann").await;
+        let exchange = &world.exchange;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let day = "[limits]\nduration_seconds = 86400";
+        let job = exchange.submit(&rita, spec(day), None, None).await;
+        job.unwrap();
+        let (lease, _) = worker.start(&world).await;
+        worker.work(&world, 250).await;
+        let books = async || {
+            let made = exchange.balance(&otto).await.unwrap();
+            let all = [made.earned, made.disputed, made.withdrawable];
+            all.map(Amount::base)
+        };
+        let open = |seq| exchange.open_dispute(&rita, lease, seq, None, "slow", None);
+        let [earned, ..] = books().await;
+        assert_eq!(books().await, [earned, 0, 0]);
+
+        // Taken back while the lease runs, it is earned and no more, as it was before.
+        let first = open(1).await.unwrap();
+        let aside = first.set_aside.base();
+        assert_eq!(books().await, [earned - aside, aside, 0]);
+        exchange
+            .withdraw_dispute(&rita, first.id, None)
+            .await
+            .unwrap();
+        assert_eq!(books().await, [earned, 0, 0]);
+
+        // So does a ruling, with what it leaves.
+        let second = open(2).await.unwrap();
+        let half = io(second.claimed.base() / 2);
+        exchange
+            .rule(&one, second.id, half, "half", None)
+            .await
+            .unwrap();
+        let left = earned - second.set_aside.base() / 2;
+        assert_eq!(books().await, [left, 0, 0]);
+
+        // Its hour comes while a third is open: with the rest of the hour it would have matured.
+        let third = open(3).await.unwrap();
+        while worker.runs[0].seconds < 3_600 {
+            world.pass(200_000);
+            let run = &mut worker.runs[0];
+            run.seconds = run.funded.min(run.seconds + 200);
+            worker.beat(&world).await;
+            world.tick().await;
+            worker.read();
+        }
+        worker.work(&world, 61).await;
+        let [_, _, matured] = books().await;
+        assert!(matured > left);
+        exchange
+            .withdraw_dispute(&rita, third.id, None)
+            .await
+            .unwrap();
+        let [waits, _, free] = books().await;
+        assert_eq!(free, matured + third.set_aside.base());
+
+        // What is contested in the second hour, and has not matured when the lease ends, goes with its end.
+        worker.work(&world, 70).await;
+        let receipts = exchange.receipts(&rita, first.job.unwrap()).await;
+        let posted = receipts.unwrap().into_iter().map(|view| view.receipt.seq);
+        let fourth = open(posted.max().unwrap()).await.unwrap();
+        let [earned, aside, _] = books().await;
+        assert!(earned + aside > waits && aside > 0);
+        worker.end(&world, FINISHED).await;
+        exchange
+            .withdraw_dispute(&rita, fourth.id, None)
+            .await
+            .unwrap();
+        let [earned, aside, withdrawable] = books().await;
+        assert_eq!([earned, aside], [0, 0]);
+        assert!(withdrawable > free);
+        in_order(&world).await;
+    }
+}
+
+#[tokio::test]
 async fn what_people_write_is_text() {
     for backend in backends() {
         let world = World::new(backend).await;

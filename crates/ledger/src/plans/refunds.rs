@@ -115,6 +115,8 @@ pub struct Contested {
     pub owner_part: Amount,
     /// Of the owner's earnings, what is set aside.
     pub set_aside: Amount,
+    /// Of that, what had not matured and still would not have.
+    pub unmatured: Amount,
 }
 
 impl Contested {
@@ -158,8 +160,16 @@ impl Contested {
         (from_owner, self.set_aside.minus_or_zero(from_owner))
     }
 
+    /// Of what a ruling leaves of what is set aside, what waits again until the lease's earnings mature, and what does not. As
+    /// it was set aside, and as a refund without a dispute takes it, what had not matured is given first.
+    pub fn given_back(&self, refund: Amount) -> (Amount, Amount) {
+        let (_, left) = self.divided(refund);
+        let at_once = left.min(self.set_aside.minus_or_zero(self.unmatured));
+        (left.minus_or_zero(at_once), at_once)
+    }
+
     /// Gives `refund` back to the requester, the owner's share out of what is set aside, the platform's out of its fees
-    /// and then its treasury; what is left of what was set aside is the owner's again.
+    /// and then its treasury; what is left of what was set aside is the owner's again, and waits if it waited before.
     ///
     /// # Errors
     /// [`LedgerError::Insufficient`]: `fees` and `treasury`, as they stand, do not cover the platform's share.
@@ -169,14 +179,14 @@ impl Contested {
         fees: Amount,
         treasury: Amount,
     ) -> Result<Vec<Transfer>, LedgerError> {
-        let (from_owner, left) = self.divided(refund);
+        let (from_owner, _) = self.divided(refund);
+        let (waits, at_once) = self.given_back(refund);
         let platform = refund.minus_or_zero(from_owner);
         let [(_, from_fees), (_, from_treasury)] = from_platform(platform, fees, treasury)?;
         let (aside, back) = (
             BookId::Disputed(self.owner),
             BookId::Available(self.requester),
         );
-        let owners = BookId::Withdrawable(self.owner);
         let parts = [
             ("refund", aside, back, from_owner, EntryKind::Refund),
             ("fees", BookId::Fees, back, from_fees, EntryKind::Refund),
@@ -187,7 +197,20 @@ impl Contested {
                 from_treasury,
                 EntryKind::Refund,
             ),
-            ("upheld", aside, owners, left, EntryKind::Upheld),
+            (
+                "upheld",
+                aside,
+                BookId::Withdrawable(self.owner),
+                at_once,
+                EntryKind::Upheld,
+            ),
+            (
+                "waits",
+                aside,
+                BookId::Earned(self.owner),
+                waits,
+                EntryKind::Upheld,
+            ),
         ];
         let each = parts
             .into_iter()

@@ -179,6 +179,7 @@ fn contested(paid: i64, owner_part: i64, set_aside: i64) -> Contested {
         paid: amount(paid),
         owner_part: amount(owner_part),
         set_aside: amount(set_aside),
+        unmatured: Amount::ZERO,
     }
 }
 
@@ -220,6 +221,27 @@ fn a_refund_comes_from_those_who_got_it() {
         .expect("nothing is owed");
     assert_eq!(upheld.len(), 1);
     assert_eq!(upheld[0].kind, EntryKind::Upheld);
+}
+
+#[test]
+fn what_waited_before_a_dispute_waits_after_it() {
+    // Of 990 that are set aside, 600 had not matured; a refund takes of these first.
+    let of = Contested {
+        unmatured: amount(600),
+        ..contested(1_000, 990, 990)
+    };
+    for (refund, waits, at_once) in [(0, 600, 390), (500, 105, 390), (800, 0, 198), (1_000, 0, 0)] {
+        let given = of.given_back(amount(refund));
+        assert_eq!(given, (amount(waits), amount(at_once)), "{refund}");
+        let plan = of.rule(amount(refund), amount(1_000), Amount::ZERO);
+        let plan = plan.expect("covered");
+        let into = |book| {
+            let sums = plan.iter().filter(|t| t.to == book);
+            sums.map(|t| t.amount.base()).sum::<i64>()
+        };
+        assert_eq!(into(BookId::Earned(account(2))), waits, "{refund}");
+        assert_eq!(into(BookId::Withdrawable(account(2))), at_once, "{refund}");
+    }
 }
 
 #[test]
