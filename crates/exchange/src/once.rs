@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use store::Tx;
+use store::{Remembered, Tx};
 
 use crate::actor::Actor;
 use crate::desk::{Exchange, secret_hash};
@@ -55,10 +55,10 @@ impl<'a> Once<'a> {
         let Some(key) = self.key else {
             return Ok(None);
         };
-        let Some(before) = tx.remembered(actor.account, self.route, key).await? else {
+        let Some(before) = tx.remembered(actor.account, key).await? else {
             return Ok(None);
         };
-        if before.route != self.route || before.body_hash != self.body_hash {
+        if !self.is(&before) {
             return Err(Error::IdempotencyMismatch);
         }
         let answer = serde_json::from_str(&before.answer)
@@ -66,10 +66,24 @@ impl<'a> Once<'a> {
         Ok(Some(answer))
     }
 
+    fn is(&self, before: &Remembered) -> bool {
+        before.route == self.route && before.body_hash == self.body_hash
+    }
+
+    /// Something was done under the key while this was: all of this is undone.
+    fn late(&self, before: &Remembered) -> Error {
+        if self.is(before) {
+            return Error::Conflict(
+                "the same request was done at the same time; send it again for its answer".into(),
+            );
+        }
+        Error::IdempotencyMismatch
+    }
+
     /// Remembers the answer, in the transaction of what was done.
     ///
     /// # Errors
-    /// The database failed.
+    /// Another process did something under the key meanwhile; the database failed.
     pub async fn answer(
         &self,
         exchange: &Exchange,
@@ -83,22 +97,41 @@ impl<'a> Once<'a> {
         let answer =
             serde_json::to_string(answer).map_err(|error| Error::Internal(error.to_string()))?;
         let now = exchange.now();
-        tx.remember(
-            actor.account,
-            self.route,
-            key,
-            &self.body_hash,
-            &answer,
-            now,
-        )
-        .await?;
-        Ok(())
+        let before = tx
+            .remember(
+                actor.account,
+                self.route,
+                key,
+                &self.body_hash,
+                &answer,
+                now,
+            )
+            .await?;
+        before.map_or(Ok(()), |before| Err(self.late(&before)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use protocol::problem::Code;
+
     use super::*;
+
+    #[test]
+    fn who_comes_late_learns_whether_it_was_the_same() {
+        let once = Once::new("POST /x", Some("k"), &1).expect("fits");
+        let other = Once::new("POST /x", Some("k"), &2).expect("fits");
+        let done = |route: &str, once: &Once<'_>| Remembered {
+            route: route.to_owned(),
+            body_hash: once.body_hash.clone(),
+            answer: String::new(),
+        };
+        let late = |before: &Remembered| once.late(before).problem().code;
+        assert_eq!(late(&done("POST /x", &once)), Code::Conflict);
+        for before in [done("POST /y", &once), done("POST /x", &other)] {
+            assert_eq!(late(&before), Code::IdempotencyMismatch);
+        }
+    }
 
     #[test]
     fn a_key_has_a_form() {

@@ -189,23 +189,20 @@ impl Tx {
         rows.iter().map(|row| row.parse("id")).collect()
     }
 
-    /// What was done before under this key. One route's own comes first: until lately a key could be used once on each.
+    /// What was done before under this key, on whatever route.
     ///
     /// # Errors
     /// The database failed.
     pub async fn remembered(
         &mut self,
         account: AccountId,
-        route: &str,
         key: &str,
     ) -> Result<Option<Remembered>, StoreError> {
         let row = query(
-            "SELECT route, body_hash, answer FROM idempotency_keys WHERE account = $1 AND key = $2 \
-             ORDER BY CASE WHEN route = $3 THEN 0 ELSE 1 END LIMIT 1",
+            "SELECT route, body_hash, answer FROM idempotency_keys WHERE account = $1 AND key = $2",
         )
         .bind(account.to_string())
         .bind(key)
-        .bind(route)
         .fetch_optional(self.connection())
         .await?;
         row.map(|row| {
@@ -218,8 +215,10 @@ impl Tx {
         .transpose()
     }
 
+    /// Remembers it, unless another process did something under this key meanwhile: then answers what that was.
+    ///
     /// # Errors
-    /// A conflict when the key was used meanwhile on this route.
+    /// The database failed.
     pub async fn remember(
         &mut self,
         account: AccountId,
@@ -228,10 +227,11 @@ impl Tx {
         body_hash: &str,
         answer: &str,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        query(
+    ) -> Result<Option<Remembered>, StoreError> {
+        // A conflict would end the transaction, in which it is to be read.
+        let done = query(
             "INSERT INTO idempotency_keys (account, route, key, body_hash, answer, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (account, key) DO NOTHING",
         )
         .bind(account.to_string())
         .bind(route)
@@ -241,7 +241,10 @@ impl Tx {
         .bind(now.millis())
         .execute(self.connection())
         .await?;
-        Ok(())
+        if done.rows_affected() > 0 {
+            return Ok(None);
+        }
+        self.remembered(account, key).await
     }
 
     /// Forgets sessions that are over and idempotency keys from before `keys_before`.
