@@ -8,12 +8,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ed25519_dalek::{Signer, SigningKey};
 use kernel::{NodeId, PricePerSecond};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 pub const KEY: &str = "node.key";
 pub const STATE: &str = "state.json";
