@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use ed25519_dalek::Signature;
 use kernel::AccountId;
 use protocol::audit::AuditAction;
-use protocol::spec::{JobSpec, SECRET_NAME, is_secret_name};
+use protocol::spec::{JobSpec, SECRET_BYTES_MAX, SECRET_NAME, is_secret_name};
 use protocol::view::{Scope, SecretView};
 use protocol::worker::{LeaseClaim, ToWorker, secret_key_bytes, secrets_context};
 use store::{Secret, Tx};
@@ -21,7 +21,6 @@ use crate::error::Error;
 const SECRETS_MAX: usize = 64;
 /// Shorter ones could not be told from ordinary output, and are no secrets.
 const VALUE_BYTES_MIN: usize = 4;
-const VALUE_BYTES_MAX: usize = 16 * 1024;
 
 impl Exchange {
     /// Names of the account's secrets.
@@ -48,8 +47,8 @@ impl Exchange {
         if !is_secret_name(name) {
             return Err(Error::invalid("name", SECRET_NAME));
         }
-        if !(VALUE_BYTES_MIN..=VALUE_BYTES_MAX).contains(&value.len()) || value.contains('\0') {
-            let why = format!("{VALUE_BYTES_MIN} to {VALUE_BYTES_MAX} bytes and no zero byte");
+        if !(VALUE_BYTES_MIN..=SECRET_BYTES_MAX).contains(&value.len()) || value.contains('\0') {
+            let why = format!("{VALUE_BYTES_MIN} to {SECRET_BYTES_MAX} bytes and no zero byte");
             return Err(Error::invalid("value", why));
         }
         let key = self.secrets_key()?;

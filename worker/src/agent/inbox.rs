@@ -124,12 +124,18 @@ impl Agent {
             .ok()
             .and_then(|sealed| sealed::unseal(&secrets.key, &context, &sealed).ok())
             .and_then(|text| serde_json::from_slice::<SecretValues>(&text).ok());
+        // Nobody waits on where one of these is not there: the job is rejected, and goes to another machine.
         let Some(values) = opened else {
-            // Nobody waits on: the job is rejected, and goes to another machine.
             tracing::error!(lease = %claim.lease, "a job's secrets cannot be opened");
             return;
         };
-        held.lease.hide(&Values::new(values.values().cloned()));
+        match Values::new(values.values().cloned()) {
+            Ok(values) => held.lease.hide(&values),
+            Err(error) => {
+                tracing::error!(lease = %claim.lease, %error, "a job's secrets cannot be hidden");
+                return;
+            }
+        }
         // It may have been stopped meanwhile.
         let _ = secrets.wait.send(values);
     }

@@ -42,6 +42,8 @@ pub const FILES_BYTES_MAX: usize = 256 * 1024;
 pub const METRICS_MAX: usize = 16;
 pub const PORTS_MAX: usize = 16;
 pub const SECRETS_MAX: usize = 32;
+/// A secret's value has so many bytes at most.
+pub const SECRET_BYTES_MAX: usize = 16 * 1024;
 pub const DURATION_MAX: Seconds = Seconds::new(30 * 86_400);
 pub const WAIT_MAX: Seconds = Seconds::new(7 * 86_400);
 pub const LOSS_BOUND_MIN: Seconds = Seconds::MINUTE;
