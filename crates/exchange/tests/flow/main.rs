@@ -7,15 +7,18 @@
 
 mod access;
 mod audit;
+mod books;
 mod channels;
 mod deeds;
 mod deliveries;
+mod disputes;
 mod double;
 mod faults;
 mod files;
 mod fleet;
 mod invoices;
 mod kinds;
+mod limits;
 mod mail;
 mod market;
 mod members;
@@ -38,5 +41,6 @@ mod wallets;
 mod webhooks;
 mod weekly;
 mod weekly_faults;
+mod worker;
 mod workers;
 mod world;
