@@ -330,7 +330,8 @@ impl Store {
     }
 
     /// Spans of so many hours of an account's machines since an hour, oldest first, as far as the platform was up in them. A span is
-    /// named by how many of its kind have been since 1970.
+    /// named by how many of its kind have been since 1970. Of the hour in which a machine joined only its presence is known: the platform
+    /// was up before, and nobody expected it then.
     ///
     /// # Errors
     /// The database failed.
@@ -341,12 +342,16 @@ impl Store {
         hours: i64,
     ) -> Result<BTreeMap<NodeId, Vec<NodeHour>>, StoreError> {
         let sum = |column: &str| format!("CAST(SUM({column}) AS BIGINT)");
+        let up = format!(
+            "CASE WHEN p.hour = n.joined_at / {HOUR_MS} \
+             THEN COALESCE(h.online_ms, 0) + COALESCE(h.away_ms, 0) ELSE p.up_ms END"
+        );
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT n.id AS node, p.hour / {hours} AS span, {} AS up_ms, {} AS online_ms, {} AS away_ms \
              FROM nodes n CROSS JOIN platform_hours p LEFT JOIN node_hours h ON h.node = n.id AND h.hour = p.hour \
              WHERE n.owner = $1 AND n.removed_at IS NULL AND p.hour >= $2 AND p.hour >= n.joined_at / {HOUR_MS} \
              GROUP BY n.id, p.hour / {hours} ORDER BY span",
-            sum("p.up_ms"),
+            sum(&up),
             sum("COALESCE(h.online_ms, 0)"),
             sum("COALESCE(h.away_ms, 0)"),
         ));

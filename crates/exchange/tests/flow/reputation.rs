@@ -3,6 +3,7 @@
 use exchange::Actor;
 use kernel::NodeId;
 use market::reputation::Reputation;
+use protocol::fleet::UptimeSpan;
 use protocol::reputation::{ReputationInput, ReputationView};
 use protocol::state::RunEnd;
 use protocol::worker::{FromWorker, Phase};
@@ -87,6 +88,43 @@ async fn being_there_counts_and_a_server_that_was_down_does_not() {
         assert!(later.score_hundredths.abs_diff(6_000) <= away.score_hundredths.abs_diff(6_000));
         let view = world.exchange.node(&otto, node).await.unwrap();
         assert_eq!(view.reputation, later.reputation);
+    }
+}
+
+#[tokio::test]
+async fn what_was_before_a_machine_joined_is_no_absence() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (_, otto) = world.people("10").await;
+        // The platform is up at the beginning of an hour already, for twenty minutes.
+        world.pass(HOUR - world.exchange.now().millis() % HOUR);
+        for _ in 0..5 {
+            world.exchange.prune().await.unwrap();
+            world.pass(5 * MINUTE);
+        }
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let node = worker.session.as_ref().unwrap().node;
+        let known = async || {
+            let view = world.exchange.uptime(&otto, node).await.unwrap();
+            let sum = |spans: &[UptimeSpan]| {
+                spans.iter().fold((0, 0), |(up, online), span| {
+                    (up + span.up_seconds, online + span.online_seconds)
+                })
+            };
+            assert_eq!(sum(&view.days), sum(&view.hours));
+            sum(&view.days)
+        };
+        assert_eq!(known().await, (0, 0), "nothing is known yet");
+        world.exchange.prune().await.unwrap();
+        minutes(&world, &mut worker, 10).await;
+        assert_eq!(known().await, (600, 600));
+        // From the next hour on absence counts.
+        minutes(&world, &mut worker, 30).await;
+        worker.disconnect(&world).await;
+        minutes(&world, &mut worker, 60).await;
+        let (up, online) = known().await;
+        assert!(up >= online + 1_800, "{up} {online}");
     }
 }
 
