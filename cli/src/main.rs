@@ -35,7 +35,8 @@ enum Command {
     VerifyInvoice(VerifyInvoice),
     /// Check an export of the audit log offline: that each entry is what was written, and follows from the one before.
     ///
-    /// Exit code 0: it is. 1: it was changed. 2: it could not be checked, since it cannot be read or is no export.
+    /// Exit code 0: it is. 1: something was changed, or is missing between two entries (an export that was made with filters has such places:
+    /// --filtered). 2: it could not be checked, since it cannot be read or is no export.
     VerifyAudit(audit::VerifyAudit),
     /// Check a proof of earnings: from its line to its root, and that the chain's contract published this root.
     ///
