@@ -51,6 +51,9 @@ pub async fn forward(wanted: Forward) -> anyhow::Result<ExitCode> {
         shown.await?;
         return Ok(ExitCode::SUCCESS);
     }
+    // Asked before anything is promised: a job that is not there, or a port on which nothing listens, is refused here and now.
+    let (mut to, _from) = line::open(&wanted.at, &path).await?;
+    to.close().await;
     let local = wanted.local.unwrap_or(wanted.port);
     let listener = TcpListener::bind(("127.0.0.1", local))
         .await
@@ -146,4 +149,44 @@ fn stdio(stream: tokio::io::DuplexStream) -> JoinHandle<()> {
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_server_refuses_is_not_listened_for() {
+        let server = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = server.local_addr().expect("an address");
+        let answers = async {
+            let (mut stream, _) = server.accept().await.expect("asked");
+            let mut asked = vec![0; READ_MAX];
+            let count = stream.read(&mut asked).await.expect("read");
+            let problem = r#"{"code":"not_found","title":"Not Found","status":404,"detail":"the job was not found"}"#;
+            let answer = format!(
+                "HTTP/1.1 404 Not Found\r\ncontent-length: {}\r\n\r\n{problem}",
+                problem.len()
+            );
+            stream.write_all(answer.as_bytes()).await.expect("answered");
+            String::from_utf8_lossy(asked.get(..count).unwrap_or_default()).into_owned()
+        };
+        let wanted = Forward {
+            at: At {
+                server: format!("http://{address}"),
+                key: "key".into(),
+            },
+            member: 0,
+            stdio: false,
+            job: format!("job_{}", "0".repeat(32)).parse().expect("an id"),
+            port: 8_888,
+            local: Some(0),
+        };
+        let within = std::time::Duration::from_secs(10);
+        let both = async { tokio::join!(forward(wanted), answers) };
+        let (done, asked) = tokio::time::timeout(within, both).await.expect("it ends");
+        assert!(asked.contains("/ports/8888/tcp?member=0"), "{asked}");
+        let why = done.expect_err("refused").to_string();
+        assert!(why.contains("the job was not found"), "{why}");
+    }
 }

@@ -88,21 +88,18 @@ fn typed() -> mpsc::Receiver<Vec<u8>> {
 }
 
 pub async fn ssh(wanted: Ssh) -> anyhow::Result<ExitCode> {
-    let terminal = std::io::stdin().is_terminal()
+    let typed_at = std::io::stdin().is_terminal();
+    let terminal = typed_at
         && std::io::stdout().is_terminal()
         && (wanted.command.is_empty() || wanted.terminal);
     let mut query = vec![("member", wanted.member.to_string())];
-    if terminal || wanted.command.is_empty() {
+    if terminal || (wanted.command.is_empty() && typed_at) {
         let size = size();
         query.push(("cols", size.cols.max(2).to_string()));
         query.push(("rows", size.rows.max(1).to_string()));
     }
-    if !wanted.command.is_empty() {
-        // As ssh does it: one word is for a shell to read.
-        let command = match wanted.command.as_slice() {
-            [line] => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
-            words => words.to_vec(),
-        };
+    let command = command(&wanted.command, typed_at);
+    if !command.is_empty() {
         query.push(("command", serde_json::to_string(&command)?));
     }
     let url = reqwest::Url::parse_with_params("http://x/", &query)?;
@@ -150,6 +147,19 @@ pub async fn ssh(wanted: Ssh) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// What is run; nothing: the job's own shell in a terminal. Where nobody types it is the same shell without one, as ssh does it: it reads its
+/// commands from a pipe, which ends.
+fn command(words: &[String], typed_at: bool) -> Vec<String> {
+    let line = match words {
+        [] if typed_at => return Vec::new(),
+        [] => "exec \"${SHELL:-/bin/sh}\"",
+        // One word is for a shell to read.
+        [line] => line.as_str(),
+        words => return words.to_vec(),
+    };
+    ["/bin/sh", "-c", line].map(str::to_owned).to_vec()
+}
+
 enum Ended {
     /// With this code.
     Over(i32),
@@ -188,5 +198,47 @@ async fn hear(from: &mut Receiver, words: &mpsc::UnboundedSender<ToJob>) -> Ende
             Heard::Word(_) => {}
             Heard::Closed(reason) => return Ended::Closed(reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    #[test]
+    fn a_shell_that_nobody_types_into_has_an_input_that_ends() {
+        let words = |words: &[&str]| {
+            words
+                .iter()
+                .map(|&word| word.to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert!(command(&[], true).is_empty(), "a terminal's shell");
+        let piped = command(&[], false);
+        assert_eq!(
+            piped,
+            words(&["/bin/sh", "-c", "exec \"${SHELL:-/bin/sh}\""])
+        );
+        // It is a shell that reads what comes and ends with it.
+        let (program, rest) = piped.split_first().expect("a program");
+        let mut child = std::process::Command::new(program)
+            .args(rest)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let mut input = child.stdin.take().expect("its input");
+        std::io::Write::write_all(&mut input, b"echo hi\nexit 3\n").expect("typed");
+        drop(input);
+        let done = child.wait_with_output().expect("ends");
+        assert_eq!(
+            (done.status.code(), done.stdout.as_slice()),
+            (Some(3), &b"hi\n"[..])
+        );
+        assert_eq!(
+            command(&words(&["ls; pwd"]), true),
+            words(&["/bin/sh", "-c", "ls; pwd"])
+        );
+        assert_eq!(command(&words(&["ls", "-l"]), false), words(&["ls", "-l"]));
     }
 }
