@@ -381,11 +381,16 @@ async fn hear(
     terminal: &Weak<AsyncFd<OwnedFd>>,
 ) -> Result<(), Unheard> {
     let mut queue = Some(queue);
+    // Whether what came last ends a line.
+    let mut ended = true;
     while let Some(message) = stream.next().await {
         match message.map_err(|_| Unheard::Gone)? {
             Message::Binary(frame) if frame.first() == Some(&MAIN) => {
                 let Some(to) = &queue else { continue };
                 let bytes = frame.slice(1..);
+                ended = bytes
+                    .last()
+                    .map_or(ended, |last| *last == b'\n' || *last == b'\r');
                 if !find_room(bytes.len(), room, window).await? || to.send(bytes).is_err() {
                     queue = None;
                 }
@@ -401,7 +406,13 @@ async fn hear(
                         open_window(window, usize::try_from(bytes).unwrap_or(usize::MAX));
                     }
                 }
-                Ok(ToJob::Eof {}) => queue = None,
+                Ok(ToJob::Eof {}) => {
+                    if let (Some(to), Some(end)) = (queue.take(), end_of_input(terminal)) {
+                        // Behind a line that is not ended the first one only ends the line.
+                        let ends = if ended { 1 } else { 2 };
+                        _ = to.send(vec![end; ends].into());
+                    }
+                }
                 Err(error) => tracing::debug!(%error, "a word to a job cannot be read"),
             },
             Message::Close(_) => return Ok(()),
@@ -454,6 +465,14 @@ async fn feed(input: End, mut waiting: mpsc::UnboundedReceiver<Bytes>, room: &Se
     room.close();
     // A connection is closed by saying so.
     _ = rustix::net::shutdown(input.get_ref(), Shutdown::Write);
+}
+
+/// What says in a terminal that nothing more is typed; a terminal cannot be closed as a pipe is. `None`: it is none, or has no such
+/// character.
+fn end_of_input(terminal: &Weak<AsyncFd<OwnedFd>>) -> Option<u8> {
+    let modes = rustix::termios::tcgetattr(terminal.upgrade()?.get_ref()).ok()?;
+    let end = modes.special_codes[rustix::termios::SpecialCodeIndex::VEOF];
+    (end != 0).then_some(end)
 }
 
 fn resize(terminal: &AsyncFd<OwnedFd>, size: Size) {

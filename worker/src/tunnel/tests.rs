@@ -100,3 +100,37 @@ async fn packets_that_the_exchange_would_drop_are_not_sent() {
     let frame = first.expect("open").expect("a frame").into_data();
     assert_eq!(frame.get(1..), Some(packet(0, 1).as_slice()));
 }
+
+#[tokio::test]
+async fn the_end_of_the_input_reaches_a_terminal_as_its_character() {
+    use rustix::pty::OpenptFlags;
+
+    for (typed, shown) in [("hi\n", "hi\n"), ("hi", "hi")] {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let master = rustix::pty::openpt(flags).expect("a terminal");
+        rustix::pty::grantpt(&master).expect("granted");
+        rustix::pty::unlockpt(&master).expect("unlocked");
+        let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).expect("its other side");
+        let (ours, mut theirs) = line().await;
+        let input = Ends::new(vec![master]).expect("ends").input;
+        let (sink, stream) = ours.split();
+        let sink = Mutex::new(sink);
+        let sends = async {
+            let frame = [&[MAIN], typed.as_bytes()].concat();
+            theirs.send(Message::binary(frame)).await.expect("sent");
+            let text = serde_json::to_string(&ToJob::Eof {}).expect("json");
+            theirs.send(Message::text(text)).await.expect("sent");
+            std::future::pending::<()>().await;
+        };
+        let reads = tokio::task::spawn_blocking(move || {
+            let mut all = String::new();
+            std::io::Read::read_to_string(&mut std::fs::File::from(slave), &mut all).map(|_| all)
+        });
+        let read = tokio::select! {
+            _ = take(stream, input, None, &sink) => panic!("it goes on"),
+            () = sends => panic!("it goes on"),
+            read = timeout(WITHIN, reads) => read.expect("it ends").expect("read"),
+        };
+        assert_eq!(read.expect("text"), shown);
+    }
+}
