@@ -22,6 +22,7 @@ pub const STATE: &str = "state.json";
 pub const LOCK: &str = "lock";
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 pub const MAINTENANCE: &str = "maintenance";
+pub const PORTAL_MAINTENANCE: &str = "maintenance.portal";
 /// What a worker needs that runs jobs in an engine's containers.
 pub const ENGINE: &str = "engine";
 
@@ -100,16 +101,25 @@ pub fn set_maintenance(directory: &Path, on: bool) -> Result<(), IdentityError> 
     if !directory.join(STATE).exists() {
         return Err(IdentityError::NotJoined);
     }
-    let path = directory.join(MAINTENANCE);
+    mark(&directory.join(MAINTENANCE), on)
+}
+
+/// Whether the portal had the machine in maintenance when its agent last heard of it: its own switch does not end that.
+pub fn portal_maintains(directory: &Path) -> bool {
+    directory.join(PORTAL_MAINTENANCE).exists()
+}
+
+/// Makes or removes a file that says something by being there.
+fn mark(path: &Path, on: bool) -> Result<(), IdentityError> {
     let done = if on {
-        File::create(&path).map(drop)
+        File::create(path).map(drop)
     } else {
-        match fs::remove_file(&path) {
+        match fs::remove_file(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
     };
-    done.map_err(io_at(&path))
+    done.map_err(io_at(path))
 }
 
 /// An opened state directory; the lock is held as long as this lives.
@@ -203,6 +213,18 @@ impl Identity {
     /// The owner wants no new jobs here.
     pub fn in_maintenance(&self) -> bool {
         self.directory.join(MAINTENANCE).exists()
+    }
+
+    /// The exchange says so with each heartbeat; kept for `iog-worker maintenance`, which asks nobody.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn note_portal_maintenance(&self, on: bool) -> Result<(), IdentityError> {
+        let path = self.directory.join(PORTAL_MAINTENANCE);
+        if path.exists() == on {
+            return Ok(());
+        }
+        mark(&path, on)
     }
 
     pub fn directory(&self) -> &Path {
@@ -426,6 +448,12 @@ mod tests {
         }
         identity.save(&state()).expect("save");
         assert_eq!(identity.state().expect("state"), state());
+        set_maintenance(&at, true).expect("joined");
+        for on in [true, true, false] {
+            identity.note_portal_maintenance(on).expect("noted");
+            assert_eq!(portal_maintains(&at), on);
+            assert!(identity.in_maintenance(), "two switches");
+        }
         fs::write(at.join(STATE), "{").expect("write");
         assert!(
             identity

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use protocol::worker::{
-    FRAME_BYTES_MAX, FromWorker, Hello, PROTOCOL_VERSION, Refusal, ToWorker, hello_bytes,
+    DeviceAsk, FRAME_BYTES_MAX, FromWorker, Hello, PROTOCOL_VERSION, Refusal, ToWorker, hello_bytes,
 };
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
@@ -35,15 +35,15 @@ pub enum LinkError {
     /// Nothing is known: the network, or the server, is silent.
     #[error("the server cannot be reached: {0}")]
     Silent(String),
-    #[error("the server refuses this worker: {message}{}", advice(*.reason))]
+    #[error("the server refuses this worker: {message}{}", advice(*.reason, message))]
     Refused { reason: Refusal, message: String },
     #[error("this is not an IOG server, or one of another version: {0}")]
     Foreign(String),
 }
 
-/// What the owner can do about a refusal.
-const fn advice(reason: Refusal) -> &'static str {
-    match reason {
+/// What the owner can do about a refusal, where the server's own words do not say so already.
+fn advice(reason: Refusal, message: &str) -> &'static str {
+    let advice = match reason {
         Refusal::Malformed | Refusal::Protocol => " (install the iog-worker that fits this server)",
         Refusal::Signature => " (is --server exactly the address that the server knows itself by?)",
         Refusal::JoinToken => " (make a new join line in the portal, under Earn)",
@@ -53,7 +53,15 @@ const fn advice(reason: Refusal) -> &'static str {
         }
         Refusal::Duplicate => " (another worker uses the same key; was a state directory copied?)",
         Refusal::Limits => " (trying again later)",
-    }
+    };
+    // What a server says of tokens and of nodes that it does not know names the way to a new line.
+    let said = matches!(
+        reason,
+        Refusal::JoinToken | Refusal::UnknownNode | Refusal::Removed
+    ) && ["Earn", "join anew", "without a token"]
+        .iter()
+        .any(|way| message.contains(way));
+    if said { "" } else { advice }
 }
 
 impl LinkError {
@@ -101,6 +109,8 @@ pub struct Welcome {
     pub server_down_grace_ms: u64,
     /// Whether it takes what is measured.
     pub telemetry: bool,
+    /// What the devices are offered for.
+    pub asks: Vec<DeviceAsk>,
 }
 
 /// An open line.
@@ -172,6 +182,7 @@ impl Link {
                     server_down_grace_ms,
                     platform_key: _,
                     telemetry,
+                    asks,
                 } => Ok((
                     Welcome {
                         node,
@@ -180,6 +191,7 @@ impl Link {
                         lease_ttl_ms,
                         server_down_grace_ms,
                         telemetry,
+                        asks,
                     },
                     greeted_at,
                 )),
@@ -316,6 +328,21 @@ pub fn work_until(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn advice_is_given_once() {
+        let told = |reason, message: &str| {
+            let message = message.to_owned();
+            LinkError::Refused { reason, message }.to_string()
+        };
+        let full = "the join token is unknown, used or expired; make a new one in the portal: Earn, Make a join line";
+        assert_eq!(
+            told(Refusal::JoinToken, full),
+            format!("the server refuses this worker: {full}")
+        );
+        let short = told(Refusal::JoinToken, "the join token was used meanwhile");
+        assert!(short.ends_with("(make a new join line in the portal, under Earn)"));
+    }
 
     #[test]
     fn an_address_becomes_an_origin_or_is_refused_with_an_example() {

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use kernel::PricePerSecond;
 use protocol::spec::NAME_MAX;
 use protocol::telemetry::prometheus;
+use protocol::worker::{AskChosen, DeviceAsk};
 use tracing_subscriber::EnvFilter;
 use worker::agent::{Agent, Left, Settings, wall_clock};
 use worker::devices::{Devices, Sources};
@@ -45,7 +46,8 @@ enum Command {
     Uninstall(Uninstall),
     /// Look at what this machine needs to earn: each check passes, or says what to do. Exit code 1 when one fails.
     Doctor(Doctor),
-    /// Take no new jobs, or take them again; what runs goes on. The worker that runs here sees it at its next heartbeat.
+    /// Take no new jobs, or take them again; what runs goes on. The worker that runs here sees it at its next heartbeat. A maintenance
+    /// that was begun in the portal is ended there.
     Maintenance(Maintenance),
     /// Print what this machine and its cards measure now, as Prometheus reads it. Needs no state; may run beside the worker.
     Metrics(Metrics),
@@ -88,7 +90,7 @@ struct Join {
     /// Address of the exchange, such as https://iog.example.
     #[arg(long, env = "IOG_WORKER_SERVER", value_parser = origin)]
     server: String,
-    /// The one-time token from the portal's Fleet page.
+    /// The one-time token of a join line from the portal: Earn, Machines, Make a join line.
     #[arg(long, env = "IOG_JOIN_TOKEN", hide_env_values = true)]
     token: String,
     /// How the portal calls this machine [default: its host name].
@@ -106,7 +108,8 @@ struct Join {
     /// Its download in Mbit/s.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     down_mbit: Option<u32>,
-    /// Price of each device, in IO an hour; it can be changed in the portal.
+    /// Price of each device, in IO an hour; it can be changed in the portal [default: the fair price of its model in the market at that
+    /// moment, or 0.09 where the market knows none; join says which].
     #[arg(long, value_parser = price)]
     price_per_hour: Option<PricePerSecond>,
     /// Only enrol; do not take jobs yet.
@@ -402,17 +405,22 @@ async fn run_doctor(asked: Doctor) -> Result<ExitCode, String> {
 #[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
 fn maintain(order: &Maintenance) -> Result<(), String> {
     let on = order.switch == "on";
-    identity::set_maintenance(&directory(order.state.as_ref())?, on)
-        .map_err(|error| error.to_string())?;
-    println!(
-        "{}",
-        if on {
-            "Maintenance: no new jobs are taken; what runs goes on."
-        } else {
-            "Jobs are taken again."
-        }
-    );
+    let directory = directory(order.state.as_ref())?;
+    identity::set_maintenance(&directory, on).map_err(|error| error.to_string())?;
+    println!("{}", switched(on, identity::portal_maintains(&directory)));
     Ok(())
+}
+
+/// What the switch of this machine does, beside the one in the portal.
+const fn switched(on: bool, portal: bool) -> &'static str {
+    match (on, portal) {
+        (true, _) => "Maintenance: no new jobs are taken; what runs goes on.",
+        (false, false) => "Jobs are taken again.",
+        (false, true) => {
+            "This machine's own switch is off, but the portal still has it in maintenance: no jobs are taken until that is ended there \
+             (Earn, this machine, End maintenance)."
+        }
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
@@ -462,10 +470,47 @@ async fn run_join(join: Join) -> Result<ExitCode, String> {
         "Joined {} as {} ({}).",
         join.server, welcome.node_name, welcome.node
     );
+    for line in asked(&welcome.asks) {
+        println!("{line}");
+    }
     if join.enroll_only {
         return Ok(ExitCode::SUCCESS);
     }
     run_agent(agent).await
+}
+
+/// What the devices are offered for, like ones once.
+fn asked(asks: &[DeviceAsk]) -> Vec<String> {
+    let mut told: Vec<(usize, &DeviceAsk)> = Vec::new();
+    for ask in asks {
+        match told.iter_mut().find(|(_, known)| *known == ask) {
+            Some((count, _)) => *count += 1,
+            None => told.push((1, ask)),
+        }
+    }
+    let mut lines: Vec<String> = told
+        .iter()
+        .map(|(count, ask)| {
+            let times = if *count > 1 {
+                format!("{count} × ")
+            } else {
+                String::new()
+            };
+            let why = match ask.chosen {
+                AskChosen::ByOwner => "",
+                AskChosen::ByMarket => ": no price was named, and this is the market's fair one",
+                AskChosen::ByPlatform => {
+                    ": no price was named, and the market knows none for this model"
+                }
+            };
+            let price = ask.price.to_io_per_hour();
+            format!("{times}{} at {price} IO an hour{why}.", ask.model)
+        })
+        .collect();
+    if !lines.is_empty() {
+        lines.push("Prices are changed in the portal, under Earn.".to_owned());
+    }
+    lines
 }
 
 #[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
@@ -539,8 +584,36 @@ async fn agent(
 
 #[cfg(test)]
 mod tests {
-    use super::lent;
+    use super::{asked, lent, price, switched};
+    use protocol::worker::{AskChosen, DeviceAsk};
     use std::path::PathBuf;
+
+    #[test]
+    fn a_switch_that_is_not_the_only_one_says_so() {
+        assert!(switched(true, true).starts_with("Maintenance:"));
+        assert_eq!(switched(false, false), "Jobs are taken again.");
+        assert!(switched(false, true).contains("the portal still has it in maintenance"));
+    }
+
+    #[test]
+    fn whoever_joins_hears_the_price_and_who_chose_it() {
+        let ask = |model: &str, io: &str, chosen| DeviceAsk {
+            model: model.into(),
+            price: price(io).expect("a price"),
+            chosen,
+        };
+        let own = ask("RTX 4090", "0.9", AskChosen::ByOwner);
+        let told = asked(&[own.clone(), own, ask("CPU", "0.18", AskChosen::ByMarket)]);
+        assert_eq!(
+            told,
+            [
+                "2 × RTX 4090 at 0.90 IO an hour.",
+                "CPU at 0.18 IO an hour: no price was named, and this is the market's fair one.",
+                "Prices are changed in the portal, under Earn.",
+            ]
+        );
+        assert!(asked(&[]).is_empty());
+    }
 
     #[test]
     fn a_lent_directory_is_seen_where_the_owner_says() {

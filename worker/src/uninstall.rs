@@ -14,8 +14,9 @@ use crate::sandbox::{self, engine};
 
 /// What a worker makes in its state directory. A directory that holds anything else is not removed. Its key comes last: while that is
 /// there, the same command goes on after something could not be removed.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     identity::MAINTENANCE,
+    identity::PORTAL_MAINTENANCE,
     identity::ENGINE,
     "update",
     "node.new",

@@ -7,9 +7,10 @@ use protocol::country;
 use protocol::proof::DeviceProof;
 use protocol::state::LeaseState;
 use protocol::worker::{
-    DEVICES_PER_NODE_MAX, Hello, PROTOCOL_VERSION, Refusal, ToWorker, hello_bytes,
+    AskChosen, DEVICES_PER_NODE_MAX, DeviceAsk, DeviceFacts, Hello, PROTOCOL_VERSION, Refusal,
+    ToWorker, hello_bytes,
 };
-use store::{Device, Node};
+use store::{Device, Node, TradeRow};
 use tokio::sync::mpsc;
 
 use crate::audit::Act;
@@ -17,6 +18,7 @@ use crate::billing::fund_message;
 use crate::desk::{Exchange, Link, NodeLive, secret_hash};
 use crate::error::Error;
 use crate::leases::LeaseEnd;
+use crate::prices::fair_ask;
 use crate::proofs::renamed;
 use crate::refunds::{fell, spec_missed};
 
@@ -31,7 +33,8 @@ pub struct NodeSession {
 const TEXT_MAX: usize = 200;
 const GROUP_MAX: usize = 64;
 const START_REPUTATION: u32 = 60;
-const DEFAULT_PRICE_BASE: i64 = 2_500;
+/// For a second of a model of which the market knows no price, where its owner named none.
+const FIRST_PRICE_BASE: i64 = 2_500;
 
 type Refused = (Refusal, String);
 
@@ -313,6 +316,35 @@ impl Exchange {
         }
     }
 
+    /// What each device of a hello is offered for. A price that stands stays, whatever the hello says.
+    fn asks(
+        &self,
+        hello: &Hello,
+        known: &[Device],
+        trades: &[TradeRow],
+    ) -> Result<Vec<DeviceAsk>, Error> {
+        let first = PricePerSecond::from_amount(kernel::Amount::try_from_base(FIRST_PRICE_BASE)?);
+        let memory = self.memory();
+        let ask = |facts: &DeviceFacts| {
+            let model = facts.model.trim();
+            let before = known.iter().find(|known| known.uuid == facts.uuid);
+            let owners = before.map(|known| known.price).or(hello.price);
+            let (price, chosen) = match owners {
+                Some(price) => (price, AskChosen::ByOwner),
+                None => match fair_ask(&memory, facts.class, model, trades) {
+                    Some(fair) => (fair, AskChosen::ByMarket),
+                    None => (first, AskChosen::ByPlatform),
+                },
+            };
+            DeviceAsk {
+                model: model.to_owned(),
+                price,
+                chosen,
+            }
+        };
+        Ok(hello.devices.iter().map(ask).collect())
+    }
+
     async fn welcome(
         &self,
         mut node: Node,
@@ -325,23 +357,26 @@ impl Exchange {
         node.agent_version.clone_from(&hello.agent_version);
         node.host = hello.host.clone();
         node.last_seen = Some(now);
-        let default_price =
-            PricePerSecond::from_amount(kernel::Amount::try_from_base(DEFAULT_PRICE_BASE)?);
+        let trades = match hello.price {
+            Some(_) => Vec::new(),
+            None => self.recent_trades().await?,
+        };
         let mut tx = self.inner.store.begin().await?;
         tx.update_node(&node).await?;
         let known = tx.devices_of(node.id).await?;
         tx.devices_absent(node.id).await?;
-        for facts in &hello.devices {
+        let asks = self.asks(hello, &known, &trades)?;
+        for (facts, ask) in std::iter::zip(&hello.devices, &asks) {
             let mut device = Device {
                 id: DeviceId::new(now, self.random()),
                 node: node.id,
                 uuid: facts.uuid.clone(),
                 class: facts.class,
-                model: facts.model.trim().to_owned(),
+                model: ask.model.clone(),
                 memory_mib: facts.memory_mib,
                 details: facts.details.clone(),
                 rules: protocol::view::DeviceRules::default(),
-                price: hello.price.unwrap_or(default_price),
+                price: ask.price,
                 paused: false,
                 present: true,
                 proof: DeviceProof::default(),
@@ -362,6 +397,7 @@ impl Exchange {
             server_down_grace_ms: settings.server_down_grace_ms,
             platform_key: self.platform_key(),
             telemetry: true,
+            asks,
         };
         let id = node.id;
         let (connection, forgotten) = {

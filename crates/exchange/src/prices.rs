@@ -73,6 +73,24 @@ fn standing(memory: &Memory, model: &str) -> Vec<Standing> {
     classes.into_iter().map(of_class).collect()
 }
 
+/// What a model is worth in its owner's hands, by what is asked and was paid for it. `None`: nothing is known.
+pub(crate) fn fair_ask(
+    memory: &Memory,
+    class: DeviceClass,
+    model: &str,
+    trades: &[TradeRow],
+) -> Option<PricePerSecond> {
+    let known = standing(memory, model)
+        .into_iter()
+        .find(|standing| standing.class == class);
+    let standing = known.unwrap_or_else(|| Standing {
+        class,
+        model: model.to_owned(),
+        offers: Vec::new(),
+    });
+    standing.fair(trades).map(|fair| fair.price)
+}
+
 impl Standing {
     fn fair(&self, trades: &[TradeRow]) -> Option<Fair> {
         let asks = self.offers.iter().map(|offer| Ask {
@@ -135,7 +153,7 @@ impl Standing {
 }
 
 impl Exchange {
-    async fn recent_trades(&self) -> Result<Vec<TradeRow>, Error> {
+    pub(crate) async fn recent_trades(&self) -> Result<Vec<TradeRow>, Error> {
         Ok(self.inner.store.trades(self.now().minus(RECENT)).await?)
     }
 

@@ -183,7 +183,7 @@ impl Exchange {
         let renewal_ms = self.inner.settings.lease_life_ms();
         let interval = self.inner.settings.receipt_interval;
         let (mut renewed, mut refused, mut answers) = (Vec::new(), Vec::new(), Vec::new());
-        let changed = {
+        let (changed, maintenance) = {
             let mut memory = self.memory();
             let node = memory
                 .nodes
@@ -205,6 +205,7 @@ impl Exchange {
             }
             link.silent = false;
             node.draining = draining;
+            let maintenance = node.node.maintenance.is_some();
             node.load = Some(load);
             memory.look_at_node(session.node, renewed_until);
             let (mut soon, mut moved_on) = (Vec::new(), 0_usize);
@@ -268,7 +269,7 @@ impl Exchange {
             if changed {
                 memory.refresh_offers(session.node);
             }
-            changed
+            (changed, maintenance)
         };
         if changed {
             self.publish_node(session.node);
@@ -279,6 +280,7 @@ impl Exchange {
                 seq,
                 renewed,
                 refused,
+                maintenance,
             },
         );
         Ok(answers)

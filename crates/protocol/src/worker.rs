@@ -156,7 +156,7 @@ pub struct Hello {
     pub name: String,
     /// Two capital letters, set by the owner.
     pub country: Option<String>,
-    /// The price for devices that the platform does not know yet.
+    /// The price for devices that the platform does not know yet; without one they are offered at the fair price of their model.
     pub price: Option<PricePerSecond>,
     pub host: HostFacts,
     pub devices: Vec<DeviceFacts>,
@@ -313,6 +313,9 @@ pub enum ToWorker {
         /// It takes [`FromWorker::Telemetry`].
         #[serde(default)]
         telemetry: bool,
+        /// What its devices are offered for.
+        #[serde(default)]
+        asks: Vec<DeviceAsk>,
     },
     Refused {
         reason: Refusal,
@@ -323,6 +326,9 @@ pub enum ToWorker {
         seq: u64,
         renewed: Vec<LeaseClaim>,
         refused: Vec<LeaseClaim>,
+        /// The owner has it in maintenance in the portal: besides the switch on the machine itself.
+        #[serde(default)]
+        maintenance: bool,
     },
     /// The receipt with this number is countersigned; the next one has `seq + 1` and `previous = hash`.
     ReceiptPosted {
@@ -376,6 +382,25 @@ pub enum ToWorker {
         challenge: ChallengeId,
         ask: Ask,
     },
+}
+
+/// What a device is offered for, and who says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceAsk {
+    pub model: String,
+    pub price: PricePerSecond,
+    pub chosen: AskChosen,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskChosen {
+    /// The owner named it, or it stood there before.
+    ByOwner,
+    /// Nobody did: the fair price of its model now.
+    ByMarket,
+    /// Nobody did, and of its model the market knows no price.
+    ByPlatform,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

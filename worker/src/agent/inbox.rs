@@ -30,7 +30,13 @@ impl Agent {
                 seq,
                 renewed,
                 refused,
-            } => self.renewed(seq, &renewed, &refused),
+                maintenance,
+            } => {
+                if let Err(error) = self.identity.note_portal_maintenance(maintenance) {
+                    tracing::debug!(%error, "the portal's maintenance cannot be noted");
+                }
+                self.renewed(seq, &renewed, &refused);
+            }
             ToWorker::ReceiptPosted {
                 lease,
                 epoch,

@@ -291,6 +291,7 @@ async fn talk(door: Door, mut socket: WebSocket) -> Option<()> {
             server_down_grace_ms: 60_000,
             platform_key: "cd".repeat(32),
             telemetry: true,
+            asks: Vec::new(),
         };
         shared.hellos.push(*hello);
         welcome
@@ -353,6 +354,7 @@ fn answers(door: &Door, message: FromWorker) -> Vec<ToWorker> {
                 seq,
                 renewed,
                 refused,
+                maintenance: false,
             }]
         }
         FromWorker::Log {

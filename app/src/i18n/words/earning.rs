@@ -10,7 +10,7 @@ words! {
     nodes_empty_text: "Make a join line above and run it on the machine. Jobs run in a sandbox without access to your files.", "在上方生成接入命令并在机器上运行。任务在沙箱中运行，无法访问您的文件。";
     join_title: "Connect a machine", "接入机器";
     join_button: "Make a join line", "生成接入命令";
-    join_run: "Run this on the machine: it joins and takes jobs until you stop it. Later iog-worker run starts it again.", "在机器上运行这一行：它会接入并接受任务，直到您将其停止。以后用 iog-worker run 再次启动。";
+    join_run: "Run this on the machine: it joins and takes jobs until you stop it. Its devices are offered at the market's fair price, which you can change below; --price-per-hour 0.9 behind the line names another. Later iog-worker run starts it again.", "在机器上运行这一行：它会接入并接受任务，直到您将其停止。设备将按市场公允价格上架，您可在下方修改；在命令末尾加 --price-per-hour 0.9 可另行定价。以后用 iog-worker run 再次启动。";
     join_copy: "Copy the join line", "复制接入命令";
     join_once: "It works once and for one hour.", "仅可使用一次，一小时内有效。";
     join_made: "Join line made", "已生成接入命令";

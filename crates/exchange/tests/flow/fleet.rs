@@ -1,15 +1,69 @@
 //! An owner's machines together: maintenance that drains, prices of many, what ran, and what one would earn.
 
 use exchange::{Error, PriceMove};
-use kernel::Seconds;
+use kernel::{Amount, PricePerSecond, Seconds};
 use protocol::fleet::{SimulatorAsk, Standing};
+use protocol::spec::DeviceClass;
 use protocol::state::{DeviceState, JobState, RunEnd};
 use protocol::view::EarnRule;
-use protocol::worker::{StopReason, ToWorker};
+use protocol::worker::{AskChosen, StopReason, ToWorker};
 
 use crate::world::{Worker, World, backends, spec};
 
 const PRICE: i64 = 25_000;
+
+async fn hears_of_maintenance(world: &World, worker: &mut Worker) -> bool {
+    let session = worker.session.clone().unwrap();
+    let beat = worker.beat_message();
+    let answers = world.exchange.worker_message(&session, beat).await.unwrap();
+    answers.iter().any(|answer| {
+        matches!(
+            answer,
+            ToWorker::Renewed {
+                maintenance: true,
+                ..
+            }
+        )
+    })
+}
+
+#[tokio::test]
+async fn a_device_without_a_price_is_offered_at_the_fair_one_and_says_so() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, otto) = world.people("10").await;
+        let asked = |worker: &Worker| match &worker.session.as_ref().unwrap().welcome {
+            ToWorker::Welcome { asks, .. } => {
+                let ask = &asks[0];
+                (ask.price.per_second().base(), ask.chosen)
+            }
+            other => panic!("{other:?}"),
+        };
+        // Nothing is known of the model.
+        let mut first = Worker::new(1, 0);
+        first.device = (DeviceClass::Cpu, "Unknown CPU", 8_000);
+        first.join(&world, &rita).await;
+        assert_eq!(asked(&first), (2_500, AskChosen::ByPlatform));
+
+        let mut known = Worker::new(2, PRICE);
+        known.join(&world, &rita).await;
+        assert_eq!(asked(&known), (PRICE, AskChosen::ByOwner));
+        let mut unpriced = Worker::new(3, 0);
+        unpriced.join(&world, &otto).await;
+        assert_eq!(asked(&unpriced), (PRICE, AskChosen::ByMarket));
+        let node = unpriced.session.as_ref().unwrap().node;
+        let view = world.exchange.node(&otto, node).await.unwrap();
+        assert_eq!(view.devices[0].price.per_second().base(), PRICE);
+
+        // From then on it stands, whatever the market does.
+        let device = view.devices[0].id;
+        let own = PricePerSecond::from_amount(Amount::try_from_base(PRICE * 3).unwrap());
+        world.exchange.set_price(&otto, device, own).await.unwrap();
+        unpriced.disconnect(&world).await;
+        unpriced.connect(&world, None).await.unwrap();
+        assert_eq!(asked(&unpriced), (PRICE * 3, AskChosen::ByOwner));
+    }
+}
 
 #[tokio::test]
 async fn maintenance_sends_nothing_new_and_lets_run_what_runs() {
@@ -56,12 +110,16 @@ async fn maintenance_sends_nothing_new_and_lets_run_what_runs() {
                 .any(|check| check.rule == rule && !check.pass)
         };
         assert!(failed(EarnRule::NotMaintained));
+        // The machine hears of it, so that it can say why its own switch is not enough.
+        assert!(hears_of_maintenance(&world, &mut worker).await);
         assert!(matches!(hire(&world).await, Err(Error::NoMatch(_))));
         world
             .exchange
             .set_maintenance(&otto, node, false, None)
             .await
             .unwrap();
+
+        assert!(!hears_of_maintenance(&world, &mut worker).await);
 
         // Until a time: then what still runs is stopped, and goes on elsewhere.
         let job = hire(&world).await.unwrap().summary.id;

@@ -127,9 +127,10 @@ impl Worker {
             agent_version: "test".into(),
             name: self.name.clone(),
             country: Some(self.country.into()),
-            price: Some(PricePerSecond::from_amount(
-                Amount::try_from_base(self.price).expect("in range"),
-            )),
+            // None: its owner named no price.
+            price: (self.price > 0).then(|| {
+                PricePerSecond::from_amount(Amount::try_from_base(self.price).expect("in range"))
+            }),
             host: HostFacts {
                 os: "Debian".into(),
                 kernel: "6".into(),
