@@ -112,7 +112,8 @@ async fn the_end_of_the_input_reaches_a_terminal_as_its_character() {
         rustix::pty::unlockpt(&master).expect("unlocked");
         let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).expect("its other side");
         let (ours, mut theirs) = line().await;
-        let input = Ends::new(vec![master]).expect("ends").input;
+        // Output is the same descriptor: while it is held the terminal is not hung up.
+        let Ends { input, output, .. } = Ends::new(vec![master]).expect("ends");
         let (sink, stream) = ours.split();
         let sink = Mutex::new(sink);
         let sends = async {
@@ -132,5 +133,6 @@ async fn the_end_of_the_input_reaches_a_terminal_as_its_character() {
             read = timeout(WITHIN, reads) => read.expect("it ends").expect("read"),
         };
         assert_eq!(read.expect("text"), shown);
+        drop(output);
     }
 }
