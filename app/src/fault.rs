@@ -114,13 +114,14 @@ impl Fault {
     #[cfg(feature = "ssr")]
     pub fn in_language(&self, locale: Locale) -> Problem {
         let mut problem = self.worded(locale).0;
-        problem.detail = match self.says_its_fields(locale) {
-            true => format!(
+        problem.detail = if self.says_its_fields(locale) {
+            format!(
                 "{}：{}",
                 title(problem.code, locale.words()),
                 problem.detail
-            ),
-            false => self.sentence(locale),
+            )
+        } else {
+            self.sentence(locale)
         };
         problem
     }
