@@ -287,6 +287,15 @@ impl Updates {
         }
     }
 
+    pub const fn are_on(&self) -> bool {
+        self.settings.is_some()
+    }
+
+    /// Looks by then, if nobody looks already.
+    pub fn look_within(&mut self, time: Duration) {
+        self.next_at = self.next_at.min(Instant::now() + time);
+    }
+
     /// Whether [`Updates::next`] is to be waited for: only while there is nothing else to do.
     pub fn looks(&self, idle: bool) -> bool {
         self.settings.is_some() && !self.leaving && (idle || self.looking.is_some())

@@ -316,6 +316,15 @@ impl Exchange {
         }
     }
 
+    fn knows_all(&self, node: NodeId, devices: &[DeviceFacts]) -> bool {
+        let memory = self.memory();
+        let live = memory.nodes.get(&node);
+        let known = |facts: &DeviceFacts| {
+            live.is_some_and(|live| live.devices.iter().any(|device| device.uuid == facts.uuid))
+        };
+        devices.iter().all(known)
+    }
+
     /// What each device of a hello is offered for. A price that stands stays, whatever the hello says.
     fn asks(
         &self,
@@ -328,11 +337,13 @@ impl Exchange {
         let ask = |facts: &DeviceFacts| {
             let model = facts.model.trim();
             let before = known.iter().find(|known| known.uuid == facts.uuid);
-            let owners = before.map(|known| known.price).or(hello.price);
+            let named = hello.price.filter(|price| !price.per_second().is_zero());
+            let owners = before.map(|known| known.price).or(named);
             let (price, chosen) = match owners {
                 Some(price) => (price, AskChosen::ByOwner),
                 None => match fair_ask(&memory, facts.class, model, trades) {
-                    Some(fair) => (fair, AskChosen::ByMarket),
+                    // A newcomer is offered for no less by what somebody asks: who asks next to nothing would hire it for that.
+                    Some(fair) => (fair.max(first), AskChosen::ByMarket),
                     None => (first, AskChosen::ByPlatform),
                 },
             };
@@ -357,9 +368,11 @@ impl Exchange {
         node.agent_version.clone_from(&hello.agent_version);
         node.host = hello.host.clone();
         node.last_seen = Some(now);
-        let trades = match hello.price {
-            Some(_) => Vec::new(),
-            None => self.recent_trades().await?,
+        // All trades of a day are much to read, and only a new device's price follows from them.
+        let trades = if hello.price.is_some() || self.knows_all(node.id, &hello.devices) {
+            Vec::new()
+        } else {
+            self.recent_trades().await?
         };
         let mut tx = self.inner.store.begin().await?;
         tx.update_node(&node).await?;

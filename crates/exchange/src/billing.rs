@@ -13,6 +13,7 @@ use store::{Lease, StoreError, Tx};
 
 use crate::desk::{Exchange, LeaseLive};
 use crate::error::Error;
+use crate::jobs::STOP_GRACE_MS;
 use crate::members::used;
 use crate::recompute::is_drawn_later;
 
@@ -286,13 +287,20 @@ impl Exchange {
         Ok(())
     }
 
-    /// Whether a lease had all the seconds that its job's time limit leaves it. Its worker knows only how many are paid for; when those are
-    /// over, it is the limit that was met and not the money that ran out.
-    pub(crate) async fn met_its_limit(&self, live: &LeaseLive) -> Result<bool, Error> {
+    /// Whether a lease had all the seconds that its job's time limit leaves it, but for those of the grace in which it may have ended. Its worker
+    /// knows only how many are paid for; when those are over, it is the limit that was met and not the money that ran out.
+    pub(crate) async fn met_its_limit(
+        &self,
+        live: &LeaseLive,
+        delivered: Seconds,
+    ) -> Result<bool, Error> {
         let lease = live.lease.id;
         let seats = self.seats_of(live.lease.job).await?;
         let own = seats.into_iter().find(|seat| seat.live.lease.id == lease);
-        Ok(own.is_some_and(|seat| seat.left <= live.lease.funded))
+        let reached = delivered
+            .max(live.seconds())
+            .plus(Seconds::new(STOP_GRACE_MS / 1_000));
+        Ok(own.is_some_and(|seat| seat.left <= live.lease.funded.min(reached)))
     }
 
     /// The job's live leases, and how many seconds each may have at most: the job's time limit less what its member's

@@ -17,6 +17,9 @@ pub enum Error {
     NoSuchRound(u64),
     #[error("please sign in")]
     Unauthenticated,
+    /// By another process, under the same idempotency key; what was done here is undone.
+    #[error("the same request was done at the same time; send it again for its answer")]
+    SameRequest,
     #[error("e-mail or password is not right")]
     WrongCredentials,
     /// What a wallet signed does not sign anybody in.
@@ -122,7 +125,7 @@ impl Error {
             Self::Invalid(_) => Code::Invalid,
             Self::NoMatch(_) => Code::NoMatch,
             Self::InsufficientFunds { .. } | Self::OverLimit { .. } => Code::InsufficientFunds,
-            Self::Conflict(_) | Self::SupersededConnection => Code::Conflict,
+            Self::Conflict(_) | Self::SameRequest | Self::SupersededConnection => Code::Conflict,
             Self::TooLarge(_) => Code::TooLarge,
             Self::Unavailable(_) | Self::Busy(_) | Self::Chain(_) => Code::Unavailable,
             Self::IdempotencyMismatch => Code::IdempotencyMismatch,

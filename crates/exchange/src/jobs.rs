@@ -90,10 +90,10 @@ impl Exchange {
             match self.try_submit(actor, &spec, device, quote, &once).await {
                 Ok(id) => return self.job_view(id).await,
                 Err(Error::Store(error)) if error.is_conflict() => {
-                    tracing::debug!(
-                        "a slot or an idempotency key was taken meanwhile; trying again"
-                    );
+                    tracing::debug!("a slot was taken meanwhile; trying again");
                 }
+                // The next try finds its answer.
+                Err(Error::SameRequest) => {}
                 Err(other) => return Err(other),
             }
         }

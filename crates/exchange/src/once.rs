@@ -73,9 +73,7 @@ impl<'a> Once<'a> {
     /// Something was done under the key while this was: all of this is undone.
     fn late(&self, before: &Remembered) -> Error {
         if self.is(before) {
-            return Error::Conflict(
-                "the same request was done at the same time; send it again for its answer".into(),
-            );
+            return Error::SameRequest;
         }
         Error::IdempotencyMismatch
     }

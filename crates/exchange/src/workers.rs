@@ -467,9 +467,11 @@ impl Exchange {
             .stop
             .is_some_and(|stop| stop.reason == StopReason::Preempted);
         let end = match end.as_reported(live.stop.is_some(), noticed) {
-            RunEnd::OutOfFunds if self.met_its_limit(&live).await? => RunEnd::TimeLimit {
-                seconds: live.spec.limits.duration_seconds,
-            },
+            RunEnd::OutOfFunds if self.met_its_limit(&live, delivered).await? => {
+                RunEnd::TimeLimit {
+                    seconds: live.spec.limits.duration_seconds,
+                }
+            }
             other => other,
         };
         let fallen = {

@@ -231,7 +231,7 @@ impl Tx {
         // A conflict would end the transaction, in which it is to be read.
         let done = query(
             "INSERT INTO idempotency_keys (account, route, key, body_hash, answer, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (account, key) DO NOTHING",
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
         )
         .bind(account.to_string())
         .bind(route)

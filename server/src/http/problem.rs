@@ -50,18 +50,20 @@ impl Refused {
         if self.0.code != Code::Invalid {
             return self;
         }
+        let said = |fields: &[FieldProblem]| {
+            let said = fields.iter();
+            let said = said.map(|field| format!("{}: {}", field.field, field.message));
+            said.collect::<Vec<_>>().join("; ")
+        };
+        let before = said(&self.0.fields);
         let beside = ["device", "quote", "spec", "Idempotency-Key"];
         for field in &mut self.0.fields {
             let first = field.field.split(['.', '[']).next().unwrap_or_default();
             if !beside.contains(&first) {
-                let named = format!("spec.{}", field.field);
-                self.0.detail =
-                    self.0
-                        .detail
-                        .replacen(&format!("{}: ", field.field), &format!("{named}: "), 1);
-                field.field = named;
+                field.field = format!("spec.{}", field.field);
             }
         }
+        self.0.detail = self.0.detail.replacen(&before, &said(&self.0.fields), 1);
         self
     }
 }
@@ -246,6 +248,15 @@ mod tests {
         assert_eq!(refused("resources.cpus"), "spec.resources.cpus");
         assert_eq!(refused("files[0].path"), "spec.files[0].path");
         assert_eq!(refused("device"), "device");
+        let twice = vec![
+            FieldProblem::new("name", "one"),
+            FieldProblem::new("name", "two"),
+        ];
+        let problem = Problem::new(Code::Invalid, "name: one; name: two.").with_fields(twice);
+        assert_eq!(
+            Refused(problem).in_spec().0.detail,
+            "spec.name: one; spec.name: two."
+        );
         let one = Refused::field("limits.duration_seconds", "at least 1").in_spec();
         assert_eq!(one.0.detail, "spec.limits.duration_seconds: at least 1");
     }

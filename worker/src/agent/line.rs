@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::LeaseId;
-use protocol::worker::{FromWorker, LeaseBeat};
+use protocol::worker::{FromWorker, LeaseBeat, Refusal};
 use tokio::time::Instant;
 
 use super::{Agent, AgentError, wall_clock};
@@ -15,6 +15,8 @@ use crate::sandbox::boottime_ms;
 /// A heartbeat that is not answered within this time means that the line is dead, however open it looks.
 const ANSWER_WITHIN_MS: u64 = 2_500;
 const IDLE_ANSWER_WITHIN_MS: u64 = 10_000;
+/// So often a worker that the exchange no longer understands looks for a newer program.
+const OUTDATED_LOOKS: Duration = Duration::from_mins(1);
 
 impl Agent {
     pub(super) fn connect(&mut self) {
@@ -36,7 +38,18 @@ impl Agent {
             Ok(Err(error)) => error,
             Err(_) => LinkError::Silent("the attempt was given up".to_owned()),
         };
-        if error.is_final() {
+        let outdated = matches!(
+            error,
+            LinkError::Refused {
+                reason: Refusal::Protocol,
+                ..
+            }
+        );
+        // One that updates itself looks for the program that speaks as the exchange does now.
+        self.outdated = outdated && self.updates.are_on();
+        if self.outdated {
+            self.updates.look_within(OUTDATED_LOOKS);
+        } else if error.is_final() {
             return Err(error.into());
         }
         if matches!(error, LinkError::Down(_)) {
@@ -53,6 +66,7 @@ impl Agent {
         tracing::info!(node = %welcome.node, name = welcome.node_name, server = self.state.server, "connected");
         self.remember(&welcome)?;
         self.backoff.reset();
+        self.outdated = false;
         // The exchange has welcomed it: a program on trial has passed.
         self.updates.passed();
         self.alive_at = self.alive_at.max(link.greeted_at);

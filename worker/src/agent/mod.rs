@@ -129,6 +129,8 @@ pub struct Agent {
     link: Option<Link>,
     connecting: Option<(u64, JoinHandle<Result<Link, LinkError>>)>,
     backoff: Backoff,
+    /// The exchange speaks another version, and a program that speaks it is looked for.
+    outdated: bool,
     retry_at: Instant,
     next_beat: Instant,
     /// Heartbeats of this connection that are not answered yet: number, when sent.
@@ -234,6 +236,7 @@ impl Agent {
             link: None,
             connecting: None,
             backoff: Backoff::default(),
+            outdated: false,
             retry_at: Instant::now(),
             next_beat: Instant::now(),
             beats: VecDeque::new(),
@@ -288,7 +291,7 @@ impl Agent {
             let linked = self.link.is_some();
             let wants_flush = linked && !self.held.is_empty();
             let disconnected = !linked && self.connecting.is_none();
-            let looks = linked && self.updates.looks(self.held.is_empty());
+            let looks = (linked || self.outdated) && self.updates.looks(self.held.is_empty());
             let line = OptionFuture::from(self.link.as_mut().map(Link::next));
             let attempt = OptionFuture::from(self.connecting.as_mut().map(|(_, task)| task));
             let drain_at = self

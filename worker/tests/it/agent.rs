@@ -454,6 +454,31 @@ fn each_refusal_tells_the_owner_what_to_do() {
     assert!(String::from_utf8_lossy(&bad.stderr).contains("write it like https://"));
 }
 
+/// Else nobody who updated the server before its workers would ever see one of them update itself.
+#[test]
+fn a_worker_that_updates_itself_waits_for_a_program_that_the_exchange_understands() {
+    let mut exchange = Exchange::start();
+    // The public key of RFC 8032's first example.
+    let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    let mut worker = Worker::start_with(&exchange, &["--auto-update", "--release-key", key]);
+    exchange.lock().refuse = Some(Refusal::Protocol);
+    exchange.lock().heard.clear();
+    exchange.kill();
+    exchange.restart();
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(
+        worker.child.try_wait().expect("wait").is_none(),
+        "{}",
+        worker.log()
+    );
+    exchange.lock().refuse = None;
+    exchange.hear(SOON, "a heartbeat", |message| {
+        matches!(message, FromWorker::Heartbeat { .. }).then_some(())
+    });
+    worker.signal(Signal::TERM);
+    worker.child.wait().expect("wait");
+}
+
 #[test]
 fn a_join_that_came_to_nothing_leaves_only_what_was_there_before() {
     let mut exchange = Exchange::start();

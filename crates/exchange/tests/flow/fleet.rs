@@ -51,6 +51,14 @@ async fn a_device_without_a_price_is_offered_at_the_fair_one_and_says_so() {
         let mut unpriced = Worker::new(3, 0);
         unpriced.join(&world, &otto).await;
         assert_eq!(asked(&unpriced), (PRICE, AskChosen::ByMarket));
+        // Who asks next to nothing does not so hire a newcomer for that.
+        let mut cheap = Worker::new(7, 1);
+        cheap.device = (DeviceClass::Cpu, "Cheap CPU", 8_000);
+        cheap.join(&world, &rita).await;
+        let mut newcomer = Worker::new(8, 0);
+        newcomer.device = (DeviceClass::Cpu, "Cheap CPU", 8_000);
+        newcomer.join(&world, &otto).await;
+        assert_eq!(asked(&newcomer), (2_500, AskChosen::ByMarket));
         let node = unpriced.session.as_ref().unwrap().node;
         let view = world.exchange.node(&otto, node).await.unwrap();
         assert_eq!(view.devices[0].price.per_second().base(), PRICE);

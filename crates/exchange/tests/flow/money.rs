@@ -107,6 +107,25 @@ async fn a_job_that_had_its_time_is_not_told_that_the_money_ran_out() {
     }
 }
 
+/// More was set aside than its worker heard of before the line was cut.
+#[tokio::test]
+async fn a_job_that_ends_long_before_its_limit_has_not_met_it() {
+    for backend in backends() {
+        let world = World::new(backend).await;
+        let (rita, otto) = world.people("50").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let limited = spec("limits = { duration_seconds = 60 }");
+        let job = world.exchange.submit(&rita, limited, None, None);
+        let job = job.await.unwrap().summary.id;
+        worker.start(&world).await;
+        worker.work(&world, 30).await;
+        worker.end(&world, RunEnd::OutOfFunds).await;
+        let view = world.exchange.job(&rita, job).await.unwrap();
+        assert_eq!(view.summary.end, Some(RunEnd::OutOfFunds));
+    }
+}
+
 #[tokio::test]
 async fn fault_akash_node_1635_overdrawn_escrow_does_not_run_free() {
     for backend in backends() {
