@@ -142,12 +142,12 @@ async fn each_bad_field_of_a_job_is_named() {
         spec
     };
     for (spec, field) in [
-        (with("/name", json!("")), "name"),
+        (with("/name", json!("")), "spec.name"),
         (with("/name", json!(7)), "spec.name"),
-        (with("/command", json!([])), "command"),
+        (with("/command", json!([])), "spec.command"),
         (
             with("/resources/memory_mib", json!(0)),
-            "resources.memory_mib",
+            "spec.resources.memory_mib",
         ),
         (
             with("/resources/memory_mib", json!(-1)),
@@ -158,22 +158,25 @@ async fn each_bad_field_of_a_job_is_named() {
             with("/resources/class", json!("tpu")),
             "spec.resources.class",
         ),
-        (with("/env", json!({ "LD_PRELOAD": "x" })), "env.LD_PRELOAD"),
+        (
+            with("/env", json!({ "LD_PRELOAD": "x" })),
+            "spec.env.LD_PRELOAD",
+        ),
         (
             with("/files", json!([{ "path": "../x", "content": "" }])),
-            "files[0].path",
+            "spec.files[0].path",
         ),
         (
             with("/limits/duration_seconds", json!(0)),
-            "limits.duration_seconds",
+            "spec.limits.duration_seconds",
         ),
         (
             with("/limits/max_price_per_hour", json!("free")),
-            "limits.max_price_per_hour",
+            "spec.limits.max_price_per_hour",
         ),
         (
             with("/placement/countries", json!(["ch"])),
-            "placement.countries[0]",
+            "spec.placement.countries[0]",
         ),
     ] {
         for path in ["/api/v1/jobs", "/api/v1/quotes"] {

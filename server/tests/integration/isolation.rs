@@ -158,5 +158,5 @@ async fn a_bundle_of_another_account_cannot_be_named() {
         .post("/api/v1/jobs", &json!({ "spec": spec }))
         .await
         .refused(422);
-    assert_eq!(refused.fields[0].field, "bundle");
+    assert_eq!(refused.fields[0].field, "spec.bundle");
 }
