@@ -1,6 +1,6 @@
 //! The sentences about money in Chinese; see the module above.
 
-/// As [`super::PATTERNS`].
+/// As [`super::market::PATTERNS`].
 pub(super) const PATTERNS: &[(&str, &str)] = &[
     ("at least {} IO", "至少 {} IO"),
     (

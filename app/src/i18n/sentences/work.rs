@@ -1,6 +1,6 @@
 //! The sentences about work in a running job in Chinese; see the module above.
 
-/// As [`super::PATTERNS`].
+/// As [`super::market::PATTERNS`].
 pub(super) const PATTERNS: &[(&str, &str)] = &[
     // Slices that were computed again.
     ("computes slice {} of {} again", "重算第 {} 片（任务 {}）"),
