@@ -35,33 +35,27 @@ pub enum LinkError {
     /// Nothing is known: the network, or the server, is silent.
     #[error("the server cannot be reached: {0}")]
     Silent(String),
-    #[error("the server refuses this worker: {message}{}", advice(*.reason, message))]
+    #[error("the server refuses this worker: {message}{}", advice(*.reason))]
     Refused { reason: Refusal, message: String },
     #[error("this is not an IOG server, or one of another version: {0}")]
     Foreign(String),
 }
 
-/// What the owner can do about a refusal, where the server's own words do not say so already.
-fn advice(reason: Refusal, message: &str) -> &'static str {
-    let advice = match reason {
+/// What the owner can do about a refusal. The exchange says what is the matter; how a worker is run is the worker's to tell.
+const fn advice(reason: Refusal) -> &'static str {
+    match reason {
         Refusal::Malformed | Refusal::Protocol => " (install the iog-worker that fits this server)",
         Refusal::Signature => " (is --server exactly the address that the server knows itself by?)",
-        Refusal::JoinToken => " (make a new join line in the portal, under Earn)",
+        Refusal::JoinToken => {
+            " (make a new join line in the portal, under Earn; a worker that joined before runs without one)"
+        }
         Refusal::UnknownNode => " (run: iog-worker join --server URL --token TOKEN)",
         Refusal::Removed => {
             " (its owner removed this node; to lend it again, join with a new state directory)"
         }
         Refusal::Duplicate => " (another worker uses the same key; was a state directory copied?)",
         Refusal::Limits => " (trying again later)",
-    };
-    // What a server says of tokens and of nodes that it does not know names the way to a new line.
-    let said = matches!(
-        reason,
-        Refusal::JoinToken | Refusal::UnknownNode | Refusal::Removed
-    ) && ["Earn", "join anew", "without a token"]
-        .iter()
-        .any(|way| message.contains(way));
-    if said { "" } else { advice }
+    }
 }
 
 impl LinkError {
@@ -335,13 +329,16 @@ mod tests {
             let message = message.to_owned();
             LinkError::Refused { reason, message }.to_string()
         };
-        let full = "the join token is unknown, used or expired; make a new one in the portal: Earn, Make a join line";
-        assert_eq!(
-            told(Refusal::JoinToken, full),
-            format!("the server refuses this worker: {full}")
-        );
-        let short = told(Refusal::JoinToken, "the join token was used meanwhile");
-        assert!(short.ends_with("(make a new join line in the portal, under Earn)"));
+        for said in [
+            "the join token is unknown, used or expired",
+            "the join token was used meanwhile",
+            "this worker is enrolled already, and the token is not of its owner",
+        ] {
+            let told = told(Refusal::JoinToken, said);
+            let start = format!("the server refuses this worker: {said} (make a new join line");
+            assert!(told.starts_with(&start), "{told}");
+            assert_eq!(told.matches("portal").count(), 1, "{told}");
+        }
     }
 
     #[test]

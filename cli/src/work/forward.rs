@@ -52,8 +52,7 @@ pub async fn forward(wanted: Forward) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     // Asked before anything is promised: a job that is not there, or a port on which nothing listens, is refused here and now.
-    let (mut to, _from) = line::open(&wanted.at, &path).await?;
-    to.close().await;
+    line::open(&wanted.at, &path).await?.0.close().await;
     let local = wanted.local.unwrap_or(wanted.port);
     let listener = TcpListener::bind(("127.0.0.1", local))
         .await

@@ -199,10 +199,7 @@ impl Exchange {
             .map_err(|error| ours(error.into()))?;
         let node = match known {
             Some(node) if node.removed => {
-                return refuse(
-                    Refusal::Removed,
-                    "the owner removed this node; delete its state folder and join anew",
-                );
+                return refuse(Refusal::Removed, "this node is no longer of its account");
             }
             Some(node) => {
                 if let Some(token) = &hello.join_token {
@@ -226,7 +223,7 @@ impl Exchange {
             Ok(Some(token)) if token.owner == node.owner => Ok(()),
             Ok(_) => refuse(
                 Refusal::JoinToken,
-                "this worker is enrolled already, and the token is not of its owner; run it without a token, or with a new state folder",
+                "this worker is enrolled already, and the token is not of its owner",
             ),
             Err(error) => {
                 tracing::error!(%error, "a join token could not be read");
@@ -237,10 +234,7 @@ impl Exchange {
 
     async fn enrol(&self, hello: &Hello) -> Result<Node, Refused> {
         let Some(token) = &hello.join_token else {
-            return refuse(
-                Refusal::UnknownNode,
-                "this worker is not enrolled here; make a join line in the portal (Earn) and run it once",
-            );
+            return refuse(Refusal::UnknownNode, "this worker is not enrolled here");
         };
         self.try_enrol(hello, token).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a worker could not be enrolled");
@@ -256,7 +250,7 @@ impl Exchange {
         else {
             return Ok(refuse(
                 Refusal::JoinToken,
-                "the join token is unknown, used or expired; make a new one in the portal: Earn, Make a join line",
+                "the join token is unknown, used or expired",
             ));
         };
         let node = Node {

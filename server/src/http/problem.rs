@@ -43,29 +43,19 @@ impl Refused {
     }
 }
 
-impl Refused {
-    /// Of a request that holds a specification at `spec`: what the exchange calls `resources.cpus` stands at `spec.resources.cpus` there.
-    #[must_use]
-    pub fn in_spec(mut self) -> Self {
-        if self.0.code != Code::Invalid {
-            return self;
+/// Of a request that holds a specification at `spec`: what the exchange calls `resources.cpus` stands at `spec.resources.cpus` there.
+pub fn in_spec(error: exchange::Error) -> Refused {
+    let exchange::Error::Invalid(mut fields) = error else {
+        return error.into();
+    };
+    let beside = ["device", "quote"];
+    for field in &mut fields {
+        let first = field.field.split(['.', '[']).next().unwrap_or_default();
+        if !beside.contains(&first) {
+            field.field = format!("spec.{}", field.field);
         }
-        let said = |fields: &[FieldProblem]| {
-            let said = fields.iter();
-            let said = said.map(|field| format!("{}: {}", field.field, field.message));
-            said.collect::<Vec<_>>().join("; ")
-        };
-        let before = said(&self.0.fields);
-        let beside = ["device", "quote", "spec", "Idempotency-Key"];
-        for field in &mut self.0.fields {
-            let first = field.field.split(['.', '[']).next().unwrap_or_default();
-            if !beside.contains(&first) {
-                field.field = format!("spec.{}", field.field);
-            }
-        }
-        self.0.detail = self.0.detail.replacen(&before, &said(&self.0.fields), 1);
-        self
     }
+    exchange::Error::Invalid(fields).into()
 }
 
 impl From<exchange::Error> for Refused {
@@ -240,25 +230,20 @@ mod tests {
 
     #[test]
     fn fields_of_a_specification_are_named_where_they_stand() {
-        let refused = |field: &str| {
-            let problem = FieldProblem::new(field, "at least 1");
-            let refused = Refused::fields(vec![problem]).in_spec();
-            refused.0.fields[0].field.clone()
+        let refused = |fields: &[&str]| {
+            let fields = fields
+                .iter()
+                .map(|field| FieldProblem::new(*field, "at least 1"));
+            in_spec(exchange::Error::Invalid(fields.collect())).0
         };
-        assert_eq!(refused("resources.cpus"), "spec.resources.cpus");
-        assert_eq!(refused("files[0].path"), "spec.files[0].path");
-        assert_eq!(refused("device"), "device");
-        let twice = vec![
-            FieldProblem::new("name", "one"),
-            FieldProblem::new("name", "two"),
-        ];
-        let problem = Problem::new(Code::Invalid, "name: one; name: two.").with_fields(twice);
+        let named = |field: &str| refused(&[field]).fields[0].field.clone();
+        assert_eq!(named("resources.cpus"), "spec.resources.cpus");
+        assert_eq!(named("files[0].path"), "spec.files[0].path");
+        assert_eq!(named("device"), "device");
         assert_eq!(
-            Refused(problem).in_spec().0.detail,
-            "spec.name: one; spec.name: two."
+            refused(&["name", "name"]).detail,
+            "spec.name: at least 1; spec.name: at least 1."
         );
-        let one = Refused::field("limits.duration_seconds", "at least 1").in_spec();
-        assert_eq!(one.0.detail, "spec.limits.duration_seconds: at least 1");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Submitting, paying, stopping.
 
-use exchange::Error;
-use kernel::{Amount, Seconds};
+use exchange::{Actor, Error};
+use kernel::{Amount, JobId, Seconds};
 use metering::receipt::{public_key, verify_chain};
 use protocol::problem::Code;
 use protocol::state::{JobState, RunEnd};
@@ -77,17 +77,22 @@ async fn a_job_is_metered_paid_and_its_receipts_verify() {
     }
 }
 
+async fn runs_a_minute_at_most(world: &World) -> (Actor, Worker, JobId) {
+    let (rita, otto) = world.people("50").await;
+    let mut worker = Worker::new(1, PRICE);
+    worker.join(world, &otto).await;
+    let limited = spec("limits = { duration_seconds = 60 }");
+    let job = world.exchange.submit(&rita, limited, None, None);
+    let job = job.await.unwrap().summary.id;
+    worker.start(world).await;
+    (rita, worker, job)
+}
+
 #[tokio::test]
 async fn a_job_that_had_its_time_is_not_told_that_the_money_ran_out() {
     for backend in backends() {
         let world = World::new(backend).await;
-        let (rita, otto) = world.people("50").await;
-        let mut worker = Worker::new(1, PRICE);
-        worker.join(&world, &otto).await;
-        let limited = spec("limits = { duration_seconds = 60 }");
-        let job = world.exchange.submit(&rita, limited, None, None);
-        let job = job.await.unwrap().summary.id;
-        worker.start(&world).await;
+        let (rita, mut worker, job) = runs_a_minute_at_most(&world).await;
         worker.work(&world, 20).await;
         // It goes on elsewhere, with what its time limit leaves: only the paid seconds tell the second worker of that.
         worker.end(&world, RunEnd::NodeDrained).await;
@@ -112,13 +117,7 @@ async fn a_job_that_had_its_time_is_not_told_that_the_money_ran_out() {
 async fn a_job_that_ends_long_before_its_limit_has_not_met_it() {
     for backend in backends() {
         let world = World::new(backend).await;
-        let (rita, otto) = world.people("50").await;
-        let mut worker = Worker::new(1, PRICE);
-        worker.join(&world, &otto).await;
-        let limited = spec("limits = { duration_seconds = 60 }");
-        let job = world.exchange.submit(&rita, limited, None, None);
-        let job = job.await.unwrap().summary.id;
-        worker.start(&world).await;
+        let (rita, mut worker, job) = runs_a_minute_at_most(&world).await;
         worker.work(&world, 30).await;
         worker.end(&world, RunEnd::OutOfFunds).await;
         let view = world.exchange.job(&rita, job).await.unwrap();

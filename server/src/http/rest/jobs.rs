@@ -23,7 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Answer, Once, PageQuery, Refusals, bounded};
 use crate::auth::Signed;
 use crate::http::extract::{self, Id, Ids, Query, has_type};
-use crate::http::problem::{Chain, Refused};
+use crate::http::problem::{Chain, Refused, in_spec};
 
 const LOG_LIMIT_MAX: u32 = 2_000;
 const LOG_LIMIT_DEFAULT: u32 = 500;
@@ -103,8 +103,7 @@ pub async fn submit(
     let job = exchange
         .submit_quoted(&actor, new.spec, new.device, new.quote, once.key())
         .await
-        .map_err(Refused::from)
-        .map_err(|refused| if at_root { refused } else { refused.in_spec() })?;
+        .map_err(if at_root { Refused::from } else { in_spec })?;
     Ok((StatusCode::CREATED, Json(job)))
 }
 

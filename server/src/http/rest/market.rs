@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use super::{Answer, DONE, PageQuery, Refusals};
 use crate::auth::{MaybeSigned, Signed};
 use crate::http::extract::{self, Id, Query};
-use crate::http::problem::Refused;
+use crate::http::problem::{Refused, in_spec};
 
 /// Devices that can be rented, cheapest first.
 #[utoipa::path(get, path = "/api/v1/offers", tag = "market", params(OfferFilter), responses((status = 200, body = OffersView), Refusals))]
@@ -102,7 +102,7 @@ pub async fn quote(
     let quote = exchange
         .hold_quote(actor.as_ref(), &new.spec, new.device)
         .await
-        .map_err(|error| Refused::from(error).in_spec())?;
+        .map_err(in_spec)?;
     Ok(Json(quote))
 }
 
