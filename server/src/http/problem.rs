@@ -48,7 +48,8 @@ pub fn in_spec(error: exchange::Error) -> Refused {
     let exchange::Error::Invalid(mut fields) = error else {
         return error.into();
     };
-    let beside = ["device", "quote"];
+    // Beside the specification: the body's other fields, and the header.
+    let beside = ["device", "quote", "Idempotency-Key"];
     for field in &mut fields {
         let first = field.field.split(['.', '[']).next().unwrap_or_default();
         if !beside.contains(&first) {
@@ -239,7 +240,9 @@ mod tests {
         let named = |field: &str| refused(&[field]).fields[0].field.clone();
         assert_eq!(named("resources.cpus"), "spec.resources.cpus");
         assert_eq!(named("files[0].path"), "spec.files[0].path");
-        assert_eq!(named("device"), "device");
+        for beside in ["device", "quote", "Idempotency-Key"] {
+            assert_eq!(named(beside), beside);
+        }
         assert_eq!(
             refused(&["name", "name"]).detail,
             "spec.name: at least 1; spec.name: at least 1."

@@ -430,6 +430,10 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
     ),
     ("nothing is below 0; write {}", "没有小于 0 的值；请写 {}"),
     // What a body is refused with that has something of another kind at a field.
+    (
+        "expected a port from 1 to 65535, or its port, name, public and health in { }",
+        "应为 1 到 65535 之间的端口，或 { } 中的 port、name、public 与 health",
+    ),
     ("expected {}, not {}", "应为{}，而不是{}"),
     ("a whole number that is not below zero", "不小于零的整数"),
     ("a number", "数字"),
