@@ -466,6 +466,7 @@ impl Exchange {
                     devices,
                     link: Some(link),
                     draining: false,
+                    draining_since: now,
                     load: None,
                     unproven_gpus: settings.unproven_gpus,
                 },

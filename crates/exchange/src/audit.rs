@@ -156,6 +156,16 @@ impl Act {
         act
     }
 
+    /// By somebody at a machine, which only its owner lets in.
+    pub fn by_node(node: NodeId, owner: AccountId, action: AuditAction) -> Self {
+        let actor = AuditActor {
+            kind: ActorKind::Node,
+            account: Some(owner),
+            id: node.to_string(),
+        };
+        Self::new(actor, action, node)
+    }
+
     pub fn by_platform(
         action: AuditAction,
         subject: impl Into<Subject>,

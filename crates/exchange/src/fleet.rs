@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Amount, DeviceId, LeaseId, NodeId, PricePerSecond, Seconds, Timestamp};
+use kernel::{AccountId, Amount, DeviceId, LeaseId, NodeId, PricePerSecond, Seconds, Timestamp};
 use protocol::audit::AuditAction;
 use protocol::fleet::{Maintenance, NodeLeaseView, Standing, UptimeSpan, UptimeView};
 use protocol::proof::ProofState;
@@ -50,6 +50,10 @@ impl PriceMove {
             .map(PricePerSecond::from_amount)
     }
 }
+
+/// What a machine says for so long of taking jobs is its own switch. A worker that stops says the same, but leaves within 80 seconds
+/// (docs/worker.md, "Running it"); and what comes often must not fill a log that nothing may be deleted from.
+const SWITCHED_MS: i64 = 120_000;
 
 /// It has shown that it is not what it says.
 fn is_suspect(device: &Device) -> bool {
@@ -272,6 +276,55 @@ impl Exchange {
         tracing::info!(node = %id, on = maintenance.is_some(), "an owner changed a machine's maintenance");
         self.publish_node(id);
         self.own_node(actor.account, id).await
+    }
+
+    /// Each minute: machines that were switched, at the machine itself, to take no jobs, or to take them again, leave an entry in the
+    /// audit log. It is the log that is asked what it said last, so a restart of the server or a new connection says nothing twice.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) async fn note_own_switches(&self) -> Result<(), Error> {
+        let is_known = self.memory().declining.is_some();
+        if !is_known {
+            let declining = self.inner.store.audit_declining().await?;
+            self.memory().declining = Some(declining.into_iter().collect());
+        }
+        let now = self.now();
+        let switched: Vec<(NodeId, AccountId, bool, Timestamp)> = {
+            let memory = self.memory();
+            let noted = |id: NodeId| {
+                let own = memory.declining.as_ref();
+                own.is_some_and(|own| own.contains(&id))
+            };
+            let is_switched = |live: &&NodeLive| {
+                live.link.as_ref().is_some_and(|link| !link.silent)
+                    && live.draining != noted(live.node.id)
+                    && now.millis_since(live.draining_since) >= SWITCHED_MS
+            };
+            let all = memory.nodes.values().filter(is_switched);
+            all.map(|live| {
+                let node = &live.node;
+                (node.id, node.owner, live.draining, live.draining_since)
+            })
+            .collect()
+        };
+        for (node, owner, declines, since) in switched {
+            let action = if declines {
+                AuditAction::NodeTakesNoJobs
+            } else {
+                AuditAction::NodeTakesJobs
+            };
+            let act = Act::by_node(node, owner, action).with("since", since);
+            self.audit_alone(act).await?;
+            let mut memory = self.memory();
+            let noted = memory.declining.get_or_insert_default();
+            if declines {
+                noted.insert(node);
+            } else {
+                noted.remove(&node);
+            }
+        }
+        Ok(())
     }
 
     /// Each minute: stops what still runs on machines whose owners said until when it may.

@@ -33,6 +33,7 @@ impl Exchange {
                 devices: Vec::new(),
                 link: None,
                 draining: false,
+                draining_since: self.now(),
                 load: None,
                 unproven_gpus: self.inner.settings.unproven_gpus,
             };

@@ -204,7 +204,10 @@ impl Exchange {
                 link.look = i64::MAX;
             }
             link.silent = false;
-            node.draining = draining;
+            if node.draining != draining {
+                node.draining = draining;
+                node.draining_since = now;
+            }
             let maintenance = node.node.maintenance.is_some();
             node.load = Some(load);
             memory.look_at_node(session.node, renewed_until);

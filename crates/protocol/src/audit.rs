@@ -124,6 +124,9 @@ named!(
         JoinTokenMade = "node.join_token_made",
         NodeJoined = "node.joined",
         NodeRemoved = "node.removed",
+        /// By its own word, for longer than a worker takes that stops: the switch on the machine itself.
+        NodeTakesNoJobs = "node.takes_no_jobs",
+        NodeTakesJobs = "node.takes_jobs",
         MaintenanceOn = "maintenance.on",
         MaintenanceOff = "maintenance.off",
         JobStopped = "job.stopped",

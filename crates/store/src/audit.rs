@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{AccountId, Timestamp};
+use kernel::{AccountId, NodeId, Timestamp};
 use protocol::audit::{
     ActorKind, AuditAction, AuditActor, AuditEntry, AuditSubject, AuditView, NO_PREVIOUS,
     SubjectKind,
@@ -260,6 +260,21 @@ impl Store {
             }
         }
         Ok(views)
+    }
+
+    /// Machines of which the log said last that they take no jobs.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn audit_declining(&self) -> Result<Vec<NodeId>, StoreError> {
+        let sql = "SELECT n.id AS id FROM nodes n WHERE $1 = (SELECT e.action FROM audit_entries e \
+                   WHERE e.subject = n.id AND e.action IN ($1, $2) ORDER BY e.position DESC LIMIT 1)";
+        let rows = query(sql)
+            .bind(AuditAction::NodeTakesNoJobs.as_str())
+            .bind(AuditAction::NodeTakesJobs.as_str())
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(|row| row.parse("id")).collect()
     }
 
     /// Entries after a position, oldest first, as they stand there.

@@ -72,6 +72,8 @@ words! {
     did_join_token: "Invitation for a machine made", "生成机器接入令牌";
     did_node_joined: "Machine joined", "机器接入";
     did_node_removed: "Machine removed", "移除机器";
+    did_node_declines: "Machine takes no new jobs: its own switch, or it is about to stop", "机器不再接受新任务：机器自身的开关，或即将停止";
+    did_node_accepts: "Machine takes jobs again, by its own word", "机器自行恢复接受任务";
     did_maintenance_on: "Maintenance begun", "开始维护";
     did_maintenance_off: "Maintenance ended", "结束维护";
     did_job_stopped: "Job stopped", "停止任务";

@@ -303,6 +303,8 @@ const fn action_word(action: AuditAction, t: &'static Words) -> &'static str {
         A::JoinTokenMade => t.did_join_token(),
         A::NodeJoined => t.did_node_joined(),
         A::NodeRemoved => t.did_node_removed(),
+        A::NodeTakesNoJobs => t.did_node_declines(),
+        A::NodeTakesJobs => t.did_node_accepts(),
         A::MaintenanceOn => t.did_maintenance_on(),
         A::MaintenanceOff => t.did_maintenance_off(),
         A::JobStopped => t.did_job_stopped(),

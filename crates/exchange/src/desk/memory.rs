@@ -57,6 +57,8 @@ pub(crate) struct Memory {
     pub round_seed: String,
     /// Up to when the time of machines and of the platform is noted, and in which hour reputations were computed last.
     pub uptime_at: Option<Timestamp>,
+    /// Machines of which the audit log said last that they take no jobs; none until it was asked.
+    pub declining: Option<BTreeSet<NodeId>>,
     pub reputed_hour: Option<i64>,
     /// How many per cent of each model were hired in the median of the last day.
     pub scarce: BTreeMap<(DeviceClass, String), u32>,

@@ -16,6 +16,8 @@ pub(crate) struct NodeLive {
     pub devices: Vec<Device>,
     pub link: Option<Link>,
     pub draining: bool,
+    /// Since when it says so on its present connection, that it drains or that it does not.
+    pub draining_since: Timestamp,
     pub load: Option<HostLoad>,
     /// Its GPUs may be hired before they have shown what they are.
     pub unproven_gpus: bool,

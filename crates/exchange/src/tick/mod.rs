@@ -75,6 +75,7 @@ impl Exchange {
             self.prune_challenges().await,
             self.prune_telemetry().await,
             self.note_uptime().await,
+            self.note_own_switches().await,
             self.note_reputations().await,
         ];
         results.into_iter().collect()

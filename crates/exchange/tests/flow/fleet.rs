@@ -1,12 +1,13 @@
 //! An owner's machines together: maintenance that drains, prices of many, what ran, and what one would earn.
 
-use exchange::{Error, PriceMove};
+use exchange::{Actor, AuditQuery, Error, PriceMove};
 use kernel::{Amount, PricePerSecond, Seconds};
+use protocol::audit::{ActorKind, AuditAction, AuditEntry};
 use protocol::fleet::{SimulatorAsk, Standing};
 use protocol::spec::DeviceClass;
 use protocol::state::{DeviceState, JobState, RunEnd};
 use protocol::view::EarnRule;
-use protocol::worker::{AskChosen, StopReason, ToWorker};
+use protocol::worker::{AskChosen, FromWorker, StopReason, ToWorker};
 
 use crate::world::{Worker, World, backends, spec};
 
@@ -173,6 +174,98 @@ async fn maintenance_sends_nothing_new_and_lets_run_what_runs() {
             .collect();
         assert_eq!(ends, [RunEnd::NodeDrained, RunEnd::Exited { code: 0 }]);
         assert!(world.exchange.node_leases(&rita, node, None).await.is_err());
+    }
+}
+
+/// What the audit log says of the machine's own switch, oldest first.
+async fn switches(world: &World, otto: &Actor) -> Vec<AuditEntry> {
+    let asked = AuditQuery::default();
+    let all = world.exchange.own_audit(otto, &asked, 100).await;
+    let mut found: Vec<AuditEntry> = all
+        .unwrap()
+        .items
+        .into_iter()
+        .map(|view| view.entry)
+        .filter(|entry| {
+            let own = [AuditAction::NodeTakesNoJobs, AuditAction::NodeTakesJobs];
+            own.contains(&entry.action)
+        })
+        .collect();
+    found.reverse();
+    found
+}
+
+/// So many seconds of heartbeats that say whether the machine takes no jobs; once a minute is looked after it, as the server does.
+async fn say(world: &World, worker: &mut Worker, declines: bool, seconds: u64) {
+    for second in 1..=seconds {
+        world.pass(1_000);
+        let mut beat = worker.beat_message();
+        if let FromWorker::Heartbeat { draining, .. } = &mut beat {
+            *draining = declines;
+        }
+        worker.send(world, beat).await.unwrap();
+        if second % 60 == 0 {
+            world.exchange.prune().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_machines_own_switch_is_noted_once_for_each_change_and_a_worker_that_stops_is_not() {
+    for backend in backends() {
+        let mut world = World::new(backend).await;
+        let (_, otto) = world.people("10").await;
+        let mut worker = Worker::new(1, PRICE);
+        worker.join(&world, &otto).await;
+        let node = worker.session.as_ref().unwrap().node;
+        say(&world, &mut worker, false, 180).await;
+        assert!(switches(&world, &otto).await.is_empty());
+
+        // A worker that stops: it says so until it leaves, and comes back.
+        say(&world, &mut worker, true, 80).await;
+        worker.disconnect(&world).await;
+        world.pass(300_000);
+        world.exchange.prune().await.unwrap();
+        worker.connect(&world, None).await.unwrap();
+        say(&world, &mut worker, false, 300).await;
+        assert!(switches(&world, &otto).await.is_empty());
+
+        let begun = world.exchange.now();
+        say(&world, &mut worker, true, 600).await;
+        let noted = switches(&world, &otto).await;
+        assert_eq!(noted.len(), 1);
+        let entry = &noted[0];
+        assert_eq!(entry.action, AuditAction::NodeTakesNoJobs);
+        assert_eq!(entry.actor.kind, ActorKind::Node);
+        assert_eq!(entry.actor.account, Some(otto.account));
+        assert_eq!(entry.actor.id, node.to_string());
+        assert_eq!(entry.subject.id, node.to_string());
+        assert_eq!(entry.detail["since"], begun.plus_millis(1_000).to_string());
+
+        // Neither a new connection nor a restart of the server is a change.
+        worker.disconnect(&world).await;
+        worker.connect(&world, None).await.unwrap();
+        say(&world, &mut worker, true, 300).await;
+        world.crash().await;
+        worker.connect(&world, None).await.unwrap();
+        say(&world, &mut worker, true, 300).await;
+        assert_eq!(switches(&world, &otto).await.len(), 1);
+
+        // One that was off while the server was is noted when it is back.
+        world.crash().await;
+        worker.connect(&world, None).await.unwrap();
+        say(&world, &mut worker, false, 300).await;
+        let noted = switches(&world, &otto).await;
+        let actions: Vec<AuditAction> = noted.iter().map(|entry| entry.action).collect();
+        assert_eq!(
+            actions,
+            [AuditAction::NodeTakesNoJobs, AuditAction::NodeTakesJobs]
+        );
+        // What goes to and fro is no state.
+        for turn in 0..20 {
+            say(&world, &mut worker, turn % 2 == 0, 60).await;
+        }
+        assert_eq!(switches(&world, &otto).await.len(), 2);
     }
 }
 
