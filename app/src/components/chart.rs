@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
 use super::dynamic::{attr, part};
-use super::plot::{SIZE, Sample, Span, nearest, path, thin};
+use super::plot::{SIZE, Sample, Span, nearest, path, round_up, round_up_bytes, thin};
 use crate::format;
 
 /// More points than this are more than a phone has pixels for.
@@ -26,6 +26,14 @@ impl Unit {
             Self::Bytes => format::bytes(value),
         }
     }
+
+    /// Where an axis may end.
+    const fn round_up(self) -> fn(f64) -> f64 {
+        match self {
+            Self::Plain | Self::Percent => round_up,
+            Self::Bytes => round_up_bytes,
+        }
+    }
 }
 
 /// `samples` in the order of time; where two are more than `gap_ms` apart, and not only thinned, the line is broken.
@@ -39,7 +47,8 @@ pub fn Chart(
     // Share of the width under the pointer, while there is one.
     let cursor = RwSignal::new(None::<f64>);
     let shown = Memo::new(move |_| samples.with(|samples| thin(samples, MOST_POINTS)));
-    let span = Signal::derive(move || shown.with(|samples| Span::of(samples)));
+    let span =
+        Signal::derive(move || shown.with(|samples| Span::rounded(samples, unit.round_up())));
     let picked = Signal::derive(move || {
         shown.with(|samples| match cursor.get() {
             Some(share) => nearest(samples, &span.get(), share),

@@ -35,9 +35,24 @@ pub fn round_up(value: f64) -> f64 {
     step * power
 }
 
+/// The next power of two, of bytes: it and its half are whole numbers of KiB, MiB or GiB, the units in which sizes are
+/// written. A round number of bytes is none of these.
+pub fn round_up_bytes(value: f64) -> f64 {
+    let mut size = 1024.0;
+    while size < value && value.is_finite() {
+        size *= 2.0;
+    }
+    size
+}
+
 impl Span {
     /// From zero (or below, when a value is) to a round number above every value.
     pub fn of(samples: &[Sample]) -> Self {
+        Self::rounded(samples, round_up)
+    }
+
+    /// The same for what is counted in other steps than tens.
+    pub fn rounded(samples: &[Sample], round_up: fn(f64) -> f64) -> Self {
         let fold = |start: f64, pick: fn(f64, f64) -> f64| {
             samples.iter().map(|s| s.value).fold(start, pick)
         };
@@ -159,6 +174,28 @@ mod tests {
                 "{value} → {}",
                 round_up(value)
             );
+        }
+    }
+
+    #[test]
+    fn sizes_have_round_ticks_in_the_unit_in_which_they_are_written() {
+        let mib = |value: f64| value * 1_048_576.0;
+        let ticks = |most: f64| {
+            let span = Span::rounded(&samples(&[(0.0, most)]), round_up_bytes);
+            assert!(span.high >= most, "{most} is above the axis");
+            span.grid()
+                .map(|tick| crate::format::bytes(tick).replace('\u{a0}', " "))
+        };
+        assert_eq!(ticks(0.0), ["1 KiB", "512 B", "0 B"]);
+        assert_eq!(ticks(mib(0.3)), ["512 KiB", "256 KiB", "0 B"]);
+        assert_eq!(ticks(mib(1.0)), ["1 MiB", "512 KiB", "0 B"]);
+        assert_eq!(ticks(mib(19.1)), ["32 MiB", "16 MiB", "0 B"]);
+        assert_eq!(ticks(mib(32.0)), ["32 MiB", "16 MiB", "0 B"]);
+        assert_eq!(ticks(mib(700.0)), ["1 GiB", "512 MiB", "0 B"]);
+        assert_eq!(ticks(mib(23.5 * 1024.0)), ["32 GiB", "16 GiB", "0 B"]);
+        assert_eq!(ticks(mib(1.5 * 1_048_576.0)), ["2 TiB", "1 TiB", "0 B"]);
+        for wrong in [f64::NAN, f64::INFINITY, -1.0] {
+            assert!((round_up_bytes(wrong) - 1024.0).abs() < 1e-9, "{wrong}");
         }
     }
 
