@@ -268,16 +268,26 @@ test('a webhook is made, tested, and its receiver can check the signature', asyn
   try {
     await signIn(page, 'requester');
     await open(page, '/notifications');
-    await page.locator('#events').fill('job.done');
-    await page.locator('#url').fill(`http://127.0.0.1:${port}/hook`);
+    const events = page.getByRole('group', { name: 'Events' });
+    await expect(events).toContainText('None ticked: all of them');
+    await expect(events.getByRole('checkbox')).toHaveCount(18);
+    await expect(events.getByRole('checkbox', { checked: true })).toHaveCount(0);
+    // By its words, with the keyboard; what is refused leaves it ticked.
+    const started = events.getByRole('checkbox', { name: 'A job runs job.started' });
+    await started.focus();
+    await page.keyboard.press('Space');
+    await page.locator('#url').fill('http://example.com/hook');
     await page.locator('button', { hasText: 'Make it' }).click();
-    await expect(page.locator('.field-error')).toContainText('is no event');
-    await page.locator('#events').fill('job.started');
+    await expect(page.locator('#url-error')).toContainText('https://');
+    await expect(started).toBeChecked();
+    await page.locator('#url').fill(`http://127.0.0.1:${port}/hook`);
     await page.locator('button', { hasText: 'Make it' }).click();
     const secret = page.locator('.copy code');
     await expect(secret).toContainText('whsec_');
     const key = Buffer.from((await secret.textContent() ?? '').trim().replace('whsec_', ''), 'base64');
     const card = page.locator('section.card', { hasText: `:${port}/hook` });
+    await expect(card.locator('.tag')).toHaveText(['job.started']);
+    await expect(started).not.toBeChecked();
     await card.locator('button', { hasText: 'Send a test' }).click();
     await expect.poll(() => got.length, { timeout: 15_000 }).toBeGreaterThan(0);
     const { headers, body } = got[0];

@@ -68,6 +68,28 @@ test('a job is launched, read and stopped @nojs', async ({ page }) => {
   }).toPass({ timeout: 20_000 });
 });
 
+test('a webhook is made for the events that are ticked, or for all @nojs', async ({ page }) => {
+  await signIn(page);
+  await page.goto('/notifications');
+  const make = page.locator('[data-key=new-hook] form');
+  await make.locator('#url').fill('http://127.0.0.1:9/two');
+  await make.locator('input[value="job.ended"]').check();
+  await make.locator('input[value="search.matched"]').check();
+  await make.locator('button').click();
+  await expect(page.locator('.copy code')).toContainText('whsec_');
+  const two = page.locator('section.card', { hasText: '127.0.0.1:9/two' });
+  await expect(two.locator('.tag')).toHaveText(['job.ended', 'search.matched']);
+  await page.locator('#url').fill('http://127.0.0.1:9/all');
+  await make.locator('button').click();
+  const all = page.locator('section.card', { hasText: '127.0.0.1:9/all' });
+  await expect(all).toContainText('all events');
+  for (const card of [two, all]) {
+    await card.locator('summary').click();
+    await card.locator('button', { hasText: 'Delete' }).click();
+    await expect(card).toHaveCount(0);
+  }
+});
+
 test('a matching round is read and replayed @nojs', async ({ page }) => {
   await page.goto('/rounds');
   await page.locator('.data tbody a').first().click();

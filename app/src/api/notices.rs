@@ -74,14 +74,17 @@ fn read_times(text: &str) -> Result<Vec<kernel::Seconds>, Fault> {
         .collect()
 }
 
-/// `events`: names between blanks; none means all.
+/// `events`: the names that are ticked; none means all.
 #[server(prefix = "/fn", endpoint = "make-webhook")]
-pub async fn make_webhook(url: String, events: String) -> Result<NewWebhookView, Fault> {
+pub async fn make_webhook(
+    url: String,
+    #[server(default)] events: Vec<String>,
+) -> Result<NewWebhookView, Fault> {
     use protocol::notice::{Event, NewWebhook};
 
     let actor = super::actor().await?;
-    let names = events.split([' ', ',']).filter(|name| !name.is_empty());
-    let events: Result<Vec<Event>, String> = names
+    let events: Result<Vec<Event>, String> = events
+        .iter()
         .map(|name| Event::parse(name).ok_or_else(|| format!("`{name}` is no event")))
         .collect();
     let events = events.map_err(|why| protocol::Problem::field("events", why))?;

@@ -148,7 +148,10 @@ fn card(hook: &WebhookView, t: &'static Words) -> AnyView {
     let events = if hook.events.is_empty() {
         view! { <span class="hint">{t.hook_all()}</span> }.into_any()
     } else {
-        hook.events.iter().map(|event| tag(event.as_str())).parts()
+        let named = |event: &Event| {
+            view! { <span title=event_word(*event, t)>{tag(event.as_str())}</span> }
+        };
+        hook.events.iter().map(named).parts()
     };
     let button = |action: &'static str,
                   word: &'static str,
@@ -192,24 +195,64 @@ fn card(hook: &WebhookView, t: &'static Words) -> AnyView {
 
 fn new_hook(t: &'static Words) -> AnyView {
     let fault = Post::to::<MakeWebhook>().fault();
-    let names: Vec<&str> = Event::ALL
-        .iter()
-        .filter(|event| **event != Event::WebhookTest)
-        .map(|event| event.as_str())
-        .collect();
+    // A test is sent when it is asked for, to whichever webhook.
+    let boxes = Event::ALL
+        .into_iter()
+        .filter(|event| *event != Event::WebhookTest)
+        .enumerate()
+        .map(|(n, event)| {
+            view! {
+                <label class="check">
+                    <input type="checkbox" name=format!("events[{n}]") value=event.as_str()/>
+                    <span>{event_word(event, t)}" "<span class="mono hint">{event.as_str()}</span></span>
+                </label>
+            }
+        })
+        .parts();
+    // Each name is ours, so a refusal of them comes from a page that is older than the server: it is said above the form.
     view! {
         <div class="card grid grid-cols-1 gap-3" data-key="new-hook">
             <h3>{t.hook_new()}</h3>
-            {form_fault(fault, &["url", "events"])}
-            <form method="post" action=MakeWebhook::url() data-done=t.hook_made() data-secret=t.secret_made() class="grid grid-cols-1 gap-3 max-w-xl">
-                <Field name="url" label=t.hook_url() kind="url" required=true max_length=2048 error=field_error(fault, "url")/>
-                <Field name="events" label=t.hook_events() hint=fill(t.hook_events_hint(), &[&names.join(" ")])
-                    error=field_error(fault, "events")/>
-                <Submit label=t.hook_make()/>
+            {form_fault(fault, &["url"])}
+            <form method="post" action=MakeWebhook::url() data-done=t.hook_made() data-secret=t.secret_made() class="grid grid-cols-1 gap-3">
+                <div class="max-w-xl">
+                    <Field name="url" label=t.hook_url() kind="url" required=true max_length=2048 error=field_error(fault, "url")/>
+                </div>
+                <fieldset aria-describedby="events-hint">
+                    <legend class="legend">{t.hook_events()}</legend>
+                    <p class="hint" id="events-hint">{t.hook_events_hint()}</p>
+                    <div class="grid md:grid-cols-2 gap-x-6">{boxes}</div>
+                </fieldset>
+                <div><Submit label=t.hook_make()/></div>
             </form>
         </div>
     }
     .into_any()
+}
+
+/// What happens, in a few plain words; its name stands beside them.
+const fn event_word(event: Event, t: &'static Words) -> &'static str {
+    match event {
+        Event::JobStarted => t.on_job_started(),
+        Event::JobEnded => t.on_job_ended(),
+        Event::JobFundsLow => t.on_job_funds_low(),
+        Event::JobOutOfFunds => t.on_job_out_of_funds(),
+        Event::JobRefunded => t.on_job_refunded(),
+        Event::LeaseRefunded => t.on_lease_refunded(),
+        Event::BalanceRunway => t.on_balance_runway(),
+        Event::PayoutUpdated => t.on_payout_updated(),
+        Event::PayoutAddressUpdated => t.on_payout_address(),
+        Event::WalletLinked => t.on_wallet_linked(),
+        Event::DepositUpdated => t.on_deposit_updated(),
+        Event::ChannelUpdated => t.on_channel_updated(),
+        Event::VoucherUpdated => t.on_voucher_updated(),
+        Event::DisputeUpdated => t.on_dispute_updated(),
+        Event::IncidentOpened => t.on_incident_opened(),
+        Event::DeviceFault => t.on_device_fault(),
+        Event::SearchMatched => t.on_search_matched(),
+        Event::WebhookDisabled => t.on_webhook_disabled(),
+        Event::WebhookTest => t.on_webhook_test(),
+    }
 }
 
 async fn deliveries(actor: &Actor, id: WebhookId, t: &'static Words) -> Result<AnyView, Fault> {
