@@ -207,6 +207,15 @@ pub fn short_id(id: &str) -> String {
     format!("{prefix}_…{tail}")
 }
 
+/// Begin and end of a hash, enough to compare it with another by eye: `3f9a0c1d…e2b47a`.
+#[cfg(feature = "ssr")]
+pub fn short_hash(hash: &str) -> String {
+    match (hash.get(..8), hash.get(hash.len().saturating_sub(6)..)) {
+        (Some(begin), Some(end)) if hash.len() > 16 => format!("{begin}…{end}"),
+        _ => hash.to_owned(),
+    }
+}
+
 /// `{}` of `{}`.
 pub fn count_of(text: &str, count: u32, of: u32) -> String {
     fill(text, &[&count.to_string(), &of.to_string()])
@@ -333,5 +342,14 @@ mod tests {
         );
         assert_eq!(time_of_day(1_795_383_881_007.0), "21:44:41");
         assert_eq!(short_id("job_0198aabbccddeeff9f3a2c"), "job_…9f3a2c");
+    }
+
+    #[cfg(feature = "ssr")]
+    #[test]
+    fn a_hash_is_told_by_both_its_ends() {
+        let hash = "3f9a0c1d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e2b47a";
+        assert_eq!(short_hash(hash), "3f9a0c1d…e2b47a");
+        assert_eq!(short_hash("3f9a0c1d5e6f7081"), "3f9a0c1d5e6f7081");
+        assert_eq!(short_hash("中文中文中文"), "中文中文中文");
     }
 }

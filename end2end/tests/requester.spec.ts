@@ -167,8 +167,28 @@ test('an example is launched, watched live, paid by the second, and leaves recei
   await page.locator('.tabs a', { hasText: 'Metrics' }).click();
   await expect(page.locator('.chart').first()).toBeVisible();
   await expect(page.locator('.chart .line').first()).toHaveAttribute('d', /^M/);
+  // A size is read in whole units.
+  const ticks = page.locator('.chart', { hasText: 'Memory' }).first().locator('.ylabels span');
+  await expect(ticks.first()).toHaveText(/^\d+\s[KMGT]iB$/);
+  await expect(ticks.nth(1)).toHaveText(/^\d+\s([KMGT]i)?B$/);
   await page.locator('.tabs a', { hasText: 'Receipts' }).click();
   await expect(page.locator('.data tbody tr').first()).toBeVisible({ timeout: 15_000 });
+  // A hash is one short line; the whole is copied, or shown where the browser does not let a page copy.
+  const hash = page.locator('.data tbody tr').first().locator('.copy');
+  const whole = await hash.locator('code').getAttribute('title') ?? '';
+  expect(whole).toMatch(/^[0-9a-f]{64}$/);
+  await expect(hash.locator('code')).toHaveText(`${whole.slice(0, 8)}…${whole.slice(-6)}`);
+  expect((await hash.locator('code').boundingBox())?.height ?? 0).toBeLessThan(30);
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await hash.getByRole('button', { name: 'Copy the hash' }).focus();
+  await page.keyboard.press('Enter');
+  await expect(page.locator('.toast')).toContainText('Copied');
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(whole);
+  await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
+  await hash.getByRole('button', { name: 'Copy the hash' }).click();
+  await expect(page.locator('.toast').last()).toContainText('Select the text');
+  await expect(hash.locator('code')).toHaveText(whole);
+  await expectFits(page, 'a whole hash');
   await page.locator('.tabs a', { hasText: 'Files' }).click();
   await expect(page.locator('.data')).toContainText('hello.txt');
   await page.locator('.tabs a', { hasText: 'Cost' }).click();

@@ -1,12 +1,12 @@
-//! A line to copy: selectable text, and a button that copies it where the browser allows.
+//! Text to copy: selectable, with a button that copies it where the browser allows.
 
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 
 use super::dynamic::part;
 use super::icon::{Icon, icon};
-use super::toast::toast;
-use crate::i18n::words;
+use super::toast::{Toasts, toast};
+use crate::i18n::{Words, words};
 
 /// Asks the browser to put `text` on the clipboard; `false` where it has none (a page that came over plain HTTP).
 /// Through `Reflect`, since web-sys offers the clipboard only as an unstable API.
@@ -37,6 +37,54 @@ fn write_clipboard(text: &str) -> bool {
     true
 }
 
+/// Copies and says so, or says how else; `false` where it was not copied.
+fn copy(text: &str, toasts: Toasts, t: &Words) -> bool {
+    let is_copied = write_clipboard(text);
+    toast(
+        toasts,
+        if is_copied {
+            t.copied()
+        } else {
+            t.copy_by_hand()
+        },
+    );
+    is_copied
+}
+
+/// In a part that the server wrote no button has a life of its own: this does for all of them what is pressed there. What
+/// is copied stands before the button; where it is shortened, its title is the whole.
+pub fn copy_pressed(event: &leptos::ev::MouseEvent, toasts: Toasts, t: &Words) {
+    let pressed = event
+        .target()
+        .and_then(|target| target.dyn_into::<web_sys::Element>().ok())
+        .and_then(|target| target.closest(".copy button").ok().flatten());
+    let Some(shown) = pressed.and_then(|button| button.previous_element_sibling()) else {
+        return;
+    };
+    let whole = shown
+        .get_attribute("title")
+        .or_else(|| shown.text_content());
+    let whole = whole.unwrap_or_default();
+    if !copy(&whole, toasts, t) {
+        // What is to be selected has to be there.
+        shown.set_text_content(Some(&whole));
+        _ = shown.remove_attribute("title");
+    }
+}
+
+/// A hash in one line of a table: its ends, the whole as title and to copy. Of a part that the server writes.
+#[cfg(feature = "ssr")]
+pub fn hash(whole: &str) -> AnyView {
+    let label = words().hash_copy();
+    view! {
+        <span class="copy short">
+            <code title=whole.to_owned()>{crate::format::short_hash(whole)}</code>
+            <button type="button" aria-label=label title=label>{icon(Icon::Copy)}</button>
+        </span>
+    }
+    .into_any()
+}
+
 #[component]
 pub fn CopyLine(#[prop(into)] text: String, label: &'static str) -> AnyView {
     let t = words();
@@ -44,15 +92,12 @@ pub fn CopyLine(#[prop(into)] text: String, label: &'static str) -> AnyView {
     let copied = RwSignal::new(false);
     let value = text.clone();
     let copy = move |_| {
-        if write_clipboard(&value) {
+        if copy(&value, toasts, t) {
             copied.set(true);
-            toast(toasts, t.copied());
             set_timeout(
                 move || _ = copied.try_set(false),
                 std::time::Duration::from_secs(3),
             );
-        } else {
-            toast(toasts, t.copy_by_hand());
         }
     };
     view! {

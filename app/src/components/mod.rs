@@ -20,7 +20,9 @@ pub mod toast;
 
 pub use button::{Kind, Submit};
 pub use chart::{Chart, Unit};
-pub use copy::CopyLine;
+#[cfg(feature = "ssr")]
+pub use copy::hash;
+pub use copy::{CopyLine, copy_pressed};
 pub use dialog::Confirm;
 pub use dynamic::{Parts, attr, effect, html, part};
 pub use field::{CheckField, Field, SelectField, TextField};

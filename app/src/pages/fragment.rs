@@ -12,7 +12,9 @@ use super::kept::Kept;
 use super::load;
 use crate::api::parts::ReadPart;
 use crate::api::{Ask, Data, ask, data, decode, send_form, then};
-use crate::components::{CopyLine, Toasts, Tone, effect, html, notice, part, toast, toasts};
+use crate::components::{
+    CopyLine, Toasts, Tone, copy_pressed, effect, html, notice, part, toast, toasts,
+};
 use crate::fault::{Fault, form_fault};
 use crate::i18n::{Locale, Words, locale, words};
 
@@ -107,7 +109,8 @@ impl Fragment {
             view! {
                 {form_fault(fault.into(), &[])}
                 {part(shown)}
-                <div data-part=self.name inner_html=html(move || now.get()) on:submit=submit></div>
+                <div data-part=self.name inner_html=html(move || now.get()) on:submit=submit
+                    on:click=move |event| copy_pressed(&event, toasts, t)></div>
             }
             .into_any()
         })

@@ -25,6 +25,7 @@ words! {
     loading: "Loading", "正在加载";
     older: "Older", "更早的";
     copied: "Copied", "已复制";
+    hash_copy: "Copy the hash", "复制哈希";
     copy_by_hand: "This browser does not let the page copy. Select the text and copy it.", "浏览器不允许本页复制，请选中文字后自行复制。";
     unit_d: "d", "天";
     unit_h: "h", "小时";

@@ -6,7 +6,7 @@ use protocol::view::{JobEvent, JobEventKind, JobSummary, JobView, ReceiptView};
 
 use crate::api::jobs::parse;
 use crate::api::{actor, exchange};
-use crate::components::{Cell, Column, Parts, Tone, notice, row, shape, table};
+use crate::components::{Cell, Column, Parts, Tone, hash, notice, row, shape, table};
 use crate::fault::Fault;
 use crate::format;
 use crate::i18n::{Words, fill, locale, told, words};
@@ -287,10 +287,9 @@ fn receipt_row(job: &str, view: &ReceiptView, t: &'static Words) -> AnyView {
     let last = receipt
         .last
         .then(|| view! { <span class="tag">{t.receipt_last()}</span> });
-    let hash = view.hash.get(..16).unwrap_or(&view.hash).to_owned();
     row(vec![
         Cell::title(view! {
-            <span class="flex items-center gap-2">
+            <span class="flex items-center gap-2 whitespace-nowrap">
                 <span class="mono">{format!("{} · {}", format::short_id(&receipt.lease.to_string()), receipt.seq)}</span>{last}
             </span>
         }),
@@ -298,7 +297,7 @@ fn receipt_row(job: &str, view: &ReceiptView, t: &'static Words) -> AnyView {
         Cell::end(t.receipt_so_far(), format::duration(receipt.seconds, t)),
         Cell::end(t.receipt_adds(), format::io(view.charged)),
         Cell::end(t.col_posted(), format::moment(view.posted_at)),
-        Cell::wide(t.col_hash(), view! { <span class="mono">{hash}"…"</span> }),
+        Cell::wide(t.col_hash(), hash(&view.hash)),
         Cell::action(contest),
     ])
 }
@@ -333,13 +332,12 @@ fn left(job: &JobView, t: &'static Words) -> AnyView {
                 file.path.clone()
             };
             let href = format!("/api/v1/jobs/{}/artefacts/{}", job.summary.id, file.id);
-            let hash = file.sha256.get(..16).unwrap_or(&file.sha256).to_owned();
             #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
             let size = format::bytes(file.size_bytes as f64);
             row(vec![
                 Cell::title(view! { <a class="mono" href=href rel="external" download=file.path.clone()>{shown}</a> }),
                 Cell::end(t.col_size(), size),
-                Cell::wide("SHA-256", view! { <span class="mono">{hash}"…"</span> }),
+                Cell::wide("SHA-256", hash(&file.sha256)),
             ])
         })
         .parts();
