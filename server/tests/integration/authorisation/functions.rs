@@ -140,7 +140,7 @@ fn functions(things: &Things) -> Vec<(&'static str, bool, Result<Value, String>)
         (
             "make-webhook",
             false,
-            form("url=https%3A%2F%2Fexample.com%2F&events="),
+            form("url=https%3A%2F%2Fexample.com%2F&events%5B0%5D=job.ended"),
         ),
         (
             "switch-webhook",
