@@ -114,6 +114,10 @@ mod tests {
                 "应为0 到 4294967295 之间的整数，而不是数字 4294967296",
             ),
             (
+                "1 to 128 visible ASCII characters without spaces",
+                "1 到 128 个可见 ASCII 字符，不含空格",
+            ),
+            (
                 "expected a port from 1 to 65535, or its port, name, public and health in { }",
                 "应为 1 到 65535 之间的端口，或 { } 中的 port、name、public 与 health",
             ),

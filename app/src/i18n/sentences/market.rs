@@ -435,6 +435,10 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
         "应为 1 到 65535 之间的端口，或 { } 中的 port、name、public 与 health",
     ),
     ("expected {}, not {}", "应为{}，而不是{}"),
+    (
+        "1 to 128 visible ASCII characters without spaces",
+        "1 到 128 个可见 ASCII 字符，不含空格",
+    ),
     ("a whole number that is not below zero", "不小于零的整数"),
     ("a number", "数字"),
     ("a text in quotes", "带引号的文本"),
